@@ -1,0 +1,48 @@
+"""Anchors: boxes of fixed sizes and ratios at every cell of a pyramid level.
+
+Source: Ren et al. 2015 (arXiv:1506.01497), Sec. 3.1.1, on the levels of Lin et al. 2017
+(arXiv:1612.03144), Sec. 4.1; rounding, order and spacing are torchvision's.
+"""
+
+import numpy as np
+from keras import ops
+
+
+def cell_anchors(sizes, ratios):
+    """Returns the anchors of the cell at the origin, float32 (A, 4), xyxy, pixels.
+
+    A = len(ratios) * len(sizes), ratios in the outer loop. Half sides are rounded to
+    whole pixels, halves to the even one: pretrained heads expect exactly these boxes.
+
+    Args:
+        sizes: floats, square roots of the anchors' areas, pixels.
+        ratios: floats, height over width.
+    """
+    root = np.sqrt(np.asarray(ratios, "float32"))[:, None]
+    sizes = np.asarray(sizes, "float32")[None, :]
+    widths, heights = (sizes / root).ravel(), (sizes * root).ravel()
+    corners = np.stack([-widths, -heights, widths, heights], axis=1) / 2
+    return np.round(corners)
+
+
+def grid_anchors(cell, grid_size, image_size):
+    """Returns the cell's anchors repeated over a level's grid, float32 (h * w * A, 4).
+
+    Cells are `image_size // grid_size` pixels apart, which is 2^l only where the padded
+    image is divisible by it (torchvision: 61, not 64, at P6 of an image 800 high).
+
+    Args:
+        cell: float32 (A, 4), from `cell_anchors`.
+        grid_size: (h, w) of the level's map, ints or scalar tensors.
+        image_size: (H, W) of the padded image, pixels, ints or scalar tensors.
+    """
+    shift_y = _shifts(grid_size[0], image_size[0])[:, None]
+    shift_x = _shifts(grid_size[1], image_size[1])[None, :]
+    shift_x, shift_y = shift_x + 0.0 * shift_y, shift_y + 0.0 * shift_x  # both (h, w)
+    shifts = ops.stack([shift_x, shift_y, shift_x, shift_y], axis=-1)
+    anchors = ops.expand_dims(shifts, 2) + ops.convert_to_tensor(cell)
+    return ops.reshape(anchors, (-1, 4))
+
+
+def _shifts(cells, pixels):
+    return ops.cast(ops.arange(cells) * (pixels // cells), "float32")

@@ -1,0 +1,21 @@
+"""Bottom-up pathways: functional models from an image to maps named C2..C5."""
+
+from keras_fpn.backbones.mobilenet_v2 import mobilenet_v2
+from keras_fpn.backbones.mobilenet_v3 import mobilenet_v3_large
+from keras_fpn.backbones.resnet import (
+    resnet18,
+    resnet34,
+    resnet50,
+    resnet101,
+    resnet152,
+)
+
+__all__ = [
+    "mobilenet_v2",
+    "mobilenet_v3_large",
+    "resnet101",
+    "resnet152",
+    "resnet18",
+    "resnet34",
+    "resnet50",
+]

@@ -1,0 +1,69 @@
+"""MobileNetV2 as a bottom-up pathway: image -> C2..C5."""
+
+import keras
+
+from keras_fpn.layers.conv_norm import ConvNorm, DepthwiseConvNorm
+
+# Expansion, output channels, blocks, stride of the first: Sandler et al. 2018
+# (arXiv:1801.04381), Table 2.
+STAGES = (
+    (1, 16, 1, 1),
+    (6, 24, 2, 2),
+    (6, 32, 3, 2),
+    (6, 64, 4, 2),
+    (6, 96, 3, 1),
+    (6, 160, 3, 2),
+    (6, 320, 1, 1),
+)
+STEM_CHANNELS = 32
+TAPS = {2: "C2", 5: "C3", 12: "C4", 16: "C5"}  # the last block of each stride
+
+
+def mobilenet_v2(norm="frozen_batch", epsilon=1e-3):
+    """MobileNetV2: C2..C5 have 24, 32, 96, 320 channels.
+
+    The graph is keras.applications' without its last convolution and classifier, so its
+    ImageNet weights fit; they expect pixels / 127.5 - 1.
+
+    Source: Sandler et al. 2018 (arXiv:1801.04381), Table 2.
+
+    Args:
+        norm: as in `keras_fpn.layers.ConvNorm`; "group" for training from scratch in
+            small batches.
+        epsilon: float, of the norms; keras.applications' value fits its weights.
+
+    Returns:
+        functional `keras.Model`, float (B, H, W, 3), normalised ->
+        dict "C<l>" -> float (B, H / 2^l, W / 2^l, C_l), l = 2..5.
+    """
+    settings = {"padding": "same", "norm": norm, "epsilon": epsilon}
+    images = keras.Input((None, None, 3), name="images")
+    stem = ConvNorm(STEM_CHANNELS, 3, 2, activation="relu6", name="stem", **settings)
+    x = stem(images)
+    bottom_up, number = {}, 0
+    for expansion, filters, depth, first_strides in STAGES:
+        for place in range(depth):
+            strides = first_strides if place == 0 else 1
+            x = _inverted_residual(x, expansion, filters, strides, number, settings)
+            if number in TAPS:
+                bottom_up[TAPS[number]] = x
+            number += 1
+    return keras.Model(images, bottom_up, name="mobilenet_v2")
+
+
+def _inverted_residual(x, expansion, filters, strides, number, settings):
+    name, channels = f"block{number}", x.shape[-1]
+    expanded, hidden = channels * expansion, x
+    if expansion > 1:
+        expand = ConvNorm(
+            expanded, 1, activation="relu6", name=f"{name}_expand", **settings
+        )
+        hidden = expand(hidden)
+    depthwise = DepthwiseConvNorm(
+        expanded, 3, strides, activation="relu6", name=f"{name}_depthwise", **settings
+    )
+    hidden = depthwise(hidden)
+    hidden = ConvNorm(filters, 1, name=f"{name}_project", **settings)(hidden)
+    if strides == 1 and channels == filters:
+        hidden = keras.layers.Add(name=f"{name}_add")([x, hidden])
+    return hidden

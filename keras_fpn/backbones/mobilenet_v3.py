@@ -1,0 +1,100 @@
+"""MobileNetV3-Large as a bottom-up pathway, cut as torchvision cuts it."""
+
+import keras
+
+from keras_fpn.layers.conv_norm import ConvNorm, DepthwiseConvNorm
+
+# Kernel, expanded channels, output channels, squeeze-and-excitation, activation,
+# stride: Howard et al. 2019 (arXiv:1905.02244), Table 1.
+BLOCKS = (
+    (3, 16, 16, False, "relu", 1),
+    (3, 64, 24, False, "relu", 2),
+    (3, 72, 24, False, "relu", 1),
+    (5, 72, 40, True, "relu", 2),
+    (5, 120, 40, True, "relu", 1),
+    (5, 120, 40, True, "relu", 1),
+    (3, 240, 80, False, "hard_swish", 2),
+    (3, 200, 80, False, "hard_swish", 1),
+    (3, 184, 80, False, "hard_swish", 1),
+    (3, 184, 80, False, "hard_swish", 1),
+    (3, 480, 112, True, "hard_swish", 1),
+    (3, 672, 112, True, "hard_swish", 1),
+    (5, 672, 160, True, "hard_swish", 2),
+    (5, 960, 160, True, "hard_swish", 1),
+    (5, 960, 160, True, "hard_swish", 1),
+)
+STEM_CHANNELS = 16
+LAST_CHANNELS = 960
+FIRST_TAP = 13  # the block that reaches stride 32
+
+
+def mobilenet_v3_large(norm="frozen_batch", epsilon=1e-5):
+    """MobileNetV3-Large with two maps, both at stride 32.
+
+    torchvision's mobile detectors tap the first block of the last stage (160 channels)
+    and the last convolution (960 channels). The maps are called C5 and C6 for their
+    order; C6 has C5's size, not half of it.
+
+    Source: Howard et al. 2019 (arXiv:1905.02244), Sec. 5 and Table 1.
+
+    Args:
+        norm: as in `keras_fpn.layers.ConvNorm`.
+        epsilon: float, of the norms; 1e-3 for the ImageNet weights.
+
+    Returns:
+        functional `keras.Model`, float (B, H, W, 3), normalised ->
+        {"C5": float (B, H / 32, W / 32, 160), "C6": float (B, H / 32, W / 32, 960)}.
+    """
+    norms = {"norm": norm, "epsilon": epsilon}
+    images = keras.Input((None, None, 3), name="images")
+    stem = ConvNorm(STEM_CHANNELS, 3, 2, activation="hard_swish", name="stem", **norms)
+    x = stem(images)
+    bottom_up = {}
+    for number, settings in enumerate(BLOCKS, start=1):
+        x = _inverted_residual(x, *settings, f"block{number}", norms)
+        if number == FIRST_TAP:
+            bottom_up["C5"] = x
+    last = ConvNorm(LAST_CHANNELS, 1, activation="hard_swish", name="last", **norms)
+    bottom_up["C6"] = last(x)
+    return keras.Model(images, bottom_up, name="mobilenet_v3_large")
+
+
+def _inverted_residual(
+    x, kernel_size, expanded, filters, excite, activation, strides, name, norms
+):
+    hidden = x
+    if expanded != x.shape[-1]:
+        expand = ConvNorm(
+            expanded, 1, activation=activation, name=f"{name}_expand", **norms
+        )
+        hidden = expand(hidden)
+    depthwise = DepthwiseConvNorm(
+        expanded,
+        kernel_size,
+        strides,
+        activation=activation,
+        name=f"{name}_depthwise",
+        **norms,
+    )
+    hidden = depthwise(hidden)
+    if excite:
+        hidden = _squeeze_and_excite(hidden, f"{name}_excite")
+    hidden = ConvNorm(filters, 1, name=f"{name}_project", **norms)(hidden)
+    if strides == 1 and x.shape[-1] == filters:
+        hidden = keras.layers.Add(name=f"{name}_add")([x, hidden])
+    return hidden
+
+
+def _squeeze_and_excite(x, name):
+    channels = x.shape[-1]
+    squeezed = rounded_channels(channels / 4)
+    gate = keras.layers.GlobalAveragePooling2D(keepdims=True, name=f"{name}_mean")(x)
+    gate = ConvNorm(squeezed, activation="relu", name=f"{name}_squeeze")(gate)
+    gate = ConvNorm(channels, activation="hard_sigmoid", name=f"{name}_gate")(gate)
+    return keras.layers.Multiply(name=f"{name}_multiply")([x, gate])
+
+
+def rounded_channels(channels):
+    """Returns the multiple of 8 nearest to `channels`, not below 90 % of it."""
+    rounded = max(8, int(channels + 4) // 8 * 8)
+    return rounded if rounded >= 0.9 * channels else rounded + 8

@@ -1,0 +1,96 @@
+"""Residual networks as bottom-up pathways: image -> C2..C5.
+
+Source: He et al. 2015 (arXiv:1512.03385); "v1.5" as in torchvision: a bottleneck's stride
+is in its 3x3 convolution.
+"""
+
+import keras
+
+from keras_fpn.layers.conv_norm import ConvNorm
+
+STEM_CHANNELS = 64
+
+
+def resnet18(norm="frozen_batch", epsilon=1e-5):
+    """ResNet-18: C2..C5 have 64, 128, 256, 512 channels; arguments as `resnet50`."""
+    return _resnet("resnet18", _basic_block, (2, 2, 2, 2), 1, norm, epsilon)
+
+
+def resnet34(norm="frozen_batch", epsilon=1e-5):
+    """ResNet-34: C2..C5 have 64, 128, 256, 512 channels; arguments as `resnet50`."""
+    return _resnet("resnet34", _basic_block, (3, 4, 6, 3), 1, norm, epsilon)
+
+
+def resnet50(norm="frozen_batch", epsilon=1e-5):
+    """ResNet-50: C2..C5 have 256, 512, 1024, 2048 channels.
+
+    Args:
+        norm: as in `keras_fpn.layers.ConvNorm`; "frozen_batch" for pretrained weights,
+            "group" for training from scratch in small batches.
+        epsilon: float, of the norms; 0.0 for torchvision's first COCO checkpoints.
+
+    Returns:
+        functional `keras.Model`, float (B, H, W, 3), normalised ->
+        dict "C<l>" -> float (B, H / 2^l, W / 2^l, C_l), l = 2..5.
+    """
+    return _resnet("resnet50", _bottleneck_block, (3, 4, 6, 3), 4, norm, epsilon)
+
+
+def resnet101(norm="frozen_batch", epsilon=1e-5):
+    """ResNet-101: channels and arguments as `resnet50`."""
+    return _resnet("resnet101", _bottleneck_block, (3, 4, 23, 3), 4, norm, epsilon)
+
+
+def resnet152(norm="frozen_batch", epsilon=1e-5):
+    """ResNet-152: channels and arguments as `resnet50`."""
+    return _resnet("resnet152", _bottleneck_block, (3, 8, 36, 3), 4, norm, epsilon)
+
+
+def _resnet(name, block, depths, expansion, norm, epsilon):
+    def convolution(filters, kernel_size, strides, activation, name):
+        return ConvNorm(
+            filters,
+            kernel_size,
+            strides,
+            norm=norm,
+            epsilon=epsilon,
+            activation=activation,
+            name=name,
+        )
+
+    images = keras.Input((None, None, 3), name="images")
+    x = convolution(STEM_CHANNELS, 7, 2, "relu", "stem")(images)
+    # Zeros as padding are right: after the ReLU no value is below them.
+    x = keras.layers.ZeroPadding2D(1, name="stem_padding")(x)
+    x = keras.layers.MaxPooling2D(3, 2, name="stem_pooling")(x)
+    bottom_up = {}
+    for stage, depth in enumerate(depths):
+        level = stage + 2
+        for number in range(1, depth + 1):
+            strides = 2 if number == 1 and level > 2 else 1
+            channels = STEM_CHANNELS * 2**stage
+            place = f"C{level}_block{number}"
+            x = block(x, channels, expansion, strides, convolution, place)
+        bottom_up[f"C{level}"] = x
+    return keras.Model(images, bottom_up, name=name)
+
+
+def _basic_block(x, channels, expansion, strides, convolution, name):
+    residual = convolution(channels, 3, strides, "relu", f"{name}_conv1")(x)
+    residual = convolution(channels, 3, 1, None, f"{name}_conv2")(residual)
+    return _add_shortcut(x, residual, channels, strides, convolution, name)
+
+
+def _bottleneck_block(x, channels, expansion, strides, convolution, name):
+    filters = channels * expansion
+    residual = convolution(channels, 1, 1, "relu", f"{name}_conv1")(x)
+    residual = convolution(channels, 3, strides, "relu", f"{name}_conv2")(residual)
+    residual = convolution(filters, 1, 1, None, f"{name}_conv3")(residual)
+    return _add_shortcut(x, residual, filters, strides, convolution, name)
+
+
+def _add_shortcut(x, residual, filters, strides, convolution, name):
+    if strides > 1 or x.shape[-1] != filters:
+        x = convolution(filters, 1, strides, None, f"{name}_shortcut")(x)
+    x = keras.layers.Add(name=f"{name}_add")([x, residual])
+    return keras.layers.ReLU(name=f"{name}_out")(x)

@@ -1,0 +1,34 @@
+"""Layers that compose into detectors; each works alone in a functional model."""
+
+from keras_fpn.layers.anchors import MultiLevelAnchors
+from keras_fpn.layers.box_head import BoxPredictor, ConvBoxHead, TwoFCBoxHead
+from keras_fpn.layers.coarse_levels import ConvolvedLevels, SubsampledLevel
+from keras_fpn.layers.conv_norm import ConvNorm, DepthwiseConvNorm
+from keras_fpn.layers.detections import Detections
+from keras_fpn.layers.fpn import FeaturePyramid
+from keras_fpn.layers.lateral import LateralConnection, SmoothingConvolution
+from keras_fpn.layers.normalize import NormalizePixels
+from keras_fpn.layers.proposals import Proposals
+from keras_fpn.layers.pyramid_roi_align import PyramidRoIAlign
+from keras_fpn.layers.rpn_head import RPNHead
+from keras_fpn.layers.top_down import TopDownMerge
+
+__all__ = [
+    "BoxPredictor",
+    "ConvBoxHead",
+    "ConvNorm",
+    "ConvolvedLevels",
+    "DepthwiseConvNorm",
+    "Detections",
+    "FeaturePyramid",
+    "LateralConnection",
+    "MultiLevelAnchors",
+    "NormalizePixels",
+    "Proposals",
+    "PyramidRoIAlign",
+    "RPNHead",
+    "SmoothingConvolution",
+    "SubsampledLevel",
+    "TopDownMerge",
+    "TwoFCBoxHead",
+]

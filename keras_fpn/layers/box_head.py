@@ -1,0 +1,177 @@
+"""Box heads: what is in a RoI, and where exactly."""
+
+import keras
+from keras import ops
+
+from keras_fpn.layers.conv_norm import ConvNorm
+
+
+@keras.saving.register_keras_serializable(package="keras_fpn")
+class TwoFCBoxHead(keras.layers.Layer):
+    """Two fully connected layers with ReLU on the flattened RoI features.
+
+    Source: Lin et al. 2017 (arXiv:1612.03144), Sec. 4.2.
+
+    Args:
+        channels: int, D, units of both layers.
+
+    Call arguments:
+        roi_features: float (B, R, P, P, C).
+
+    Returns:
+        float (B, R, D).
+    """
+
+    def __init__(self, channels=1024, **kwargs):
+        super().__init__(**kwargs)
+        self.channels = channels
+
+    def build(self, roi_features_shape):
+        batch, rois, height, width, depth = roi_features_shape
+        self.fc1 = self._fully_connected("fc1", (batch, rois, height * width * depth))
+        self.fc2 = self._fully_connected("fc2", (batch, rois, self.channels))
+
+    def call(self, roi_features):
+        return self.fc2(self.fc1(_flatten(roi_features)))
+
+    def compute_output_shape(self, roi_features_shape):
+        return (*roi_features_shape[:2], self.channels)
+
+    def get_config(self):
+        return {**super().get_config(), "channels": self.channels}
+
+    def _fully_connected(self, name, input_shape):
+        layer = keras.layers.Dense(
+            self.channels, activation="relu", dtype=self.dtype_policy, name=name
+        )
+        layer.build(input_shape)
+        return layer
+
+
+@keras.saving.register_keras_serializable(package="keras_fpn")
+class ConvBoxHead(keras.layers.Layer):
+    """3x3 convolutions with norm and ReLU, then one fully connected layer with ReLU.
+
+    Source: Wu & He 2018 (arXiv:1803.08494), Sec. 4.2 ("4conv1fc"); batch norm in it is
+    torchvision's v2.
+
+    Args:
+        num_convs: int, convolutions.
+        conv_channels: int, channels of each.
+        channels: int, D, units of the fully connected layer.
+        norm: as in `ConvNorm`.
+
+    Call arguments:
+        roi_features: float (B, R, P, P, C).
+        training: bool.
+
+    Returns:
+        float (B, R, D).
+    """
+
+    def __init__(
+        self, num_convs=4, conv_channels=256, channels=1024, norm=None, **kwargs
+    ):
+        super().__init__(**kwargs)
+        self.num_convs = num_convs
+        self.conv_channels = conv_channels
+        self.channels = channels
+        self.norm = norm
+
+    def build(self, roi_features_shape):
+        batch, rois, height, width, depth = roi_features_shape
+        shape = (None, height, width, depth)
+        self.convolutions = []
+        for number in range(1, self.num_convs + 1):
+            convolution = ConvNorm(
+                self.conv_channels,
+                kernel_size=3,
+                norm=self.norm,
+                activation="relu",
+                dtype=self.dtype_policy,
+                name=f"conv{number}",
+            )
+            convolution.build(shape)
+            self.convolutions.append(convolution)
+            shape = (*shape[:-1], self.conv_channels)
+        self.fc = keras.layers.Dense(
+            self.channels, activation="relu", dtype=self.dtype_policy, name="fc"
+        )
+        self.fc.build((batch, rois, height * width * shape[-1]))
+
+    def call(self, roi_features, training=False):
+        batch, rois = ops.shape(roi_features)[:2]
+        hidden = ops.reshape(roi_features, (-1, *roi_features.shape[2:]))
+        for convolution in self.convolutions:
+            hidden = convolution(hidden, training=training)
+        hidden = ops.reshape(hidden, (batch, rois, *hidden.shape[1:]))
+        return self.fc(_flatten(hidden))
+
+    def compute_output_shape(self, roi_features_shape):
+        return (*roi_features_shape[:2], self.channels)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "num_convs": self.num_convs,
+            "conv_channels": self.conv_channels,
+            "channels": self.channels,
+            "norm": self.norm,
+        }
+
+
+@keras.saving.register_keras_serializable(package="keras_fpn")
+class BoxPredictor(keras.layers.Layer):
+    """Two sibling layers: class logits, and box deltas for every class.
+
+    Source: Girshick 2015 (arXiv:1504.08083), Sec. 2.1. The background is the last
+    column and has no box.
+
+    Args:
+        num_classes: int, K, without the background.
+
+    Call arguments:
+        hidden: float (B, R, D).
+
+    Returns:
+        class_logits: float (B, R, K + 1).
+        box_deltas: float (B, R, K, 4), as in `box_coder`.
+    """
+
+    def __init__(self, num_classes, **kwargs):
+        super().__init__(**kwargs)
+        self.num_classes = num_classes
+
+    def build(self, hidden_shape):
+        self.class_logits = self._dense("class_logits", self.num_classes + 1, 0.01)
+        self.box_deltas = self._dense("box_deltas", self.num_classes * 4, 0.001)
+        self.class_logits.build(hidden_shape)
+        self.box_deltas.build(hidden_shape)
+
+    def call(self, hidden):
+        batch, rois = ops.shape(hidden)[:2]
+        deltas = self.box_deltas(hidden)
+        deltas = ops.reshape(deltas, (batch, rois, self.num_classes, 4))
+        return self.class_logits(hidden), deltas
+
+    def compute_output_shape(self, hidden_shape):
+        outer = tuple(hidden_shape[:2])
+        return (*outer, self.num_classes + 1), (*outer, self.num_classes, 4)
+
+    def get_config(self):
+        return {**super().get_config(), "num_classes": self.num_classes}
+
+    def _dense(self, name, units, stddev):
+        return keras.layers.Dense(
+            units,
+            kernel_initializer=keras.initializers.RandomNormal(stddev=stddev),
+            dtype=self.dtype_policy,
+            name=name,
+        )
+
+
+def _flatten(roi_features):
+    """Returns (B, R, P * P * C), cells row by row, channels innermost."""
+    shape = roi_features.shape
+    flat = shape[2] * shape[3] * shape[4]
+    return ops.reshape(roi_features, (*ops.shape(roi_features)[:2], flat))

@@ -1,0 +1,90 @@
+"""From the box head's predictions to the final boxes."""
+
+import keras
+from keras import KerasTensor, ops
+
+from keras_fpn.box_coder import decode_boxes
+from keras_fpn.boxes import box_sides, clip_boxes
+from keras_fpn.ops.nms import grouped_nms
+
+MIN_SIDE = 1e-2  # pixels; torchvision drops what is narrower
+
+# dx, dy, dw, dh of RoIs are predicted ten and five times too large (Girshick 2015's
+# code), to have about unit variance.
+BOX_WEIGHTS = (10.0, 10.0, 5.0, 5.0)
+
+
+@keras.saving.register_keras_serializable(package="keras_fpn")
+class Detections(keras.layers.Layer):
+    """Moves each RoI by its deltas, for every class, and keeps the best boxes.
+
+    All R * K candidates above the score threshold take part in the suppression within
+    their class.
+
+    Source: Girshick 2015 (arXiv:1504.08083), Sec. 2.2; the order of the steps is
+    torchvision's.
+
+    Args:
+        score_threshold: float, 0..1; scores must be above it.
+        nms_threshold: float, 0..1, IoU above which the worse box of a class is dropped.
+        max_detections: int, D, detections per image.
+
+    Call arguments:
+        class_logits: float (B, R, K + 1), background last.
+        box_deltas: float (B, R, K, 4).
+        rois: float (B, R, 4), xyxy, input-image pixels; empty boxes are padding.
+        image_sizes: float (B, 2), height and width without the padding, pixels.
+
+    Returns:
+        dict: "boxes" float32 (B, D, 4), xyxy, input-image pixels, best first, zeros as
+        padding; "labels" int32 (B, D), 0..K-1, -1 as padding; "scores" float32 (B, D),
+        0..1, 0 as padding; "num_detections" int32 (B,).
+    """
+
+    def __init__(
+        self, score_threshold=0.05, nms_threshold=0.5, max_detections=100, **kwargs
+    ):
+        # Boxes and probabilities are float32 under every policy.
+        super().__init__(**{**kwargs, "dtype": "float32", "autocast": False})
+        self.score_threshold = score_threshold
+        self.nms_threshold = nms_threshold
+        self.max_detections = max_detections
+
+    def call(self, class_logits, box_deltas, rois, image_sizes):
+        scores = ops.softmax(ops.cast(class_logits, "float32"), axis=-1)[..., :-1]
+        boxes = decode_boxes(
+            ops.cast(box_deltas, "float32"),
+            ops.expand_dims(ops.cast(rois, "float32"), 2),
+            BOX_WEIGHTS,
+        )
+        boxes = clip_boxes(boxes, ops.cast(image_sizes, "float32"))
+        width, height = box_sides(boxes)
+        kept = ops.minimum(width, height) >= MIN_SIDE
+        kept = ops.logical_and(kept, scores > self.score_threshold)
+        scores = ops.where(kept, scores, 0.0)
+        boxes, scores, labels, count = grouped_nms(
+            boxes, scores, self.nms_threshold, self.max_detections
+        )
+        return {
+            "boxes": boxes,
+            "labels": labels,
+            "scores": scores,
+            "num_detections": count,
+        }
+
+    def compute_output_spec(self, class_logits, box_deltas, rois, image_sizes):
+        shape = (rois.shape[0], self.max_detections)
+        return {
+            "boxes": KerasTensor((*shape, 4), "float32"),
+            "labels": KerasTensor(shape, "int32"),
+            "scores": KerasTensor(shape, "float32"),
+            "num_detections": KerasTensor(shape[:1], "int32"),
+        }
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "score_threshold": self.score_threshold,
+            "nms_threshold": self.nms_threshold,
+            "max_detections": self.max_detections,
+        }

@@ -1,0 +1,118 @@
+"""From the RPN's predictions to the boxes worth a closer look."""
+
+import keras
+from keras import KerasTensor, ops
+
+from keras_fpn.box_coder import decode_boxes
+from keras_fpn.boxes import box_sides, clip_boxes
+from keras_fpn.levels import ordered_names
+from keras_fpn.ops.nms import grouped_nms
+
+MIN_SIDE = 1e-3  # pixels; torchvision drops what is narrower
+
+
+@keras.saving.register_keras_serializable(package="keras_fpn")
+class Proposals(keras.layers.Layer):
+    """Keeps the best anchors of each level, moved by their deltas, without duplicates.
+
+    Per level the `pre_nms_top_k` highest logits are decoded, clipped to the image,
+    stripped of empty boxes and of those below the score threshold, and suppressed
+    within the level; the best `post_nms_top_k` of all levels remain.
+
+    Source: Ren et al. 2015 (arXiv:1506.01497), Sec. 3.3, per level as in Lin et al. 2017
+    (arXiv:1612.03144), Sec. 4.1; the order of the steps is torchvision's.
+
+    Args:
+        pre_nms_top_k: int, anchors per level that are decoded.
+        post_nms_top_k: int, R, proposals per image.
+        training_pre_nms_top_k, training_post_nms_top_k: the same while training.
+        nms_threshold: float, 0..1, IoU above which the worse box is dropped.
+        score_threshold: float, 0..1, probability below which an anchor is dropped.
+
+    Call arguments:
+        anchors: dict "P<l>" -> float (N_l, 4), xyxy, input-image pixels.
+        objectness: dict "P<l>" -> float (B, N_l), logits.
+        deltas: dict "P<l>" -> float (B, N_l, 4).
+        image_sizes: float (B, 2), height and width without the padding, pixels.
+        training: bool.
+
+    Returns:
+        rois: float32 (B, R, 4), xyxy, input-image pixels, best first; padded with empty
+            boxes (0, 0, 0, 0), which `Detections` drops.
+        roi_scores: float32 (B, R), objectness, 0..1; 0 for the padding.
+    """
+
+    def __init__(
+        self,
+        pre_nms_top_k=1000,
+        post_nms_top_k=1000,
+        training_pre_nms_top_k=2000,
+        training_post_nms_top_k=2000,
+        nms_threshold=0.7,
+        score_threshold=0.0,
+        **kwargs,
+    ):
+        # Boxes are float32 under every policy.
+        super().__init__(**{**kwargs, "dtype": "float32", "autocast": False})
+        self.pre_nms_top_k = pre_nms_top_k
+        self.post_nms_top_k = post_nms_top_k
+        self.training_pre_nms_top_k = training_pre_nms_top_k
+        self.training_post_nms_top_k = training_post_nms_top_k
+        self.nms_threshold = nms_threshold
+        self.score_threshold = score_threshold
+
+    def call(self, anchors, objectness, deltas, image_sizes, training=False):
+        pre = self.training_pre_nms_top_k if training else self.pre_nms_top_k
+        post = self.training_post_nms_top_k if training else self.post_nms_top_k
+        boxes, scores = [], []
+        for name in ordered_names(anchors):
+            logits = ops.cast(objectness[name], "float32")
+            logits, best = _top_k_padded(logits, pre)
+            best_anchors = ops.take(anchors[name], best, axis=0)
+            best_deltas = _take_rows(ops.cast(deltas[name], "float32"), best)
+            boxes.append(decode_boxes(best_deltas, best_anchors))
+            scores.append(ops.sigmoid(logits))
+        boxes = ops.stack(boxes, axis=2)  # (B, pre, levels, 4)
+        scores = ops.stack(scores, axis=2)  # (B, pre, levels)
+        boxes = clip_boxes(boxes, ops.cast(image_sizes, "float32"))
+        width, height = box_sides(boxes)
+        kept = ops.minimum(width, height) >= MIN_SIDE
+        kept = ops.logical_and(kept, scores >= self.score_threshold)
+        scores = ops.where(kept, scores, 0.0)
+        boxes, scores = ops.stop_gradient(boxes), ops.stop_gradient(scores)
+        rois, roi_scores, _, _ = grouped_nms(boxes, scores, self.nms_threshold, post)
+        return rois, roi_scores
+
+    def compute_output_spec(
+        self, anchors, objectness, deltas, image_sizes, training=False
+    ):
+        post = self.training_post_nms_top_k if training else self.post_nms_top_k
+        batch = image_sizes.shape[0]
+        rois = KerasTensor((batch, post, 4), "float32")
+        return rois, KerasTensor((batch, post), "float32")
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "pre_nms_top_k": self.pre_nms_top_k,
+            "post_nms_top_k": self.post_nms_top_k,
+            "training_pre_nms_top_k": self.training_pre_nms_top_k,
+            "training_post_nms_top_k": self.training_post_nms_top_k,
+            "nms_threshold": self.nms_threshold,
+            "score_threshold": self.score_threshold,
+        }
+
+
+def _top_k_padded(logits, k):
+    """Returns the k highest logits (B, k) and their places; -inf beyond the last."""
+    batch, count = ops.shape(logits)
+    padding = ops.full((batch, k), -float("inf"))
+    values, places = ops.top_k(ops.concatenate([logits, padding], axis=1), k)
+    return values, ops.minimum(places, count - 1)
+
+
+def _take_rows(rows, places):
+    """Returns rows (B, k, 4) of `rows` (B, N, 4) at `places` int (B, k)."""
+    batch, count = ops.shape(rows)[:2]
+    places = places + ops.arange(batch)[:, None] * count
+    return ops.take(ops.reshape(rows, (-1, 4)), places, axis=0)

@@ -1,0 +1,105 @@
+"""The region proposal network's head: is there an object, and where exactly."""
+
+import keras
+from keras import ops
+
+from keras_fpn.layers.conv_norm import ConvNorm
+from keras_fpn.levels import ordered_names
+
+
+@keras.saving.register_keras_serializable(package="keras_fpn")
+class RPNHead(keras.layers.Layer):
+    """Predicts objectness and box deltas for every anchor, by the same weights on
+    every level.
+
+    Source: Ren et al. 2015 (arXiv:1506.01497), Sec. 3.1; shared over levels as in Lin
+    et al. 2017 (arXiv:1612.03144), Sec. 4.1, whose comparison of shared and unshared
+    heads `shared` repeats; two convolutions are torchvision's v2.
+
+    Args:
+        num_anchors: int, A, anchors per cell.
+        num_convs: int >= 1, 3x3 convolutions before the predictors.
+        shared: bool, one set of weights for all levels, or one for each.
+
+    Call arguments:
+        pyramid: dict "P<l>" -> float (B, H_l, W_l, C).
+
+    Returns:
+        objectness: dict "P<l>" -> float (B, H_l * W_l * A), logits.
+        deltas: dict "P<l>" -> float (B, H_l * W_l * A, 4), as in `box_coder`.
+
+    Raises:
+        ValueError: fewer than one convolution.
+    """
+
+    def __init__(self, num_anchors=3, num_convs=1, shared=True, **kwargs):
+        super().__init__(**kwargs)
+        if num_convs < 1:
+            raise ValueError(
+                "An RPN head must have at least one convolution; received "
+                f"num_convs={num_convs}."
+            )
+        self.num_anchors = num_anchors
+        self.num_convs = num_convs
+        self.shared = shared
+
+    def build(self, pyramid_shape):
+        self.towers = {}
+        for name in ordered_names(pyramid_shape):
+            if self.shared and self.towers:
+                self.towers[name] = next(iter(self.towers.values()))
+            else:
+                suffix = "" if self.shared else f"_{name}"
+                self.towers[name] = self._tower(pyramid_shape[name], suffix)
+
+    def call(self, pyramid):
+        objectness, deltas = {}, {}
+        for name, tower in self.towers.items():
+            convolutions, predict_objectness, predict_deltas = tower
+            hidden = pyramid[name]
+            for convolution in convolutions:
+                hidden = convolution(hidden)
+            batch = ops.shape(hidden)[0]
+            logits = predict_objectness(hidden)
+            objectness[name] = ops.reshape(logits, (batch, -1))
+            deltas[name] = ops.reshape(predict_deltas(hidden), (batch, -1, 4))
+        return objectness, deltas
+
+    def compute_output_shape(self, pyramid_shape):
+        objectness, deltas = {}, {}
+        for name, (batch, height, width, _) in pyramid_shape.items():
+            known = height is not None and width is not None
+            anchors = height * width * self.num_anchors if known else None
+            objectness[name] = (batch, anchors)
+            deltas[name] = (batch, anchors, 4)
+        return objectness, deltas
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "num_anchors": self.num_anchors,
+            "num_convs": self.num_convs,
+            "shared": self.shared,
+        }
+
+    def _tower(self, shape, suffix):
+        channels = shape[-1]
+        convolutions = [
+            self._convolution(channels, 3, f"conv{number}{suffix}", "relu")
+            for number in range(1, self.num_convs + 1)
+        ]
+        objectness = self._convolution(self.num_anchors, 1, f"objectness{suffix}")
+        deltas = self._convolution(4 * self.num_anchors, 1, f"deltas{suffix}")
+        for layer in (*convolutions, objectness, deltas):
+            layer.build(shape)
+        return convolutions, objectness, deltas
+
+    def _convolution(self, filters, kernel_size, name, activation=None):
+        return ConvNorm(
+            filters,
+            kernel_size,
+            activation=activation,
+            kernel_initializer=keras.initializers.RandomNormal(stddev=0.01),
+            dtype=self.dtype_policy,
+            name=name,
+        )

@@ -1,0 +1,51 @@
+"""The top-down merge: coarse meaning is added to fine detail."""
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="keras_fpn")
+class TopDownMerge(keras.layers.Layer):
+    """Upsamples the coarser map to the lateral's own size and merges the two.
+
+    Upsampling takes the nearest cell and works for any two sizes, so odd ones fit.
+
+    Source: Lin et al. 2017 (arXiv:1612.03144), Sec. 3, Fig. 3; the average is
+    detectron2's FUSE_TYPE.
+
+    Args:
+        fuse: "sum", or "average", half the sum.
+
+    Call arguments:
+        lateral: float (B, H, W, C).
+        coarser: float (B, h, w, C), the merged map one level up.
+
+    Returns:
+        float (B, H, W, C).
+
+    Raises:
+        ValueError: an unknown `fuse`.
+    """
+
+    def __init__(self, fuse="sum", **kwargs):
+        super().__init__(**kwargs)
+        if fuse not in ("sum", "average"):
+            raise ValueError(
+                f"fuse must be 'sum' or 'average'; received fuse={fuse!r}."
+            )
+        self.fuse = fuse
+
+    def call(self, lateral, coarser):
+        size, coarse_size = ops.shape(lateral)[1:3], ops.shape(coarser)[1:3]
+        for axis in (1, 2):
+            cells, coarse_cells = size[axis - 1], coarse_size[axis - 1]
+            nearest = ops.arange(cells) * coarse_cells // cells
+            coarser = ops.take(coarser, nearest, axis=axis)
+        merged = lateral + coarser
+        return merged / 2 if self.fuse == "average" else merged
+
+    def compute_output_shape(self, lateral_shape, coarser_shape):
+        return lateral_shape
+
+    def get_config(self):
+        return {**super().get_config(), "fuse": self.fuse}

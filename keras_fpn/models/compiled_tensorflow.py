@@ -1,0 +1,17 @@
+"""`compiled_call` on TensorFlow."""
+
+import tensorflow as tf
+
+
+def tensorflow_call(model):
+    """Returns `model` as one `tf.function`, traced once for all sizes."""
+    signature = {
+        name: tf.TensorSpec(tensor.shape, tensor.dtype, name=name)
+        for name, tensor in model.input.items()
+    }
+
+    @tf.function(input_signature=[signature])
+    def call(inputs):
+        return model(inputs, training=False)
+
+    return call

@@ -1,0 +1,142 @@
+"""From foreign tensors to a model's variables: all of them, or none."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+
+from keras_fpn.layers import ConvNorm, DepthwiseConvNorm
+
+_SHOWN = 8  # names listed in an error
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A variable and the tensor that fills it.
+
+    Attributes:
+        key: str, the tensor's name in the checkpoint.
+        variable: `keras.Variable`.
+        convert: function from the checkpoint's array to the variable's layout.
+    """
+
+    key: str
+    variable: keras.Variable
+    convert: Callable[[np.ndarray], np.ndarray]
+
+
+def fill(slots, tensors):
+    """Assigns every tensor to its variable, after all of them are found to fit.
+
+    Args:
+        slots: list of `Slot`.
+        tensors: dict of str -> array, exactly the keys of `slots`.
+
+    Raises:
+        ValueError: a tensor is missing, surplus, of another shape or not of floats; no
+            variable was changed.
+    """
+    wanted = {slot.key for slot in slots}
+    missing = sorted(wanted - set(tensors))
+    surplus = sorted(set(tensors) - wanted)
+    if missing or surplus:
+        raise ValueError(
+            "The checkpoint must hold exactly the model's tensors; received a "
+            f"checkpoint with {_names('missing', missing)} and "
+            f"{_names('surplus', surplus)}. Build the architecture it was made with, "
+            "for instance by keras_fpn.from_preset(name)."
+        )
+    values, misshapen = [], []
+    for slot in slots:
+        tensor = np.asarray(tensors[slot.key])
+        if not _is_float(tensor.dtype):
+            raise ValueError(
+                f"Weights must be floats; received {slot.key} of dtype {tensor.dtype}."
+            )
+        value = _converted(slot, tensor)
+        if value is None:
+            misshapen.append(f"{slot.key} {tensor.shape}")
+        values.append(value)
+    if misshapen:
+        raise ValueError(
+            "Tensors must have the shapes of the model's variables; received "
+            f"{_names('misshapen', misshapen)}. Check num_classes and the architecture."
+        )
+    for slot, value in zip(slots, values, strict=True):
+        slot.variable.assign(value)
+
+
+def _converted(slot, tensor):
+    """Returns the tensor in the variable's layout, or None where it cannot have it."""
+    try:
+        value = slot.convert(tensor.astype("float32"))
+    except (ValueError, IndexError):  # reshapes and transposes of a wrong shape
+        return None
+    return value if value.shape == tuple(slot.variable.shape) else None
+
+
+def _is_float(dtype):
+    return np.issubdtype(dtype, np.floating) or dtype.name == "bfloat16"
+
+
+def _names(word, names):
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return f"{len(names)} {word} {names[:_SHOWN]}{more}"
+
+
+def as_is(array):
+    """Returns a vector unchanged."""
+    return array
+
+
+def conv_kernel(array):
+    """Returns torch's (out, in, h, w) as Keras's (h, w, in, out)."""
+    return array.transpose(2, 3, 1, 0)
+
+
+def depthwise_kernel(array):
+    """Returns torch's (C, 1, h, w) as Keras's (h, w, C, 1)."""
+    return array.transpose(2, 3, 0, 1)
+
+
+def dense_kernel(array):
+    """Returns torch's (out, in) as Keras's (in, out)."""
+    return array.T
+
+
+def conv_norm_slots(layer: ConvNorm, conv_key, norm_key=None):
+    """Returns the slots of one `ConvNorm` for torch's conv and norm modules.
+
+    Args:
+        layer: built `ConvNorm`.
+        conv_key: str, the convolution's name without ".weight".
+        norm_key: str, the norm's name; needed where the layer has one.
+    """
+    depthwise = isinstance(layer, DepthwiseConvNorm)
+    convert = depthwise_kernel if depthwise else conv_kernel
+    slots = [Slot(f"{conv_key}.weight", layer.kernel, convert)]
+    if layer.norm is None:
+        return [*slots, Slot(f"{conv_key}.bias", layer.bias, as_is)]
+    if layer.norm == "group":
+        norm = layer.group_norm
+        vectors = {"weight": norm.gamma, "bias": norm.beta}
+    else:
+        vectors = {
+            "weight": layer.gamma,
+            "bias": layer.beta,
+            "running_mean": layer.moving_mean,
+            "running_var": layer.moving_variance,
+        }
+    return slots + [
+        Slot(f"{norm_key}.{name}", variable, as_is)
+        for name, variable in vectors.items()
+    ]
+
+
+def dense_slots(layer, key, kernel=dense_kernel, bias=as_is):
+    """Returns the slots of one `keras.layers.Dense` for a torch linear module."""
+    return [
+        Slot(f"{key}.weight", layer.kernel, kernel),
+        Slot(f"{key}.bias", layer.bias, bias),
+    ]
