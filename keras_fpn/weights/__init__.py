@@ -1,0 +1,21 @@
+"""Checkpoints: where they are, how they are read safely, how they fill a model."""
+
+from keras_fpn.weights.download import fetch
+from keras_fpn.weights.formula import fill_with_formula
+from keras_fpn.weights.imagenet import load_imagenet
+from keras_fpn.weights.keras_applications import load_keras_applications
+from keras_fpn.weights.reader import read_torch
+from keras_fpn.weights.registry import Checkpoint, get_checkpoint
+from keras_fpn.weights.torchvision import load_torchvision, load_torchvision_body
+
+__all__ = [
+    "Checkpoint",
+    "fetch",
+    "fill_with_formula",
+    "get_checkpoint",
+    "load_imagenet",
+    "load_keras_applications",
+    "load_torchvision",
+    "load_torchvision_body",
+    "read_torch",
+]

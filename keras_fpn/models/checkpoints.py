@@ -1,0 +1,99 @@
+"""Weights for a whole detector: by name, or from a file of any kind it can have."""
+
+import difflib
+import os
+import warnings
+from pathlib import Path
+
+import keras
+
+from keras_fpn.models.classes import Classes
+from keras_fpn.weights import fetch, get_checkpoint, load_torchvision, read_torch
+
+_TORCH_CLASSES = "roi_heads.box_predictor.cls_score.bias"
+
+
+def find_weights(weights, names):
+    """Returns a published name as it is, or a file as a `Path`.
+
+    Args:
+        weights: str or path-like.
+        names: collection of str, the published names.
+
+    Raises:
+        ValueError: neither a name nor a file; near names are listed.
+    """
+    if weights in names:
+        return weights
+    path = Path(os.fspath(weights))
+    if path.is_file():
+        return path
+    near = difflib.get_close_matches(str(weights), [*names, "coco", "imagenet"], 3, 0.4)
+    hint = f"Near names: {near}." if near else f"Names: {sorted(names)}."
+    raise ValueError(
+        "weights must be None, 'coco', 'imagenet', a preset's name or an existing file; "
+        f"received weights={os.fspath(weights)!r}. {hint}"
+    )
+
+
+def load_keras_file(path):
+    """Returns the detector in a .keras file, or None for a file of another kind."""
+    return keras.models.load_model(path) if path.suffix == ".keras" else None
+
+
+def classes_of(source):
+    """Returns the `Classes` of a loaded detector; None for None."""
+    return source and Classes(source.class_names, source.category_ids)
+
+
+def load_checkpoint(model, weights, source=None):
+    """Fills a detector; its box predictor only where the classes are as many.
+
+    Args:
+        model: `FasterRCNN`.
+        weights: a published name, or a `Path`.
+        source: the detector in the file, where it is a .keras file.
+
+    Raises:
+        ValueError: the weights do not fit the architecture.
+    """
+    if source is not None:
+        _copy_parts(model, source, weights)
+    elif isinstance(weights, Path) and weights.name.endswith(".h5"):
+        model.load_weights(weights)
+    else:
+        path = weights
+        if not isinstance(weights, Path):
+            path = fetch(get_checkpoint(weights))
+        tensors = read_torch(path)
+        count = len(tensors.get(_TORCH_CLASSES, ())) - 1
+        fits = count in (-1, len(model.class_names))
+        if not fits:
+            _say_predictor_is_new(model, weights, count)
+        load_torchvision(model, tensors, keep_predictor=fits)
+
+
+def _copy_parts(model, source, path):
+    parts, own = source.parts(), model.parts()
+    if len(source.class_names) != len(model.class_names):
+        _say_predictor_is_new(model, path, len(source.class_names))
+        del own["box_predictor"]
+    for name, part in own.items():
+        shapes = [tuple(weight.shape) for weight in part.weights]
+        received = [tuple(weight.shape) for weight in parts[name].weights]
+        if shapes != received:
+            raise ValueError(
+                f"The file must hold this architecture; received {str(path)!r}, whose "
+                f"{name} has other weights. Load it by keras.models.load_model."
+            )
+    for name, part in own.items():
+        part.set_weights(parts[name].get_weights())
+
+
+def _say_predictor_is_new(model, weights, count):
+    warnings.warn(
+        f"{str(weights)!r} has {count} classes and this model {len(model.class_names)}: "
+        "all weights are loaded but those of the box predictor, which starts anew and "
+        "must be trained.",
+        stacklevel=4,
+    )

@@ -1,0 +1,76 @@
+"""The parts of Faster R-CNN that differ from architecture to architecture.
+
+Source: torchvision 0.27, whose checkpoints expect exactly these numbers.
+"""
+
+from keras_fpn.backbones import mobilenet_v3_large, resnet50
+from keras_fpn.layers import (
+    ConvBoxHead,
+    FeaturePyramid,
+    MultiLevelAnchors,
+    Proposals,
+    PyramidRoIAlign,
+    RPNHead,
+)
+from keras_fpn.preprocessing import Preprocessing
+
+_MOBILE_SIZES = (32, 64, 128, 256, 512)
+
+
+def resnet50_v1_parts():
+    """Parts of fasterrcnn_resnet50_fpn; its frozen norms were stored for epsilon 0."""
+    return {"backbone": resnet50(epsilon=0.0)}
+
+
+def resnet50_v2_parts():
+    """Parts of fasterrcnn_resnet50_fpn_v2: batch norms everywhere, a deeper head."""
+    return {
+        "backbone": resnet50(norm="batch"),
+        "neck": FeaturePyramid(norm="batch", name="neck"),
+        "rpn_head": RPNHead(num_convs=2, name="rpn_head"),
+        "box_head": ConvBoxHead(norm="batch", name="box_head"),
+    }
+
+
+def mobilenet_v3_large_parts():
+    """Parts of fasterrcnn_mobilenet_v3_large_fpn: all anchors on three coarse levels.
+
+    Both maps of the backbone have stride 32, so every RoI reads the first.
+    """
+    return {
+        "backbone": mobilenet_v3_large(),
+        "anchors": MultiLevelAnchors(
+            {name: _MOBILE_SIZES for name in ("P5", "P6", "P7")}, name="anchors"
+        ),
+        "proposals": Proposals(score_threshold=0.05, name="proposals"),
+        "roi_align": PyramidRoIAlign(levels=("P5",), name="roi_align"),
+    }
+
+
+def mobilenet_v3_large_320_parts():
+    """Parts of fasterrcnn_mobilenet_v3_large_320_fpn: few proposals, small photos."""
+    return {
+        **mobilenet_v3_large_parts(),
+        "proposals": Proposals(
+            pre_nms_top_k=150,
+            post_nms_top_k=150,
+            score_threshold=0.05,
+            name="proposals",
+        ),
+        "preprocessing": Preprocessing(min_size=320, max_size=640),
+    }
+
+
+# Architectures with COCO weights, by the name of their checkpoint.
+FASTER_RCNN = {
+    "faster_rcnn_resnet50_fpn_coco": resnet50_v1_parts,
+    "faster_rcnn_resnet50_fpn_v2_coco": resnet50_v2_parts,
+    "faster_rcnn_mobilenet_v3_large_fpn_coco": mobilenet_v3_large_parts,
+    "faster_rcnn_mobilenet_v3_large_320_fpn_coco": mobilenet_v3_large_320_parts,
+}
+
+# The checkpoint that weights="coco" means, by the name of the backbone.
+COCO_OF_BACKBONE = {
+    "resnet50": "faster_rcnn_resnet50_fpn_coco",
+    "mobilenet_v3_large": "faster_rcnn_mobilenet_v3_large_fpn_coco",
+}

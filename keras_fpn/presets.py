@@ -1,0 +1,71 @@
+"""Published models by name: an architecture, its weights, and what they achieve."""
+
+import difflib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from keras_fpn.models.build_faster_rcnn import faster_rcnn_fpn
+from keras_fpn.models.published import FASTER_RCNN
+from keras_fpn.weights.registry import Checkpoint, get_checkpoint
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A published model.
+
+    Attributes:
+        name: str.
+        builder: function that builds the model; takes `weights` and its parts.
+        parts: function that returns the parts of exactly this architecture.
+        checkpoint: `keras_fpn.weights.Checkpoint`: where the weights are, the published
+            metrics with their source, the licence.
+    """
+
+    name: str
+    builder: Callable
+    parts: Callable
+    checkpoint: Checkpoint
+
+    @property
+    def metrics(self):
+        """dict, data set -> metric -> value, as published (see `source`)."""
+        return self.checkpoint.metrics
+
+    @property
+    def source(self):
+        """str, who published the metrics and the weights."""
+        return self.checkpoint.source
+
+
+def list_presets():
+    """Returns every preset, dict of name -> `Preset`."""
+    return {
+        name: Preset(name, faster_rcnn_fpn, parts, get_checkpoint(name))
+        for name, parts in FASTER_RCNN.items()
+    }
+
+
+def from_preset(name, load_weights=True, **overrides):
+    """Builds a published model.
+
+    Args:
+        name: str, a name of `list_presets()`.
+        load_weights: bool; False builds the architecture with random weights and needs
+            no download.
+        **overrides: arguments of the preset's builder, such as `num_classes` or
+            `class_names`, or a part in the place of the published one.
+
+    Returns:
+        the model, such as `keras_fpn.models.FasterRCNN`.
+
+    Raises:
+        ValueError: no such preset; the error lists the near names.
+    """
+    presets = list_presets()
+    if name not in presets:
+        near = difflib.get_close_matches(str(name), presets, 3, 0.4)
+        hint = f"Near names: {near}." if near else f"Names: {sorted(presets)}."
+        raise ValueError(f"There must be such a preset; received name={name!r}. {hint}")
+    preset = presets[name]
+    weights = {"weights": name} if load_weights else {}
+    return preset.builder(**{**preset.parts(), "name": name, **weights, **overrides})

@@ -1,0 +1,65 @@
+"""Random weights from a formula, under which an untrained detector finds boxes.
+
+For demonstrations and tests where no checkpoint can be had: what it finds means nothing.
+"""
+
+import zlib
+
+import keras
+import numpy as np
+
+_PROBE_SIDE = 256  # pixels of the noise image that predictions are scaled on
+
+# Standard deviations of the predictions on noise: some classes win clearly, and boxes
+# stay near their anchors.
+_LOGIT_DEVIATION = 2.5
+_DELTA_DEVIATION = 0.3
+
+
+def fill_with_formula(model, seed=1):
+    """Fills a Faster R-CNN with random weights, the same on every machine.
+
+    Kernels are normal, each from (seed, its path); biases and norms keep their start;
+    the predictors are scaled by what they say of an image of noise.
+
+    Args:
+        model: `keras_fpn.models.FasterRCNN`.
+        seed: int.
+    """
+    for variable in model.trainable_variables:
+        if len(variable.shape) > 1:
+            entropy = [seed, zlib.crc32(_within_model(variable).encode())]
+            generator = np.random.Generator(np.random.PCG64(entropy))
+            values = generator.standard_normal(variable.shape, dtype="float32")
+            inputs = np.prod(variable.shape[:-1])
+            variable.assign(values * np.sqrt(2.0 / inputs, dtype="float32"))
+    outputs = model.trunk(_noise(seed), training=False)
+    _, objectness, deltas = next(iter(model.rpn_head.towers.values()))
+    _rescale(objectness, outputs["objectness"], _LOGIT_DEVIATION)
+    _rescale(deltas, outputs["deltas"], _DELTA_DEVIATION)
+    outputs = model.trunk(_noise(seed), training=False)
+    hidden = model.box_head(model.roi_align(outputs["pyramid"], outputs["rois"]))
+    logits, deltas = model.box_predictor(hidden)
+    _rescale(model.box_predictor.class_logits, logits, _LOGIT_DEVIATION)
+    _rescale(model.box_predictor.box_deltas, deltas, _DELTA_DEVIATION)
+
+
+def _within_model(variable):
+    return variable.path.split("/", 1)[-1]
+
+
+def _noise(seed):
+    generator = np.random.Generator(np.random.PCG64(seed))
+    side = _PROBE_SIDE
+    return {
+        "images": generator.uniform(0, 255, (1, side, side, 3)).astype("float32"),
+        "image_sizes": np.array([[side, side]], "float32"),
+    }
+
+
+def _rescale(layer, predictions, deviation):
+    """Multiplies a linear layer's kernel so that its predictions deviate so much."""
+    if not isinstance(predictions, dict):
+        predictions = {"": predictions}
+    values = [keras.ops.convert_to_numpy(v).ravel() for v in predictions.values()]
+    layer.kernel.assign(layer.kernel * float(deviation / np.std(np.concatenate(values))))

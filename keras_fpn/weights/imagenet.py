@@ -1,0 +1,43 @@
+"""ImageNet weights for backbones, by name or from a file."""
+
+import os
+from pathlib import Path
+
+import keras
+
+from keras_fpn.weights.download import fetch
+from keras_fpn.weights.keras_applications import load_keras_applications
+from keras_fpn.weights.registry import get_checkpoint
+from keras_fpn.weights.torchvision import load_torchvision_body
+
+
+def load_imagenet(backbone, weights):
+    """Fills a backbone with ImageNet weights.
+
+    Args:
+        backbone: functional model of `keras_fpn.backbones`.
+        weights: "imagenet", the backbone's usual checkpoint (torchvision's first, or
+            keras.applications' for MobileNetV2, which Keras downloads, and for which it
+            publishes no hash to verify); the name of a registered checkpoint, such as
+            "resnet50_imagenet_v2"; or a file: torchvision's .pth, keras.applications'
+            tensors as .npz, or this backbone's own .weights.h5.
+
+    Raises:
+        ValueError: no such name or file, or tensors that do not fit.
+    """
+    if weights == "imagenet" and backbone.name == "mobilenet_v2":
+        source = keras.applications.MobileNetV2(include_top=False, weights=weights)
+        load_keras_applications(backbone, source)
+    elif weights == "imagenet" or not _is_file(weights):
+        name = f"{backbone.name}_imagenet_v1" if weights == "imagenet" else weights
+        load_torchvision_body(backbone, fetch(get_checkpoint(name)))
+    elif str(weights).endswith(".npz"):
+        load_keras_applications(backbone, weights)
+    elif str(weights).endswith(".weights.h5"):
+        backbone.load_weights(weights)
+    else:
+        load_torchvision_body(backbone, weights)
+
+
+def _is_file(weights):
+    return isinstance(weights, os.PathLike) or Path(weights).suffix != ""

@@ -1,0 +1,223 @@
+"""What a user holds: detect, predict, save and load."""
+
+import json
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+from models.tiny import tiny_detector
+from PIL import Image
+from skimage import data
+
+
+@pytest.fixture(scope="module")
+def model():
+    return tiny_detector(class_names=["cup", "spoon", "table"], category_ids=[7, 3, 90])
+
+
+@pytest.fixture(scope="module")
+def photo():
+    return data.coffee()  # uint8 (400, 600, 3)
+
+
+def test_detections_lie_in_the_photo_best_first(model, photo):
+    [found] = model.detect(photo)
+    boxes, scores = found["boxes"], found["scores"]
+    assert 0 < len(boxes) <= 20
+    assert boxes.dtype == scores.dtype == np.float32
+    assert found["labels"].dtype == np.int32
+    assert set(found["labels"]) <= {0, 1, 2}
+    assert (np.diff(scores) <= 0).all()
+    assert (scores > 0.2).all()
+    assert (boxes >= 0).all()
+    assert (boxes <= np.array([600, 400, 600, 400]) + 1e-3).all()
+    assert boxes[:, 2].max() > 160  # the photo's pixels, not the resized ones
+
+
+def test_a_photo_alone_gives_the_same_as_in_a_list_of_photos(model, photo):
+    other = photo[:300, :200]
+    alone = [model.detect(photo)[0], model.detect(other)[0]]
+    listed = model.detect([photo, other])
+    for one, two in zip(alone, listed, strict=True):
+        for name in one:
+            np.testing.assert_array_equal(one[name], two[name])
+
+
+def test_photos_of_one_size_do_not_change_each_other_in_a_batch(model, photo):
+    mirrored = np.ascontiguousarray(photo[:, ::-1])
+    alone = model.detect([photo, mirrored])
+    batched = model.detect([photo, mirrored], batch_size=2)
+    for one, two in zip(alone, batched, strict=True):
+        np.testing.assert_allclose(one["boxes"], two["boxes"], atol=1e-2)
+        np.testing.assert_array_equal(one["labels"], two["labels"])
+
+
+def test_a_looser_threshold_adds_detections_below_the_own_one(model, photo):
+    [own] = model.detect(photo)
+    [looser] = model.detect(photo, score_threshold=0.01, max_detections=60)
+    assert len(looser["scores"]) > len(own["scores"])
+    assert looser["scores"].min() < 0.2
+    count = int(np.sum(looser["scores"] > 0.2))
+    np.testing.assert_allclose(looser["boxes"][:count][:20], own["boxes"], atol=1e-3)
+
+
+def test_stricter_limits_keep_the_best(model, photo):
+    [own] = model.detect(photo)
+    middle = float(own["scores"][3])
+    [stricter] = model.detect(photo, score_threshold=middle)
+    np.testing.assert_array_equal(stricter["boxes"], own["boxes"][:3])  # above, not at
+    [fewer] = model.detect(photo, max_detections=2)
+    np.testing.assert_array_equal(fewer["boxes"], own["boxes"][:2])
+
+
+def test_min_size_changes_what_the_model_sees(model, photo):
+    assert not np.array_equal(
+        model.detect(photo)[0]["boxes"], model.detect(photo, min_size=64)[0]["boxes"]
+    )
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "RGBA"])
+def test_paths_and_pil_images_give_what_their_pixels_give(model, photo, mode, tmp_path):
+    image = Image.fromarray(photo).convert(mode)
+    path = tmp_path / "photo.png"
+    image.save(path)
+    [of_pixels] = model.detect(np.asarray(image))
+    for source in (path, str(path), image):
+        [found] = model.detect(source)
+        np.testing.assert_array_equal(found["boxes"], of_pixels["boxes"])
+
+
+def test_exif_rotation_is_applied(model, photo, tmp_path):
+    turned = Image.fromarray(np.rot90(photo))  # counter-clockwise on disk
+    exif = turned.getexif()
+    exif[0x0112] = 6  # "turn clockwise to view"
+    turned.save(tmp_path / "turned.png", exif=exif)
+    [found] = model.detect(tmp_path / "turned.png")
+    np.testing.assert_array_equal(found["boxes"], model.detect(photo)[0]["boxes"])
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 3), (1000, 7, 3)])
+def test_odd_photos_work(model, shape):
+    generator = np.random.default_rng(0)
+    [found] = model.detect(generator.integers(0, 256, shape, dtype="uint8"))
+    assert (found["boxes"][:, 2] <= shape[1] + 1e-3).all()
+
+
+def test_a_photo_that_would_shrink_to_nothing_is_refused(model):
+    with pytest.raises(ValueError, match=r"\(20000, 10\)"):
+        model.detect(np.zeros((20000, 10, 3), "uint8"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"score_threshold": 1.5}, "score_threshold=1.5"),
+        ({"max_detections": 0}, "max_detections=0"),
+        ({"batch_size": 0}, "batch_size=0"),
+        ({"batch_size": 1.5}, "batch_size=1.5"),
+        ({"min_size": 0}, "min_size=0"),
+    ],
+)
+def test_arguments_out_of_range_are_refused(model, photo, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        model.detect(photo, **arguments)
+
+
+@pytest.mark.parametrize(
+    ("photo", "message"),
+    [
+        (np.zeros((4, 4, 3), "uint16"), "uint16"),
+        (np.full((4, 4, 3), np.nan), "NaN"),
+        (np.zeros((3, 40, 40), "uint8"), r"\(3, 40, 40\)"),
+        (np.zeros((0, 4, 3), "uint8"), r"\(0, 4, 3\)"),
+        ("nowhere.jpg", "nowhere.jpg"),
+    ],
+)
+def test_what_is_no_photo_is_refused_with_the_value(model, photo, message):
+    with pytest.raises(ValueError, match=message):
+        model.detect(photo)
+
+
+def test_no_photos_give_no_results(model):
+    assert model.detect([]) == []
+
+
+def test_predict_returns_padded_arrays(model, photo):
+    inputs, _ = model.preprocessing.prepare([photo, photo[:, ::-1]])
+    outputs = model.predict(inputs, verbose=0)
+    assert outputs["boxes"].shape == (2, 20, 4)
+    assert outputs["num_detections"].shape == (2,)
+    count = outputs["num_detections"][0]
+    assert (outputs["labels"][0, count:] == -1).all()
+    assert (outputs["scores"][0, :count] > 0.2).all()
+
+
+def test_padding_pixels_are_not_seen(model, photo):
+    inputs, [(height, width)] = model.preprocessing.prepare([photo])
+    assert height < inputs["images"].shape[1] or width < inputs["images"].shape[2]
+    scribbled = {name: value.copy() for name, value in inputs.items()}
+    scribbled["images"][:, height:] = 255
+    scribbled["images"][:, :, width:] = 255
+    clean, dirty = (model.predict(x, verbose=0) for x in (inputs, scribbled))
+    np.testing.assert_array_equal(clean["boxes"], dirty["boxes"])
+
+
+def test_saved_model_detects_alike_in_a_fresh_process(model, photo, tmp_path):
+    path = tmp_path / "detector.keras"
+    model.save(path)
+    Image.fromarray(photo).save(tmp_path / "photo.png")
+    script = (
+        "import sys, json, keras, keras_fpn\n"
+        "model = keras.models.load_model(sys.argv[1])\n"
+        "found = {k: v.tolist() for k, v in model.detect(sys.argv[2])[0].items()}\n"
+        "meaning = [model.class_names, model.category_ids]\n"
+        "print(json.dumps([found, meaning, model.preprocessing.min_size]))\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", script, path, tmp_path / "photo.png"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found, meaning, min_size = json.loads(result.stdout.splitlines()[-1])
+    [own] = model.detect(photo)
+    for name, values in own.items():
+        np.testing.assert_array_equal(np.float32(found[name]), np.float32(values))
+    assert meaning == [["cup", "spoon", "table"], [7, 3, 90]]
+    assert min_size == 96
+
+
+def test_weights_file_round_trip(model, photo, tmp_path):
+    model.save_weights(tmp_path / "model.weights.h5")
+    other = tiny_detector()
+    for variable in other.trainable_variables:
+        variable.assign(variable * 0)
+    other.load_weights(tmp_path / "model.weights.h5")
+    np.testing.assert_array_equal(
+        other.detect(photo)[0]["boxes"], model.detect(photo)[0]["boxes"]
+    )
+
+
+def test_changed_weights_change_what_is_detected(photo):
+    model = tiny_detector()
+    [before] = model.detect(photo)
+    kernel = model.box_predictor.class_logits.kernel
+    kernel.assign(-kernel)
+    [after] = model.detect(photo)
+    assert not np.array_equal(before["scores"], after["scores"])
+
+
+def test_mixed_precision_keeps_boxes_in_float32(photo):
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        model = tiny_detector()
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert str(model.get_layer("neck").compute_dtype) == "bfloat16"
+    [found] = model.detect(photo)
+    assert found["boxes"].dtype == np.float32
+    assert len(found["boxes"]) > 0
+    # Corners in bfloat16 would be multiples of 0.5 or more at this size.
+    assert (found["boxes"] % 0.25 != 0).any()

@@ -1,0 +1,78 @@
+"""The recorded outputs of a reference model, and how to compare with them.
+
+Tolerances are those that the recordings' README derives from float noise: maps and RPN
+outputs 2e-3 of the standard deviation plus 1e-3 relative, heads fed with the recorded
+proposals 5e-3 of it; boxes are compared as sets.
+"""
+
+import importlib.util
+
+import keras
+import numpy as np
+
+MATCHED = 0.98  # near-ties may swap in top-k and suppression
+
+
+class Golden:
+    """One model's weights and recorded stages.
+
+    Args:
+        folder: pathlib.Path of the recordings.
+        model: str, the reference's name of the model.
+    """
+
+    def __init__(self, folder, model):
+        self.folder, self.model = folder, model
+        self.stages = np.load(folder / f"{model}.npz")
+
+    def tensors(self):
+        """Returns the weights, dict of the reference's key -> array."""
+        path = self.folder / "weights.py"
+        spec = importlib.util.spec_from_file_location("golden_weights", path)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module.state_dict(self.model, self.folder)
+
+    def __getitem__(self, key):
+        return self.stages[key]
+
+    def assert_stage(self, got, key, of_deviation=2e-3, relative=1e-3, columns=None):
+        """Compares a tensor with its recorded sample.
+
+        Args:
+            got: tensor or array in the recorded layout.
+            key: str, the stage.
+            of_deviation: float, tolerance as a share of the stage's deviation.
+            relative: float, tolerance as a share of each value.
+            columns: range of last-axis places that are compared; None, all.
+        """
+        got = keras.ops.convert_to_numpy(got)
+        shape = tuple(self.stages[f"{key}/shape"])
+        assert got.size == np.prod(shape), f"{key}: {got.shape} instead of {shape}"
+        index = self.stages[f"{key}/index"]
+        wanted = self.stages[f"{key}/value"]
+        if columns is not None:
+            compared = np.isin(index % shape[-1], columns)
+            index, wanted = index[compared], wanted[compared]
+        atol = of_deviation * float(self.stages[f"{key}/mean_std"][1])
+        np.testing.assert_allclose(
+            got.ravel()[index], wanted, rtol=relative, atol=atol, err_msg=key
+        )
+
+
+def assert_same_boxes(got, wanted, pixels, scores=(), labels=()):
+    """Asserts that nearly every box has a partner in the other set, and back.
+
+    Args:
+        got, wanted: float (n, 4) and (m, 4), xyxy.
+        pixels: float, how far a partner's sides may be.
+        scores: pair of arrays (n,) and (m,), partners within 3e-3; or empty.
+        labels: pair of arrays (n,) and (m,), partners alike; or empty.
+    """
+    close = np.abs(got[:, None] - wanted[None]).max(axis=-1) <= pixels
+    if len(scores):
+        close &= np.abs(scores[0][:, None] - scores[1][None]) <= 3e-3
+    if len(labels):
+        close &= labels[0][:, None] == labels[1][None]
+    assert close.any(axis=1).mean() >= MATCHED, "boxes without a partner in the golden"
+    assert close.any(axis=0).mean() >= MATCHED, "golden boxes without a partner"
