@@ -3,6 +3,7 @@
 import keras
 
 from keras_fpn.layers.conv_norm import ConvNorm, DepthwiseConvNorm
+from keras_fpn.weights.imagenet import with_imagenet
 
 # Expansion, output channels, blocks, stride of the first: Sandler et al. 2018
 # (arXiv:1801.04381), Table 2.
@@ -19,7 +20,7 @@ STEM_CHANNELS = 32
 TAPS = {2: "C2", 5: "C3", 12: "C4", 16: "C5"}  # the last block of each stride
 
 
-def mobilenet_v2(norm="frozen_batch", epsilon=1e-3):
+def mobilenet_v2(norm="frozen_batch", epsilon=1e-3, weights=None):
     """MobileNetV2: C2..C5 have 24, 32, 96, 320 channels.
 
     The graph is keras.applications' without its last convolution and classifier, so its
@@ -31,6 +32,8 @@ def mobilenet_v2(norm="frozen_batch", epsilon=1e-3):
         norm: as in `keras_fpn.layers.ConvNorm`; "group" for training from scratch in
             small batches.
         epsilon: float, of the norms; keras.applications' value fits its weights.
+        weights: None, random; "imagenet", the name of a registered checkpoint, or a
+            file (see `keras_fpn.weights.load_imagenet`).
 
     Returns:
         functional `keras.Model`, float (B, H, W, 3), normalised ->
@@ -48,7 +51,7 @@ def mobilenet_v2(norm="frozen_batch", epsilon=1e-3):
             if number in TAPS:
                 bottom_up[TAPS[number]] = x
             number += 1
-    return keras.Model(images, bottom_up, name="mobilenet_v2")
+    return with_imagenet(keras.Model(images, bottom_up, name="mobilenet_v2"), weights)
 
 
 def _inverted_residual(x, expansion, filters, strides, number, settings):

@@ -3,6 +3,7 @@
 import keras
 
 from keras_fpn.layers.conv_norm import ConvNorm, DepthwiseConvNorm
+from keras_fpn.weights.imagenet import with_imagenet
 
 # Kernel, expanded channels, output channels, squeeze-and-excitation, activation,
 # stride: Howard et al. 2019 (arXiv:1905.02244), Table 1.
@@ -28,7 +29,7 @@ LAST_CHANNELS = 960
 FIRST_TAP = 13  # the block that reaches stride 32
 
 
-def mobilenet_v3_large(norm="frozen_batch", epsilon=1e-5):
+def mobilenet_v3_large(norm="frozen_batch", epsilon=1e-5, weights=None):
     """MobileNetV3-Large with two maps, both at stride 32.
 
     torchvision's mobile detectors tap the first block of the last stage (160 channels)
@@ -40,6 +41,8 @@ def mobilenet_v3_large(norm="frozen_batch", epsilon=1e-5):
     Args:
         norm: as in `keras_fpn.layers.ConvNorm`.
         epsilon: float, of the norms; 1e-3 for the ImageNet weights.
+        weights: None, random; "imagenet", the name of a registered checkpoint, or a
+            file (see `keras_fpn.weights.load_imagenet`).
 
     Returns:
         functional `keras.Model`, float (B, H, W, 3), normalised ->
@@ -56,7 +59,9 @@ def mobilenet_v3_large(norm="frozen_batch", epsilon=1e-5):
             bottom_up["C5"] = x
     last = ConvNorm(LAST_CHANNELS, 1, activation="hard_swish", name="last", **norms)
     bottom_up["C6"] = last(x)
-    return keras.Model(images, bottom_up, name="mobilenet_v3_large")
+    return with_imagenet(
+        keras.Model(images, bottom_up, name="mobilenet_v3_large"), weights
+    )
 
 
 def _inverted_residual(

@@ -1,52 +1,61 @@
 """Residual networks as bottom-up pathways: image -> C2..C5.
 
-Source: He et al. 2015 (arXiv:1512.03385); "v1.5" as in torchvision: a bottleneck's stride
-is in its 3x3 convolution.
+Source: He et al. 2015 (arXiv:1512.03385); "v1.5" as in torchvision: a bottleneck's
+stride is in its 3x3 convolution.
 """
 
 import keras
 
 from keras_fpn.layers.conv_norm import ConvNorm
+from keras_fpn.weights.imagenet import with_imagenet
 
 STEM_CHANNELS = 64
 
 
-def resnet18(norm="frozen_batch", epsilon=1e-5):
+def resnet18(norm="frozen_batch", epsilon=1e-5, weights=None):
     """ResNet-18: C2..C5 have 64, 128, 256, 512 channels; arguments as `resnet50`."""
-    return _resnet("resnet18", _basic_block, (2, 2, 2, 2), 1, norm, epsilon)
+    return _resnet("resnet18", _basic_block, (2, 2, 2, 2), 1, norm, epsilon, weights)
 
 
-def resnet34(norm="frozen_batch", epsilon=1e-5):
+def resnet34(norm="frozen_batch", epsilon=1e-5, weights=None):
     """ResNet-34: C2..C5 have 64, 128, 256, 512 channels; arguments as `resnet50`."""
-    return _resnet("resnet34", _basic_block, (3, 4, 6, 3), 1, norm, epsilon)
+    return _resnet("resnet34", _basic_block, (3, 4, 6, 3), 1, norm, epsilon, weights)
 
 
-def resnet50(norm="frozen_batch", epsilon=1e-5):
+def resnet50(norm="frozen_batch", epsilon=1e-5, weights=None):
     """ResNet-50: C2..C5 have 256, 512, 1024, 2048 channels.
 
     Args:
         norm: as in `keras_fpn.layers.ConvNorm`; "frozen_batch" for pretrained weights,
             "group" for training from scratch in small batches.
         epsilon: float, of the norms; 0.0 for torchvision's first COCO checkpoints.
+        weights: None, random; "imagenet", the name of a registered checkpoint, or a
+            file (see `keras_fpn.weights.load_imagenet`).
 
     Returns:
         functional `keras.Model`, float (B, H, W, 3), normalised ->
         dict "C<l>" -> float (B, H / 2^l, W / 2^l, C_l), l = 2..5.
     """
-    return _resnet("resnet50", _bottleneck_block, (3, 4, 6, 3), 4, norm, epsilon)
+    return _resnet(
+        "resnet50", _bottleneck_block, (3, 4, 6, 3), 4, norm, epsilon, weights
+    )
 
 
-def resnet101(norm="frozen_batch", epsilon=1e-5):
+def resnet101(norm="frozen_batch", epsilon=1e-5, weights=None):
     """ResNet-101: channels and arguments as `resnet50`."""
-    return _resnet("resnet101", _bottleneck_block, (3, 4, 23, 3), 4, norm, epsilon)
+    return _resnet(
+        "resnet101", _bottleneck_block, (3, 4, 23, 3), 4, norm, epsilon, weights
+    )
 
 
-def resnet152(norm="frozen_batch", epsilon=1e-5):
+def resnet152(norm="frozen_batch", epsilon=1e-5, weights=None):
     """ResNet-152: channels and arguments as `resnet50`."""
-    return _resnet("resnet152", _bottleneck_block, (3, 8, 36, 3), 4, norm, epsilon)
+    return _resnet(
+        "resnet152", _bottleneck_block, (3, 8, 36, 3), 4, norm, epsilon, weights
+    )
 
 
-def _resnet(name, block, depths, expansion, norm, epsilon):
+def _resnet(name, block, depths, expansion, norm, epsilon, weights):
     def convolution(filters, kernel_size, strides, activation, name):
         return ConvNorm(
             filters,
@@ -72,7 +81,7 @@ def _resnet(name, block, depths, expansion, norm, epsilon):
             place = f"C{level}_block{number}"
             x = block(x, channels, expansion, strides, convolution, place)
         bottom_up[f"C{level}"] = x
-    return keras.Model(images, bottom_up, name=name)
+    return with_imagenet(keras.Model(images, bottom_up, name=name), weights)
 
 
 def _basic_block(x, channels, expansion, strides, convolution, name):

@@ -223,5 +223,3 @@ def _check_backbone(backbone):
                 f"{expected} cells of {_PROBE_SIDE} pixels; received "
                 f"{shapes[name][1]} x {shapes[name][2]} cells. Rename the outputs."
             )
-
-

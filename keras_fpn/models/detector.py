@@ -110,7 +110,7 @@ class Detector(keras.Model):
             if (threshold, limit) != (own.score_threshold, own.max_detections):
                 looser = Detections(threshold, own.nms_threshold, limit)
                 candidates = self._candidates.value
-                model = keras.Model(self.inputs, looser(**candidates))
+                model = keras.Model(self.input, looser(**candidates))
             compiled[threshold, limit] = compiled_call(model)
         return compiled[threshold, limit]
 

@@ -62,4 +62,6 @@ def _rescale(layer, predictions, deviation):
     if not isinstance(predictions, dict):
         predictions = {"": predictions}
     values = [keras.ops.convert_to_numpy(v).ravel() for v in predictions.values()]
-    layer.kernel.assign(layer.kernel * float(deviation / np.std(np.concatenate(values))))
+    layer.kernel.assign(
+        layer.kernel * float(deviation / np.std(np.concatenate(values)))
+    )

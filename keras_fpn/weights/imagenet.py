@@ -39,5 +39,12 @@ def load_imagenet(backbone, weights):
         load_torchvision_body(backbone, weights)
 
 
+def with_imagenet(backbone, weights):
+    """Returns the backbone, filled by `load_imagenet` unless `weights` is None."""
+    if weights is not None:
+        load_imagenet(backbone, weights)
+    return backbone
+
+
 def _is_file(weights):
     return isinstance(weights, os.PathLike) or Path(weights).suffix != ""
