@@ -5,6 +5,8 @@ import numpy as np
 
 from keras_fpn.layers import Detections
 from keras_fpn.models.compiled import compiled_call
+from keras_fpn.models.ground_truth import ground_truth
+from keras_fpn.models.replicas import global_sum, replica_count
 from keras_fpn.preprocessing import Preprocessing, boxes_to_photo, read_photo
 
 
@@ -42,11 +44,68 @@ class Detector(keras.Model):
         self.category_ids = list(category_ids)
         self._candidates = _Untracked(candidates)
         self._compiled = _Untracked({})
+        self._loss_means = _Untracked(
+            {name: keras.metrics.Mean(name=name) for name in self.loss_names}
+        )
+        # The step that chance is drawn for; saved with the model, so that a resumed run
+        # draws what the interrupted one would have drawn.
+        self.training_step = self.add_weight(
+            name="training_step",
+            shape=(),
+            dtype="int32",
+            initializer="zeros",
+            trainable=False,
+            aggregation="only_first_replica",
+        )
+        self.seed = 0
 
     @property
     def score_threshold(self):
         """float, 0..1: detections score above it, unless `detect` is told otherwise."""
         return self.detections.score_threshold
+
+    @property
+    def metrics(self):
+        return [*super().metrics, *self._loss_means.value.values()]
+
+    def call(self, inputs, training=None, mask=None):
+        """Returns the trunk's stages while training, else detections."""
+        if training:
+            return self.trunk(inputs, training=True)
+        return super().call(inputs, training=False)
+
+    def compute_loss(
+        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
+    ):
+        """Returns the sum of the model's losses; each is a metric too.
+
+        Every loss is a sum over all replicas divided by a count over all replicas, so
+        that the number of replicas changes nothing.
+
+        Args:
+            x: dict, the model's inputs.
+            y: dict, "boxes" float (B, G, 4), xyxy, input pixels, and "labels" int
+                (B, G), 0..K-1, -1 for padding; optional "is_crowd" bool (B, G) and
+                "image_ids" int (B,), for which chance is drawn.
+            y_pred: what `call` returned.
+            sample_weight: float (B,); 0 leaves an image out. None: 1 for all.
+            training: bool.
+        """
+        stages = y_pred if training else self.trunk(x, training=False)
+        truth = ground_truth(y, sample_weight)
+        step = keras.ops.convert_to_tensor(self.training_step)
+        total = 0.0
+        for sums, count in self.stage_losses(stages, truth, self.seed, step, training):
+            count = keras.ops.maximum(global_sum(count), 1.0)
+            for name, value in sums.items():
+                loss = value / count
+                self._loss_means.value[name].update_state(loss * replica_count())
+                total = total + loss
+        if training:
+            self.training_step.assign(step + 1)
+        for loss in self.losses:  # regularisation
+            total = total + loss / replica_count()
+        return total
 
     def detect(
         self,
@@ -141,6 +200,20 @@ class Detector(keras.Model):
         model = cls(preprocessing=preprocessing, **parts)
         model.trainable = trainable
         return model
+
+    # Names of the losses, in the order in which `fit` prints them.
+    loss_names: tuple[str, ...] = ()
+
+    def stage_losses(self, stages, truth, seed, step, training):
+        """Yields (sums, count): losses by name as sums, and what divides them.
+
+        Args:
+            stages: dict, the outputs of `trunk`.
+            truth: `GroundTruth`.
+            seed, step: int and int scalar tensor, what chance is drawn for.
+            training: bool.
+        """
+        raise NotImplementedError
 
     def parts(self):
         """Returns the layers the model was wired from, by constructor argument."""

@@ -3,7 +3,9 @@
 import keras
 
 from keras_fpn.layers import NormalizePixels
+from keras_fpn.models.assignment import ROI_ASSIGNMENT, RPN_ASSIGNMENT
 from keras_fpn.models.detector import Detector
+from keras_fpn.models.two_stage_losses import box_head_losses, rpn_losses, sampled_rois
 
 PARTS = (
     "backbone",
@@ -16,6 +18,8 @@ PARTS = (
     "box_head",
     "box_predictor",
     "detections",
+    "rpn_assignment",
+    "roi_assignment",
 )
 
 
@@ -44,6 +48,8 @@ class FasterRCNN(Detector):
         preprocessing: `Preprocessing`, with the backbone's mean and deviation.
         class_names: list of str, K names.
         category_ids: list of int, K identifiers in the data set's files.
+        rpn_assignment: `Assignment` of anchors, while training.
+        roi_assignment: `Assignment` of RoIs, while training.
         name: str.
 
     Call arguments:
@@ -70,6 +76,8 @@ class FasterRCNN(Detector):
         preprocessing,
         class_names,
         category_ids,
+        rpn_assignment=RPN_ASSIGNMENT,
+        roi_assignment=ROI_ASSIGNMENT,
         name="faster_rcnn_fpn",
     ):
         normalize = NormalizePixels(
@@ -129,6 +137,20 @@ class FasterRCNN(Detector):
         self.roi_align = roi_align
         self.box_head = box_head
         self.box_predictor = box_predictor
+        self.rpn_assignment = rpn_assignment
+        self.roi_assignment = roi_assignment
+
+    loss_names = ("objectness_loss", "rpn_box_loss", "class_loss", "box_loss")
+
+    def stage_losses(self, stages, truth, seed, step, training):
+        yield rpn_losses(stages, truth, self.rpn_assignment, seed, step)
+        rois, labels, matches = sampled_rois(
+            stages, truth, self.roi_assignment, seed, step
+        )
+        roi_features = self.roi_align(stages["pyramid"], rois)
+        hidden = self.box_head(roi_features, training=training)
+        logits, deltas = self.box_predictor(hidden)
+        yield box_head_losses(logits, deltas, rois, labels, matches, truth)
 
     def parts(self):
         return {name: getattr(self, name) for name in PARTS}

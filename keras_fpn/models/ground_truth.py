@@ -1,0 +1,74 @@
+"""What is to be found in a batch of training images."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from keras import ops
+
+from keras_fpn.boxes import box_areas
+
+
+@dataclass(frozen=True)
+class GroundTruth:
+    """The targets of a batch, complete and in the dtypes that the losses take.
+
+    Attributes:
+        boxes: float32 (B, G, 4), xyxy, input pixels.
+        labels: int32 (B, G), 0..K-1, -1 for padding.
+        valid: bool (B, G), False for padding.
+        is_crowd: bool (B, G).
+        image_ids: int32 (B,), what chance is drawn for.
+        weights: float32 (B,), 0 for an image that only fills the batch.
+    """
+
+    boxes: Any
+    labels: Any
+    valid: Any
+    is_crowd: Any
+    image_ids: Any
+    weights: Any
+
+    @property
+    def objects(self):
+        """bool (B, G), boxes that are to be found: no padding, no crowd, not empty."""
+        found = ops.logical_and(self.valid, ops.logical_not(self.is_crowd))
+        return ops.logical_and(found, box_areas(self.boxes) > 0)
+
+
+def ground_truth(targets, sample_weight=None):
+    """Returns the `GroundTruth` of a batch's targets.
+
+    Args:
+        targets: dict of "boxes" float (B, G, 4) and "labels" int (B, G); optional
+            "is_crowd" bool (B, G) and "image_ids" int (B,).
+        sample_weight: float (B,), or None: 1 for all.
+
+    Raises:
+        ValueError: "boxes" or "labels" is missing.
+    """
+    missing = {"boxes", "labels"} - set(targets)
+    if missing:
+        raise ValueError(
+            "Targets must hold 'boxes' and 'labels'; received "
+            f"{sorted(targets)}, without {sorted(missing)}."
+        )
+    boxes = ops.cast(targets["boxes"], "float32")
+    labels = ops.cast(targets["labels"], "int32")
+    batch = ops.shape(labels)[0]
+    if "is_crowd" in targets:
+        is_crowd = ops.cast(targets["is_crowd"], "int32")
+    else:
+        is_crowd = ops.zeros_like(labels)
+    if "image_ids" in targets:
+        image_ids = ops.cast(targets["image_ids"], "int32")
+    else:
+        image_ids = ops.arange(batch)
+    if sample_weight is None:
+        weights = ops.ones((batch,), "float32")
+    else:
+        weights = ops.cast(ops.reshape(sample_weight, (-1,)), "float32")
+    # One place of padding at the end: batches without any box need no special case.
+    boxes = ops.pad(boxes, ((0, 0), (0, 1), (0, 0)))
+    labels = ops.pad(labels, ((0, 0), (0, 1)), constant_values=-1)
+    is_crowd = ops.pad(is_crowd, ((0, 0), (0, 1)))
+    return GroundTruth(boxes, labels, labels >= 0, is_crowd > 0, image_ids, weights)
