@@ -36,16 +36,25 @@ def load_torchvision(model, source, keep_predictor=True):
             named), or the model's parts have no counterpart in torchvision; the model
             is left untouched.
     """
+    slots = torchvision_slots(model)
+    tensors = current_names(_as_tensors(source))
+    if not keep_predictor:
+        slots = [slot for slot in slots if not slot.key.startswith(_PREDICTOR)]
+        tensors = _without(tensors, _PREDICTOR)
+    fill(slots, tensors)
+
+
+def torchvision_slots(model):
+    """Returns the `Slot` of every tensor of a Faster R-CNN's checkpoint.
+
+    Raises:
+        ValueError: a part of the model has no counterpart in torchvision.
+    """
     slots = _body_slots(model.backbone, "backbone.body.")
     slots += _pyramid_slots(model.neck)
     slots += _rpn_slots(model.rpn_head)
     slots += _box_head_slots(model.box_head, model.roi_align.output_size)
-    tensors = current_names(_as_tensors(source))
-    if keep_predictor:
-        slots += _predictor_slots(model.box_predictor)
-    else:
-        tensors = _without(tensors, _PREDICTOR)
-    fill(slots, tensors)
+    return slots + _predictor_slots(model.box_predictor)
 
 
 def load_torchvision_body(backbone, source):

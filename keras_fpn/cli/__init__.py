@@ -1,0 +1,33 @@
+"""The console command `keras-fpn`.
+
+Keras, and what needs it, is imported by the commands when they run: asking for help or
+giving a wrong path gets its answer at once.
+"""
+
+import argparse
+
+from keras_fpn.cli import detect, presets
+from keras_fpn.cli.errors import CommandError
+
+
+def main(argv=None):
+    """Runs one command.
+
+    Args:
+        argv: list of str, the command's arguments; None for those of this process.
+
+    Returns:
+        int, the exit code: 0 all went well, 1 part of the work failed, 2 the command
+        was called wrongly (argparse leaves by SystemExit(2) itself), 130 interrupted.
+    """
+    parser = argparse.ArgumentParser(
+        prog="keras-fpn", description="Detects objects with Feature Pyramid Networks."
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for command in (detect, presets):
+        command.add_parser(commands).set_defaults(run=command.run)
+    arguments = parser.parse_args(argv)
+    try:
+        return arguments.run(arguments)
+    except CommandError as error:
+        return error.report()

@@ -1,0 +1,108 @@
+"""The detector that a command line asks for."""
+
+import os
+import warnings
+import zipfile
+from pathlib import Path
+
+from keras_fpn.cli.errors import CommandError, one_line
+
+DEFAULT_PRESET = "faster_rcnn_resnet50_fpn_coco"
+PUBLISHED = "coco"
+RANDOM = "random"
+_EXCERPT = 200  # letters; Keras's messages name every layer
+
+
+def load_detector(preset=None, weights=None):
+    """Builds the detector that the command line asks for.
+
+    Args:
+        preset: str, a name of `keras_fpn.list_presets()`; None for the default one.
+        weights: str, path of a .keras, .pth or .weights.h5 file, or "random"; None or
+            "coco" for the published weights, which are downloaded once.
+
+    Returns:
+        the model; and what its pictures must say of it, str, or None.
+
+    Raises:
+        CommandError: no such preset or file, or one that does not fit.
+    """
+    # Before TensorFlow is loaded; it logs harmless matters even as errors.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    import keras_fpn
+
+    name = preset or DEFAULT_PRESET
+    try:
+        if weights in (None, PUBLISHED):
+            return keras_fpn.from_preset(name), None
+        if weights == RANDOM:
+            model = keras_fpn.from_preset(name, load_weights=False)
+            keras_fpn.weights.fill_with_formula(model)
+            return model, f"random weights: {name}"
+        return _load_file(preset, name, Path(weights)), None
+    except ValueError as error:
+        raise CommandError(one_line(error)) from error
+    except OSError as error:
+        raise CommandError(
+            f"{weights or name} could not be read: {one_line(error)}", code=1
+        ) from error
+
+
+def _load_file(preset, name, path):
+    """Returns a saved detector, or the named preset with the file's weights."""
+    import keras_fpn
+
+    if not path.is_file():
+        raise CommandError(
+            f"--weights must be {PUBLISHED!r}, {RANDOM!r} or an existing file; "
+            f"received --weights {path}."
+        )
+    if path.suffix == ".keras":
+        return _load_saved(preset, path)
+    model = keras_fpn.from_preset(name, load_weights=False)
+    if path.suffix == ".h5":
+        _load_h5(model, name, path)
+    else:
+        keras_fpn.weights.load_torchvision(model, path)
+    return model
+
+
+def _load_h5(model, name, path):
+    """Fills a model from a .weights.h5 file, which must be of its architecture."""
+    with warnings.catch_warnings():
+        # Keras only warns where it leaves layers as they are, then lists all of them.
+        warnings.filterwarnings("error", "Skipping nested container", UserWarning)
+        try:
+            model.load_weights(path)
+        except (ValueError, UserWarning) as error:
+            raise CommandError(
+                f"The file must hold the weights of {name}; received --weights {path}: "
+                f"{one_line(error)[:_EXCERPT]}... Name the preset that it was saved "
+                "from: --preset NAME."
+            ) from error
+
+
+def _load_saved(preset, path):
+    """Returns the detector in a .keras file."""
+    import keras
+
+    if preset is not None:
+        raise CommandError(
+            "A .keras file has its own architecture; received --weights "
+            f"{path} with --preset {preset}. Leave out --preset."
+        )
+    if not zipfile.is_zipfile(path):
+        raise CommandError(
+            f"A .keras file must be what `model.save` wrote; received {path}, which is "
+            "not, or is damaged."
+        )
+    try:
+        model = keras.models.load_model(path)
+    except TypeError as error:  # what Keras raises for a class it does not know
+        raise CommandError(f"{path}: {one_line(error)}") from error
+    if not hasattr(model, "detect"):
+        raise CommandError(
+            f"A .keras file must hold a detector of keras_fpn; received {path}, which "
+            f"holds a {type(model).__name__}."
+        )
+    return model

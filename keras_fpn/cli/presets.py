@@ -1,0 +1,32 @@
+"""`keras-fpn presets`: the published models that can be named."""
+
+
+def add_parser(commands):
+    """Adds the command to argparse's subcommands; returns its parser."""
+    return commands.add_parser(
+        "presets",
+        help="list the published models",
+        description="Lists the published models, what they achieve, and who says so.",
+    )
+
+
+def run(arguments):
+    """Prints the table of presets; returns 0."""
+    import keras_fpn
+
+    rows = [("preset", "published result", "source")]
+    for name, preset in keras_fpn.list_presets().items():
+        rows.append((name, _result(preset.metrics), str(preset.source)))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        print("  ".join(cells).rstrip())
+    return 0
+
+
+def _result(metrics):
+    """Returns "COCO val2017: box AP 37.0" of data set -> metric -> value."""
+    return "; ".join(
+        f"{data}: " + ", ".join(f"{metric} {value}" for metric, value in found.items())
+        for data, found in metrics.items()
+    )

@@ -1,0 +1,91 @@
+"""Puts photos of any size into one batch of a model's inputs."""
+
+import dataclasses
+import math
+
+import numpy as np
+
+from keras_fpn.preprocessing.resize import check_sizes, resize, resized_size
+
+
+@dataclasses.dataclass(frozen=True)
+class Preprocessing:
+    """How a detector wants its photos: their size, their padding, their pixels.
+
+    Args:
+        min_size: int, the resized photo's shorter side, pixels; see `resized_size`.
+        max_size: int, limit for its longer side, pixels.
+        size_divisor: int, the padded sides are multiples of it, pixels.
+        mean: 3 floats, subtracted from R, G, B in 0..1, by the model.
+        std: 3 floats, R, G, B are divided by them then, by the model.
+
+    Raises:
+        ValueError: a size is no positive int, or mean or std are not 3 numbers.
+    """
+
+    min_size: int = 800
+    max_size: int = 1333
+    size_divisor: int = 32
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+
+    def __post_init__(self):
+        check_sizes(
+            min_size=self.min_size,
+            max_size=self.max_size,
+            size_divisor=self.size_divisor,
+        )
+        for name in ("mean", "std"):
+            values = tuple(float(value) for value in getattr(self, name))
+            if len(values) != 3 or (name == "std" and min(values) <= 0):
+                raise ValueError(
+                    f"{name} must be 3 numbers, for R, G, B in 0..1, and std above 0; "
+                    f"received {name}={values}."
+                )
+            object.__setattr__(self, name, values)
+
+    def to_config(self):
+        """Returns a dict that JSON can hold; `from_config` is its inverse."""
+        config = dataclasses.asdict(self)
+        return {**config, "mean": list(self.mean), "std": list(self.std)}
+
+    @classmethod
+    def from_config(cls, config):
+        """Returns the Preprocessing that `to_config` described."""
+        return cls(**config)
+
+    def prepare(self, photos, min_size=None, max_size=None):
+        """Resizes photos and puts them into one batch.
+
+        Photos in a batch share the padding of the largest: the model sees more zeros
+        at the right and bottom of the others than it would see if each came alone.
+
+        Args:
+            photos: list of uint8 (H, W, 3) of any sizes; see `read_photo`.
+            min_size, max_size: int, for this batch instead of this object's own.
+
+        Returns:
+            inputs: dict of "images", float32 (B, H, W, 3), 0..255, RGB, 0 in the
+                padding, H and W multiples of size_divisor; "image_sizes", float32
+                (B, 2), height and width without the padding.
+            sizes: list of B (height, width), ints, the same sizes.
+
+        Raises:
+            ValueError: no photos, or one too oblong to resize.
+        """
+        if len(photos) == 0:
+            raise ValueError(
+                "A batch must have at least one photo; received photos=[]."
+            )
+        min_size = self.min_size if min_size is None else min_size
+        max_size = self.max_size if max_size is None else max_size
+        sizes = [resized_size(p.shape[:2], min_size, max_size) for p in photos]
+        height, width = (self._padded(max(sides)) for sides in zip(*sizes, strict=True))
+        images = np.zeros((len(photos), height, width, 3), np.float32)
+        for image, photo, size in zip(images, photos, sizes, strict=True):
+            image[: size[0], : size[1]] = resize(photo, size)
+        image_sizes = np.asarray(sizes, np.float32)
+        return {"images": images, "image_sizes": image_sizes}, sizes
+
+    def _padded(self, side):
+        return math.ceil(side / self.size_divisor) * self.size_divisor

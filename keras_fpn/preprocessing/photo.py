@@ -1,0 +1,175 @@
+"""Reads photos: files, PIL images and arrays become uint8 (H, W, 3), RGB, upright."""
+
+import os
+import warnings
+
+import numpy as np
+from PIL import ExifTags, Image
+
+_UPRIGHT = {  # EXIF orientation -> what turns the stored picture upright
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_EIGHT_BIT_MODES = frozenset(
+    "1 L LA P PA RGB RGBA RGBa RGBX CMYK YCbCr LAB HSV".split()
+)
+
+
+def read_photo(photo):
+    """Reads a photo as people see it: upright, three channels, eight bits.
+
+    The EXIF orientation of files and PIL images is applied, and only the first frame
+    of an animation read. Grey becomes three equal channels. Alpha is dropped, not
+    blended: pixels keep the colour stored under their transparency. Colour profiles
+    are not applied.
+
+    Args:
+        photo: str or os.PathLike of a file, PIL image, or uint8 array (H, W),
+            (H, W, 1), (H, W, 3) RGB or (H, W, 4) RGBA, 0..255.
+
+    Returns:
+        uint8 (H, W, 3), RGB; an array that has this form already is not copied.
+
+    Raises:
+        ValueError: there is no such file, it is damaged or no image, or what was
+            given has another type, dtype, rank or order of axes, or no pixels.
+    """
+    if isinstance(photo, (str, os.PathLike)):
+        return _read_file(photo)
+    if isinstance(photo, Image.Image):
+        try:
+            photo.load()
+        except Exception as error:  # decoders raise whatever the damage leads to
+            raise ValueError(
+                f"A PIL image must be readable; received photo={photo!r}, which "
+                f"failed with: {_reason(error)}."
+            ) from error
+        return _pil_pixels(photo, photo)
+    if not hasattr(photo, "__array__"):
+        raise ValueError(
+            "A photo must be a path, a PIL image or a uint8 array; received "
+            f"photo of type {type(photo).__name__}. Encoded bytes are opened with "
+            "PIL.Image.open(io.BytesIO(data))."
+        )
+    return _array_pixels(np.asarray(photo))
+
+
+def _read_file(path):
+    """Returns uint8 (H, W, 3) of an image file; every failure names the file."""
+    path = os.fspath(path)
+    if not os.path.isfile(path):
+        hint = "a folder" if os.path.isdir(path) else "no file there"
+        if "://" in str(path):
+            hint = "an address: download it first"
+        raise ValueError(
+            f"A photo's path must be an image file; received photo={path!r}, {hint}."
+        )
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            image = Image.open(path)
+        with image:
+            image.load()
+            return _pil_pixels(image, path)
+    except Image.UnidentifiedImageError as error:
+        raise ValueError(
+            f"A photo must be in a format that Pillow reads; received photo={path!r}, "
+            "which is none, or damaged at its start. Convert it to JPEG or PNG."
+        ) from error
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+        raise ValueError(
+            f"A photo must have at most {Image.MAX_IMAGE_PIXELS} pixels; received "
+            f"photo={path!r}, which has more. Make it smaller, or raise "
+            "PIL.Image.MAX_IMAGE_PIXELS if you trust the file."
+        ) from error
+    except _RefusedPixels:
+        raise
+    except Exception as error:  # decoders raise whatever the damage leads to
+        raise ValueError(
+            f"A photo must be a readable, undamaged image; received photo={path!r}, "
+            f"which failed with: {_reason(error)}."
+        ) from error
+
+
+class _RefusedPixels(ValueError):
+    """The file was read; its pixels are of a kind that has no certain 0..255."""
+
+
+def _reason(error):
+    """Returns what an exception says, in one line."""
+    return " ".join(f"{type(error).__name__}: {error}".split()).rstrip(".")
+
+
+def _pil_pixels(image, received):
+    """Returns uint8 (H, W, 3), upright, of a loaded PIL image."""
+    if 0 in image.size:
+        raise _RefusedPixels(
+            "A photo must have pixels; received "
+            f"photo={received!r} of {image.width}x{image.height}."
+        )
+    mode, sixteen_bit_png = image.mode, image.mode == "I;16" and image.format == "PNG"
+    transpose = _UPRIGHT.get(_orientation(image))
+    if transpose is not None:
+        image = image.transpose(transpose)
+    if sixteen_bit_png:
+        # PNG defines 0..65535 as black to white, and Pillow itself keeps the high byte
+        # of every other 16-bit PNG: of those in colour or with alpha.
+        grey = (np.asarray(image) >> 8).astype(np.uint8)
+        return np.repeat(grey[:, :, None], 3, axis=2)
+    if mode not in _EIGHT_BIT_MODES:
+        raise _RefusedPixels(
+            "A photo's pixels must be grey or colour values of 8 bits; received "
+            f"photo={received!r} of PIL mode {mode!r}, whose range is not known. Scale "
+            "its pixels to 0..255 and cast them to uint8."
+        )
+    if mode in ("P", "PA"):  # by way of RGBA, Pillow keeps the stored colours
+        image = image.convert("RGBA")
+    return np.asarray(image.convert("RGB"))
+
+
+def _orientation(image):
+    """Returns the EXIF orientation, 1..8, or None; damaged EXIF counts as none."""
+    try:
+        return image.getexif().get(ExifTags.Base.Orientation)
+    except Exception:  # viewers show such a photo as it is stored
+        return None
+
+
+def _array_pixels(array):
+    """Returns uint8 (H, W, 3) of an array; see `read_photo`."""
+    received = f"received an array of dtype={array.dtype}, shape={array.shape}"
+    if array.dtype.kind == "f" and np.isnan(array).any():
+        raise ValueError(f"A photo must not hold NaN pixels; {received}.")
+    if array.dtype != np.uint8:
+        numeric = array.dtype.kind in "biuf" and array.size > 0
+        extent = f" with values {array.min()}..{array.max()}" if numeric else ""
+        raise ValueError(
+            f"A photo's pixels must be uint8; {received}{extent}. Scale them to 0..255 "
+            "and cast them: .astype('uint8')."
+        )
+    if array.ndim == 4:
+        raise ValueError(
+            f"A photo must be one image, (H, W), (H, W, 1|3|4); {received}. Pass a "
+            "batch as a list of images: list(array)."
+        )
+    if array.ndim not in (2, 3):
+        raise ValueError(f"A photo must be (H, W) or (H, W, 1|3|4); {received}.")
+    if array.size == 0:
+        raise ValueError(f"A photo must have pixels; {received}.")
+    if array.ndim == 2:
+        array = array[:, :, None]
+    channels = array.shape[2]
+    if channels not in (1, 3, 4):
+        remedy = "Pass grey, RGB or RGBA."
+        if array.shape[0] in (1, 3, 4):
+            remedy = "Move its first axis behind: np.moveaxis(array, 0, -1)."
+        raise ValueError(
+            f"A photo's channels must come last, 1, 3 or 4 of them; {received}. "
+            f"{remedy}"
+        )
+    return np.repeat(array, 3, axis=2) if channels == 1 else array[:, :, :3]

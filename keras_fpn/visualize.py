@@ -1,0 +1,256 @@
+"""Draws detections onto a photo, legibly at any size, with Pillow only."""
+
+import colorsys
+import math
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from keras_fpn.preprocessing import read_photo
+
+# The "side" of a picture is the root of its area: unlike its shorter side, it stays
+# sensible for panoramas.
+_LEGIBLE_SIDE = 400  # smaller photos are enlarged: labels would hide them otherwise,
+_LARGEST_SIDE = 4096  # but not so far that their longer side exceeds this
+_FONT_SHARE = 1 / 36  # of the side
+_SMALLEST_FONT = 13  # pixels; the strokes of smaller letters run together
+_LINE_SHARE = 1 / 6  # of the font
+# Pillow's own font has the letters of English only: others are looked for in these.
+_SYSTEM_FONTS = (
+    "DejaVuSans.ttf",
+    "NotoSansCJK-Regular.ttc",
+    "arial.ttf",
+    "msyh.ttc",
+    "Arial Unicode.ttf",
+)
+_TITLE_GROUND = (32, 32, 32)
+_WHITE, _BLACK = (255, 255, 255), (0, 0, 0)
+
+
+def draw_detections(photo, boxes, labels, scores, class_names, title=None):
+    """Draws boxes with their classes' names and scores.
+
+    Lines and letters grow with the photo; a very small photo is enlarged by a whole
+    factor first. Each class has its own colour, the same in every picture. Where boxes
+    crowd, the better score lies on top, and its label takes its place first.
+
+    Args:
+        photo: path, PIL image or uint8 array; see `read_photo`.
+        boxes: float (n, 4), xyxy, pixels of the photo; what is outside is cut off.
+        labels: int (n,), 0..len(class_names) - 1.
+        scores: float (n,), 0..1.
+        class_names: list of str, by label.
+        title: str, written on a strip above the photo; None for no strip.
+
+    Returns:
+        PIL.Image in RGB: the photo's size times the factor, plus the strip.
+
+    Raises:
+        ValueError: the photo cannot be read; boxes, labels and scores are not as many,
+            or not finite; a label has no name.
+    """
+    pixels = read_photo(photo)
+    boxes, labels, scores = _checked(boxes, labels, scores, class_names)
+    factor = _enlargement(*pixels.shape[:2])
+    picture = Image.fromarray(pixels)
+    if factor > 1:
+        size = picture.width * factor, picture.height * factor
+        picture = picture.resize(size, Image.Resampling.BICUBIC)
+    names = [" ".join(str(class_names[label]).split()) for label in labels]
+    pen = _Pen(picture, names if title is None else [*names, title])
+    best_first = np.argsort(-scores, kind="stable")
+    for i in best_first[::-1]:
+        pen.draw_box(boxes[i] * factor, class_color(labels[i]))
+    for i in best_first:
+        color = class_color(labels[i])
+        pen.add_label(boxes[i] * factor, names[i], f"{scores[i]:.2f}", color)
+    pen.draw_labels()
+    return picture if title is None else _with_title(picture, title, pen.font)
+
+
+def class_color(label):
+    """Returns a class's colour, (R, G, B) of 0..255: it depends on the label alone.
+
+    Neighbouring labels lie far apart on the colour circle (steps of the golden ratio)
+    and differ in brightness too, which helps those who see fewer colours.
+    """
+    hue = (0.02 + int(label) * 0.618034) % 1
+    saturation, value = ((0.85, 1.0), (1.0, 0.75), (0.45, 1.0))[int(label) % 3]
+    return tuple(round(255 * c) for c in colorsys.hsv_to_rgb(hue, saturation, value))
+
+
+def _checked(boxes, labels, scores, class_names):
+    """Returns float64 (n, 4), int (n,) and float64 (n,), or refuses what was given."""
+    labels, scores = np.asarray(labels), np.asarray(scores, np.float64)
+    boxes = np.asarray(boxes, np.float64)
+    boxes = boxes.reshape(-1, 4) if boxes.size == 0 else boxes
+    if not boxes.shape == (*labels.shape, 4) == (*scores.shape, 4) or boxes.ndim != 2:
+        raise ValueError(
+            "There must be as many boxes, (n, 4), as labels and scores, (n,); received "
+            f"boxes of shape {boxes.shape}, labels {labels.shape}, scores "
+            f"{scores.shape}."
+        )
+    if not (np.isfinite(boxes).all() and np.isfinite(scores).all()):
+        raise ValueError(
+            "Boxes and scores must be finite; received "
+            f"boxes={boxes.tolist()}, scores={scores.tolist()}."
+        )
+    nameless = sorted({int(i) for i in labels if not 0 <= i < len(class_names)})
+    if nameless:
+        raise ValueError(
+            f"Labels must be 0..{len(class_names) - 1}, one for each class name; "
+            f"received labels {nameless}. Leave out the padding, -1."
+        )
+    return boxes, labels.astype(int), scores
+
+
+def _enlargement(height, width):
+    """Returns the whole factor by which a photo is enlarged, 1 for all but small."""
+    wanted = -(-_LEGIBLE_SIDE // max(1.0, (height * width) ** 0.5))
+    return int(max(1, min(wanted, _LARGEST_SIDE // max(height, width))))
+
+
+class _Pen:
+    """Draws on one picture, in sizes that suit it.
+
+    Attributes:
+        font: Pillow font, its size a share of the picture's side.
+        line: int, width of a box's line, pixels.
+    """
+
+    def __init__(self, picture, texts):
+        side = (picture.width * picture.height) ** 0.5
+        size = max(_SMALLEST_FONT, round(side * _FONT_SHARE))
+        self.font = _font_for(texts, size)
+        self.line = math.ceil(size * _LINE_SHARE)
+        self._rim = max(1, self.line // 4)
+        self._size = np.array([picture.width, picture.height])
+        self._draw = ImageDraw.Draw(picture)
+        self._labels = []  # (place xyxy, text, colour), in the order they were added
+
+    def draw_box(self, box, color):
+        """Draws a box's outline between two thin ones that set it off the photo."""
+        limit = np.tile(self._size - 1, 2)
+        x1, y1, x2, y2 = np.clip(np.rint(box - [0, 0, 1, 1]), 0, limit).tolist()
+        x2, y2 = max(x1, x2), max(y1, y2)
+        rim = self._rim
+        outer = (x1 - rim, y1 - rim, x2 + rim, y2 + rim)
+        self._draw.rectangle(outer, outline=_ink(color), width=self.line + 2 * rim)
+        self._draw.rectangle((x1, y1, x2, y2), outline=color, width=self.line)
+
+    def add_label(self, box, name, score, color):
+        """Finds the place of a box's label; `draw_labels` draws all of them."""
+        text = self._fitted(name, score)
+        margin = self._margin()
+        size = np.array([self.font.getlength(text) + 2 * margin, self._label_height()])
+        place = self._free_place(box, np.ceil(size))
+        self._labels.append((place, text, color))
+
+    def draw_labels(self):
+        """Draws the labels, the first added on top."""
+        for place, text, color in reversed(self._labels):
+            x1, y1, x2, y2 = place.tolist()
+            ground = (x1, y1, x2 - 1, y2 - 1)
+            self._draw.rectangle(ground, color, _ink(color), self._rim)
+            start = (x1 + self._margin(), (y1 + y2) / 2)
+            self._draw.text(start, text, fill=_ink(color), font=self.font, anchor="lm")
+
+    def _margin(self):
+        return max(2, self.line)
+
+    def _label_height(self):
+        return sum(self.font.getmetrics()) + self._margin() // 2
+
+    def _fitted(self, name, score):
+        """Returns name and score, the name shortened if the picture is too narrow."""
+        room = self._size[0] - 2 * self._margin()
+        text = f"{name} {score}"
+        while name and self.font.getlength(text) > room:
+            name = name[:-1].rstrip()
+            text = f"{name}… {score}" if name else score
+        return text
+
+    def _free_place(self, box, size):
+        """Returns the label's place, xyxy: by its box, the least on other labels."""
+        x1, y1, x2, y2 = box
+        width, height = size
+        rows = [y1 - height, y1, y2, y2 - height]
+        rows += list(np.arange(y1 + height, y2 - height, height))
+        corners = [(x, y) for y in rows for x in (x1, x2 - width)]
+        last = np.maximum(self._size - size, 0)
+        places = [np.clip(np.rint(corner), 0, last) for corner in corners]
+        places = [np.concatenate([place, place + size]) for place in places]
+        taken = np.array([place for place, _, _ in self._labels]).reshape(-1, 4)
+        hidden = [_shared_area(place, taken) for place in places]
+        for i, place in enumerate(places):  # nor on a small box of its own
+            own = _shared_area(place, box[None])
+            hidden[i] += own if own > (x2 - x1) * (y2 - y1) / 2 else 0
+        return places[int(np.argmin(hidden))]
+
+
+def _font_for(texts, size):
+    """Returns Pillow's own font, or one of the system that lacks fewer letters."""
+    letters = set("".join(texts))
+    fonts = [ImageFont.load_default(size)]
+    for name in _SYSTEM_FONTS:
+        if not _lacking(fonts[0], letters):
+            break
+        try:
+            fonts.append(ImageFont.truetype(name, size))
+        except OSError:  # this system does not have it
+            continue
+        fonts.sort(key=lambda font: _lacking(font, letters))
+    return fonts[0]
+
+
+def _lacking(font, letters):
+    """Returns how many letters a font shows by its sign for unknown ones."""
+    unknown = bytes(font.getmask("\uffff"))
+    return sum(bytes(font.getmask(letter)) == unknown for letter in letters)
+
+
+def _shared_area(box, others):
+    """Returns how much of a box others cover, float, each counted for itself."""
+    corner = np.minimum(box[2:], others[:, 2:])
+    sides = np.maximum(corner - np.maximum(box[:2], others[:, :2]), 0)
+    return sides.prod(axis=1).sum()
+
+
+def _ink(color):
+    """Returns black or white, whichever stands out more from a colour (WCAG 2)."""
+    channels = np.asarray(color) / 255
+    dark = channels <= 0.04045
+    linear = np.where(dark, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+    luminance = linear @ [0.2126, 0.7152, 0.0722]
+    return _BLACK if luminance > 0.18 else _WHITE  # 0.18: both contrast 4.6 to 1
+
+
+def _with_title(picture, title, font):
+    """Returns the picture under a strip as high as its title needs."""
+    margin = max(4, round(font.size / 2))
+    lines = _wrapped(title, font, picture.width - 2 * margin)
+    row = sum(font.getmetrics())
+    strip = row * len(lines) + margin
+    whole = Image.new("RGB", (picture.width, picture.height + strip), _TITLE_GROUND)
+    whole.paste(picture, (0, strip))
+    draw = ImageDraw.Draw(whole)
+    for i, line in enumerate(lines):
+        corner = (margin, margin / 2 + row * (i + 0.5))
+        draw.text(corner, line, fill=_WHITE, font=font, anchor="lm")
+    return whole
+
+
+def _wrapped(text, font, room):
+    """Returns the text's lines that fit into the room, broken in words only if must."""
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".strip()
+        if font.getlength(longer) <= room:
+            lines[-1] = longer
+            continue
+        lines += [""] if lines[-1] else []
+        for letter in word:
+            if lines[-1] and font.getlength(lines[-1] + letter) > room:
+                lines.append("")
+            lines[-1] += letter
+    return lines

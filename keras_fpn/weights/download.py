@@ -1,0 +1,286 @@
+"""Downloads checkpoints into a cache folder; every one handed out is verified."""
+
+import contextlib
+import hashlib
+import http.client
+import os
+import re
+import sys
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+import warnings
+from pathlib import Path
+
+import rich.console
+import rich.progress
+
+from keras_fpn.weights.registry import Checkpoint
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+_ATTEMPTS = 4  # in a row that bring nothing new, until a download is given up
+_PAUSE = 0.5  # seconds before the second attempt, doubled before each further one
+_TIMEOUT = 30.0  # seconds without an answer
+_CHUNK = 1 << 18  # bytes
+_RETRIED_STATUS = {408, 429, 500, 502, 503, 504}
+
+
+class _CutError(Exception):
+    """The connection failed, or ended before the file did."""
+
+
+def fetch(checkpoint, sha256=None, cache_dir=None):
+    """Returns the path of a verified checkpoint, downloading it where it is not cached.
+
+    The file is hashed every time: that takes a fraction of a second, and a marker of an
+    earlier verification would say nothing of what happened to the file since. A cut
+    download goes on where it ended, within this call and in the next one. Of several
+    processes that ask for the same file one downloads it and the others wait.
+
+    Args:
+        checkpoint: `Checkpoint`, or str, an http or https URL.
+        sha256: str, hexadecimal SHA-256 of the file, or its first 8 digits or more;
+            needed with a URL. By default that of the `Checkpoint`.
+        cache_dir: str or os.PathLike; by default `default_cache_dir()`.
+
+    Returns:
+        pathlib.Path of the file in the cache.
+
+    Raises:
+        ValueError: the URL or the hash is not valid, or the file received has another
+            hash; it is then deleted.
+        ConnectionError: the file could not be downloaded; the message says where to
+            put it by hand.
+    """
+    if isinstance(checkpoint, Checkpoint):
+        checkpoint, sha256 = checkpoint.url, sha256 or checkpoint.sha256
+    url, sha256 = _checked_url(checkpoint), _checked_hash(sha256)
+    folder = default_cache_dir() if cache_dir is None else Path(cache_dir)
+    path = folder / _file_name(url, sha256)
+    if _is_verified(path, sha256):
+        return path
+    folder.mkdir(parents=True, exist_ok=True)
+    with _sole_downloader(path) as part:
+        if not _is_verified(path, sha256):  # nor did another process bring it
+            if path.exists():
+                warnings.warn(
+                    f"{path} has another SHA-256 than {sha256}: it is downloaded anew.",
+                    stacklevel=2,
+                )
+            left_by_another_call = part.exists()
+            _download(url, part, path)
+            if left_by_another_call and not _is_verified(part, sha256):
+                part.unlink()  # what was left may be the damaged part
+                _download(url, part, path)
+            _move_verified(part, path, url, sha256)
+    return path
+
+
+def default_cache_dir():
+    """Returns the folder of downloaded checkpoints, a `pathlib.Path`.
+
+    It is checkpoints/ in the folder that the environment variable KERAS_FPN_HOME names,
+    or else in keras_fpn/ of the user's cache folder: that of XDG_CACHE_HOME, or
+    ~/.cache.
+    """
+    home = os.environ.get("KERAS_FPN_HOME")
+    if home:
+        return Path(home).expanduser() / "checkpoints"
+    cache = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    if not cache.is_absolute():  # as the XDG specification has it
+        cache = Path.home() / ".cache"
+    return cache / "keras_fpn" / "checkpoints"
+
+
+def _checked_url(url):
+    parts = urllib.parse.urlsplit(url) if isinstance(url, str) else None
+    if parts is None or parts.scheme not in ("http", "https") or not parts.netloc:
+        raise ValueError(
+            "A download needs a Checkpoint or a URL that begins with http:// or "
+            f"https://; received {url!r}. A file on this machine is read by "
+            "keras_fpn.weights.read_torch(path)."
+        )
+    return url
+
+
+def _checked_hash(sha256):
+    if not isinstance(sha256, str) or not re.fullmatch("[0-9a-fA-F]{8,64}", sha256):
+        raise ValueError(
+            "A download is verified by 8 to 64 hexadecimal digits of its SHA-256; "
+            f"received sha256={sha256!r}. Its publisher says it, often in the file's "
+            "name."
+        )
+    return sha256.lower()
+
+
+def _file_name(url, sha256):
+    """Returns the URL's last part, with the hash in it: one name, one content."""
+    last = urllib.parse.unquote(urllib.parse.urlsplit(url).path).rpartition("/")[2]
+    name = re.sub(r"[^\w.+-]", "_", last).lstrip(".")
+    if sha256[:8] in name:
+        return name
+    stem, suffix = os.path.splitext(name)
+    return f"{stem or 'checkpoint'}-{sha256[:8]}{suffix}"
+
+
+def _sha256(path):
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _is_verified(path, sha256):
+    return path.is_file() and _sha256(path).startswith(sha256)
+
+
+@contextlib.contextmanager
+def _sole_downloader(path):
+    """Yields the path of the unfinished file, while no other process writes to it.
+
+    The system frees the lock of a process that was killed. Where it has no locks, each
+    process has an unfinished file of its own, which none continues.
+    """
+    with open(path.with_name(f"{path.name}.lock"), "ab") as lock:
+        if _is_locked(lock, path.name):
+            yield path.with_name(f"{path.name}.part")
+            return
+        part = path.with_name(f"{path.name}.{os.getpid()}.part")
+        try:
+            yield part
+        finally:
+            part.unlink(missing_ok=True)
+
+
+def _is_locked(lock, name):
+    """Waits for the lock; returns False where there are none."""
+    if fcntl is None:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        _say(f"Waiting for another download of {name}")
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    except OSError:  # a file system without locks
+        return False
+    return True
+
+
+def _download(url, part, path):
+    """Completes the unfinished file."""
+    failures, furthest = 0, -1
+    console = rich.console.Console(stderr=True)
+    if not console.is_interactive:
+        _say(f"Downloading {url} to {path}")
+    columns = (
+        rich.progress.TextColumn("{task.description}"),
+        rich.progress.BarColumn(),
+        rich.progress.DownloadColumn(),
+        rich.progress.TransferSpeedColumn(),
+        rich.progress.TimeRemainingColumn(),
+    )
+    with rich.progress.Progress(
+        *columns, console=console, disable=not console.is_interactive
+    ) as bar:
+        task = bar.add_task(path.name, total=None)
+        while True:
+            try:
+                _continue_download(url, part, lambda **at: bar.update(task, **at))
+                return
+            except _CutError as error:
+                size = part.stat().st_size if part.exists() else 0
+                failures = 1 if size > furthest else failures + 1
+                furthest = max(size, furthest)
+                if failures == _ATTEMPTS or not _may_pass(error):
+                    raise _not_downloaded(url, path, error) from error
+            time.sleep(_PAUSE * 2 ** (failures - 1))
+
+
+def _may_pass(error):
+    """Tells whether another attempt could end otherwise."""
+    cause = error.__cause__
+    if isinstance(cause, urllib.error.HTTPError):
+        return cause.code in _RETRIED_STATUS
+    return True
+
+
+def _continue_download(url, part, report):
+    """Asks once for what the unfinished file lacks, and appends what comes.
+
+    Raises:
+        _CutError: less came.
+    """
+    have = part.stat().st_size if part.exists() else 0
+    headers = {"User-Agent": "keras-fpn"}
+    if have:
+        headers["Range"] = f"bytes={have}-"
+    try:
+        response = urllib.request.urlopen(
+            urllib.request.Request(url, headers=headers), timeout=_TIMEOUT
+        )
+    except urllib.error.HTTPError as error:
+        error.close()
+        if error.code == 416 and have:  # nothing behind: the file is complete, or wrong
+            return
+        raise _CutError(f"the server answers {error.code} {error.reason}") from error
+    except (OSError, http.client.HTTPException) as error:
+        raise _CutError(_reason(error)) from error
+    with response:
+        if response.status != 206:  # the server sends the whole file again
+            have = 0
+        elif not response.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
+            part.unlink()
+            raise _CutError("the server sent another range than was asked for")
+        length = response.headers.get("Content-Length")
+        total = have + int(length) if length and length.isdigit() else None
+        with part.open("ab" if have else "wb") as file:
+            report(completed=have, total=total)
+            for chunk in _chunks(response):
+                have += file.write(chunk)
+                report(completed=have)
+    if total is not None and have < total:
+        raise _CutError(f"the connection ended after {have} of {total} bytes")
+
+
+def _chunks(response):
+    while True:
+        try:
+            chunk = response.read(_CHUNK)
+        except (OSError, http.client.HTTPException) as error:
+            raise _CutError(_reason(error)) from error
+        if not chunk:
+            return
+        yield chunk
+
+
+def _reason(error):
+    reason = getattr(error, "reason", None) or error
+    return str(reason) or type(error).__name__
+
+
+def _not_downloaded(url, path, error):
+    return ConnectionError(
+        "The checkpoint must be downloaded once; received no complete file from "
+        f"{url}: {error}. Run again where the network can be reached (what came is "
+        f"kept), or download that address by other means and put the file at {path}."
+    )
+
+
+def _move_verified(part, path, url, sha256):
+    received = _sha256(part)
+    if not received.startswith(sha256):
+        size = part.stat().st_size
+        part.unlink()
+        raise ValueError(
+            f"A download must have the SHA-256 that is published, here {sha256}; "
+            f"received {received} ({size} bytes) from {url}. The file was deleted: try "
+            "again, and if it comes again do not use that source."
+        )
+    os.replace(part, path)
+
+
+def _say(text):
+    print(text, file=sys.stderr, flush=True)

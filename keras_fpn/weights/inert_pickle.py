@@ -1,0 +1,189 @@
+"""Reads a pickle as a description: nothing that it names is imported or run.
+
+Python's own unpickler calls whatever the file names, and sets attributes of it. This
+one knows the operations of protocol 2 and later that describe data, and looks names up
+in a table that its caller gives: other names and other operations are refused.
+"""
+
+import pickletools
+from collections.abc import Callable
+
+# Real checkpoints take about 25 operations per tensor. An operation of one byte may
+# make an object of 64, so without an end a large hostile file would fill the memory.
+MAX_OPERATIONS = 2_000_000
+
+_KEYS = (str, int, float, bytes, type(None))
+_CONSTANTS = (
+    "BININT BININT1 BININT2 LONG1 LONG4 BINFLOAT BINSTRING SHORT_BINSTRING BINUNICODE "
+    "SHORT_BINUNICODE BINUNICODE8 BINBYTES SHORT_BINBYTES BINBYTES8 NONE"
+).split()
+
+
+class ForbiddenGlobalError(ValueError):
+    """A pickle names a function or class that is not in the table.
+
+    Attributes:
+        name: str, such as "os.system".
+    """
+
+    def __init__(self, name):
+        super().__init__(f"the global {name!r} is not allowed")
+        self.name = name
+
+
+def read_pickle(file, known, load_persistent=None):
+    """Reads one pickle.
+
+    Args:
+        file: binary file object, read from where it stands to behind the pickle; its
+            `read(n)` must not set memory aside for more than the file holds.
+        known: dict of full name -> value. A function among the values is called where
+            the pickle has its name called, with arguments made of plain data and of
+            what these functions returned: it must check them.
+        load_persistent: function of a persistent id; None where there can be none.
+
+    Returns:
+        the object described: plain Python data and values made by `known`.
+
+    Raises:
+        ForbiddenGlobalError: a name that is not in `known`.
+        ValueError: an operation that describes no data, damaged or too much data.
+    """
+    machine = _Machine(known, load_persistent)
+    try:
+        for count, (opcode, argument, _) in enumerate(pickletools.genops(file)):
+            if opcode.name == "STOP":
+                return machine.pop()
+            if count == MAX_OPERATIONS:
+                raise ValueError(f"a pickle of more than {count} operations")
+            operation = _OPERATIONS.get(opcode.name)
+            if operation is None:
+                raise ValueError(f"the pickle operation {opcode.name}, not used here")
+            operation(machine, argument)
+    except (IndexError, KeyError, TypeError) as error:
+        raise ValueError(f"a malformed pickle ({error})") from error
+    raise ValueError("a pickle without end")
+
+
+def plain_dict(items=()):
+    """Makes a dict of a dict or of pairs, as `collections.OrderedDict` does.
+
+    Raises:
+        ValueError: a key is not a plain scalar. (The hash of nested tuples could take
+            for ever.)
+    """
+    made = {}
+    for key, value in items.items() if isinstance(items, dict) else items:
+        _put(made, key, value)
+    return made
+
+
+class _Machine:
+    """The stack machine that a pickle is a program for, without its dangerous half."""
+
+    def __init__(self, known, load_persistent):
+        self.known = known
+        self.load_persistent = load_persistent
+        self.memo = {}
+        self.stack = []
+        self.below = []  # the stacks under each mark
+
+    def push(self, value):
+        self.stack.append(value)
+
+    def pop(self):
+        return self.stack.pop()
+
+    def mark(self, _):
+        self.below.append(self.stack)
+        self.stack = []
+
+    def since_mark(self, _=None):
+        values, self.stack = self.stack, self.below.pop()
+        return values
+
+    def tuple_of(self, count):
+        values = [self.pop() for _ in range(count)]
+        self.push(tuple(reversed(values)))
+
+    def append(self, values):
+        if type(self.stack[-1]) is not list:
+            raise ValueError("a pickle that appends to what is no list")
+        self.stack[-1].extend(values)
+
+    def set_items(self, values):
+        if type(self.stack[-1]) is not dict:
+            raise ValueError("a pickle that sets items of what is no dict")
+        for key, value in zip(values[::2], values[1::2], strict=True):
+            _put(self.stack[-1], key, value)
+
+    def memoize(self, index):
+        self.memo[index] = self.stack[-1]
+
+    def name(self, module, name):
+        full = f"{module}.{name}"
+        if full not in self.known:
+            raise ForbiddenGlobalError(full)
+        self.push(self.known[full])
+
+    def name_from_stack(self, _):
+        name, module = self.pop(), self.pop()
+        if type(name) is not str or type(module) is not str:
+            raise ValueError("a pickle with a name that is no text")
+        self.name(module, name)
+
+    def call(self, _):
+        arguments, function = self.pop(), self.pop()
+        if not callable(function) or type(arguments) is not tuple:
+            raise ValueError("a pickle that calls what is no function")
+        self.push(function(*arguments))
+
+    def persistent(self, _):
+        if self.load_persistent is None:
+            raise ValueError("a pickle with a persistent id, which has none here")
+        self.push(self.load_persistent(self.pop()))
+
+
+def _put(target, key, value):
+    if not isinstance(key, _KEYS):
+        raise ValueError(f"a dict key of type {type(key).__name__}")
+    target[key] = value
+
+
+_OPERATIONS: dict[str, Callable] = {
+    **dict.fromkeys(_CONSTANTS, _Machine.push),
+    "PROTO": lambda machine, _: None,
+    "FRAME": lambda machine, _: None,
+    "NEWTRUE": lambda machine, _: machine.push(True),
+    "NEWFALSE": lambda machine, _: machine.push(False),
+    "EMPTY_DICT": lambda machine, _: machine.push({}),
+    "EMPTY_LIST": lambda machine, _: machine.push([]),
+    "EMPTY_TUPLE": lambda machine, _: machine.push(()),
+    "TUPLE1": lambda machine, _: machine.tuple_of(1),
+    "TUPLE2": lambda machine, _: machine.tuple_of(2),
+    "TUPLE3": lambda machine, _: machine.tuple_of(3),
+    "MARK": _Machine.mark,
+    "TUPLE": lambda machine, _: machine.push(tuple(machine.since_mark())),
+    "APPEND": lambda machine, _: machine.append([machine.pop()]),
+    "APPENDS": lambda machine, _: machine.append(machine.since_mark()),
+    "SETITEM": lambda machine, _: machine.set_items(
+        [machine.pop(), machine.pop()][::-1]
+    ),
+    "SETITEMS": lambda machine, _: machine.set_items(machine.since_mark()),
+    "POP": lambda machine, _: machine.pop(),
+    "POP_MARK": _Machine.since_mark,
+    "DUP": lambda machine, _: machine.push(machine.stack[-1]),
+    "BINPUT": _Machine.memoize,
+    "LONG_BINPUT": _Machine.memoize,
+    "MEMOIZE": lambda machine, _: machine.memoize(len(machine.memo)),
+    "BINGET": lambda machine, index: machine.push(machine.memo[index]),
+    "LONG_BINGET": lambda machine, index: machine.push(machine.memo[index]),
+    # genops joins the two lines of a GLOBAL by a space.
+    "GLOBAL": lambda machine, names: machine.name(*names.split(" ", 1)),
+    "STACK_GLOBAL": _Machine.name_from_stack,
+    "REDUCE": _Machine.call,
+    "NEWOBJ": _Machine.call,
+    # The state that BUILD sets is metadata in checkpoints: it is left out.
+    "BUILD": lambda machine, _: machine.pop(),
+    "BINPERSID": _Machine.persistent,
+}

@@ -1,0 +1,169 @@
+"""Published checkpoints: where each is, how it is verified, what it achieves.
+
+Source: the weights enums of torchvision 0.27.1. The metrics are its own measurements;
+none was made by us.
+"""
+
+import difflib
+from dataclasses import dataclass
+
+_BASE_URL = "https://download.pytorch.org/models/"
+_PUBLISHER = "torchvision 0.27.1"
+_LICENCE = (
+    "published with torchvision, whose code is BSD-3-Clause; torchvision states no "
+    "licence of the weights themselves, and says that terms of the data set they were "
+    "trained on ({data}) may apply"
+)
+
+# The columns of a COCO checkpoint are COCO's category ids 1..90, of which the data set
+# uses 80: the others are never found in a photo.
+COCO_CATEGORY_IDS = tuple(range(1, 91))
+COCO_CLASS_NAMES = tuple(
+    "person,bicycle,car,motorcycle,airplane,bus,train,truck,boat,traffic light,"
+    "fire hydrant,N/A,stop sign,parking meter,bench,bird,cat,dog,horse,sheep,"
+    "cow,elephant,bear,zebra,giraffe,N/A,backpack,umbrella,N/A,N/A,"
+    "handbag,tie,suitcase,frisbee,skis,snowboard,sports ball,kite,baseball bat,"
+    "baseball glove,skateboard,surfboard,tennis racket,bottle,N/A,wine glass,cup,"
+    "fork,knife,spoon,bowl,banana,apple,sandwich,orange,broccoli,"
+    "carrot,hot dog,pizza,donut,cake,chair,couch,potted plant,bed,N/A,"
+    "dining table,N/A,N/A,toilet,N/A,tv,laptop,mouse,remote,keyboard,"
+    "cell phone,microwave,oven,toaster,sink,refrigerator,N/A,book,clock,vase,"
+    "scissors,teddy bear,hair drier,toothbrush".split(",")
+)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A published file of weights.
+
+    Attributes:
+        name: str, the file's name in keras_fpn.
+        url: str, where it is downloaded from.
+        sha256: str, its SHA-256 in lower-case hexadecimal, or the beginning of it that
+            the publisher writes into the file name (8 digits or more).
+        num_classes: int, classes that it tells apart, without background.
+        metrics: dict of data set -> metric -> value, as published. Box AP and top-1
+            accuracy in percent.
+        source: str, who published the weights and the metrics, and under what name.
+        licence: str, what is known of the terms.
+        size_mb: float, size of the file in units of 2**20 bytes.
+    """
+
+    name: str
+    url: str
+    sha256: str
+    num_classes: int
+    metrics: dict[str, dict[str, float]]
+    source: str
+    licence: str
+    size_mb: float
+
+
+def get_checkpoint(name):
+    """Returns the `Checkpoint` of a name.
+
+    Raises:
+        ValueError: there is none; the error lists the near names.
+    """
+    if name in CHECKPOINTS:
+        return CHECKPOINTS[name]
+    near = difflib.get_close_matches(str(name), CHECKPOINTS, 3, 0.4)
+    hint = f"Near names: {near}." if near else f"Names: {sorted(CHECKPOINTS)}."
+    raise ValueError(f"There must be such a checkpoint; received name={name!r}. {hint}")
+
+
+def _checkpoint(name, file, num_classes, metrics, source, size_mb):
+    [data] = metrics
+    return Checkpoint(
+        name=name,
+        url=_BASE_URL + file,
+        sha256=file.removesuffix(".pth").rpartition("-")[2],
+        num_classes=num_classes,
+        metrics=metrics,
+        source=f"{_PUBLISHER}, {source}",
+        licence=_LICENCE.format(data=data),
+        size_mb=size_mb,
+    )
+
+
+def _coco_detector(name, file, box_ap, enum, size_mb):
+    metrics = {"COCO val2017": {"box AP": box_ap}}
+    source = f"models.detection.{enum}.COCO_V1"
+    return _checkpoint(
+        f"{name}_coco", file, len(COCO_CLASS_NAMES), metrics, source, size_mb
+    )
+
+
+def _imagenet_classifier(backbone, version, file, top_1, enum, size_mb):
+    metrics = {"ImageNet-1K": {"top-1 accuracy": top_1}}
+    source = f"models.{enum}.IMAGENET1K_V{version}"
+    name = f"{backbone}_imagenet_v{version}"
+    return _checkpoint(name, file, 1000, metrics, source, size_mb)
+
+
+_COCO = [
+    (
+        "faster_rcnn_resnet50_fpn",
+        "fasterrcnn_resnet50_fpn_coco-258fb6c6.pth",
+        37.0,
+        "FasterRCNN_ResNet50_FPN_Weights",
+        159.743,
+    ),
+    (
+        "faster_rcnn_resnet50_fpn_v2",
+        "fasterrcnn_resnet50_fpn_v2_coco-dd69338a.pth",
+        46.7,
+        "FasterRCNN_ResNet50_FPN_V2_Weights",
+        167.104,
+    ),
+    (
+        "faster_rcnn_mobilenet_v3_large_fpn",
+        "fasterrcnn_mobilenet_v3_large_fpn-fb6a3cc7.pth",
+        32.8,
+        "FasterRCNN_MobileNet_V3_Large_FPN_Weights",
+        74.239,
+    ),
+    (
+        "faster_rcnn_mobilenet_v3_large_320_fpn",
+        "fasterrcnn_mobilenet_v3_large_320_fpn-907ea3f9.pth",
+        22.8,
+        "FasterRCNN_MobileNet_V3_Large_320_FPN_Weights",
+        74.239,
+    ),
+]
+
+# backbone, version, file, top-1, enum, size
+_IMAGENET = [
+    ("resnet18", 1, "resnet18-f37072fd.pth", 69.758, "ResNet18_Weights", 44.661),
+    ("resnet34", 1, "resnet34-b627a593.pth", 73.314, "ResNet34_Weights", 83.275),
+    ("resnet50", 1, "resnet50-0676ba61.pth", 76.13, "ResNet50_Weights", 97.781),
+    ("resnet50", 2, "resnet50-11ad3fa6.pth", 80.858, "ResNet50_Weights", 97.79),
+    ("resnet101", 1, "resnet101-63fe2227.pth", 77.374, "ResNet101_Weights", 170.511),
+    ("resnet101", 2, "resnet101-cd907fc2.pth", 81.886, "ResNet101_Weights", 170.53),
+    ("resnet152", 1, "resnet152-394f9c45.pth", 78.312, "ResNet152_Weights", 230.434),
+    ("resnet152", 2, "resnet152-f82ba261.pth", 82.284, "ResNet152_Weights", 230.474),
+    (
+        "mobilenet_v3_large",
+        1,
+        "mobilenet_v3_large-8738ca79.pth",
+        74.042,
+        "MobileNet_V3_Large_Weights",
+        21.114,
+    ),
+    (
+        "mobilenet_v3_large",
+        2,
+        "mobilenet_v3_large-5c1a4163.pth",
+        75.274,
+        "MobileNet_V3_Large_Weights",
+        21.107,
+    ),
+]
+
+CHECKPOINTS = {
+    checkpoint.name: checkpoint
+    for checkpoint in [
+        *(_coco_detector(*row) for row in _COCO),
+        *(_imagenet_classifier(*row) for row in _IMAGENET),
+    ]
+}

@@ -1,0 +1,178 @@
+import json
+import os
+import subprocess
+import sys
+import types
+
+import pytest
+
+import keras_fpn
+from keras_fpn import cli
+from keras_fpn.cli import detect
+
+
+@pytest.fixture
+def fake(detector, monkeypatch):
+    """The detector that `keras-fpn detect` gets, whatever its options ask for."""
+
+    def load_detector(preset, weights):
+        return detector, None
+
+    monkeypatch.setattr(detect, "load_detector", load_detector)
+    return detector
+
+
+def without_command(argv):
+    """Runs a command that argparse refuses; returns the exit code."""
+    with pytest.raises(SystemExit) as left:
+        cli.main(argv)
+    return left.value.code
+
+
+def test_detect_passes_its_options_on_and_says_where_everything_is(
+    folder, tmp_path, capsys, fake
+):
+    out, results = tmp_path / "out", tmp_path / "r.json"
+    options = "--threshold 0.25 --max-detections 7 --min-size 64 --max-size 128"
+    argv = ["detect", str(folder / "a.png"), "--output", str(out)]
+    argv += ["--json", str(results), *options.split()]
+    assert cli.main(argv) == 0
+    assert fake.calls[0][1] == {
+        "min_size": 64,
+        "max_size": 128,
+        "score_threshold": 0.25,
+        "max_detections": 7,
+    }
+    line = capsys.readouterr().out
+    assert line.startswith("1 photo, 1 box, ")
+    assert line.endswith(f" s; picture: {out / 'a.png'}; results: {results}\n")
+    assert json.loads(results.read_text())[0]["bbox"] == [0, 0, 39, 50]
+
+
+def test_detect_goes_on_after_a_failure_and_exits_with_one(
+    folder, tmp_path, capsys, fake
+):
+    out = tmp_path / "out"
+    assert cli.main(["detect", str(folder), "--output", str(out)]) == 1
+    printed = capsys.readouterr()
+    assert printed.out.startswith("2 photos, 2 boxes, ")
+    assert printed.out.endswith(f"; 1 photo failed; pictures in {out}\n")
+    assert len(printed.err.splitlines()) == 1
+
+
+def test_detect_takes_the_model_defaults_and_a_readable_threshold(
+    folder, tmp_path, monkeypatch, fake
+):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["detect", str(folder / "a.png")]) == 0
+    limits = fake.calls[0][1]
+    assert limits["score_threshold"] == 0.5
+    assert limits["min_size"] is limits["max_size"] is limits["max_detections"] is None
+    assert (tmp_path / "out" / "a.png").is_file()
+
+
+def test_detect_sample_needs_no_photo(tmp_path, fake):
+    assert cli.main(["detect", "--sample", "--output", str(tmp_path)]) == 0
+    assert fake.calls[0][0][0].shape == (400, 600, 3)
+    assert [path.name for path in tmp_path.iterdir()] == ["coffee.jpg"]
+
+
+def test_an_interrupted_detect_exits_as_shells_do(folder, tmp_path, capsys, fake):
+    def interrupt(images, **limits):
+        raise KeyboardInterrupt
+
+    fake.detect = interrupt
+    argv = ["detect", str(folder), "--output", str(tmp_path / "out")]
+    assert cli.main([*argv, "--json", str(tmp_path / "r.json")]) == 130
+    assert "0 photos, 0 boxes" in capsys.readouterr().out
+    assert json.loads((tmp_path / "r.json").read_text()) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ([], "Name at least one photo or folder, or give --sample."),
+        (["{folder}/gone.jpg"], "received '{folder}/gone.jpg', which does not exist."),
+        (["{folder}", "--output", "{folder}"], "received --output {folder}."),
+        (["{folder}", "--output", "{folder}/a.png"], "--output must be a folder: "),
+        (["{folder}", "--json", "{folder}"], "received the folder {folder}."),
+    ],
+)
+def test_wrong_paths_are_one_line_before_any_model_is_loaded(
+    folder, capsys, fake, options, message
+):
+    argv = [option.format(folder=folder) for option in options]
+    assert cli.main(["detect", *argv]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("keras-fpn: error: ")
+    assert message.format(folder=folder) in err
+    assert err.count("\n") == 1
+    assert fake.calls == []
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--threshold", "1.5"], "must be 0 to 1; received 1.5"),
+        (["--threshold", "nan"], "must be 0 to 1; received nan"),
+        (["--threshold", "high"], "invalid score value: 'high'"),
+        (["--max-detections", "0"], "must be at least 1; received 0"),
+        (["--min-size", "8.5"], "invalid count value: '8.5'"),
+        (["--unknown"], "unrecognized arguments: --unknown"),
+    ],
+)
+def test_wrong_options_are_usage_errors(capsys, options, message):
+    assert without_command(["detect", "photo.jpg", *options]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_command_is_required(capsys):
+    assert without_command([]) == 2
+    assert "COMMAND" in capsys.readouterr().err
+
+
+def test_presets_are_a_table_with_metrics_and_source(capsys, monkeypatch):
+    one = types.SimpleNamespace(
+        metrics={"COCO": {"AP": 37.0, "AP50": 58.5}}, source="S"
+    )
+    two = types.SimpleNamespace(metrics={}, source="another")
+    named = {"short": one, "a longer name": two}
+    monkeypatch.setattr(keras_fpn, "list_presets", lambda: named)
+    assert cli.main(["presets"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "preset         published result          source",
+        "short          COCO: AP 37.0, AP50 58.5  S",
+        "a longer name                            another",
+    ]
+
+
+def test_the_command_line_is_parsed_without_keras(repository_root):
+    # The package's own __init__ is left out: it imports what its users ask for.
+    code = f"""
+import sys, types
+package = types.ModuleType("keras_fpn")
+package.__path__ = [{str(repository_root / "keras_fpn")!r}]
+sys.modules["keras_fpn"] = package
+from keras_fpn.cli import main
+code = main(["detect"])
+slow = [n for n in ("keras", "tensorflow", "jax", "numpy") if n in sys.modules]
+sys.exit(f"loaded {{slow}}" if slow else code)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "Name at least one photo" in done.stderr
+
+
+def test_the_script_is_the_command(repository_root):
+    done = subprocess.run(
+        [sys.executable, "scripts/detect.py", "gone.jpg"],
+        cwd=repository_root,
+        env={**os.environ, "PYTHONPATH": str(repository_root)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "received 'gone.jpg', which does not exist" in done.stderr

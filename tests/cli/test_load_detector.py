@@ -1,0 +1,134 @@
+import types
+import zipfile
+
+import keras
+import pytest
+
+import keras_fpn
+from keras_fpn import cli
+from keras_fpn.cli.errors import CommandError
+from keras_fpn.cli.load_detector import load_detector
+
+
+@pytest.fixture
+def presets(monkeypatch):
+    """Replaces the builders; each call is noted as (what, arguments...)."""
+    calls = []
+    loader = types.SimpleNamespace(
+        load_weights=lambda *args: calls.append(("h5", *args))
+    )
+
+    def from_preset(name, load_weights=True):
+        if name == "absent":
+            raise ValueError("There must be such a preset;\nreceived name='absent'.")
+        if name == "offline":
+            raise OSError("no route to host")
+        calls.append((name, load_weights))
+        return loader
+
+    monkeypatch.setattr(keras_fpn, "from_preset", from_preset)
+    for name in ("fill_with_formula", "load_torchvision"):
+
+        def note(model, *args, name=name):
+            calls.append((name, *args))
+
+        monkeypatch.setattr(keras_fpn.weights, name, note)
+    return calls
+
+
+@pytest.mark.parametrize("weights", [None, "coco"])
+def test_the_published_weights_are_the_default(presets, weights):
+    _, title = load_detector(weights=weights)
+    assert title is None
+    assert presets == [("faster_rcnn_resnet50_fpn_coco", True)]
+
+
+def test_random_weights_are_named_in_the_title(presets):
+    _, title = load_detector("small", "random")
+    assert title == "random weights: small"
+    assert presets == [("small", False), ("fill_with_formula",)]
+
+
+@pytest.mark.parametrize(
+    ("name", "loader"),
+    [("m.pth", "load_torchvision"), ("m", "load_torchvision"), ("m.weights.h5", "h5")],
+)
+def test_weight_files_fill_the_architecture_of_the_preset(
+    tmp_path, presets, name, loader
+):
+    (tmp_path / name).write_bytes(b"")
+    _, title = load_detector("small", str(tmp_path / name))
+    assert title is None
+    assert presets == [("small", False), (loader, tmp_path / name)]
+
+
+def test_a_saved_detector_needs_no_preset(detector, tmp_path, presets, monkeypatch):
+    path = tmp_path / "m.keras"
+    zipfile.ZipFile(path, "w").close()
+    saved = detector
+    monkeypatch.setattr(keras.models, "load_model", lambda given: {path: saved}[given])
+    assert load_detector(None, str(path)) == (saved, None)
+    assert presets == []
+    with pytest.raises(CommandError, match=r"m.keras with --preset small. Leave out"):
+        load_detector("small", str(path))
+
+
+def test_a_saved_model_that_is_no_detector_is_refused(tmp_path):
+    path = tmp_path / "m.keras"
+    keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]).save(path)
+    with pytest.raises(CommandError, match=r"received .*m.keras, which holds a Sequen"):
+        load_detector(None, str(path))
+
+
+def test_a_damaged_saved_model_is_refused(tmp_path):
+    path = tmp_path / "m.keras"
+    path.write_bytes(b"PK")
+    with pytest.raises(
+        CommandError, match=r"received .*m\.keras, which is not, or is d"
+    ):
+        load_detector(None, str(path))
+
+
+def test_weights_of_another_architecture_are_refused(tmp_path, monkeypatch):
+    def build(*units):
+        inner = [keras.layers.Dense(unit) for unit in units]
+        return keras.Sequential([keras.Input((2,)), *inner])
+
+    path = tmp_path / "m.weights.h5"
+    build(3).save_weights(path)
+    for units in ((4,), (3, 3)):  # another shape; a layer that the file lacks
+
+        def from_preset(name, load_weights, units=units):
+            return build(*units)
+
+        monkeypatch.setattr(keras_fpn, "from_preset", from_preset)
+        message = (
+            r"must hold the weights of small; received .*m\.weights\.h5: .*Name the"
+        )
+        with pytest.raises(CommandError, match=message) as error:
+            load_detector("small", str(path))
+        assert len(str(error.value)) < 500
+
+
+@pytest.mark.parametrize(
+    ("preset", "weights", "code", "message"),
+    [
+        ("absent", None, 2, "There must be such a preset; received name='absent'."),
+        ("offline", None, 1, "offline could not be read: no route to host"),
+        (
+            None,
+            "gone.pth",
+            2,
+            "--weights must be 'coco', 'random' or an existing file; received "
+            "--weights gone.pth.",
+        ),
+    ],
+)
+def test_detectors_that_cannot_be_had_are_one_line(
+    tmp_path, capsys, presets, preset, weights, code, message
+):
+    argv = ["detect", "--sample", "--output", str(tmp_path)]
+    argv += ["--preset", preset] if preset else []
+    argv += ["--weights", weights] if weights else []
+    assert cli.main(argv) == code
+    assert capsys.readouterr().err == f"keras-fpn: error: {message}\n"

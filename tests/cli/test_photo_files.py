@@ -1,0 +1,80 @@
+from pathlib import Path
+
+import pytest
+
+from keras_fpn.cli.errors import CommandError
+from keras_fpn.cli.photo_files import (
+    find_photos,
+    image_ids,
+    picture_paths,
+    replacing,
+    sample_photo,
+)
+
+
+def test_a_folder_gives_its_image_files_sorted_and_a_file_is_taken_as_it_is(folder):
+    photos = find_photos([folder / "notes.txt", folder])
+    assert [p.name for p in photos] == ["notes.txt", "a.png", "b.jpg", "broken.JPG"]
+
+
+def test_a_photo_named_twice_is_taken_once(folder):
+    photos = find_photos([folder / "b.jpg", folder, folder / "below" / ".." / "b.jpg"])
+    assert [p.name for p in photos] == ["b.jpg", "a.png", "broken.JPG"]
+
+
+def test_missing_paths_and_folders_without_photos_are_refused(tmp_path):
+    with pytest.raises(CommandError, match=r"received '.*gone', which does not exist"):
+        find_photos([tmp_path / "gone"])
+    with pytest.raises(CommandError, match=r"received '.*', with none that ends in"):
+        find_photos([tmp_path])
+
+
+@pytest.mark.parametrize(
+    ("names", "ids"),
+    [
+        (["000000000139.jpg", "7.png"], [139, 7]),
+        (["a.jpg", "7.png"], [1, 2]),
+        (["1.jpg", "01.jpg"], [1, 2]),  # both would be 1
+        (["5.jpg", "\u00b2.jpg"], [1, 2]),  # no ASCII digit
+        ([], []),
+    ],
+)
+def test_image_ids_are_the_numbers_of_the_names_or_count_from_one(names, ids):
+    assert image_ids([Path(name) for name in names]) == ids
+
+
+def test_photos_of_one_name_get_different_pictures(tmp_path):
+    photos = [Path(n) for n in ("x/a.jpg", "y/a.png", "z/A.webp", "a_2.jpg", "b.PNG")]
+    names = [path.name for path in picture_paths(photos, tmp_path)]
+    assert names == ["a.jpg", "a_2.png", "A_3.jpg", "a_2_2.jpg", "b.png"]
+
+
+def test_a_picture_never_takes_the_place_of_a_photo(tmp_path):
+    photo = tmp_path / "a.png"
+    assert picture_paths([photo], tmp_path) == [tmp_path / "a_2.png"]
+    assert picture_paths([photo], tmp_path / "out") == [tmp_path / "out" / "a.png"]
+
+
+def test_a_file_appears_only_when_it_is_complete(tmp_path):
+    path = tmp_path / "new" / "file.txt"
+    with replacing(path) as partial:
+        partial.write_text("first")
+        assert not path.exists()
+    assert path.read_text() == "first"
+
+    def write_half():
+        with replacing(path) as partial:
+            partial.write_text("sec")
+            raise RuntimeError("cut")
+
+    with pytest.raises(RuntimeError, match="cut"):
+        write_half()
+    assert path.read_text() == "first"
+    assert [file.name for file in path.parent.iterdir()] == ["file.txt"]
+
+
+def test_the_sample_photo_is_small_and_its_origin_is_stated():
+    assert sample_photo().stat().st_size < 150_000
+    readme = (sample_photo().parent / "README.md").read_text()
+    assert sample_photo().name in readme
+    assert "CC0" in readme

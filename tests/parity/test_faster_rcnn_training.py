@@ -1,0 +1,150 @@
+"""Losses and gradients of Faster R-CNN equal torchvision's, parameter by parameter."""
+
+import numpy as np
+import pytest
+from gradients import loss_and_gradients
+from parity.goldens import Golden, assert_same_boxes
+
+import keras_fpn
+from keras_fpn.backbones import mobilenet_v3_large
+from keras_fpn.models.assignment import Assignment
+from keras_fpn.models.ground_truth import ground_truth
+from keras_fpn.weights.torchvision import torchvision_slots
+
+pytestmark = pytest.mark.parity
+
+MODELS = {
+    "faster_rcnn_resnet50_fpn_coco": ("fasterrcnn_resnet50_fpn", 0.1),
+    "faster_rcnn_resnet50_fpn_v2_coco": ("fasterrcnn_resnet50_fpn_v2", 0.1),
+    "faster_rcnn_mobilenet_v3_large_fpn_coco": (
+        "fasterrcnn_mobilenet_v3_large_fpn",
+        0.5,
+    ),
+    "faster_rcnn_mobilenet_v3_large_320_fpn_coco": (
+        "fasterrcnn_mobilenet_v3_large_320_fpn",
+        0.5,
+    ),
+}
+LOSSES = {
+    "objectness_loss": "loss_objectness",
+    "rpn_box_loss": "loss_rpn_box_reg",
+    "class_loss": "loss_classifier",
+    "box_loss": "loss_box_reg",
+}
+# The recording kept every labelled anchor and proposal: nothing random.
+EVERYTHING = 10**7
+PLACES = 8  # padded ground truth per image
+
+
+class Run:
+    """One training step of ours, with everything it is compared with."""
+
+    def __init__(self, preset, golden, pixels):
+        self.golden, self.pixels = golden, pixels
+        # The mobile recording trained the scale and shift of its norms.
+        mobile = "mobilenet" in preset
+        backbone = {"backbone": mobilenet_v3_large(norm="batch")} if mobile else {}
+        model = keras_fpn.from_preset(preset, load_weights=False, **backbone)
+        keras_fpn.weights.load_torchvision(model, golden.tensors())
+        self.model = model
+        self.rpn = Assignment(0.3, 0.7, True, EVERYTHING, 0.5)
+        self.roi = Assignment(0.5, 0.5, False, EVERYTHING, 0.5)
+        model.rpn_assignment, model.roi_assignment = self.rpn, self.roi
+        photos = [golden[f"image{number}/pixels"] for number in range(2)]
+        self.inputs, resized = model.preprocessing.prepare(photos)
+        self.targets = {
+            "boxes": np.zeros((2, PLACES, 4), "float32"),
+            "labels": np.full((2, PLACES), -1),
+        }
+        for number, (photo, size) in enumerate(zip(photos, resized, strict=True)):
+            scale = np.array([size[1] / photo.shape[1], size[0] / photo.shape[0]] * 2)
+            boxes = golden[f"train/image{number}/boxes"] * scale.astype("float32")
+            self.targets["boxes"][number, : len(boxes)] = boxes
+            labels = golden[f"train/image{number}/labels"] - 1
+            self.targets["labels"][number, : len(labels)] = labels
+
+    def stages(self, inputs):
+        """Returns the trunk's outputs with the norms' stored statistics.
+
+        The proposals are as many as in training.
+        """
+        stages = dict(self.model.trunk(inputs, training=False))
+        rois, scores = self.model.proposals(
+            stages["anchors"],
+            stages["objectness"],
+            stages["deltas"],
+            inputs["image_sizes"],
+            training=True,
+        )
+        return {**stages, "rois": rois, "roi_scores": scores}
+
+    def losses(self, inputs, rois=None):
+        """Returns the four losses, on our proposals or on given ones."""
+        stages = self.stages(inputs)
+        if rois is not None:
+            stages["rois"] = rois
+        truth = ground_truth(self.targets)
+        return {
+            name: value / count
+            for sums, count in self.model.stage_losses(stages, truth, 0, 0, False)
+            for name, value in sums.items()
+        }
+
+
+@pytest.fixture(scope="module", params=MODELS)
+def run(request, parity_folder):
+    reference, pixels = MODELS[request.param]
+    return Run(request.param, Golden(parity_folder, reference), pixels)
+
+
+@pytest.fixture(scope="module")
+def step(run):
+    """Losses, and gradients by torchvision's name of the parameter."""
+    variables = run.model.trainable_variables
+    losses, gradients = loss_and_gradients(run.losses, variables, run.inputs)
+    keys = {id(slot.variable): slot.key for slot in torchvision_slots(run.model)}
+    norms = {
+        keys[id(variable)]: float(np.linalg.norm(gradient.ravel()))
+        for variable, gradient in zip(variables, gradients, strict=True)
+    }
+    return losses, norms
+
+
+def test_training_proposals_are_the_same_boxes(run):
+    stages = run.stages(run.inputs)
+    rois, scores = np.asarray(stages["rois"]), np.asarray(stages["roi_scores"])
+    for number in range(2):
+        wanted = run.golden[f"train/image{number}/proposals"]
+        assert_same_boxes(rois[number][scores[number] > 0], wanted, run.pixels)
+
+
+def test_rpn_losses_are_equal(run, step):
+    losses, _ = step
+    for name in ("objectness_loss", "rpn_box_loss"):
+        wanted = float(run.golden[f"train/loss/{LOSSES[name]}"])
+        assert losses[name] == pytest.approx(wanted, rel=1e-4), name
+
+
+def test_box_head_losses_on_the_recorded_proposals_are_equal(run):
+    proposals = [run.golden[f"train/image{number}/proposals"] for number in range(2)]
+    rois = np.zeros((2, max(map(len, proposals)), 4), "float32")
+    for padded, boxes in zip(rois, proposals, strict=True):
+        padded[: len(boxes)] = boxes
+    losses = run.losses(run.inputs, rois)
+    for name in ("class_loss", "box_loss"):
+        wanted = float(run.golden[f"train/loss/{LOSSES[name]}"])
+        assert float(losses[name]) == pytest.approx(wanted, rel=1e-4), name
+
+
+def test_every_parameters_gradient_norm_is_equal(run, step):
+    _, norms = step
+    compared = 0
+    for key in run.golden.stages.files:
+        name = key.removeprefix("train/grad_norm/")
+        if name == key or name not in norms:
+            continue
+        wanted = float(run.golden[key])
+        assert norms[name] == pytest.approx(wanted, rel=5e-3, abs=1e-7), name
+        compared += 1
+    assert compared == len(norms)
+    assert compared > 60

@@ -1,0 +1,118 @@
+"""What the table of published checkpoints promises, and that its page shows."""
+
+import dataclasses
+import re
+
+import pytest
+
+from keras_fpn.weights import Checkpoint, get_checkpoint
+from keras_fpn.weights.registry import (
+    CHECKPOINTS,
+    COCO_CATEGORY_IDS,
+    COCO_CLASS_NAMES,
+)
+
+
+def table_row(checkpoint):
+    """The checkpoint's line in docs/weights.md."""
+    [(data, metrics)] = checkpoint.metrics.items()
+    [(metric, value)] = metrics.items()
+    file = checkpoint.url.rpartition("/")[2]
+    return (
+        f"| `{checkpoint.name}` | {metric} {value} on {data} | "
+        f"{checkpoint.size_mb:.0f} | [{file}]({checkpoint.url}) |"
+    )
+
+
+@pytest.mark.parametrize("checkpoint", CHECKPOINTS.values(), ids=CHECKPOINTS)
+def test_the_hash_is_the_one_in_the_file_name(checkpoint):
+    assert re.fullmatch("[0-9a-f]{8}", checkpoint.sha256)
+    folder, _, file = checkpoint.url.rpartition("/")
+    assert folder == "https://download.pytorch.org/models"
+    assert file.endswith(f"-{checkpoint.sha256}.pth")
+
+
+@pytest.mark.parametrize("checkpoint", CHECKPOINTS.values(), ids=CHECKPOINTS)
+def test_a_number_comes_with_its_source_and_terms(checkpoint):
+    [(data, metrics)] = checkpoint.metrics.items()
+    [(metric, value)] = metrics.items()
+    kinds = {"COCO val2017": ("box AP", 90), "ImageNet-1K": ("top-1 accuracy", 1000)}
+    assert (metric, checkpoint.num_classes) == kinds[data]
+    assert 20 < value < 100
+    assert re.fullmatch(
+        r"torchvision 0\.27\.1, models\.(detection\.)?\w+_Weights\.\w+_V[12]",
+        checkpoint.source,
+    )
+    assert "BSD-3-Clause" in checkpoint.licence
+    assert data in checkpoint.licence
+
+
+def test_what_is_published_for_faster_rcnn():
+    published = {
+        "faster_rcnn_resnet50_fpn_coco": (37.0, "258fb6c6"),
+        "faster_rcnn_resnet50_fpn_v2_coco": (46.7, "dd69338a"),
+        "faster_rcnn_mobilenet_v3_large_fpn_coco": (32.8, "fb6a3cc7"),
+        "faster_rcnn_mobilenet_v3_large_320_fpn_coco": (22.8, "907ea3f9"),
+    }
+    detectors = {
+        name: (checkpoint.metrics["COCO val2017"]["box AP"], checkpoint.sha256)
+        for name, checkpoint in CHECKPOINTS.items()
+        if name.endswith("_coco")
+    }
+    assert detectors == published
+
+
+def test_bodies_for_every_backbone_with_torchvision_weights():
+    bodies = [name for name in CHECKPOINTS if "_imagenet_" in name]
+    both = ["resnet50", "resnet101", "resnet152", "mobilenet_v3_large"]
+    expected = [f"{name}_imagenet_v1" for name in ["resnet18", "resnet34", *both]]
+    expected += [f"{name}_imagenet_v2" for name in both]
+    assert sorted(bodies) == sorted(expected)
+    better = CHECKPOINTS["resnet50_imagenet_v2"].metrics["ImageNet-1K"]
+    assert better == {"top-1 accuracy": 80.858}
+
+
+def test_no_file_stands_under_two_names():
+    assert len({c.url for c in CHECKPOINTS.values()}) == len(CHECKPOINTS)
+    assert [name for name, c in CHECKPOINTS.items() if c.name != name] == []
+
+
+def test_an_entry_is_found_and_cannot_be_changed():
+    checkpoint = get_checkpoint("resnet18_imagenet_v1")
+    assert isinstance(checkpoint, Checkpoint)
+    assert checkpoint.size_mb == 44.661
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        checkpoint.url = "https://elsewhere"
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("resnet50_imagenet", r"'resnet50_imagenet'.*Near.*'resnet50_imagenet_v[12]'"),
+        (
+            "fasterrcnn_resnet50_fpn",
+            r"'fasterrcnn_resnet50_fpn'.*Near names: \['faster_rcnn_resnet50_fpn_coco'",
+        ),
+        ("???", r"name='\?\?\?'. Names: \['faster_rcnn_mobilenet_v3_large_320"),
+        (None, "received name=None"),
+    ],
+)
+def test_an_unknown_name_is_refused_with_the_near_ones(name, said):
+    with pytest.raises(ValueError, match=said):
+        get_checkpoint(name)
+
+
+def test_coco_classes_are_its_ids_from_1_to_90_in_order():
+    assert COCO_CATEGORY_IDS == tuple(range(1, 91))
+    named = dict(zip(COCO_CATEGORY_IDS, COCO_CLASS_NAMES, strict=True))
+    unused = [number for number, name in named.items() if name == "N/A"]
+    assert unused == [12, 26, 29, 30, 45, 66, 68, 69, 71, 83]
+    assert len(set(COCO_CLASS_NAMES) - {"N/A"}) == 80
+    known = {1: "person", 13: "stop sign", 44: "bottle", 72: "tv", 90: "toothbrush"}
+    assert {number: named[number] for number in known} == known
+
+
+def test_the_page_lists_exactly_the_registry(repository_root):
+    page = (repository_root / "docs" / "weights.md").read_text()
+    rows = re.findall(r"^\| `.*_(?:coco|imagenet_v\d)` .*$", page, re.MULTILINE)
+    assert rows == [table_row(checkpoint) for checkpoint in CHECKPOINTS.values()]
