@@ -29,6 +29,11 @@ def check_backend():
             "KERAS_BACKEND to one of the two before Keras is imported."
         )
 
+    # TensorFlow's C++ side logs, whenever a graph has unknown sizes, that it could not
+    # estimate what RoIAlign costs. Its errors still show; so does all of it where the
+    # user has set the variable, or has imported TensorFlow before.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
     import keras  # only now: it loads the backend
 
     data_format = keras.config.image_data_format()

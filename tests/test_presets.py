@@ -51,5 +51,5 @@ def test_overrides_replace_parts_of_a_preset():
 
 
 def test_unknown_preset_lists_near_names():
-    with pytest.raises(ValueError, match=r"name='faster_rcnn_resnet50'.*resnet50_fpn_c"):
+    with pytest.raises(ValueError, match=r"'faster_rcnn_resnet50'.*resnet50_fpn_c"):
         keras_fpn.from_preset("faster_rcnn_resnet50")

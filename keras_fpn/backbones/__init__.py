@@ -13,9 +13,9 @@ from keras_fpn.backbones.resnet import (
 __all__ = [
     "mobilenet_v2",
     "mobilenet_v3_large",
-    "resnet101",
-    "resnet152",
     "resnet18",
     "resnet34",
     "resnet50",
+    "resnet101",
+    "resnet152",
 ]

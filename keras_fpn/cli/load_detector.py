@@ -1,6 +1,5 @@
 """The detector that a command line asks for."""
 
-import os
 import warnings
 import zipfile
 from pathlib import Path
@@ -27,8 +26,6 @@ def load_detector(preset=None, weights=None):
     Raises:
         CommandError: no such preset or file, or one that does not fit.
     """
-    # Before TensorFlow is loaded; it logs harmless matters even as errors.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import keras_fpn
 
     name = preset or DEFAULT_PRESET

@@ -31,8 +31,8 @@ def find_weights(weights, names):
     near = difflib.get_close_matches(str(weights), [*names, "coco", "imagenet"], 3, 0.4)
     hint = f"Near names: {near}." if near else f"Names: {sorted(names)}."
     raise ValueError(
-        "weights must be None, 'coco', 'imagenet', a preset's name or an existing file; "
-        f"received weights={os.fspath(weights)!r}. {hint}"
+        "weights must be None, 'coco', 'imagenet', a preset's name or an existing "
+        f"file; received weights={os.fspath(weights)!r}. {hint}"
     )
 
 
@@ -74,7 +74,7 @@ def load_checkpoint(model, weights, source=None):
 
 
 def _copy_parts(model, source, path):
-    parts, own = source.parts(), model.parts()
+    parts, own = source.layer_parts(), model.layer_parts()
     if len(source.class_names) != len(model.class_names):
         _say_predictor_is_new(model, path, len(source.class_names))
         del own["box_predictor"]
@@ -92,8 +92,8 @@ def _copy_parts(model, source, path):
 
 def _say_predictor_is_new(model, weights, count):
     warnings.warn(
-        f"{str(weights)!r} has {count} classes and this model {len(model.class_names)}: "
-        "all weights are loaded but those of the box predictor, which starts anew and "
+        f"{str(weights)!r} has {count} classes and this model "
+        f"{len(model.class_names)}: all weights are loaded but those of the box predictor, which starts anew and "
         "must be trained.",
         stacklevel=4,
     )

@@ -119,13 +119,13 @@ class Detector(keras.Model):
         """Detects objects in photos of any sizes.
 
         Args:
-            images: a photo or a list of them: path, PIL image, or uint8 array (H, W, 3),
-                (H, W, 4) or (H, W); EXIF rotation is applied to paths and PIL images.
+            images: a photo or a list of them: path, PIL image, or uint8 array
+                (H, W, 3), (H, W, 4) or (H, W); EXIF rotation is applied to paths and PIL images.
             min_size: int, pixels, what the shorter side is resized to; None, as the
                 model was trained.
             max_size: int, pixels, what the longer side may not exceed.
             score_threshold: float, 0..1; None, the model's own.
-            max_detections: int, detections per photo at the most; None, the model's own.
+            max_detections: int, detections per photo at the most; None, the model's.
             batch_size: int, photos that share one padded batch. With 1, each photo is
                 padded to its own multiple of 32 and gives exactly the reference's
                 result. In a batch all are padded to the largest, which shifts anchors
@@ -216,8 +216,16 @@ class Detector(keras.Model):
         raise NotImplementedError
 
     def parts(self):
-        """Returns the layers the model was wired from, by constructor argument."""
+        """Returns what the model was wired from, by constructor argument."""
         raise NotImplementedError
+
+    def layer_parts(self):
+        """Returns those parts that can have weights, by constructor argument."""
+        return {
+            name: part
+            for name, part in self.parts().items()
+            if isinstance(part, keras.layers.Layer)
+        }
 
 
 class _Untracked:

@@ -40,7 +40,7 @@ def mobilenet_v3_large_parts():
     return {
         "backbone": mobilenet_v3_large(),
         "anchors": MultiLevelAnchors(
-            {name: _MOBILE_SIZES for name in ("P5", "P6", "P7")}, name="anchors"
+            dict.fromkeys(("P5", "P6", "P7"), _MOBILE_SIZES), name="anchors"
         ),
         "proposals": Proposals(score_threshold=0.05, name="proposals"),
         "roi_align": PyramidRoIAlign(levels=("P5",), name="roi_align"),

@@ -1,6 +1,6 @@
 """Random weights from a formula, under which an untrained detector finds boxes.
 
-For demonstrations and tests where no checkpoint can be had: what it finds means nothing.
+For demonstrations and tests where there is no checkpoint: what it finds means nothing.
 """
 
 import zlib

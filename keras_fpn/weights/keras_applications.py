@@ -1,7 +1,6 @@
 """keras.applications' MobileNetV2: which tensor fills which variable."""
 
 import os
-import re
 
 import keras
 import numpy as np
@@ -50,7 +49,7 @@ def _keras_names(name):
     """Returns keras.applications' names of a convolution and of its batch norm."""
     if name == "stem":
         return "Conv1", "bn_Conv1"
-    number, role = re.fullmatch(r"block(\d+)_(\w+)", name).groups()
+    number, role = name.removeprefix("block").split("_", 1)
     block = "expanded_conv" if number == "0" else f"block_{number}"
     return f"{block}_{role}", f"{block}_{role}_BN"
 

@@ -33,7 +33,8 @@ def test_default_anchors_follow_the_backbones_levels():
     backbone = tiny_backbone(levels=("C3", "C4", "C5"))
     model = tiny_detector(backbone=backbone)
     # 2^(l + 3) pixels on level l: 64 on P3, as in the paper; P6 is the RPN's own.
-    assert model.anchors.sizes == {"P3": (64,), "P4": (128,), "P5": (256,), "P6": (512,)}
+    sizes = {"P3": (64,), "P4": (128,), "P5": (256,), "P6": (512,)}
+    assert model.anchors.sizes == sizes
 
 
 def test_given_parts_are_used():
@@ -83,7 +84,7 @@ def test_keras_file_brings_weights_and_classes(tmp_path):
 def test_other_number_of_classes_keeps_all_but_the_predictor_and_says_so(tmp_path):
     model = tiny_detector(class_names=["a", "b"], num_classes=None)
     model.save(tmp_path / "model.keras")
-    with pytest.warns(UserWarning, match=r"has 2 classes and this model 5: .*predictor"):
+    with pytest.warns(UserWarning, match=r"has 2 classes and this model 5"):
         other = tiny_detector_without_classes(
             weights=tmp_path / "model.keras", num_classes=5
         )
@@ -108,9 +109,7 @@ def test_weights_h5_loads(tmp_path):
         weights=tmp_path / "own.weights.h5", num_classes=3
     )
     np.testing.assert_array_equal(
-        other.box_head.fc1.kernel.numpy()
-        if hasattr(other.box_head.fc1.kernel, "numpy")
-        else keras.ops.convert_to_numpy(other.box_head.fc1.kernel),
+        keras.ops.convert_to_numpy(other.box_head.fc1.kernel),
         keras.ops.convert_to_numpy(model.box_head.fc1.kernel),
     )
 

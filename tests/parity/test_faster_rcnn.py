@@ -57,7 +57,8 @@ def run(request, detector):
 
 
 def test_photo_is_resized_and_padded_alike(run):
-    resized, padded = run.golden[f"{run.image}/resized_size"], run.inputs["images"].shape
+    resized = run.golden[f"{run.image}/resized_size"]
+    padded = run.inputs["images"].shape
     assert run.resized == [tuple(resized)]
     assert padded[1:3] == tuple(run.golden[f"{run.image}/input_shape"])
 
@@ -83,7 +84,8 @@ def test_rpn_outputs_are_equal(run):
 
 def test_proposals_are_the_same_boxes(run):
     rois, scores = (np.asarray(run.stages[k])[0] for k in ("rois", "roi_scores"))
-    assert_same_boxes(rois[scores > 0], run.golden[f"{run.image}/proposals"], run.pixels)
+    wanted = run.golden[f"{run.image}/proposals"]
+    assert_same_boxes(rois[scores > 0], wanted, run.pixels)
 
 
 def test_heads_on_the_recorded_proposals_are_equal(run):

@@ -1,4 +1,11 @@
-"""Losses and gradients of Faster R-CNN equal torchvision's, parameter by parameter."""
+"""Losses and gradients of Faster R-CNN equal torchvision's, parameter by parameter.
+
+Gradients are compared on the recorded proposals, since one proposal more or less moves
+them. Their tolerance is the recordings', 5e-3, but for ResNet-50 v2, whose gradients are
+less stable than that: noise of 2e-5 (of 255) on its pixels moves the norms by up to 1e-2
+(docs/decisions.md has the measurement). There 1e-2 is allowed, and everywhere the median
+must be within 2.5e-3.
+"""
 
 import numpy as np
 import pytest
@@ -31,6 +38,8 @@ LOSSES = {
     "class_loss": "loss_classifier",
     "box_loss": "loss_box_reg",
 }
+GRADIENT_TOLERANCE = {"faster_rcnn_resnet50_fpn_v2_coco": 1e-2}  # elsewhere 5e-3
+MEDIAN_TOLERANCE = 2.5e-3
 # The recording kept every labelled anchor and proposal: nothing random.
 EVERYTHING = 10**7
 PLACES = 8  # padded ground truth per image
@@ -40,7 +49,7 @@ class Run:
     """One training step of ours, with everything it is compared with."""
 
     def __init__(self, preset, golden, pixels):
-        self.golden, self.pixels = golden, pixels
+        self.preset, self.golden, self.pixels = preset, golden, pixels
         # The mobile recording trained the scale and shift of its norms.
         mobile = "mobilenet" in preset
         backbone = {"backbone": mobilenet_v3_large(norm="batch")} if mobile else {}
@@ -63,6 +72,16 @@ class Run:
             labels = golden[f"train/image{number}/labels"] - 1
             self.targets["labels"][number, : len(labels)] = labels
 
+    def recorded_proposals(self):
+        """Returns the training proposals as recorded, float32 (2, R, 4)."""
+        recorded = [
+            self.golden[f"train/image{number}/proposals"] for number in range(2)
+        ]
+        rois = np.zeros((2, max(map(len, recorded)), 4), "float32")
+        for padded, boxes in zip(rois, recorded, strict=True):
+            padded[: len(boxes)] = boxes
+        return rois
+
     def stages(self, inputs):
         """Returns the trunk's outputs with the norms' stored statistics.
 
@@ -78,11 +97,9 @@ class Run:
         )
         return {**stages, "rois": rois, "roi_scores": scores}
 
-    def losses(self, inputs, rois=None):
-        """Returns the four losses, on our proposals or on given ones."""
-        stages = self.stages(inputs)
-        if rois is not None:
-            stages["rois"] = rois
+    def losses(self, inputs):
+        """Returns the four losses on the recorded proposals."""
+        stages = {**self.stages(inputs), "rois": self.recorded_proposals()}
         truth = ground_truth(self.targets)
         return {
             name: value / count
@@ -118,33 +135,20 @@ def test_training_proposals_are_the_same_boxes(run):
         assert_same_boxes(rois[number][scores[number] > 0], wanted, run.pixels)
 
 
-def test_rpn_losses_are_equal(run, step):
+def test_losses_are_equal(run, step):
     losses, _ = step
-    for name in ("objectness_loss", "rpn_box_loss"):
-        wanted = float(run.golden[f"train/loss/{LOSSES[name]}"])
+    for name, recorded in LOSSES.items():
+        wanted = float(run.golden[f"train/loss/{recorded}"])
         assert losses[name] == pytest.approx(wanted, rel=1e-4), name
-
-
-def test_box_head_losses_on_the_recorded_proposals_are_equal(run):
-    proposals = [run.golden[f"train/image{number}/proposals"] for number in range(2)]
-    rois = np.zeros((2, max(map(len, proposals)), 4), "float32")
-    for padded, boxes in zip(rois, proposals, strict=True):
-        padded[: len(boxes)] = boxes
-    losses = run.losses(run.inputs, rois)
-    for name in ("class_loss", "box_loss"):
-        wanted = float(run.golden[f"train/loss/{LOSSES[name]}"])
-        assert float(losses[name]) == pytest.approx(wanted, rel=1e-4), name
 
 
 def test_every_parameters_gradient_norm_is_equal(run, step):
     _, norms = step
-    compared = 0
-    for key in run.golden.stages.files:
-        name = key.removeprefix("train/grad_norm/")
-        if name == key or name not in norms:
-            continue
-        wanted = float(run.golden[key])
-        assert norms[name] == pytest.approx(wanted, rel=5e-3, abs=1e-7), name
-        compared += 1
-    assert compared == len(norms)
-    assert compared > 60
+    tolerance = GRADIENT_TOLERANCE.get(run.preset, 5e-3)
+    differences = []
+    for name, norm in norms.items():
+        wanted = float(run.golden[f"train/grad_norm/{name}"])
+        assert norm == pytest.approx(wanted, rel=tolerance, abs=1e-7), name
+        differences.append(abs(norm / wanted - 1))
+    assert len(differences) > 60
+    assert np.median(differences) < MEDIAN_TOLERANCE
