@@ -1,6 +1,7 @@
 """Boxes as differences from anchors (or RoIs), and back.
 
-Source: Ren et al. 2015 (arXiv:1506.01497), Eq. 2; the limit on dw and dh is Detectron's.
+Source: Ren et al. 2015 (arXiv:1506.01497), Eq. 2; the limit on dw and dh is
+Detectron's.
 """
 
 import math

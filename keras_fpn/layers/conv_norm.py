@@ -184,7 +184,7 @@ class ConvNorm(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="keras_fpn")
 class DepthwiseConvNorm(ConvNorm):
-    """`ConvNorm` with one kernel per channel: `filters` is the input's channel count."""
+    """`ConvNorm` with one kernel per channel; `filters` is the input's channels."""
 
     def _kernel_shape(self, channels):
         if channels != self.filters:

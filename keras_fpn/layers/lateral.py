@@ -33,13 +33,19 @@ class LateralConnection(ConvNorm):
         )
 
     def get_config(self):
-        config = keras.layers.Layer.get_config(self)
-        return {**config, "channels": self.filters, "norm": self.norm}
+        return _as_channels(super().get_config())
 
 
 def _pyramid_initializer():
     # Uniform within sqrt(3 / fan_in): torchvision's and Detectron's FPN start.
     return keras.initializers.VarianceScaling(1.0, "fan_in", "uniform")
+
+
+def _as_channels(config):
+    """Returns a ConvNorm's config under the arguments of the layers here."""
+    own = ("filters", "kernel_size", "kernel_initializer")
+    kept = {name: value for name, value in config.items() if name not in own}
+    return {**kept, "channels": config["filters"]}
 
 
 @keras.saving.register_keras_serializable(package="keras_fpn")
@@ -69,5 +75,4 @@ class SmoothingConvolution(ConvNorm):
         )
 
     def get_config(self):
-        config = keras.layers.Layer.get_config(self)
-        return {**config, "channels": self.filters, "norm": self.norm}
+        return _as_channels(super().get_config())

@@ -19,8 +19,8 @@ class Proposals(keras.layers.Layer):
     stripped of empty boxes and of those below the score threshold, and suppressed
     within the level; the best `post_nms_top_k` of all levels remain.
 
-    Source: Ren et al. 2015 (arXiv:1506.01497), Sec. 3.3, per level as in Lin et al. 2017
-    (arXiv:1612.03144), Sec. 4.1; the order of the steps is torchvision's.
+    Source: Ren et al. 2015 (arXiv:1506.01497), Sec. 3.3, per level as in Lin et al.
+    2017 (arXiv:1612.03144), Sec. 4.1; the order of the steps is torchvision's.
 
     Args:
         pre_nms_top_k: int, anchors per level that are decoded.

@@ -33,8 +33,8 @@ def levels_of_boxes(boxes, finest, coarsest):
 class PyramidRoIAlign(keras.layers.Layer):
     """Resamples the features under each RoI from the level of its size.
 
-    Source: Lin et al. 2017 (arXiv:1612.03144), Sec. 4.2, with RoIAlign of He et al. 2017
-    (arXiv:1703.06870) in the place of RoI pooling; details as in `ops.roi_align`.
+    Source: Lin et al. 2017 (arXiv:1612.03144), Sec. 4.2, with RoIAlign of He et al.
+    2017 (arXiv:1703.06870) in place of RoI pooling; details as in `ops.roi_align`.
 
     Args:
         output_size: int, P, bins per side.

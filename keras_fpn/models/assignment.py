@@ -17,7 +17,8 @@ class Assignment:
     Attributes:
         lower, upper: float, 0..1, IoU below which a box is negative, from which it is
             positive.
-        allow_low_quality: bool, whether a ground truth's best boxes are always positive.
+        allow_low_quality: bool, whether a ground truth's best boxes are positive
+            in any case.
         count: int, boxes per image in the loss at the most.
         positive_fraction: float, 0..1, share of positives among them at the most.
     """

@@ -93,7 +93,8 @@ def _copy_parts(model, source, path):
 def _say_predictor_is_new(model, weights, count):
     warnings.warn(
         f"{str(weights)!r} has {count} classes and this model "
-        f"{len(model.class_names)}: all weights are loaded but those of the box predictor, which starts anew and "
+        f"{len(model.class_names)}: all weights are loaded but those of the box "
+        "predictor, which starts anew and "
         "must be trained.",
         stacklevel=4,
     )

@@ -120,7 +120,8 @@ class Detector(keras.Model):
 
         Args:
             images: a photo or a list of them: path, PIL image, or uint8 array
-                (H, W, 3), (H, W, 4) or (H, W); EXIF rotation is applied to paths and PIL images.
+                (H, W, 3), (H, W, 4) or (H, W); EXIF rotation is applied to paths and
+                PIL images.
             min_size: int, pixels, what the shorter side is resized to; None, as the
                 model was trained.
             max_size: int, pixels, what the longer side may not exceed.

@@ -45,12 +45,14 @@ def grouped_nms_portable(boxes, scores, iou_threshold, max_outputs):
     A round costs B * N IoUs and a maximum over B * N * G scores; there are as many
     rounds as the fullest image keeps boxes.
     """
+    # One row that is no candidate: JAX finds no maximum among none.
+    boxes = ops.pad(boxes, ((0, 0), (0, 1), (0, 0), (0, 0)))
+    scores = ops.pad(scores, ((0, 0), (0, 1), (0, 0)))
     batch, candidates, groups = ops.shape(scores)
     shared = ops.shape(boxes)[2] == 1
     boxes = ops.reshape(ops.transpose(boxes, (0, 2, 1, 3)), (batch, -1, 4))
-    scores = ops.transpose(
-        scores, (0, 2, 1)
-    )  # (B, G, N): a group's scores lie together
+    # (B, G, N): a group's scores lie together.
+    scores = ops.transpose(scores, (0, 2, 1))
     rows = ops.arange(candidates)[None, :]
     columns = ops.arange(groups)[None, :, None]
 

@@ -4,7 +4,7 @@ import tensorflow as tf
 
 
 def grouped_nms_tensorflow(boxes, scores, iou_threshold, max_outputs):
-    """`grouped_nms`; the kernel documents yxyx, but IoU is the same with axes swapped."""
+    """`grouped_nms`; the kernel says yxyx, but IoU is the same with axes swapped."""
     boxes, scores, groups, count = tf.image.combined_non_max_suppression(
         boxes,
         scores,

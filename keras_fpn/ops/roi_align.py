@@ -100,9 +100,9 @@ def roi_align_portable(
                 for column, column_weight in columns:
                     cell = row[..., :, None] * width[..., None] + column[..., None, :]
                     weight = row_weight[..., :, None] * column_weight[..., None, :]
-                    weight = ops.cast(weight / sampling_ratio**2, cells.dtype)
-                    total += ops.take(cells, start + cell, axis=0) * weight[..., None]
-    return total
+                    values = ops.take(cells, start + cell, axis=0)
+                    total += ops.cast(values, "float32") * weight[..., None]
+    return ops.cast(total / sampling_ratio**2, cells.dtype)
 
 
 def _flatten_maps(features):

@@ -1,10 +1,10 @@
 """Losses and gradients of Faster R-CNN equal torchvision's, parameter by parameter.
 
-Gradients are compared on the recorded proposals, since one proposal more or less moves
-them. Their tolerance is the recordings', 5e-3, but for ResNet-50 v2, whose gradients are
-less stable than that: noise of 2e-5 (of 255) on its pixels moves the norms by up to 1e-2
-(docs/decisions.md has the measurement). There 1e-2 is allowed, and everywhere the median
-must be within 2.5e-3.
+Gradients are compared on the recorded proposals, since one proposal more or less
+moves them. Their tolerance is the recordings', 5e-3, but for ResNet-50 v2, whose
+gradients are less stable than that: noise of 2e-5 (of 255) on its pixels moves the
+norms by up to 1e-2 (docs/decisions.md has the measurement). There 1e-2 is allowed,
+and everywhere the median must be within 2.5e-3.
 """
 
 import numpy as np
