@@ -152,6 +152,12 @@ def _named_parts(backbone, weights):
         return {**parts, "backbone": backbone}
     if parts and backbone in (None, parts["backbone"].name):
         return parts
+    if parts:
+        raise ValueError(
+            f"weights={weights!r} are those of the backbone "
+            f"{parts['backbone'].name!r}; received backbone={backbone!r}. Leave the "
+            "backbone out, or take weights='imagenet'."
+        )
     name = backbone or "resnet50"
     if name not in backbones.__all__:
         raise ValueError(
@@ -159,7 +165,7 @@ def _named_parts(backbone, weights):
             f"{sorted(backbones.__all__)}; received backbone={backbone!r}."
         )
     if name == "mobilenet_v3_large":
-        return {**mobilenet_v3_large_parts(), **parts}
+        return mobilenet_v3_large_parts()
     if name == "mobilenet_v2":
         parts["preprocessing"] = Preprocessing(mean=(0.5,) * 3, std=(0.5,) * 3)
     return {**parts, "backbone": getattr(backbones, name)()}

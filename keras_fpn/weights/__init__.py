@@ -6,7 +6,11 @@ from keras_fpn.weights.imagenet import load_imagenet
 from keras_fpn.weights.keras_applications import load_keras_applications
 from keras_fpn.weights.reader import read_torch
 from keras_fpn.weights.registry import Checkpoint, get_checkpoint
-from keras_fpn.weights.torchvision import load_torchvision, load_torchvision_body
+from keras_fpn.weights.torchvision import (
+    load_torchvision,
+    load_torchvision_body,
+    torchvision_slots,
+)
 
 __all__ = [
     "Checkpoint",
@@ -18,4 +22,5 @@ __all__ = [
     "load_torchvision",
     "load_torchvision_body",
     "read_torch",
+    "torchvision_slots",
 ]

@@ -205,10 +205,11 @@ def _box_head_slots(head, bins):
 
 def _cells_first(layer, bins):
     """Returns the conversion of a kernel behind torch's flatten of (C, P, P)."""
-    inputs, units = layer.kernel.shape
+    inputs, _ = layer.kernel.shape
     channels = inputs // bins**2
 
     def convert(array):
+        units, _ = array.shape  # its own: another shape must not be made to fit
         array = array.reshape(units, channels, bins, bins)
         return array.transpose(2, 3, 1, 0).reshape(inputs, units)
 

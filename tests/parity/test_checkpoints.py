@@ -1,0 +1,78 @@
+"""A preset is filled by the tensors of its download, all but a predictor that differs."""
+
+import numpy as np
+import pytest
+from parity.goldens import Golden
+
+import keras_fpn
+from keras_fpn.models import checkpoints
+from keras_fpn.weights import torchvision_slots
+
+pytestmark = pytest.mark.parity
+
+PRESET = "faster_rcnn_mobilenet_v3_large_320_fpn_coco"
+
+
+@pytest.fixture
+def downloads(monkeypatch, parity_folder):
+    """Checkpoints asked for; each is answered with the recording's weights."""
+    tensors = Golden(parity_folder, "fasterrcnn_mobilenet_v3_large_320_fpn").tensors()
+    asked = []
+
+    def fetch(checkpoint):
+        asked.append(checkpoint.name)
+        return checkpoint.name
+
+    monkeypatch.setattr(checkpoints, "fetch", fetch)
+    monkeypatch.setattr(checkpoints, "read_torch", lambda path: dict(tensors))
+    return asked, tensors
+
+
+def values(model):
+    return {
+        slot.key: np.asarray(slot.variable.value) for slot in torchvision_slots(model)
+    }
+
+
+def test_a_preset_holds_the_tensors_of_its_checkpoint(downloads):
+    asked, tensors = downloads
+    model = keras_fpn.from_preset(PRESET)
+    assert asked == [PRESET]
+    held = values(model)
+    stem = tensors["backbone.body.0.0.weight"].transpose(2, 3, 1, 0)
+    np.testing.assert_array_equal(held["backbone.body.0.0.weight"], stem)
+    bias = tensors["roi_heads.box_predictor.cls_score.bias"]
+    np.testing.assert_array_equal(  # the background moves from the front to the back
+        held["roi_heads.box_predictor.cls_score.bias"], np.roll(bias, -1)
+    )
+
+
+def test_coco_is_the_builders_own_checkpoint(downloads):
+    asked, _ = downloads
+    model = keras_fpn.models.faster_rcnn_fpn("mobilenet_v3_large", weights="coco")
+    assert asked == ["faster_rcnn_mobilenet_v3_large_fpn_coco"]
+    assert model.class_names[16] == "cat"
+    assert model.category_ids[16] == 17
+
+
+def test_other_classes_keep_everything_but_the_predictor(downloads):
+    full = values(keras_fpn.from_preset(PRESET))
+    with pytest.warns(UserWarning, match="has 90 classes and this model 2"):
+        model = keras_fpn.from_preset(PRESET, class_names=["cat", "dog"])
+    mine = values(model)
+    for key, value in mine.items():
+        if "box_predictor" not in key:
+            np.testing.assert_array_equal(value, full[key])
+    assert mine["roi_heads.box_predictor.cls_score.bias"].shape == (3,)
+    assert (mine["roi_heads.box_predictor.cls_score.bias"] == 0).all()
+
+
+def test_weights_of_another_backbone_are_refused_by_name(downloads):
+    with pytest.raises(ValueError, match="'mobilenet_v3_large'; .*'resnet50'"):
+        keras_fpn.models.faster_rcnn_fpn("resnet50", weights=PRESET)
+
+
+def test_weights_of_another_neck_are_refused_by_tensor(downloads):
+    neck = keras_fpn.layers.FeaturePyramid(norm="batch", name="neck")
+    with pytest.raises(ValueError, match=r"surplus \['backbone.fpn.inner_blocks.0.0.b"):
+        keras_fpn.models.faster_rcnn_fpn(weights=PRESET, neck=neck)
