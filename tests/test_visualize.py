@@ -3,7 +3,7 @@ import pytest
 from PIL import ImageFont
 from skimage import data
 
-from keras_fpn import visualize
+from keras_fpn.visualize import boxes as visualize
 from keras_fpn.visualize import class_color, draw_detections
 
 NAMES = ["person", "bicycle", "dining table"]
@@ -199,7 +199,7 @@ def test_every_label_contrasts_with_its_ground():
 
     for label in range(90):
         ground = luminance(class_color(label))
-        ink = luminance(visualize._ink(class_color(label)))
+        ink = luminance(visualize.ink(class_color(label)))
         low, high = sorted([ground, ink])
         assert (high + 0.05) / (low + 0.05) > 4.5, label  # WCAG 2, level AA
 

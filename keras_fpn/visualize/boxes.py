@@ -1,12 +1,12 @@
-"""Draws detections onto a photo, legibly at any size, with Pillow only."""
+"""Draws detections: boxes with names and scores, under a title."""
 
-import colorsys
 import math
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from keras_fpn.preprocessing import read_photo
+from keras_fpn.visualize.colors import WHITE, class_color, ink
 
 # The "side" of a picture is the root of its area: unlike its shorter side, it stays
 # sensible for panoramas.
@@ -24,7 +24,6 @@ _SYSTEM_FONTS = (
     "Arial Unicode.ttf",
 )
 _TITLE_GROUND = (32, 32, 32)
-_WHITE, _BLACK = (255, 255, 255), (0, 0, 0)
 
 
 def draw_detections(photo, boxes, labels, scores, class_names, title=None):
@@ -66,17 +65,6 @@ def draw_detections(photo, boxes, labels, scores, class_names, title=None):
         pen.add_label(boxes[i] * factor, names[i], f"{scores[i]:.2f}", color)
     pen.draw_labels()
     return picture if title is None else _with_title(picture, title, pen.font)
-
-
-def class_color(label):
-    """Returns a class's colour, (R, G, B) of 0..255: it depends on the label alone.
-
-    Neighbouring labels lie far apart on the colour circle (steps of the golden ratio)
-    and differ in brightness too, which helps those who see fewer colours.
-    """
-    hue = (0.02 + int(label) * 0.618034) % 1
-    saturation, value = ((0.85, 1.0), (1.0, 0.75), (0.45, 1.0))[int(label) % 3]
-    return tuple(round(255 * c) for c in colorsys.hsv_to_rgb(hue, saturation, value))
 
 
 def _checked(boxes, labels, scores, class_names):
@@ -135,7 +123,7 @@ class _Pen:
         x2, y2 = max(x1, x2), max(y1, y2)
         rim = self._rim
         outer = (x1 - rim, y1 - rim, x2 + rim, y2 + rim)
-        self._draw.rectangle(outer, outline=_ink(color), width=self.line + 2 * rim)
+        self._draw.rectangle(outer, outline=ink(color), width=self.line + 2 * rim)
         self._draw.rectangle((x1, y1, x2, y2), outline=color, width=self.line)
 
     def add_label(self, box, name, score, color):
@@ -151,9 +139,9 @@ class _Pen:
         for place, text, color in reversed(self._labels):
             x1, y1, x2, y2 = place.tolist()
             ground = (x1, y1, x2 - 1, y2 - 1)
-            self._draw.rectangle(ground, color, _ink(color), self._rim)
+            self._draw.rectangle(ground, color, ink(color), self._rim)
             start = (x1 + self._margin(), (y1 + y2) / 2)
-            self._draw.text(start, text, fill=_ink(color), font=self.font, anchor="lm")
+            self._draw.text(start, text, fill=ink(color), font=self.font, anchor="lm")
 
     def _margin(self):
         return max(2, self.line)
@@ -216,15 +204,6 @@ def _shared_area(box, others):
     return sides.prod(axis=1).sum()
 
 
-def _ink(color):
-    """Returns black or white, whichever stands out more from a colour (WCAG 2)."""
-    channels = np.asarray(color) / 255
-    dark = channels <= 0.04045
-    linear = np.where(dark, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
-    luminance = linear @ [0.2126, 0.7152, 0.0722]
-    return _BLACK if luminance > 0.18 else _WHITE  # 0.18: both contrast 4.6 to 1
-
-
 def _with_title(picture, title, font):
     """Returns the picture under a strip as high as its title needs."""
     margin = max(4, round(font.size / 2))
@@ -236,7 +215,7 @@ def _with_title(picture, title, font):
     draw = ImageDraw.Draw(whole)
     for i, line in enumerate(lines):
         corner = (margin, margin / 2 + row * (i + 0.5))
-        draw.text(corner, line, fill=_WHITE, font=font, anchor="lm")
+        draw.text(corner, line, fill=WHITE, font=font, anchor="lm")
     return whole
 
 
