@@ -1,6 +1,8 @@
 """keras.applications' MobileNetV2: which tensor fills which variable."""
 
 import os
+import zlib
+from zipfile import BadZipFile
 
 import keras
 import numpy as np
@@ -10,6 +12,11 @@ from keras_fpn.weights.mapping import Slot, as_is, fill
 
 # Layers above the last map that a pyramid reads.
 _CLASSIFIER = ("Conv_1/", "Conv_1_bn/", "predictions/")
+
+_VECTORS = ("gamma", "beta", "moving_mean", "moving_variance")
+
+# What NumPy raises for files that are no archives, or damaged ones.
+_UNREADABLE = (OSError, ValueError, TypeError, EOFError, BadZipFile, zlib.error)
 
 
 def load_keras_applications(backbone, source):
@@ -31,18 +38,34 @@ def load_keras_applications(backbone, source):
             "keras.applications' weights fit mobilenet_v2 with norm='frozen_batch' or "
             f"'batch'; received {backbone.name} with norm={layers[0].norm!r}."
         )
-    slots = []
-    for layer in layers:
-        conv, norm = _keras_names(layer.name)
-        slots.append(Slot(f"{conv}/kernel", layer.kernel, as_is))
-        for name in ("gamma", "beta", "moving_mean", "moving_variance"):
-            slots.append(Slot(f"{norm}/{name}", getattr(layer, name), as_is))
     tensors = {
         key: tensor
         for key, tensor in _tensors(source).items()
         if not key.startswith(_CLASSIFIER)
     }
-    fill(slots, _unfolded(tensors, layers))
+    slots = []
+    for layer in layers:
+        slots += _slots(layer, tensors)
+    fill(slots, tensors)
+
+
+def _slots(layer, tensors):
+    """Returns a convolution's slots: its kernel and its norm or, folded, its bias."""
+    conv, norm = _keras_names(layer.name)
+    bias = f"{conv}/bias"
+    keys = {name: f"{norm}/{name}" for name in _VECTORS}
+    convert = dict.fromkeys(_VECTORS, as_is)
+    if bias in tensors and not set(keys.values()) & set(tensors):
+        # A norm that adds just the bias; its gamma divides the epsilon out again.
+        gamma = np.sqrt(np.float32(1.0 + layer.epsilon))
+        keys = dict.fromkeys(_VECTORS, bias)
+        convert["gamma"] = lambda array: np.full_like(array, gamma)
+        convert["moving_mean"] = np.zeros_like
+        convert["moving_variance"] = np.ones_like
+    slots = [Slot(f"{conv}/kernel", layer.kernel, as_is)]
+    return slots + [
+        Slot(keys[name], getattr(layer, name), convert[name]) for name in _VECTORS
+    ]
 
 
 def _keras_names(name):
@@ -63,26 +86,12 @@ def _tensors(source):
         }
     if isinstance(source, (str, os.PathLike)):
         try:
-            with np.load(source, allow_pickle=False) as archive:
-                return {key: archive[key] for key in archive.files}
-        except (OSError, ValueError) as error:
+            with open(source, "rb") as file:
+                with np.load(file, allow_pickle=False) as archive:
+                    return {key: archive[key] for key in archive.files}
+        except _UNREADABLE as error:
             raise ValueError(
                 "MobileNetV2's weights must be an .npz file of plain arrays; received "
                 f"{os.fspath(source)!r} ({error})."
             ) from error
     return dict(source)
-
-
-def _unfolded(tensors, layers):
-    """Returns the tensors with every folded bias as a batch norm that adds just it."""
-    tensors = dict(tensors)
-    for layer in layers:
-        conv, norm = _keras_names(layer.name)
-        if f"{conv}/bias" in tensors:
-            bias = np.asarray(tensors.pop(f"{conv}/bias"), "float32")
-            tensors[f"{norm}/beta"] = bias
-            gamma = np.sqrt(np.float32(1.0 + layer.epsilon))  # divided out again
-            tensors[f"{norm}/gamma"] = np.full_like(bias, gamma)
-            tensors[f"{norm}/moving_mean"] = np.zeros_like(bias)
-            tensors[f"{norm}/moving_variance"] = np.ones_like(bias)
-    return tensors

@@ -55,8 +55,9 @@ def fill(slots, tensors):
                 f"Weights must be floats; received {slot.key} of dtype {tensor.dtype}."
             )
         value = _converted(slot, tensor)
-        if value is None:
-            misshapen.append(f"{slot.key} {tensor.shape}")
+        name = f"{slot.key} {tensor.shape}"
+        if value is None and name not in misshapen:  # one tensor may fill several
+            misshapen.append(name)
         values.append(value)
     if misshapen:
         raise ValueError(

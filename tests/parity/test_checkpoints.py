@@ -1,4 +1,4 @@
-"""A preset is filled by the tensors of its download, all but a predictor that differs."""
+"""A preset is filled by its download's tensors, all but a predictor that differs."""
 
 import numpy as np
 import pytest
@@ -68,7 +68,7 @@ def test_other_classes_keep_everything_but_the_predictor(downloads):
 
 
 def test_weights_of_another_backbone_are_refused_by_name(downloads):
-    with pytest.raises(ValueError, match="'mobilenet_v3_large'; .*'resnet50'"):
+    with pytest.raises(ValueError, match=r"'mobilenet_v3_large'; .*'resnet50'"):
         keras_fpn.models.faster_rcnn_fpn("resnet50", weights=PRESET)
 
 
