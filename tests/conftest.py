@@ -1,8 +1,8 @@
 """What every test may ask for, and how tests that cannot run here are set aside.
 
-The reference implementation's recorded numbers are too large for this repository.
-They are looked for in the folder that the environment variable KERAS_FPN_SHARED
-names, by default `shared` beside the checkout.
+The reference implementation's recorded numbers and the real data sets are too large
+for this repository. They are looked for in the folder that the environment variable
+KERAS_FPN_SHARED names, by default `shared` beside the checkout.
 """
 
 import os
@@ -41,13 +41,23 @@ def parity_folder():
     Where they are absent the test is skipped, but fails under CI=true: there a skip
     would look like a proof.
     """
+    return _shared_folder("parity", "the reference numbers")
+
+
+@pytest.fixture(scope="session")
+def data_folder():
+    """pathlib.Path of the real data sets; absent ones are treated as above."""
+    return _shared_folder("data", "the real data sets")
+
+
+def _shared_folder(name, what):
     shared = os.environ.get("KERAS_FPN_SHARED") or ROOT.parent / "shared"
-    folder = pathlib.Path(shared) / "parity"
+    folder = pathlib.Path(shared) / name
     if folder.is_dir():
         return folder
     absent = (
-        f"the reference numbers are not in {folder}; "
-        "name the folder that holds parity/ in KERAS_FPN_SHARED"
+        f"{what} are not in {folder}; "
+        f"name the folder that holds {name}/ in KERAS_FPN_SHARED"
     )
     if os.environ.get("CI", "").lower() == "true":
         pytest.fail(absent)

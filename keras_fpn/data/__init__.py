@@ -1,0 +1,35 @@
+"""Data sets for training and evaluation, in any of the common formats."""
+
+from keras_fpn.data.check import check_dataset
+from keras_fpn.data.coco import read_coco
+from keras_fpn.data.coco_writer import coco_dict, write_coco
+from keras_fpn.data.csv_boxes import read_csv, write_csv
+from keras_fpn.data.dataset import Dataset, Objects, Photo
+from keras_fpn.data.label_images import read_label_images
+from keras_fpn.data.open_dataset import open_dataset
+from keras_fpn.data.report import Report
+from keras_fpn.data.statistics import Statistics, statistics
+from keras_fpn.data.voc import read_voc
+from keras_fpn.data.voc_writer import write_voc
+from keras_fpn.data.yolo import read_yolo, write_yolo
+
+__all__ = [
+    "Dataset",
+    "Objects",
+    "Photo",
+    "Report",
+    "Statistics",
+    "check_dataset",
+    "coco_dict",
+    "open_dataset",
+    "read_coco",
+    "read_csv",
+    "read_label_images",
+    "read_voc",
+    "read_yolo",
+    "statistics",
+    "write_coco",
+    "write_csv",
+    "write_voc",
+    "write_yolo",
+]

@@ -1,0 +1,278 @@
+"""Checks what a reader found in the files, and makes a Dataset of what is sound."""
+
+import collections
+import os
+import pathlib
+
+import numpy as np
+
+from keras_fpn.data.box_order import ORDERS, refuse_other_order
+from keras_fpn.data.dataset import Dataset, Objects, Photo
+from keras_fpn.data.listing import ListedObject, ListedPhoto, Listing
+from keras_fpn.data.photo_files import read_headers
+from keras_fpn.data.report import Report
+from keras_fpn.data.segments import check_segment
+from keras_fpn.data.statistics import statistics
+
+# Pixels: fractions of six digits, and floats, miss a photo's edge by less than that.
+_CLIP_TOLERANCE = 0.1
+
+
+def check_dataset(dataset, strict=False, report=print):
+    """Checks a Dataset that was made in code, as readers check what they read.
+
+    Args:
+        dataset: Dataset.
+        strict: bool, True to refuse a data set with any defect.
+        report: callable, gets the Report; None for none.
+
+    Returns:
+        Dataset of what is sound.
+
+    Raises:
+        ValueError: nothing is left, or strict and there is a defect.
+    """
+    found = Report(dataset.name, f"{len(dataset)} photos made in code")
+    photos = []
+    for photo in dataset.photos:
+        size = photo.height, photo.width
+        listed = ListedPhoto(photo.image_id, pathlib.Path(photo.path), size)
+        objects = photo.objects
+        for i in range(len(objects)):
+            points = None if objects.keypoints is None else objects.keypoints[i].ravel()
+            where = f"object {i + 1} of {photo.path}"
+            if not 0 <= objects.labels[i] < len(dataset.class_names):
+                found.add("unknown_category", f"{where}: label {objects.labels[i]}")
+                continue
+            listed.objects.append(
+                ListedObject(
+                    box=tuple(objects.boxes[i]),
+                    label=int(objects.labels[i]),
+                    where=where,
+                    is_crowd=bool(objects.is_crowd[i]),
+                    segment=objects.segments and objects.segments[i],
+                    keypoints=points,
+                )
+            )
+        photos.append(listed)
+    listing = Listing(
+        found=found,
+        class_names=dataset.class_names,
+        category_ids=dataset.category_ids,
+        photos=photos,
+        keypoint_names=dataset.keypoint_names,
+        flip_pairs=dataset.flip_pairs,
+    )
+    return checked(listing, strict, report)
+
+
+def checked(listing, strict=False, report=print):
+    """Makes a Dataset of a reader's findings, and reports what is wrong with them.
+
+    Args:
+        listing: Listing.
+        strict: bool, True to refuse a data set with any defect.
+        report: callable, gets the finished Report, `print` for one; None for none.
+
+    Returns:
+        Dataset.
+
+    Raises:
+        ValueError: there is no photo, or none left, or no object left of those that
+            were listed; the numbers of the boxes stand in another order; or strict
+            and there is a defect.
+    """
+    found = listing.found
+    if not listing.photos and not found.counts:
+        raise ValueError(
+            f"A data set must list at least one photo; received {found.source}, "
+            "which lists none."
+        )
+    headers = read_headers([photo.path for photo in listing.photos])
+    sound = [
+        (photo, header.size)
+        for photo, header in zip(listing.photos, headers, strict=True)
+        if _is_usable(photo, header, found)
+    ]
+    _note_repeated_files([photo for photo, _ in sound], found)
+    refuse_other_order(
+        [(photo.path, size, _boxes(photo)) for photo, size in sound],
+        listing.order,
+        listing.fractions,
+        found.source,
+    )
+    dataset = Dataset(
+        photos=tuple(_checked_photo(photo, size, listing) for photo, size in sound),
+        class_names=listing.class_names,
+        category_ids=listing.category_ids,
+        keypoint_names=listing.keypoint_names,
+        flip_pairs=listing.flip_pairs,
+        name=found.name,
+    )
+    found.statistics = statistics(dataset)
+    if report is not None:
+        report(found)
+    _refuse_nothing(dataset, listing)
+    if strict and found.defects:
+        raise ValueError(
+            "A data set must have no defects where strict=True; received "
+            f"{found.source}, with {found.summary()}."
+        )
+    return dataset
+
+
+def _refuse_nothing(dataset, listing):
+    """Refuses a data set of which the check left no photo, or no object."""
+    found = listing.found
+    if len(dataset) == 0:
+        raise ValueError(
+            "A data set must have at least one sound photo; received "
+            f"{found.source}, with {found.summary()}."
+        )
+    listed = any(photo.objects for photo in listing.photos) or any(
+        kind in found.counts
+        for kind in ("unknown_category", "unreadable_object", "unreadable_row")
+    )
+    if listed and not any(len(photo.objects) for photo in dataset.photos):
+        raise ValueError(
+            "A data set that lists objects must have a sound one; received "
+            f"{found.source}, with {found.summary() or 'no class that was asked for'}."
+        )
+
+
+def _is_usable(photo, header, found):
+    """Returns whether a photo's file is there, readable and of the size stated."""
+    if header is None:
+        found.add("missing_file", str(photo.path))
+        return False
+    if isinstance(header, str):
+        found.add("unreadable_photo", f"{photo.path}: {header}")
+        return False
+    if photo.size is not None and photo.size != header.size:
+        unrotated = photo.size == header.stored_size
+        found.add(
+            "unrotated" if unrotated else "other_size",
+            f"{photo.path}: width and height {_by(photo.size)} in the annotations, "
+            f"{_by(header.size)} in the file",
+        )
+        return False
+    if header.orientation != 1:
+        found.add("exif_rotation", f"{photo.path}: orientation {header.orientation}")
+    return True
+
+
+def _note_repeated_files(photos, found):
+    """Notes files that are listed under several image ids."""
+    ids = collections.defaultdict(list)
+    for photo in photos:
+        ids[os.path.abspath(photo.path)].append(photo.image_id)
+    for path, listed in ids.items():
+        if len(listed) > 1:
+            found.add("repeated_photo", f"{path}: ids {listed[:5]}", len(listed) - 1)
+
+
+def _boxes(photo):
+    """Returns a photo's boxes as they are stated, float64 (G, 4)."""
+    return np.array([o.box for o in photo.objects], np.float64).reshape(-1, 4)
+
+
+def _checked_photo(photo, size, listing):
+    """Returns the Photo of a ListedPhoto, with the sound ones of its objects."""
+    found = listing.found
+    height, width = size
+    unit = np.array([width, height] if listing.fractions else [1, 1], np.float64)
+    stated = _boxes(photo) * np.tile(unit, 2)
+    boxes, sound = _sound_boxes(photo, ORDERS[listing.order](stated), size, found)
+    objects = [o for o, kept in zip(photo.objects, sound, strict=True) if kept]
+    segments = [_sound_segment(o, unit, size, found) for o in objects]
+    keypoints = None
+    if listing.keypoint_names:
+        joints = len(listing.keypoint_names)
+        rows = [_sound_keypoints(o, joints, unit, found) for o in objects]
+        keypoints = np.array(rows, np.float32).reshape(-1, joints, 3)
+    labels = [o.label for o in objects]
+    _note_same_boxes(objects, boxes, found)
+    return Photo(
+        image_id=photo.image_id,
+        path=photo.path,
+        height=height,
+        width=width,
+        objects=Objects(
+            boxes=boxes,
+            labels=np.array(labels, np.int32),
+            is_crowd=np.array([o.is_crowd for o in objects], bool),
+            segments=None if all(s is None for s in segments) else tuple(segments),
+            keypoints=keypoints,
+        ),
+    )
+
+
+def _sound_boxes(photo, boxes, size, found):
+    """Clips boxes to their photo and says which are left.
+
+    Returns:
+        boxes: float32 (n, 4), xyxy, the sound ones, clipped.
+        sound: bool (G,), which they are.
+    """
+    height, width = size
+    finite = np.isfinite(boxes).all(axis=1)
+    clipped = np.clip(boxes, 0, [width, height, width, height])
+    moved = (np.abs(boxes - clipped) > _CLIP_TOLERANCE).any(axis=1)
+    area = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
+    rounded = clipped.astype(np.float32)
+    left = (rounded[:, 2:] > rounded[:, :2]).all(axis=1)
+    for i in np.flatnonzero(~finite | ~area | ~left | moved):
+        kind = "partly_outside" if left[i] else "outside"
+        kind = kind if moved[i] else "no_area"
+        kind = kind if area[i] else "no_area"
+        kind = kind if finite[i] else "not_finite"
+        corners = ", ".join(f"{number:g}" for number in boxes[i])
+        found.add(
+            kind, f"{photo.objects[i].where}: {corners} in a photo of {_by(size)}"
+        )
+    sound = finite & area & left
+    return rounded[sound], sound
+
+
+def _note_same_boxes(objects, boxes, found):
+    """Notes objects whose box and class are those of one before."""
+    seen = set()
+    for one, box in zip(objects, boxes, strict=True):
+        key = (one.label, one.is_crowd, box.tobytes())
+        if key in seen:
+            found.add("same_box", f"{one.where}: {', '.join(f'{x:g}' for x in box)}")
+        seen.add(key)
+
+
+def _sound_segment(one, unit, size, found):
+    """Returns an object's segment in pixels, or None if it has none or a broken one."""
+    segment = one.segment
+    if segment is None or (isinstance(segment, list) and not segment):
+        return None
+    try:
+        check_segment(segment, size)
+    except ValueError as error:
+        found.add("bad_mask", f"{one.where}: {error}")
+        return None
+    if isinstance(segment, dict) or (unit == 1).all():
+        return segment
+    return [(np.reshape(p, (-1, 2)) * unit).ravel().tolist() for p in segment]
+
+
+def _sound_keypoints(one, joints, unit, found):
+    """Returns an object's keypoints in pixels, float (J, 3), zeros if it has none."""
+    if one.keypoints is None:
+        return np.zeros((joints, 3))
+    try:
+        points = np.array(one.keypoints, np.float64).reshape(joints, 3)
+    except (TypeError, ValueError):
+        points = np.full((joints, 3), np.nan)
+    if not (np.isfinite(points).all() and np.isin(points[:, 2], (0, 1, 2)).all()):
+        found.add("bad_keypoints", f"{one.where}: {str(one.keypoints)[:60]}")
+        return np.zeros((joints, 3))
+    return points * [*unit, 1]
+
+
+def _by(size):
+    """Returns a size, height and width, as people write it: 640x480."""
+    return f"{size[1]}x{size[0]}"

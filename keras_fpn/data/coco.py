@@ -1,0 +1,276 @@
+"""COCO's json: boxes, polygons, run lengths, crowd regions and keypoints."""
+
+import collections
+import json
+import pathlib
+import re
+
+import numpy as np
+
+from keras_fpn.data.check import checked
+from keras_fpn.data.listing import ListedObject, ListedPhoto, Listing
+from keras_fpn.data.photo_files import resolved
+from keras_fpn.data.report import Report
+from keras_fpn.data.text_files import class_list, read_text
+
+_LAST_ID = 2**31 - 1
+_TRIED_PHOTOS = 20  # of them decide which folder holds the images
+
+
+def read_coco(path, images=None, class_names=None, strict=False, report=print):
+    """Reads a COCO json file and checks it.
+
+    Args:
+        path: str or Path of the json file.
+        images: str or Path of the folder that its file names are relative to; None to
+            look beside the file, where COCO's own layout and others have it.
+        class_names: list of str, the classes to read, in the order of their labels; or
+            a path, see `class_list`; None for all, by rising category id.
+        strict: bool, True to refuse a data set with any defect.
+        report: callable, gets the Report, `print` for one; None for none.
+
+    Returns:
+        Dataset.
+
+    Raises:
+        ValueError: the file is missing, cut or no COCO annotation file, its images are
+            not found, or what `checked` refuses.
+    """
+    path = pathlib.Path(path)
+    contents = _load(path)
+    found = Report(path.stem, f"COCO, {path}")
+    categories = _categories(contents, path)
+    labels, kept = _labels(categories, class_list(class_names), path)
+    photos = _photos(contents, images, path, found)
+    names, pairs = _keypoint_names(kept, path)
+    _add_objects(contents, photos, categories, labels, found)
+    listing = Listing(
+        found=found,
+        class_names=tuple(category["name"] for category in kept),
+        category_ids=tuple(category["id"] for category in kept),
+        photos=list(photos.values()),
+        keypoint_names=names,
+        flip_pairs=pairs,
+        order="x, y, width, height",
+    )
+    return checked(listing, strict, report)
+
+
+def _load(path):
+    """Returns the dict of a COCO annotation file."""
+    try:
+        contents = json.loads(read_text(path))
+    except json.JSONDecodeError as error:
+        raise ValueError(
+            f"A COCO file must be complete JSON; received path={str(path)!r}, which "
+            f"breaks at line {error.lineno}, column {error.colno} ({error.msg}), "
+            f"character {error.pos} of {len(error.doc)}. Was it cut? Fetch it again."
+        ) from error
+    if isinstance(contents, list):
+        raise ValueError(
+            "A COCO annotation file must be a dict with images, annotations and "
+            f"categories; received path={str(path)!r}, a list: are these results?"
+        )
+    wrong = [
+        key
+        for key in ("images", "annotations", "categories")
+        if not isinstance(contents, dict)
+        # The published list of the test photos has no annotations.
+        or not isinstance(contents.get(key, [] if key == "annotations" else None), list)
+    ]
+    if wrong:
+        keys = list(contents)[:8] if isinstance(contents, dict) else contents
+        raise ValueError(
+            "A COCO annotation file must hold lists of images, annotations and "
+            f"categories; received path={str(path)!r} without {wrong}, with {keys}."
+        )
+    return contents
+
+
+def _number(value):
+    """Returns a whole number, also from 7.0 or "7", or None if it is none."""
+    if isinstance(value, str) and value.isascii() and value.isdigit():
+        return int(value)
+    whole = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return int(value) if whole and value == value // 1 else None
+
+
+def _categories(contents, path):
+    """Returns the categories, dict of id -> dict, sorted by id."""
+    categories = {}
+    for category in contents["categories"]:
+        number = _number(category.get("id")) if isinstance(category, dict) else None
+        if number is None or not isinstance(category.get("name"), str):
+            raise ValueError(
+                "A category must have a whole number as id and a name; received "
+                f"{category!r} in path={str(path)!r}."
+            )
+        if number in categories:
+            raise ValueError(
+                "Categories must have different ids; received path="
+                f"{str(path)!r}, where {category['name']!r} and "
+                f"{categories[number]['name']!r} have id {number}."
+            )
+        categories[number] = {**category, "id": number}
+    if not categories:
+        raise ValueError(
+            f"A data set must have a category; received path={str(path)!r} with none."
+        )
+    return dict(sorted(categories.items()))
+
+
+def _labels(categories, class_names, path):
+    """Returns dict of category id -> label, and the labels' categories in order."""
+    kept = list(categories.values())
+    if class_names is not None:
+        by_name = {category["name"]: category for category in kept}
+        absent = [name for name in class_names if name not in by_name]
+        if absent:
+            raise ValueError(
+                "class_names must be among the file's categories; received "
+                f"class_names with {absent}, path={str(path)!r} with {list(by_name)}."
+            )
+        kept = [by_name[name] for name in class_names]
+    return {category["id"]: label for label, category in enumerate(kept)}, kept
+
+
+def _keypoint_names(categories, path):
+    """Returns the names of the keypoints, and the pairs that a flip exchanges."""
+    stated = [c["keypoints"] for c in categories if c.get("keypoints")]
+    for names in stated:
+        if not isinstance(names, list) or not all(isinstance(n, str) for n in names):
+            raise ValueError(
+                "A category's keypoints must be a list of names; received "
+                f"{str(names)[:60]} in path={str(path)!r}."
+            )
+    lists = set(map(tuple, stated))
+    if len(lists) > 1:
+        raise ValueError(
+            "All categories with keypoints must have the same; received "
+            f"path={str(path)!r} with {sorted(lists)}. Read one with class_names=[...]."
+        )
+    names = next(iter(lists), ())
+    return names, flip_pairs(names)
+
+
+def flip_pairs(names):
+    """Returns the pairs of places of keypoints named left and right otherwise alike."""
+    mirrored = [re.sub("left", "right", name, flags=re.I).lower() for name in names]
+    pairs = []
+    for left, name in enumerate(names):
+        lowered = [other.lower() for other in names]
+        if mirrored[left] != name.lower() and mirrored[left] in lowered:
+            pairs.append((left, lowered.index(mirrored[left])))
+    return tuple(pairs)
+
+
+def _photos(contents, images, path, found):
+    """Returns the listed photos, dict of image id -> ListedPhoto."""
+    entries = _single_entries(contents["images"], path, found)
+    names = [entry["file_name"] for entry in entries.values()]
+    folder = _image_folder(names, path) if images is None else pathlib.Path(images)
+    if not folder.is_dir():
+        raise ValueError(
+            f"images must be a folder; received images={str(folder)!r}, which is none."
+        )
+    photos = {}
+    for number, entry in entries.items():
+        sides = _number(entry.get("height")), _number(entry.get("width"))
+        size = sides if all(sides) else None
+        photos[number] = ListedPhoto(number, resolved(folder, entry["file_name"]), size)
+    return photos
+
+
+def _single_entries(images, path, found):
+    """Returns the file's images, dict of id -> dict, those with a usable id."""
+    entries, ambiguous = {}, set()
+    for entry in images:
+        number = _number(entry.get("id")) if isinstance(entry, dict) else None
+        name = entry.get("file_name") if isinstance(entry, dict) else None
+        if number is None or not 0 <= number <= _LAST_ID or not isinstance(name, str):
+            raise ValueError(
+                "An image must have a file_name and an id, a whole number from 0 to "
+                f"{_LAST_ID}; received {str(entry)[:120]} in path={str(path)!r}."
+            )
+        if number not in entries:
+            entries[number] = entry
+        elif entries[number]["file_name"] == name:
+            found.add("repeated_image", f"id {number}: {name}")
+        else:
+            names = f"{entries[number]['file_name']} and {name}"
+            found.add("ambiguous_image_id", f"id {number}: {names}")
+            ambiguous.add(number)
+    return {n: entry for n, entry in entries.items() if n not in ambiguous}
+
+
+def _image_folder(names, path):
+    """Returns the folder, of the usual ones, in which most of the names exist."""
+    if not names:
+        return path.parent
+    above = path.parent, path.parent.parent
+    # instances_train2017.json belongs to train2017/
+    parts = [path.stem.split("_", 1)[-1], path.stem]
+    inner = ["", "images", *parts, *(f"images/{part}" for part in parts), "JPEGImages"]
+    folders = [folder / name for folder in above for name in inner]
+    tried = names[:: max(1, len(names) // _TRIED_PHOTOS)]
+    hits = [sum(resolved(f, name).is_file() for name in tried) for f in folders]
+    if max(hits) == 0:
+        shown = ", ".join(dict.fromkeys(str(folder) for folder in folders))
+        raise ValueError(
+            f"The photos of a COCO file must exist; received path={str(path)!r}, whose "
+            f"{tried[0]!r} and {len(tried) - 1} others tried are in none of {shown}. "
+            "Name their folder: images=..."
+        )
+    return folders[int(np.argmax(hits))]
+
+
+def _add_objects(contents, photos, categories, labels, found):
+    """Adds each annotation to its photo, or counts what is wrong with it."""
+    ids = collections.defaultdict(list)
+    for place, annotation in enumerate(contents.get("annotations", [])):
+        if not isinstance(annotation, dict):
+            found.add("unreadable_object", f"number {place + 1}: {annotation!r}")
+            continue
+        where = f"annotation {annotation.get('id', f'number {place + 1}')}"
+        photo = photos.get(_number(annotation.get("image_id")))
+        if photo is None:
+            found.add("unknown_image", f"{where}: {annotation.get('image_id')!r}")
+            continue
+        where = f"{where} of {photo.path.name}"
+        same_id = ids[str(annotation["id"])] if "id" in annotation else []
+        if annotation in same_id:
+            found.add("repeated_object", where)
+            continue
+        if same_id:
+            found.add("shared_id", where)
+        same_id.append(annotation)
+        category = _number(annotation.get("category_id"))
+        if category not in categories:
+            received = annotation.get("category_id")
+            found.add("unknown_category", f"{where}: category id {received!r}")
+        elif category not in labels:
+            found.add("unselected", f"{where}: {categories[category]['name']}")
+        else:
+            _add_object(annotation, labels[category], photo, where, found)
+
+
+def _add_object(annotation, label, photo, where, found):
+    """Adds one annotation to its photo, if it has a box."""
+    bbox = annotation.get("bbox")
+    try:
+        box = tuple(float(number) for number in bbox)
+    except (TypeError, ValueError):
+        box = ()
+    if len(box) != 4:
+        found.add("unreadable_object", f"{where}: bbox {str(bbox)[:60]}")
+        return
+    photo.objects.append(
+        ListedObject(
+            box=box,
+            label=label,
+            where=where,
+            is_crowd=bool(annotation.get("iscrowd", 0)),
+            segment=annotation.get("segmentation"),
+            keypoints=annotation.get("keypoints"),
+        )
+    )

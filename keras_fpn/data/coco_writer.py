@@ -1,0 +1,88 @@
+"""Writes data sets in COCO's form."""
+
+import json
+import pathlib
+
+from keras_fpn.data.photo_files import relative_path
+from keras_fpn.data.statistics import object_areas
+from keras_fpn.data.text_files import write_text
+
+
+def write_coco(dataset, path):
+    """Writes a data set as a COCO json file, its file names relative to that file.
+
+    COCO's form holds all that a Dataset holds but its name.
+
+    Args:
+        dataset: Dataset.
+        path: str or Path of the json file; folders above it are made.
+
+    Returns:
+        dict of str -> int: what was not written, and how often; empty.
+    """
+    path = pathlib.Path(path)
+    contents = coco_dict(dataset)
+    for image, photo in zip(contents["images"], dataset.photos, strict=True):
+        image["file_name"] = relative_path(photo.path, path.parent)
+    write_text(path, json.dumps(contents))
+    return {}
+
+
+def coco_dict(dataset):
+    """Returns a data set in COCO's form, a dict that JSON can hold.
+
+    Annotations are numbered from 1 in the order of the photos: pycocotools' matching
+    fails on an id of 0. File names are the photos' names without folders.
+
+    Args:
+        dataset: Dataset.
+    """
+    images, annotations = [], []
+    for photo in dataset.photos:
+        size = {"height": int(photo.height), "width": int(photo.width)}
+        image_id = int(photo.image_id)
+        images.append({"id": image_id, "file_name": photo.path.name, **size})
+        for annotation in _annotations(photo.objects, dataset):
+            place = {"id": len(annotations) + 1, "image_id": image_id}
+            annotations.append({**place, **annotation})
+    categories = []
+    for name, category in zip(dataset.class_names, dataset.category_ids, strict=True):
+        categories.append({"id": int(category), "name": name})
+        if dataset.keypoint_names:
+            categories[-1]["keypoints"] = list(dataset.keypoint_names)
+    return {"images": images, "annotations": annotations, "categories": categories}
+
+
+def _annotations(objects, dataset):
+    """Returns a list of the objects' COCO dicts, without their ids."""
+    annotations = []
+    areas = object_areas(objects)
+    for i, box in enumerate(objects.boxes):
+        # The shortest decimals that give the same float32: 204.86, not 204.860001.
+        x1, y1, x2, y2 = (float(str(number)) for number in box)
+        annotation = {
+            "category_id": int(dataset.category_ids[objects.labels[i]]),
+            "bbox": [x1, y1, round(x2 - x1, 12), round(y2 - y1, 12)],
+            "area": float(areas[i]),
+            "iscrowd": int(objects.is_crowd[i]),
+        }
+        segment = objects.segments[i] if objects.segments else None
+        if segment is not None:
+            annotation["segmentation"] = _json_segment(segment)
+        if objects.keypoints is not None:
+            points = objects.keypoints[i]
+            annotation["keypoints"] = [float(str(number)) for number in points.ravel()]
+            annotation["num_keypoints"] = int((points[:, 2] > 0).sum())
+        annotations.append(annotation)
+    return annotations
+
+
+def _json_segment(segment):
+    if not isinstance(segment, dict):
+        return [[float(number) for number in polygon] for polygon in segment]
+    counts = segment["counts"]
+    if isinstance(counts, bytes):
+        counts = counts.decode("ascii")
+    elif not isinstance(counts, str):
+        counts = [int(count) for count in counts]
+    return {"size": [int(side) for side in segment["size"]], "counts": counts}

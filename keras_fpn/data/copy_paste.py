@@ -1,0 +1,171 @@
+"""Pastes objects of one sample into another."""
+
+import dataclasses
+
+import numpy as np
+
+from keras_fpn.data.limits import check_share
+from keras_fpn.data.sample import (
+    clip_boxes,
+    crop_sample,
+    has_area,
+    narrow_box,
+    select_objects,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class CopyPaste:
+    """Pastes some of another sample's objects, cut out along their masks.
+
+    What they cover is taken from the masks beneath, and their boxes are narrowed to
+    what is left; objects wholly covered are dropped, and visible keypoints beneath
+    become hidden ones. Crowd regions and objects without a mask are not pasted.
+
+    Objects keep their places where both images have one size. Otherwise the other image
+    is laid at a random place where, along each axis, one of the two holds the other.
+
+    Source: Ghiasi et al. 2021 (arXiv:2012.07177), Sec. 3: both samples are to be
+    jittered (`LargeScaleJitter`) and flipped before. No deviation: they found that
+    blending the borders gains little.
+
+    Args:
+        probability: float, 0..1, of pasting at all.
+        share: float, 0..1, the chance of each object to be pasted.
+
+    Call arguments:
+        sample: dict with masks; see keras_fpn.data.sample.
+        other: dict with masks, the sample whose objects are pasted.
+        generator: numpy.random.Generator; see keras_fpn.data.chance.
+
+    Returns:
+        dict, the sample, pasted objects last.
+
+    Raises:
+        ValueError: an option is not within 0..1; a sample has no masks; the two have
+            images of different dtypes, or not the same keypoints.
+    """
+
+    probability: float = 1.0
+    share: float = 0.5
+
+    def __post_init__(self):
+        check_share(probability=self.probability, share=self.share)
+
+    def __call__(self, sample, other, generator):
+        _check_pair(sample, other)
+        chance = generator.random(3)
+        chosen = generator.random(len(other["boxes"])) < self.share
+        chosen &= ~other["is_crowd"]
+        for row in np.flatnonzero(chosen):
+            chosen[row] = other["masks"][row].any()
+        if chance[0] >= self.probability or not chosen.any():
+            return sample
+        room = np.subtract(sample["image"].shape[:2], other["image"].shape[:2])
+        steps = np.floor(chance[1:] * (abs(room) + 1)).astype(int)
+        pasted, corner = _placed(
+            select_objects(other, chosen),
+            np.minimum(room, 0) + steps,
+            sample["image"].shape[:2],
+        )
+        return _pasted(sample, pasted, corner)
+
+
+def _check_pair(sample, other):
+    """Refuses two samples that cannot become one."""
+    for name, each in (("sample", sample), ("other", other)):
+        if "masks" not in each:
+            raise ValueError(
+                f"Objects are pasted along masks: both samples must have them; "
+                f"received {name} of image_id={each['image_id']} without. Load it with "
+                "masks=True."
+            )
+    dtypes = [each["image"].dtype for each in (sample, other)]
+    if dtypes[0] != dtypes[1]:
+        raise ValueError(
+            "Both samples must have images of one dtype; received "
+            f"{dtypes[0]} and {dtypes[1]}. Resize both, or neither."
+        )
+    joints = [
+        each.get("keypoints", np.zeros((0, 0))).shape[1] for each in (sample, other)
+    ]
+    if joints[0] != joints[1]:
+        raise ValueError(
+            "Both samples must have the same keypoints; received "
+            f"{joints[0]} and {joints[1]} of them. Take both from one data set."
+        )
+
+
+def _placed(other, offset, size):
+    """Cuts the other sample to what lies on an image, its boxes in that image's pixels.
+
+    Args:
+        other: dict, a sample.
+        offset: int (2,), y and x of its upper left corner in the image.
+        size: height and width of the image.
+
+    Returns:
+        The sample, its image and masks only as large as the two have in common; and
+        y and x, ints, of their upper left corner.
+    """
+    corner = np.maximum(offset, 0)
+    end = np.minimum(offset + other["image"].shape[:2], size)
+    (y1, x1), (y2, x2) = corner - offset, end - offset
+    other = crop_sample(other, (x1, y1, x2, y2))
+    shift = corner[::-1].astype(np.float32)
+    placed = {**other, "boxes": other["boxes"] + np.tile(shift, 2)}
+    if "keypoints" in other:
+        points = other["keypoints"] + np.append(shift, np.float32(0))
+        annotated = other["keypoints"][..., 2:] > 0
+        placed["keypoints"] = np.where(annotated, points, np.float32(0))
+    return placed, corner
+
+
+def _pasted(sample, pasted, corner):
+    """Returns the sample with placed objects on top; see `_placed`."""
+    height, width = pasted["image"].shape[:2]
+    y, x = corner
+    place = np.s_[y : y + height, x : x + width]
+    cover = np.zeros(sample["image"].shape[:2], bool)
+    cover[place] = pasted["masks"].any(axis=0)
+    image = sample["image"].copy()
+    image[cover] = pasted["image"][cover[place]]
+    masks = np.zeros((len(pasted["masks"]), *cover.shape), bool)
+    masks[:, *place] = pasted["masks"]
+    pasted = {**pasted, "masks": masks}
+    beneath = _covered({**sample, "image": image}, cover)
+    names = ["boxes", "labels", "is_crowd", "masks"]
+    names += ["keypoints"] if "keypoints" in sample else []
+    joined = {name: np.concatenate([beneath[name], pasted[name]]) for name in names}
+    return {**beneath, **joined}
+
+
+def _covered(sample, cover):
+    """Returns the sample with objects hidden by a cover, bool (H, W)."""
+    boxes, masks = sample["boxes"].copy(), sample["masks"] & ~cover
+    left = np.ones(len(boxes), bool)
+    for row, (box, mask) in enumerate(zip(boxes, masks, strict=True)):
+        before = sample["masks"][row]
+        if (before & cover).any():
+            left[row] = narrow_box(box, mask)
+        elif not before.any():
+            left[row] = not _hides(cover, box)
+    hidden = {**sample, "boxes": boxes, "masks": masks}
+    if "keypoints" in sample:
+        points = sample["keypoints"].copy()
+        last = np.array(cover.shape[::-1]) - 1
+        pixels = np.clip(np.floor(points[..., :2]).astype(int), 0, last)
+        beneath = cover[pixels[..., 1], pixels[..., 0]] & (points[..., 2] == 2)
+        points[..., 2] = np.where(beneath, 1, points[..., 2])
+        hidden["keypoints"] = points
+    return select_objects(hidden, left)
+
+
+def _hides(cover, box):
+    """Returns whether every pixel of a box, float (4,), xyxy, is covered."""
+    inside = clip_boxes(box[None], (0, 0, cover.shape[1], cover.shape[0]))
+    if not has_area(inside)[0]:
+        return False
+    x1, y1 = np.floor(inside[0, :2]).astype(int)
+    x2, y2 = np.ceil(inside[0, 2:]).astype(int)
+    return bool(cover[y1:y2, x1:x2].all())

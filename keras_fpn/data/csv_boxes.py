@@ -1,0 +1,246 @@
+"""CSV files of boxes: a row for each, as keras-retinanet and others write them."""
+
+import csv
+import io
+import pathlib
+
+from keras_fpn.data.check import checked
+from keras_fpn.data.listing import (
+    ListedObject,
+    ListedPhoto,
+    Listing,
+    number_photos,
+)
+from keras_fpn.data.photo_files import is_photo, relative_path, resolved
+from keras_fpn.data.report import Report
+from keras_fpn.data.statistics import count_extras
+from keras_fpn.data.text_files import class_list, read_text, shortest, write_text
+
+COLUMNS = ("path", "x1", "y1", "x2", "y2", "class_name")
+_OTHER_NAMES = {
+    "path": "image_path img_path filepath file_path filename file_name image img file",
+    "x1": "xmin x_min left",
+    "y1": "ymin y_min top",
+    "x2": "xmax x_max right",
+    "y2": "ymax y_max bottom",
+    "class_name": "class label name category category_name",
+}
+_COLUMN_OF = {
+    name: column
+    for column, others in _OTHER_NAMES.items()
+    for name in (column, *others.split())
+}
+
+
+def read_csv(path, images=None, class_names=None, strict=False, report=print):
+    """Reads a CSV of boxes and checks it.
+
+    A row is "path,x1,y1,x2,y2,class_name", or what a header in the first line says, in
+    any order and with further columns. A photo without objects has one row with the
+    path alone: "path,,,,,". Boxes are continuous pixels: x2 is the right edge.
+
+    Args:
+        path: str or Path of the file.
+        images: str or Path of the folder that the paths in it are relative to; None
+            for the file's own, or images/ in it.
+        class_names: list of str, the classes in the order of their labels; or a path,
+            see `class_list`, such as keras-retinanet's file of "name,number"; None for
+            those in the file, by name.
+        strict: bool, True to refuse a data set with any defect.
+        report: callable, gets the Report, `print` for one; None for none.
+
+    Returns:
+        Dataset, its category ids 1, 2, ...; image ids as `image_ids` makes them.
+
+    Raises:
+        ValueError: the file is missing, its columns are others or in another order, or
+            what `checked` refuses.
+    """
+    path = pathlib.Path(path)
+    rows, places = _rows(path)
+    _refuse_swapped_columns(rows, places, path)
+    found = Report(path.stem, f"CSV, {path}")
+    names = class_list(class_names) or _class_names(rows, places, path)
+    folder = _image_folder(rows, places, path) if images is None else images
+    by_path = {}
+    for number, row in rows:
+        if len(row) > places["path"] and row[places["path"]].strip():
+            photo = row[places["path"]].strip()
+            if photo not in by_path:
+                by_path[photo] = ListedPhoto(0, resolved(folder, photo))
+            _add_object(number, row, places, by_path[photo], names, found)
+        else:
+            found.add("unreadable_row", f"line {number}: {','.join(row)[:60]}")
+    photos = list(by_path.values())
+    number_photos(photos)
+    ids = tuple(range(1, len(names) + 1))
+    return checked(Listing(found, names, ids, photos), strict, report)
+
+
+def write_csv(dataset, path):
+    """Writes a data set's boxes as a CSV without header, as keras-retinanet reads it.
+
+    Paths are relative to the file. Crowd regions are left out: a row would make one
+    object of them.
+
+    Args:
+        dataset: Dataset.
+        path: str or Path of the file; folders above it are made.
+
+    Returns:
+        dict of str -> int: what was not written, and how often it was there.
+    """
+    path = pathlib.Path(path)
+    rows = []
+    for photo in dataset.photos:
+        name = relative_path(photo.path, path.parent)
+        objects = photo.objects[~photo.objects.is_crowd]
+        for box, label in zip(objects.boxes, objects.labels, strict=True):
+            numbers = [shortest(number) for number in box]
+            rows.append([name, *numbers, dataset.class_names[label]])
+        if len(objects) == 0:
+            rows.append([name, "", "", "", "", ""])
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    write_text(path, text.getvalue())
+    return count_extras(dataset)
+
+
+def is_box_csv(path):
+    """Returns whether a CSV's first row is one of boxes, or a header of such."""
+    try:
+        rows, places = _rows(path)
+    except ValueError:
+        return False
+    return not any(map(_numbers_fault, rows[:1], [places]))
+
+
+def _rows(path):
+    """Returns the rows, list of (line number, list of str), and the columns' places.
+
+    Returns:
+        rows: without the header and empty lines.
+        places: dict of column -> int.
+    """
+    reader = csv.reader(io.StringIO(read_text(path)), skipinitialspace=True)
+    rows = []
+    try:
+        for row in reader:
+            if any(field.strip() for field in row):
+                rows.append((reader.line_num, row))
+    except csv.Error as error:
+        raise ValueError(
+            f"A CSV of boxes must be readable as CSV; received path={str(path)!r}, "
+            f"line {reader.line_num}: {error}."
+        ) from error
+    if not rows:
+        raise ValueError(
+            f"A CSV of boxes must have rows; received path={str(path)!r}, empty."
+        )
+    first = rows[0][1]
+    names = [_COLUMN_OF.get(field.strip().lower()) for field in first]
+    if {"path", "x1"} <= set(names) or len(set(names) - {None}) >= 4:
+        missing = [column for column in COLUMNS if names.count(column) != 1]
+        if missing:
+            raise ValueError(
+                f"A CSV's header must name {', '.join(COLUMNS)} once each; received "
+                f"{','.join(first)!r} in path={str(path)!r}, without or with several "
+                f"of {missing}."
+            )
+        if len(rows) == 1:
+            raise ValueError(
+                "A CSV of boxes must have rows; received path="
+                f"{str(path)!r}, with a header alone."
+            )
+        return rows[1:], {column: names.index(column) for column in COLUMNS}
+    if len(first) != len(COLUMNS):
+        remedy = "Add a header that names them."
+        if len(first) == 1 and (";" in first[0] or "\t" in first[0]):
+            remedy = "Separate them by commas."
+        raise ValueError(
+            f"A CSV's columns must be {', '.join(COLUMNS)}; received "
+            f"{','.join(first)[:80]!r} in the first line of path={str(path)!r}: "
+            f"{len(first)} columns and no header known. {remedy}"
+        )
+    return rows, {column: place for place, column in enumerate(COLUMNS)}
+
+
+def _refuse_swapped_columns(rows, places, path):
+    """Refuses a file in most of whose rows the columns hold something else."""
+    faults = [_numbers_fault(row, places) for row in rows]
+    wrong = [i for i, fault in enumerate(faults) if fault]
+    if len(wrong) * 2 > len(rows):
+        number, row = rows[wrong[0]]
+        raise ValueError(
+            f"A CSV's columns must be {', '.join(COLUMNS)}; received "
+            f"{','.join(row)[:80]!r} in line {number} of path={str(path)!r}, "
+            f"{faults[wrong[0]]}, and {len(wrong)} of {len(rows)} rows like it. Are "
+            "the columns swapped? A header may name them in any order."
+        )
+    whole = [row for _, row in rows if len(row) > max(places.values())]
+    paths, names = (
+        [row[places[column]].strip() for row in whole]
+        for column in ("path", "class_name")
+    )
+    if any(map(is_photo, names)) and not any(map(is_photo, paths)):
+        raise ValueError(
+            f"A CSV's columns must be {', '.join(COLUMNS)}; received path={str(path)!r}"
+            f" with {paths[0]!r} as path and {names[0]!r} as class_name. Are the two "
+            "columns swapped?"
+        )
+
+
+def _numbers_fault(numbered_row, places):
+    """Returns str, why a row's box cannot be read, or "" if it can or is empty."""
+    _, row = numbered_row
+    if len(row) <= max(places.values()):
+        return f"with {len(row)} columns"
+    texts = {column: row[places[column]].strip() for column in COLUMNS[1:5]}
+    if not any(texts.values()):
+        return "with a class but no box" if row[places["class_name"]].strip() else ""
+    for column, text in texts.items():
+        try:
+            float(text)
+        except ValueError:
+            return f"where {column} is {text!r}"
+    return "" if row[places["class_name"]].strip() else "where class_name is ''"
+
+
+def _class_names(rows, places, path):
+    """Returns the names of all classes in the file, sorted tuple of str."""
+    names = {
+        row[places["class_name"]].strip()
+        for _, row in rows
+        if len(row) > places["class_name"]
+    }
+    names.discard("")
+    if not names:
+        raise ValueError(
+            "A CSV without boxes must be told its classes; received path="
+            f"{str(path)!r}, whose class_name is always empty. Name them: "
+            "class_names=[...]."
+        )
+    return tuple(sorted(names))
+
+
+def _image_folder(rows, places, path):
+    """Returns the folder, of the usual ones, in which most of the first paths exist."""
+    names = [row[places["path"]].strip() for _, row in rows[:: max(1, len(rows) // 20)]]
+    folders = path.parent, path.parent / "images"
+    return max(
+        folders, key=lambda f: sum(resolved(f, name).is_file() for name in names)
+    )
+
+
+def _add_object(number, row, places, photo, names, found):
+    """Adds a row's object to its photo, or counts what is wrong with it."""
+    fault = _numbers_fault((number, row), places)
+    name = row[places["class_name"]].strip() if not fault else ""
+    where = f"line {number} ({name}) of {photo.path.name}"
+    if fault:
+        found.add("unreadable_row", f"line {number}, {fault}: {','.join(row)[:60]}")
+    elif name and name not in names:
+        found.add("unknown_category", where)
+    elif name:
+        box = tuple(float(row[places[column]]) for column in COLUMNS[1:5])
+        photo.objects.append(ListedObject(box, names.index(name), where))

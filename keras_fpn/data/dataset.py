@@ -1,0 +1,141 @@
+"""What every reader returns: photos with their objects, in one form for all formats."""
+
+import dataclasses
+import pathlib
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Objects:
+    """The annotated objects of one photo, in the photo's own pixels, G of them.
+
+    Args:
+        boxes: float32 (G, 4), xyxy, continuous: a box that covers the first pixel
+            alone is 0, 0, 1, 1.
+        labels: int32 (G,), places in the data set's class_names, 0-based.
+        is_crowd: bool (G,), True for a region of many objects.
+        segments: G of: None, a list of polygons (each a flat list x, y, x, y, ...), or
+            a COCO run-length dict of "size" and "counts"; None for a photo that has
+            no masks at all.
+        keypoints: float32 (G, J, 3), x, y and visibility: 0 not annotated, 1 hidden,
+            2 visible; or None.
+
+    Raises:
+        ValueError: the rows are not equally many.
+    """
+
+    boxes: np.ndarray
+    labels: np.ndarray
+    is_crowd: np.ndarray
+    segments: tuple | None = None
+    keypoints: np.ndarray | None = None
+
+    def __post_init__(self):
+        boxes = np.asarray(self.boxes, np.float32)
+        boxes = boxes.reshape(0, 4) if boxes.size == 0 else boxes
+        object.__setattr__(self, "boxes", boxes)
+        object.__setattr__(self, "labels", np.asarray(self.labels, np.int32))
+        object.__setattr__(self, "is_crowd", np.asarray(self.is_crowd, bool))
+        shapes = {
+            "boxes": boxes.shape,
+            "labels": self.labels.shape,
+            "is_crowd": self.is_crowd.shape,
+        }
+        expected = {
+            "boxes": (len(boxes), 4),
+            "labels": (len(boxes),),
+            "is_crowd": (len(boxes),),
+        }
+        if self.segments is not None:
+            object.__setattr__(self, "segments", tuple(self.segments))
+            shapes["segments"] = (len(self.segments),)
+            expected["segments"] = (len(boxes),)
+        if self.keypoints is not None:
+            keypoints = np.asarray(self.keypoints, np.float32)
+            object.__setattr__(self, "keypoints", keypoints)
+            shapes["keypoints"] = keypoints.shape
+            expected["keypoints"] = (len(boxes), *keypoints.shape[1:2], 3)
+        if shapes != expected:
+            raise ValueError(
+                "One photo's annotations must have equally many rows, boxes 4 and "
+                f"keypoints (joints, 3) values each; received shapes {shapes}."
+            )
+
+    def __len__(self):
+        return len(self.boxes)
+
+    def __getitem__(self, rows):
+        """Returns the Objects of some rows: a slice, bools (G,) or whole numbers."""
+        places = np.arange(len(self))[rows].reshape(-1)
+        segments, keypoints = self.segments, self.keypoints
+        return Objects(
+            boxes=self.boxes[places],
+            labels=self.labels[places],
+            is_crowd=self.is_crowd[places],
+            segments=segments and tuple(segments[place] for place in places),
+            keypoints=None if keypoints is None else keypoints[places],
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Photo:
+    """One image file and what is annotated in it.
+
+    Args:
+        image_id: int, the data set's own, or counted from 1 where it has none.
+        path: pathlib.Path of the image file.
+        height, width: int, pixels, of the photo as people see it (EXIF applied).
+        objects: Objects, none in it for a photo without objects.
+    """
+
+    image_id: int
+    path: pathlib.Path
+    height: int
+    width: int
+    objects: Objects
+
+
+@dataclasses.dataclass(frozen=True)
+class Dataset:
+    """Photos, their objects and the names of the classes.
+
+    Args:
+        photos: tuple of Photo.
+        class_names: tuple of str, by label.
+        category_ids: tuple of int, by label: the ids in the data set's own files.
+        keypoint_names: tuple of J str, or none of them.
+        flip_pairs: tuple of pairs of ints: keypoints that change places (left eye,
+            right eye) when the photo is flipped.
+        name: str, for reports.
+
+    Raises:
+        ValueError: class_names and category_ids are not equally many.
+    """
+
+    photos: tuple[Photo, ...]
+    class_names: tuple[str, ...]
+    category_ids: tuple[int, ...]
+    keypoint_names: tuple[str, ...] = ()
+    flip_pairs: tuple[tuple[int, int], ...] = ()
+    name: str = ""
+
+    def __post_init__(self):
+        for field in ("photos", "class_names", "category_ids", "keypoint_names"):
+            object.__setattr__(self, field, tuple(getattr(self, field)))
+        pairs = tuple((int(first), int(second)) for first, second in self.flip_pairs)
+        object.__setattr__(self, "flip_pairs", pairs)
+        if len(self.class_names) != len(self.category_ids):
+            raise ValueError(
+                "Every class must have one name and one category id; received "
+                f"class_names={self.class_names}, category_ids={self.category_ids}."
+            )
+
+    def __len__(self):
+        return len(self.photos)
+
+    def __getitem__(self, index):
+        """Returns one Photo for an int, a smaller Dataset for a slice."""
+        if isinstance(index, slice):
+            return dataclasses.replace(self, photos=self.photos[index])
+        return self.photos[index]

@@ -1,0 +1,300 @@
+"""Loads batches of training and evaluation data: NumPy arrays, without TensorFlow."""
+
+import collections
+import dataclasses
+import threading
+import warnings
+
+import numpy as np
+
+from keras_fpn.data.augment import CopyPaste
+from keras_fpn.data.augmented_photos import AugmentedPhotos
+from keras_fpn.data.batches import FILLER, bucket_shapes, holding_shapes, plan_epoch
+from keras_fpn.data.buffers import Buffers
+from keras_fpn.data.planned_sizes import planned_sizes
+from keras_fpn.data.sample import resize_sample
+
+BUCKETS = "buckets"
+_BUCKET_COUNT = 3  # wide, square and high photos
+_MAX_ID = 2**31 - 1
+
+
+@dataclasses.dataclass(frozen=True)
+class ArraySpec:
+    """A batch's array: shape, tuple of ints, None where batches differ; dtype, str."""
+
+    shape: tuple
+    dtype: str
+
+
+class Loader:
+    """Makes batches of a data set: reads, augments, resizes and pads its photos.
+
+    What a batch holds is a function of the seed, the epoch and the batch alone. All
+    epochs have as many batches.
+
+    Photos are resized as for detection, after all augmentations but `LargeScaleJitter`,
+    which resizes itself. Of a `MultiScale`, each batch draws one length for all its
+    photos: shapes are then known before a photo is read, and a batch of small images
+    is not padded to the size of a large one. An image that a crop has made too high or
+    too wide for its batch is resized to less.
+
+    Args:
+        dataset: `keras_fpn.data.Dataset`.
+        preprocessing: `keras_fpn.preprocessing.Preprocessing`, the detector's.
+        batch_size: int, B, photos in a batch.
+        augment: augmentations of `keras_fpn.data.augment`, in the order of their use.
+            `CopyPaste` gets another photo of the data set, treated by those before it.
+        seed: int, what chance is drawn for.
+        shuffle: bool, whether each epoch has its own order.
+        shapes: None, each batch is as high and wide as its largest photo needs;
+            "buckets", three shapes (of every scale) for photos of different
+            proportions; or a list of (H, W), pixels.
+        max_objects: int, G; None, as many as the photo with the most has, twice that
+            with `CopyPaste`. Photos with more keep the largest.
+        masks: bool, whether to load masks.
+        on_error: "stop", a photo that cannot be read raises; "skip", it is named in a
+            warning and in `skipped`, and an empty image of weight 0 takes its place.
+        fill: bool, whether incomplete batches are completed with such empty images.
+
+    Attributes:
+        image_shape: (H, W) of all images; a side that is not always the same is None.
+
+    Raises:
+        ValueError: an argument is out of its range; there is no photo; two photos have
+            one id, or one beyond 32 bits; a photo fits no shape, or has no masks.
+    """
+
+    def __init__(
+        self,
+        dataset,
+        preprocessing,
+        batch_size,
+        augment=(),
+        seed=0,
+        shuffle=False,
+        shapes=None,
+        max_objects=None,
+        masks=False,
+        on_error="stop",
+        fill=False,
+    ):
+        self.dataset, self.preprocessing = dataset, preprocessing
+        self.batch_size, self.augment = batch_size, tuple(augment)
+        self.seed, self.shuffle, self.fill = seed, shuffle, fill
+        self.masks = masks
+        _check_photos(dataset)
+        self._buffers = Buffers()
+        self._photos = AugmentedPhotos(dataset, self.augment, seed, masks, on_error)
+        self._planned = planned_sizes(dataset, preprocessing, self.augment)
+        self.shapes = self._resolved_shapes(shapes)
+        self.image_shape = self._common_shape()
+        self.max_objects = self._resolved_max_objects(max_objects)
+        self._plans = {}  # of the last epochs asked for
+        self._lock = threading.Lock()
+        self._length = len(self.batches(0))
+
+    @property
+    def skipped(self):
+        """dict, image id -> str: photos that could not be read so far, and why."""
+        return self._photos.skipped
+
+    def __len__(self):
+        """Returns how many batches an epoch has."""
+        return self._length
+
+    def batches(self, epoch):
+        """Returns the list of an epoch's `Batch`."""
+        with self._lock:
+            if epoch not in self._plans:
+                plan = plan_epoch(
+                    self._planned.sizes,
+                    self.batch_size,
+                    self.shapes,
+                    self.seed,
+                    epoch,
+                    self.shuffle,
+                    self.fill,
+                    self.preprocessing.size_divisor,
+                )
+                self._plans = {**dict(list(self._plans.items())[-1:]), epoch: plan}
+            return self._plans[epoch]
+
+    def load(self, batch, epoch):
+        """Loads a batch.
+
+        Args:
+            batch: `Batch`, of `batches(epoch)`.
+            epoch: int.
+
+        Returns:
+            x: dict of "images", float32 (B, H, W, 3), 0..255, RGB, 0 in the padding;
+                "image_sizes", float32 (B, 2), height and width without the padding.
+            y: dict of "boxes", float32 (B, G, 4), xyxy, input pixels, 0 in padding;
+                "labels", int32 (B, G), -1 in padding; "is_crowd", bool (B, G);
+                "image_ids", int32 (B,), -1 for an empty image; "photo_sizes", int32
+                (B, 2), height and width of the photo; if asked for "masks", bool
+                (B, G, H, W); if the data set has them "keypoints", float32
+                (B, G, J, 3), x, y, visibility.
+            sample_weight: float32 (B,), 0 for an empty image, otherwise 1.
+
+        Raises:
+            ValueError: a photo cannot be read and on_error is "stop".
+        """
+        arrays = self.blank(batch)
+        for slot in range(len(batch.indices)):
+            self.load_into(arrays, slot, batch, epoch)
+        return arrays
+
+    def specs(self):
+        """Returns x, y and sample_weight with an `ArraySpec` for each array."""
+        batch = self.batch_size if self.fill else None
+        return self._arranged(batch, self.image_shape, ArraySpec, ArraySpec)
+
+    def blank(self, batch):
+        """Returns a batch without objects, its images still of arbitrary values."""
+        size = len(batch.indices)
+        x, y, weight = self._arranged(size, batch.shape, np.zeros, self._buffers.array)
+        x["image_sizes"][:] = batch.shape
+        y["photo_sizes"][:] = batch.shape
+        y["labels"][:] = y["image_ids"][:] = -1
+        return x, y, weight
+
+    def load_into(self, arrays, slot, batch, epoch):
+        """Loads one photo of a batch, or fills in an empty image.
+
+        Args:
+            arrays: what `blank` returned.
+            slot: int, 0..B-1, the photo's place in the batch.
+            batch, epoch: see `load`.
+        """
+        x, y, weight = arrays
+        index, sample = batch.indices[slot], None
+        if index != FILLER:
+            sample = self._photos.sample(index, epoch)
+        if sample is None:
+            x["images"][slot] = 0
+            return
+        if self._planned.limits:
+            size = sample["image"].shape[:2]
+            size = self._planned.fitted(size, batch.scale, batch.shape)
+            sample = resize_sample(sample, size)
+        height, width = sample["image"].shape[:2]
+        image = x["images"][slot]
+        image[:height, :width] = sample["image"]
+        image[:height, width:] = 0
+        image[height:] = 0
+        x["image_sizes"][slot] = height, width
+        y["image_ids"][slot] = sample["image_id"]
+        y["photo_sizes"][slot] = sample["photo_size"]
+        rows = self._kept_rows(sample)
+        for name in ("boxes", "labels", "is_crowd", "keypoints"):
+            if name in y and name in sample:
+                y[name][slot, : len(rows)] = sample[name][rows]
+        if self.masks:
+            y["masks"][slot, : len(rows), :height, :width] = sample["masks"][rows]
+        weight[slot] = 1
+
+    def _arranged(self, batch, shape, make, make_images):
+        """Returns x, y and sample_weight of make(array shape, dtype)."""
+        objects = (batch, self.max_objects)
+        x = {
+            "images": make_images((batch, *shape, 3), "float32"),
+            "image_sizes": make((batch, 2), "float32"),
+        }
+        y = {
+            "boxes": make((*objects, 4), "float32"),
+            "labels": make(objects, "int32"),
+            "is_crowd": make(objects, "bool"),
+            "image_ids": make((batch,), "int32"),
+            "photo_sizes": make((batch, 2), "int32"),
+        }
+        if self.masks:
+            y["masks"] = make((*objects, *shape), "bool")
+        if self.dataset.keypoint_names:
+            joints = len(self.dataset.keypoint_names)
+            y["keypoints"] = make((*objects, joints, 3), "float32")
+        return x, y, make((batch,), "float32")
+
+    def _kept_rows(self, sample):
+        """Returns int, at most G rows of a sample's objects: crowds give way first."""
+        boxes = sample["boxes"]
+        if len(boxes) <= self.max_objects:
+            return np.arange(len(boxes))
+        areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
+        order = np.lexsort((-areas, sample["is_crowd"]))
+        return np.sort(order[: self.max_objects])
+
+    def _resolved_shapes(self, shapes):
+        """Returns a list of (H, W), or None for shapes that fit each batch."""
+        divisor, sizes = self.preprocessing.size_divisor, self._planned.sizes
+        if shapes is None:
+            return None
+        if isinstance(shapes, str):
+            if shapes != BUCKETS:
+                raise ValueError(
+                    f"shapes must be None, {BUCKETS!r} or a list of (height, width); "
+                    f"received shapes={shapes!r}."
+                )
+            found = [bucket_shapes(each, divisor, _BUCKET_COUNT) for each in sizes]
+            return list(dict.fromkeys(shape for each in found for shape in each))
+        shapes = [(int(height), int(width)) for height, width in shapes]
+        odd = [shape for shape in shapes if shape[0] % divisor or shape[1] % divisor]
+        if odd:
+            raise ValueError(
+                f"The sides of shapes must be multiples of {divisor}, the detector's "
+                f"size_divisor; received shapes={shapes}, of which {odd} are not."
+            )
+        holding_shapes(sizes[-1], shapes)
+        return shapes
+
+    def _common_shape(self):
+        """Returns (H, W) of all images, None for a side that differs."""
+        if self.shapes is None:
+            divisor = self.preprocessing.size_divisor
+            sides = (-(-self._planned.sizes // divisor) * divisor).reshape(-1, 2).T
+        else:
+            sides = np.array(self.shapes).T
+        return tuple(int(s[0]) if (s == s[0]).all() else None for s in sides)
+
+    def _resolved_max_objects(self, max_objects):
+        """Returns G, and says so where photos have more objects."""
+        counts = np.array([len(photo.objects) for photo in self.dataset.photos])
+        most = max(1, int(counts.max()))
+        if max_objects is None:
+            pasting = any(isinstance(a, CopyPaste) for a in self.augment)
+            return 2 * most if pasting else most
+        if max_objects < 1:
+            raise ValueError(
+                f"max_objects must be at least 1; received max_objects={max_objects}."
+            )
+        if most > max_objects:
+            warnings.warn(
+                f"{(counts > max_objects).sum()} photos have more objects, up to "
+                f"{most}, than max_objects={max_objects}: their smallest are left out.",
+                stacklevel=3,
+            )
+        return int(max_objects)
+
+
+def _check_photos(dataset):
+    """Refuses data sets without photos, or whose photos have no ids of their own."""
+    if len(dataset) == 0:
+        raise ValueError(
+            f"There must be at least one photo; received the data set {dataset.name!r} "
+            "with none."
+        )
+    ids = [photo.image_id for photo in dataset.photos]
+    if len(set(ids)) < len(ids):
+        repeated = next(
+            id for id, count in collections.Counter(ids).items() if count > 1
+        )
+        raise ValueError(
+            "Every photo must have an image id of its own; received several of "
+            f"image_id={repeated}."
+        )
+    if min(ids) < 0 or max(ids) > _MAX_ID:
+        raise ValueError(
+            f"Image ids must be whole numbers from 0 to {_MAX_ID}, for they travel as "
+            f"int32; received {min(ids)} to {max(ids)}. Number the photos anew."
+        )

@@ -1,0 +1,95 @@
+"""Masks of objects, bool (G, H, W): drawn from segments, measured, resized."""
+
+import numpy as np
+from pycocotools import mask as coco_mask
+
+from keras_fpn.data.segments import check_segment
+
+
+def segment_mask(segment, size):
+    """Returns the pixels of one object's segment, as pycocotools draws it.
+
+    Args:
+        segment: list of polygons, each a flat list x, y, x, y, ...; a COCO run-length
+            dict of "size" and "counts"; or None. Polygons of fewer than 3 corners
+            cover nothing.
+        size: height and width of the photo, pixels.
+
+    Returns:
+        bool (H, W); False everywhere for None.
+
+    Raises:
+        ValueError: a run-length dict is broken or of another size.
+    """
+    height, width = size
+    if isinstance(segment, dict):
+        check_segment(segment, size)  # pycocotools decodes whatever it gets
+        compressed = isinstance(segment["counts"], (str, bytes))
+        runs = segment if compressed else coco_mask.frPyObjects(segment, height, width)
+        return coco_mask.decode(runs).astype(bool)
+    # pycocotools would take a polygon of 4 numbers for a box.
+    polygons = [polygon for polygon in segment or () if len(polygon) >= 6]
+    if not polygons:
+        return np.zeros((height, width), bool)
+    runs = coco_mask.merge(coco_mask.frPyObjects(polygons, height, width))
+    return coco_mask.decode(runs).astype(bool)
+
+
+def mask_extents(masks):
+    """Returns the smallest boxes around masks.
+
+    Args:
+        masks: bool (G, H, W).
+
+    Returns:
+        int (G, 4), xyxy, pixels: a mask of the first pixel alone has 0, 0, 1, 1, an
+        empty one 0, 0, 0, 0.
+    """
+    extents = np.zeros((len(masks), 4), np.intp)
+    for extent, mask in zip(extents, masks, strict=True):
+        rows = np.flatnonzero(mask.any(axis=1))
+        if len(rows):
+            top, bottom = rows[0], rows[-1] + 1
+            columns = np.flatnonzero(mask[top:bottom].any(axis=0))
+            extent[:] = columns[0], top, columns[-1] + 1, bottom
+    return extents
+
+
+def flip_masks(masks):
+    """Returns masks, bool (G, H, W), mirrored left to right."""
+    width = masks.shape[2]
+    flipped = np.zeros(masks.shape, bool)
+    extents = mask_extents(masks)  # most masks are small: the rest stays untouched
+    for target, mask, (x1, y1, x2, y2) in zip(flipped, masks, extents, strict=True):
+        target[y1:y2, width - x2 : width - x1] = mask[y1:y2, x1:x2][:, ::-1]
+    return flipped
+
+
+def resize_masks(masks, size):
+    """Resizes masks: each new pixel takes the old pixel that holds its centre.
+
+    torch's "nearest" takes the one that holds its upper left corner: masks so resized
+    lie up to half a pixel off the image that `resize` gives.
+
+    Args:
+        masks: bool (G, H, W).
+        size: height and width to resize to, int pixels.
+
+    Returns:
+        bool (G, height, width).
+    """
+    height, width = size
+    rows, columns = _sources(masks.shape[1], height), _sources(masks.shape[2], width)
+    resized = np.zeros((len(masks), height, width), bool)
+    extents = mask_extents(masks)
+    for target, mask, (x1, y1, x2, y2) in zip(resized, masks, extents, strict=True):
+        left, right = np.searchsorted(columns, (x1, x2))
+        top, bottom = np.searchsorted(rows, (y1, y2))
+        taken = mask.take(rows[top:bottom], axis=0).take(columns[left:right], axis=1)
+        target[top:bottom, left:right] = taken
+    return resized
+
+
+def _sources(size, resized):
+    """Returns which old pixel holds each new one's centre, int (resized,), exactly."""
+    return (2 * np.arange(resized) + 1) * size // (2 * resized)

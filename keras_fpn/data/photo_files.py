@@ -1,0 +1,150 @@
+"""Image files of data sets: which there are, their sizes, their names in copies."""
+
+import collections
+import concurrent.futures
+import dataclasses
+import os
+import pathlib
+import shutil
+import warnings
+
+from PIL import ExifTags, Image
+
+PHOTO_SUFFIXES = frozenset(
+    ".avif .bmp .gif .jfif .jpe .jpeg .jpg .mpo .png .ppm .tif .tiff .webp".split()
+)
+_THREADS = 8
+
+
+@dataclasses.dataclass(frozen=True)
+class Header:
+    """What the start of an image file says, without its pixels being decoded.
+
+    Args:
+        height, width: int, pixels, of the photo as people see it (EXIF applied).
+        orientation: int, EXIF's, 1..8; 1 is upright, from 5 on the sides are swapped.
+    """
+
+    height: int
+    width: int
+    orientation: int = 1
+
+    @property
+    def size(self):
+        """Returns height and width, of the upright photo."""
+        return self.height, self.width
+
+    @property
+    def stored_size(self):
+        """Returns height and width, of the pixels as they are stored."""
+        return self.size[::-1] if self.orientation >= 5 else self.size
+
+
+def read_headers(paths):
+    """Reads the headers of image files, several at once.
+
+    Args:
+        paths: list of Path.
+
+    Returns:
+        list of: Header; None, no such file; or str, why it cannot be read.
+    """
+    with warnings.catch_warnings():  # outside the threads: it is not safe in them
+        warnings.simplefilter("ignore")
+        with concurrent.futures.ThreadPoolExecutor(_THREADS) as pool:
+            return list(pool.map(_read_header, paths))
+
+
+def _read_header(path):
+    try:
+        with Image.open(path) as image:
+            width, height = image.size
+            # Not image.getexif(): for PNG that decodes the pixels, to find an EXIF
+            # block that stands behind them.
+            exif = Image.Image.getexif(image)
+            orientation = exif.get(ExifTags.Base.Orientation, 1)
+            turned = image.format == "TIFF"  # Pillow states the upright size of these
+    except FileNotFoundError:
+        return None
+    except Exception as error:  # decoders raise whatever the damage leads to
+        return f"{type(error).__name__}: {' '.join(str(error).split())}"
+    if 0 in (width, height):
+        return f"it has no pixels: {width}x{height}"
+    if Image.MAX_IMAGE_PIXELS and width * height > Image.MAX_IMAGE_PIXELS:
+        return f"{width}x{height} is above PIL.Image.MAX_IMAGE_PIXELS"
+    if orientation not in range(1, 9):
+        orientation = 1
+    if orientation >= 5 and not turned:
+        width, height = height, width
+    return Header(height, width, orientation)
+
+
+def find_photos(folder):
+    """Returns the image files in and below a folder, sorted list of Path."""
+    return sorted(
+        pathlib.Path(root, name)
+        for root, _, names in os.walk(folder)
+        for name in names
+        if is_photo(name)
+    )
+
+
+def is_photo(name):
+    """Returns whether a file's name, str or Path, is an image's and not hidden."""
+    name = pathlib.PurePath(name)
+    return name.suffix.lower() in PHOTO_SUFFIXES and not name.name.startswith(".")
+
+
+def resolved(folder, name):
+    """Returns the Path of a file named in annotations, also if they say a\\b.jpg."""
+    path = pathlib.Path(folder, name)
+    if "\\" in str(name) and not path.exists():
+        return pathlib.Path(folder, str(name).replace("\\", "/"))
+    return path
+
+
+def relative_path(path, folder):
+    """Returns a path from a folder on, str with slashes; whole if there is none."""
+    try:
+        return pathlib.Path(os.path.relpath(path, folder)).as_posix()
+    except ValueError:  # another drive
+        return pathlib.Path(path).absolute().as_posix()
+
+
+def image_ids(paths):
+    """Returns an int for each photo of a data set that does not number them.
+
+    The numbers in the names, if all photos are named by different whole numbers, as
+    COCO's are ("000000000139.jpg" is 139); otherwise 1, 2, ... in order.
+    """
+    stems = [path.stem for path in paths]
+    if all(stem.isascii() and stem.isdigit() for stem in stems):
+        numbers = [int(stem) for stem in stems]
+        if len(set(numbers)) == len(numbers) and max(numbers, default=0) < 2**31:
+            return numbers
+    return list(range(1, len(paths) + 1))
+
+
+def copy_photos(photos, folder):
+    """Copies photos into one folder; of equal names each gets its image id behind it.
+
+    A file that is there already is replaced, unless it is the photo itself.
+
+    Args:
+        photos: Photos of a data set.
+        folder: pathlib.Path, made if it is absent.
+
+    Returns:
+        list of Path, of the copies; their stems differ.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    stems = collections.Counter(photo.path.stem.lower() for photo in photos)
+    copies = []
+    for photo in photos:
+        single = stems[photo.path.stem.lower()] == 1
+        stem = photo.path.stem if single else f"{photo.path.stem}_{photo.image_id}"
+        copy = folder / f"{stem}{photo.path.suffix}"
+        if not (copy.exists() and copy.samefile(photo.path)):
+            shutil.copyfile(photo.path, copy)
+        copies.append(copy)
+    return copies

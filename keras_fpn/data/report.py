@@ -1,0 +1,121 @@
+"""What the check of a data set found, counted and in words."""
+
+import dataclasses
+
+from keras_fpn.data.statistics import Statistics
+
+MAX_EXAMPLES = 3
+
+# kind: (what is wrong, with what, what is done about it)
+DEFECTS = {
+    "missing_file": ("the file is missing", "photo", "left out"),
+    "unreadable_photo": ("the file is no readable image", "photo", "left out"),
+    "other_size": ("another size than the annotations say", "photo", "left out"),
+    "unrotated": ("annotated without its EXIF rotation", "photo", "left out"),
+    "repeated_image": ("listed again, the same", "photo", "counted once"),
+    "ambiguous_image_id": ("one id for different files", "photo", "left out"),
+    "unreadable_file": ("cannot be read", "annotation file", "left out with its photo"),
+    "not_annotated": ("listed, but without annotations", "photo", "left out"),
+    "orphan_label": ("no photo of its name", "annotation file", "left out"),
+    "unreadable_row": ("cannot be read", "row", "left out"),
+    "unreadable_object": ("cannot be read", "annotation", "left out"),
+    "unknown_image": ("of a photo that is not listed", "annotation", "left out"),
+    "unknown_category": ("of an unknown category", "object", "left out"),
+    "repeated_object": ("listed again, the same id", "object", "counted once"),
+    "shared_id": ("the id of another object", "object", "kept"),
+    "not_finite": ("a box with NaN or infinity", "object", "left out"),
+    "no_area": ("a box without area", "object", "left out"),
+    "outside": ("a box wholly outside the photo", "object", "left out"),
+    "partly_outside": ("a box partly outside the photo", "object", "clipped"),
+    "bad_mask": ("a mask that cannot be read", "object", "kept, without its mask"),
+    "bad_keypoints": (
+        "keypoints that cannot be read",
+        "object",
+        "kept, its keypoints as not annotated",
+    ),
+}
+# Worth knowing, but not wrong: these do not make `strict` fail.
+NOTES = {
+    "exif_rotation": (
+        "rotated by EXIF, annotations taken as of the upright picture",
+        "photo",
+        "kept",
+    ),
+    "no_label_file": ("no label file", "photo", "kept, as without objects"),
+    "no_annotation": ("no annotation file", "photo", "not read"),
+    "numbered_from_0": (
+        "xmin or ymin is 0, where VOC counts from 1 (or numbered_from_1=False)",
+        "object",
+        "clipped",
+    ),
+    "repeated_photo": ("the same file under different ids", "photo", "kept"),
+    "same_box": ("the same box and class as another", "object", "kept"),
+    "unselected": ("of a class that was not asked for", "object", "left out"),
+}
+_KINDS = DEFECTS | NOTES
+
+
+@dataclasses.dataclass
+class Report:
+    """What one data set holds and what is wrong with it; `str` makes it readable.
+
+    Args:
+        name: str, the data set's.
+        source: str, its format and path.
+        statistics: Statistics of what was read; None until all of it was.
+        counts: dict of kind (a key of DEFECTS or NOTES) -> int, how often it was found.
+        examples: dict of kind -> list of str, the first few.
+    """
+
+    name: str
+    source: str
+    statistics: Statistics | None = None
+    counts: dict[str, int] = dataclasses.field(default_factory=dict)
+    examples: dict[str, list[str]] = dataclasses.field(default_factory=dict)
+
+    def add(self, kind, example, count=1):
+        """Counts a finding; `example` is a str that says where and what."""
+        if kind not in _KINDS:
+            raise ValueError(f"kind must be one of {list(_KINDS)}; received {kind=}.")
+        self.counts[kind] = self.counts.get(kind, 0) + count
+        examples = self.examples.setdefault(kind, [])
+        if len(examples) < MAX_EXAMPLES:
+            examples.append(example)
+
+    @property
+    def defects(self):
+        """Returns dict of kind -> count, without the notes."""
+        return {kind: self.counts[kind] for kind in DEFECTS if kind in self.counts}
+
+    def summary(self):
+        """Returns the defects in one line, str, each with its first example."""
+        return "; ".join(
+            f"{_headline(kind, count)} ({self.examples[kind][0]})"
+            for kind, count in self.defects.items()
+        )
+
+    def __str__(self):
+        lines = [f"{self.name}: {self.source}"]
+        if self.statistics is not None:
+            lines += str(self.statistics).splitlines()
+        lines += self._section("Defects", DEFECTS) or ["No defects."]
+        lines += self._section("Notes", NOTES)
+        return "\n".join(lines)
+
+    def _section(self, title, kinds):
+        """Returns lines: a title, and under it each kind found with its examples."""
+        lines = []
+        for kind in kinds:
+            if kind not in self.counts:
+                continue
+            lines.append(f"  {_headline(kind, self.counts[kind])}")
+            lines += [f"    {example}" for example in self.examples[kind]]
+            more = self.counts[kind] - len(self.examples[kind])
+            lines += [f"    and {more} more"] if more > 0 else []
+        return [f"{title}:", *lines] if lines else []
+
+
+def _headline(kind, count):
+    """Returns one line: "2 objects: a box without area; left out"."""
+    what, unit, action = _KINDS[kind]
+    return f"{count} {unit}{'' if count == 1 else 's'}: {what}; {action}"

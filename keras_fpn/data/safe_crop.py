@@ -1,0 +1,105 @@
+"""Cuts samples without losing all of their objects."""
+
+import dataclasses
+
+import numpy as np
+
+from keras_fpn.data.limits import check_share
+from keras_fpn.data.sample import clip_boxes, crop_sample, has_area
+
+
+@dataclasses.dataclass(frozen=True)
+class SafeCrop:
+    """Cuts a random window out of a sample; an object's centre is always in it.
+
+    The window's height and width are drawn independently, then one object that is no
+    crowd region, then the window's place among all at which it holds the centre of that
+    object's box, or of the mask's pixels the nearest to it. Nothing is tried in vain.
+
+    Objects whose box keeps less than min_visible of its area are dropped, unless their
+    centre is inside; crowd regions stay as long as anything of them does. Where there
+    is no object, the window may lie anywhere.
+
+    Args:
+        probability: float, 0..1, of cutting at all.
+        low: float, 0..1, the window's shortest sides as shares of the image's.
+        min_visible: float, 0..1, a share of a box's area.
+
+    Call arguments:
+        sample: dict; see keras_fpn.data.sample.
+        generator: numpy.random.Generator; see keras_fpn.data.chance.
+
+    Returns:
+        dict, the sample. It has an object if there was one with an area and inside.
+
+    Raises:
+        ValueError: an option is not within 0..1.
+    """
+
+    probability: float = 0.5
+    low: float = 0.3
+    min_visible: float = 0.25
+
+    def __post_init__(self):
+        check_share(
+            probability=self.probability, low=self.low, min_visible=self.min_visible
+        )
+
+    def __call__(self, sample, generator):
+        chance = generator.random(6)
+        if chance[0] >= self.probability:
+            return sample
+        height, width = sample["image"].shape[:2]
+        sides = np.array([width, height])
+        shares = self.low + chance[1:3] * (1 - self.low)
+        window = np.maximum(np.rint(sides * shares), 1).astype(int)
+        first, last = np.zeros(2, int), sides - window
+        inside = clip_boxes(sample["boxes"], (0, 0, width, height))
+        wanted = np.flatnonzero(has_area(inside) & ~sample["is_crowd"])
+        if len(wanted):
+            row = wanted[int(chance[3] * len(wanted))]
+            mask = sample["masks"][row] if "masks" in sample else None
+            centre = _centre_pixel(inside[row], mask)
+            first = np.maximum(centre - window + 1, 0)
+            last = np.minimum(centre, last)
+        corner = first + np.floor(chance[4:] * (last - first + 1)).astype(int)
+        window = (*corner.tolist(), *(corner + window).tolist())
+        return crop_sample(sample, window, keep=self._kept(sample, window))
+
+    def _kept(self, sample, window):
+        """Returns bool (G,), which objects the window shows enough of."""
+        height, width = sample["image"].shape[:2]
+        inside = clip_boxes(sample["boxes"], (0, 0, width, height))
+        centres = (inside[:, :2] + inside[:, 2:]) / 2
+        central = ((centres >= window[:2]) & (centres <= window[2:])).all(axis=1)
+        visible = _areas(clip_boxes(inside, window))
+        enough = visible >= self.min_visible * _areas(inside)
+        if "masks" in sample:
+            for row in np.flatnonzero(~(central | enough | sample["is_crowd"])):
+                x, y = _centre_pixel(inside[row], sample["masks"][row])
+                x_in, y_in = window[0] <= x < window[2], window[1] <= y < window[3]
+                central[row] = x_in and y_in
+        return central | enough | sample["is_crowd"]
+
+
+def _centre_pixel(box, mask):
+    """Returns int (2,), x and y of the pixel at a box's centre, or the mask's nearest.
+
+    Args:
+        box: float (4,), xyxy, inside the image, with an area.
+        mask: bool (H, W), or None; one without pixels in the box counts as none.
+    """
+    centre = (box[:2].astype(np.float64) + box[2:]) / 2
+    x1, y1 = np.floor(box[:2]).astype(int)
+    x2, y2 = np.ceil(box[2:]).astype(int)
+    if mask is None or not mask[y1:y2, x1:x2].any():
+        return np.floor(centre).astype(int)
+    y, x = np.nonzero(mask[y1:y2, x1:x2])
+    pixels = np.stack([x + x1, y + y1], axis=1)
+    distances = ((pixels + 0.5 - centre) ** 2).sum(axis=1)
+    return pixels[distances.argmin()]
+
+
+def _areas(boxes):
+    """Returns float32 (G,), square pixels, of boxes float32 (G, 4), xyxy."""
+    return (boxes[:, 2:] - boxes[:, :2]).clip(0).prod(axis=1)

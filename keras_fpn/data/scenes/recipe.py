@@ -1,0 +1,131 @@
+"""What a scene is made from, and the scene as a sample."""
+
+import dataclasses
+import math
+import numbers
+
+import numpy as np
+
+from keras_fpn.data.scenes.composition import compose
+from keras_fpn.data.scenes.shapes import SHAPES
+from keras_fpn.data.segments import label_image_objects
+
+CLASS_NAMES = tuple(shape.name for shape in SHAPES)
+_LEAST_SIZE = 32  # of a scene, pixels
+_LEAST_SIDE = 6  # of an object: a ring's stroke is a pixel wide there
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """Everything that a scene depends on.
+
+    Args:
+        seed: int, 0 or more; scenes of different seeds have nothing in common.
+        index: int, 0 or more, which scene.
+        size: height and width, int pixels, at least 32.
+        objects: the fewest and the most objects that are tried, ints, 0 or more; those
+            for which there is no room are left out.
+        sides: the smallest and the largest object's extent, pixels, at least 6. None
+            instead of the largest: drawn for each scene, 0.4 to 0.9 of its shorter
+            side.
+
+    Raises:
+        ValueError: one of them is not as said.
+    """
+
+    seed: int
+    index: int
+    size: tuple[int, int] = (320, 320)
+    objects: tuple[int, int] = (8, 16)
+    sides: tuple[float, float | None] = (8, None)
+
+    def __post_init__(self):
+        for name in ("size", "objects", "sides"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        for name in ("seed", "index"):
+            if not _whole([getattr(self, name)], 0):
+                raise ValueError(
+                    f"A scene's {name} must be a whole number from 0 on; received "
+                    f"{name}={getattr(self, name)!r}."
+                )
+        if len(self.size) != 2 or not _whole(self.size, _LEAST_SIZE):
+            raise ValueError(
+                f"A scene's size must be its height and width, whole pixels from "
+                f"{_LEAST_SIZE} on; received size={self.size}."
+            )
+        wrong = len(self.objects) != 2 or not _whole(self.objects, 0)
+        if wrong or not _rising(self.objects):
+            raise ValueError(
+                "A scene's objects must be the fewest and the most, whole numbers from "
+                f"0 on; received objects={self.objects}."
+            )
+        shorter = min(self.size)
+        sides = self.sides
+        if len(sides) == 2 and sides[1] is None:
+            sides = sides[0], shorter
+        bounds = (_LEAST_SIDE, *sides, shorter)
+        if len(sides) != 2 or not all(map(_number, bounds)) or not _rising(bounds):
+            raise ValueError(
+                "A scene's sides must be its smallest and its largest object's extent, "
+                f"{_LEAST_SIDE} to {shorter} pixels, the shorter side of the scene; "
+                f"received sides={self.sides}."
+            )
+
+    @property
+    def image_id(self):
+        """Returns the scene's number in a data set, counted from 1."""
+        return self.index + 1
+
+    def draw(self):
+        """Returns the scene as `Drawn` pixels, labels and owners of pixels."""
+        seed, index = int(self.seed), int(self.index)
+        return compose(seed, index, self.size, self.objects, self.sides)
+
+
+def scene(seed, index, size=(320, 320), objects=(8, 16), sides=(8, None), masks=True):
+    """Draws one scene.
+
+    Args:
+        seed, index, size, objects, sides: see `Recipe`.
+        masks: bool, whether the sample has masks.
+
+    Returns:
+        dict, as `load_sample` returns it: "image", uint8 (H, W, 3); "boxes", float32
+        (G, 4), around what is visible of each object; "labels", int32 (G,), places in
+        `CLASS_NAMES`; "is_crowd", bool (G,), all False; "image_id", int; "photo_size",
+        (height, width); "masks", bool (G, H, W), the visible pixels.
+
+    Raises:
+        ValueError: an argument is not as `Recipe` says.
+    """
+    recipe = Recipe(seed, index, size, objects, sides)
+    drawn = recipe.draw()
+    boxes, _ = label_image_objects(drawn.owner + 1)
+    sample = {
+        "image": drawn.pixels,
+        "boxes": boxes,
+        "labels": np.array(drawn.labels, np.int32),
+        "is_crowd": np.zeros(len(drawn.labels), bool),
+        "image_id": recipe.image_id,
+        "photo_size": recipe.size,
+    }
+    if masks:
+        rows = np.arange(len(drawn.labels), dtype=drawn.owner.dtype)
+        sample["masks"] = drawn.owner == rows[:, None, None]
+    return sample
+
+
+def _number(value):
+    return isinstance(value, numbers.Real) and math.isfinite(value)
+
+
+def _whole(values, least):
+    """Returns whether all values are ints, not bools, and large enough."""
+    kinds = (int, np.integer)
+    return all(
+        isinstance(v, kinds) and not isinstance(v, bool) and v >= least for v in values
+    )
+
+
+def _rising(values):
+    return list(values) == sorted(values)

@@ -1,0 +1,193 @@
+"""Segments of objects as files hold them: polygons and COCO's run lengths.
+
+`masks` draws them; here they are checked, measured, and made of masks.
+"""
+
+import numpy as np
+import pycocotools.mask
+
+_SHOWN = 60  # characters of what was received, in messages
+
+
+def mask_segment(mask):
+    """Returns the compressed COCO run-length dict of a mask, bool (H, W)."""
+    pixels = np.asfortranarray(np.asarray(mask, bool), dtype=np.uint8)
+    return _as_text(pycocotools.mask.encode(pixels))
+
+
+def label_image_objects(labels):
+    """Finds the objects in an image whose pixels are numbered by object.
+
+    Args:
+        labels: int (H, W), 0 for background; every other value is one object, also
+            when it has several parts.
+
+    Returns:
+        boxes: float32 (G, 4), xyxy, continuous: around the pixels of each object.
+        segments: list of G compressed COCO run-length dicts, by rising value.
+
+    Raises:
+        ValueError: the image is not (H, W) of whole numbers.
+    """
+    labels = np.asarray(labels)
+    if labels.ndim != 2 or labels.dtype.kind not in "iu":
+        raise ValueError(
+            "A label image must be (H, W) of whole numbers, one for each object; "
+            f"received shape={labels.shape}, dtype={labels.dtype}."
+        )
+    height, width = labels.shape
+    flat = labels.ravel(order="F")  # run lengths go down the columns
+    places = np.flatnonzero(flat)
+    places = places[np.argsort(flat[places], kind="stable")]
+    _, starts = np.unique(flat[places], return_index=True)
+    boxes, segments = [], []
+    for pixels in np.split(places, starts)[1:]:
+        columns, rows = np.divmod(pixels, height)
+        boxes.append([columns[0], rows.min(), columns[-1] + 1, rows.max() + 1])
+        runs = {"size": [height, width], "counts": _runs_of(pixels, flat.size)}
+        segments.append(_as_text(pycocotools.mask.frPyObjects(runs, height, width)))
+    return np.array(boxes, np.float32).reshape(-1, 4), segments
+
+
+def segment_area(segment):
+    """Returns a segment's area, float, square pixels, as COCO's files state it.
+
+    For polygons the area inside them, for run lengths the number of pixels.
+    """
+    if isinstance(segment, dict):
+        return float(run_lengths(segment)[1::2].sum())
+    return sum(map(_polygon_area, segment), 0.0)
+
+
+def check_segment(segment, size):
+    """Refuses a segment that is broken or of a photo of another size.
+
+    Args:
+        segment: list of polygons or run-length dict; see `Objects.segments`.
+        size: height and width of the photo, pixels.
+
+    Raises:
+        ValueError: a polygon has less than 3 points or one that is not finite, or the
+            run lengths do not fill the photo.
+    """
+    if isinstance(segment, dict):
+        _check_run_lengths(segment, size)
+    elif isinstance(segment, (list, tuple)):
+        for polygon in segment:
+            _check_polygon(polygon)
+    else:
+        raise ValueError(
+            "A mask must be a list of polygons or a run-length dict; received "
+            f"segment={str(segment)[:_SHOWN]}."
+        )
+
+
+def run_lengths(segment):
+    """Returns a run-length dict's counts, int64: of 0s, of 1s, of 0s, ... in turns.
+
+    Source: COCO's compressed form: numbers of 5-bit groups, lowest first, each in one
+    character from "0" on, with a bit for "more follows"; from the fourth number on
+    the difference to the last but one.
+
+    Raises:
+        ValueError: the counts are neither whole numbers nor such text.
+    """
+    counts = segment.get("counts")
+    if isinstance(counts, (str, bytes)):
+        return _decompressed(counts)
+    numbers = _numbers(counts)
+    finite = numbers.ndim == 1 and (np.abs(numbers) < 2**53).all()
+    if not finite or (numbers % 1).any():
+        raise ValueError(
+            f"Run lengths must be whole numbers; received counts={_shown(counts)}."
+        )
+    return numbers.astype(np.int64)
+
+
+def _polygon_area(polygon):
+    """Returns the area inside a polygon, float, by the shoelace formula."""
+    x, y = np.asarray(polygon, np.float64).reshape(-1, 2).T
+    twice = x[:-1] @ y[1:] - y[:-1] @ x[1:] + x[-1] * y[0] - y[-1] * x[0]
+    return float(abs(twice) / 2)
+
+
+def _check_run_lengths(segment, size):
+    stated = segment.get("size")
+    if _numbers(stated).tolist() != list(size):
+        raise ValueError(
+            "A mask must have its photo's height and width, "
+            f"{list(size)}; received size={stated}."
+        )
+    counts = run_lengths(segment)
+    if (counts < 0).any() or counts.sum() != size[0] * size[1]:
+        raise ValueError(
+            f"Run lengths must sum to the photo's {size[0] * size[1]} pixels; "
+            f"received counts that sum to {counts.sum()}."
+        )
+
+
+def _check_polygon(polygon):
+    points = _numbers(polygon)
+    if points.ndim != 1 or len(points) < 6 or len(points) % 2:
+        raise ValueError(
+            "A polygon must be x, y, x, y, ... of at least 3 points; received "
+            f"polygon={_shown(polygon)}."
+        )
+    if not np.isfinite(points).all():
+        raise ValueError(
+            "A polygon's points must be finite numbers; received "
+            f"polygon={_shown(polygon)}."
+        )
+
+
+def _decompressed(counts):
+    """Returns the int64 run lengths of COCO's compressed text; see `run_lengths`."""
+    if isinstance(counts, str):
+        counts = counts.encode("ascii", errors="replace")
+    codes = np.frombuffer(counts, np.uint8).astype(np.int64) - 48
+    more = (codes & 0x20).astype(bool)
+    if len(codes) == 0 or more[-1] or (codes < 0).any() or (codes > 63).any():
+        raise ValueError(
+            "Run lengths must be COCO's compressed text; received "
+            f"counts={_shown(counts)}."
+        )
+    starts = np.flatnonzero(np.concatenate([[True], ~more[:-1]]))
+    ends = np.concatenate([starts[1:], [len(codes)]]) - 1
+    group = np.arange(len(codes)) - np.repeat(starts, ends - starts + 1)
+    if group.max() > 11:  # of 5 bits each: int64 holds no more
+        raise ValueError(
+            f"Run lengths must be numbers of 64 bits; received counts={_shown(counts)}."
+        )
+    numbers = np.add.reduceat((codes & 0x1F) << (5 * group), starts)
+    negative = (codes[ends] & 0x10).astype(bool)
+    numbers[negative] -= 1 << (5 * (group[ends[negative]] + 1))
+    numbers[1::2] = np.cumsum(numbers[1::2])
+    numbers[2::2] = np.cumsum(numbers[2::2])
+    return numbers
+
+
+def _runs_of(pixels, size):
+    """Returns the list of run lengths of rising places among `size` pixels."""
+    breaks = np.flatnonzero(np.diff(pixels) > 1)
+    first = pixels[np.concatenate([[0], breaks + 1])]
+    last = pixels[np.concatenate([breaks, [len(pixels) - 1]])]
+    edges = np.column_stack([first, last + 1]).ravel()
+    return np.diff(edges, prepend=0, append=size).tolist()
+
+
+def _as_text(encoded):
+    """Returns pycocotools' run-length dict as one that JSON can hold."""
+    size = [int(side) for side in encoded["size"]]
+    return {"size": size, "counts": encoded["counts"].decode("ascii")}
+
+
+def _numbers(values):
+    """Returns float64 of a list of numbers; what is none becomes NaN."""
+    try:
+        return np.asarray(values, np.float64)
+    except (TypeError, ValueError):
+        return np.full(6, np.nan)
+
+
+def _shown(value):
+    return str(value)[:_SHOWN]

@@ -1,0 +1,132 @@
+"""Counts a data set's objects by class and by COCO's three sizes."""
+
+import collections
+import dataclasses
+
+import numpy as np
+
+from keras_fpn.data.segments import segment_area
+
+# COCO calls an object small below 32x32 pixels of area, and large from 96x96.
+SIZE_NAMES = ("small", "medium", "large")
+_SIZE_LIMITS = (32**2, 96**2)
+
+
+@dataclasses.dataclass(frozen=True)
+class Statistics:
+    """How many photos and objects a data set has; `str` makes a table of it.
+
+    Objects are counted without crowd regions.
+
+    Args:
+        class_names: tuple of K str.
+        photos: int.
+        photos_without_objects: int.
+        crowds: int, crowd regions of all classes.
+        objects: int (K,), objects of each class.
+        photos_with: int (K,), photos that show an object of each class.
+        sizes: int (K, 3), objects that are small, medium, large, as COCO calls them:
+            by the area of the mask, or of the box where there is no mask.
+    """
+
+    class_names: tuple[str, ...]
+    photos: int
+    photos_without_objects: int
+    crowds: int
+    objects: np.ndarray
+    photos_with: np.ndarray
+    sizes: np.ndarray
+
+    def __str__(self):
+        lines = [
+            f"{_many(self.photos, 'photo')}, {_many(int(self.objects.sum()), 'object')}"
+            f" of {_many(len(self.class_names), 'class', 'classes')}, "
+            f"{_many(self.crowds, 'crowd region')}; "
+            f"{_many(self.photos_without_objects, 'photo')} without objects"
+        ]
+        rows = list(zip(self.objects, self.photos_with, *self.sizes.T, strict=True))
+        table = {name: rows[i] for i, name in enumerate(self.class_names) if rows[i][0]}
+        absent = [name for name in self.class_names if name not in table]
+        if len(table) > 1:
+            shown = self.photos - self.photos_without_objects
+            table["all"] = (self.objects.sum(), shown, *self.sizes.sum(axis=0))
+        width = max(map(len, ["class", *table]))
+        lines.append(_row("class", ["objects", "photos", *SIZE_NAMES], width))
+        lines += [_row(name, row, width) for name, row in table.items()]
+        lines += [f"  no objects of: {', '.join(absent)}"] if absent else []
+        return "\n".join(lines)
+
+
+def statistics(dataset):
+    """Counts what a data set holds.
+
+    Args:
+        dataset: Dataset.
+
+    Returns:
+        Statistics.
+    """
+    count = len(dataset.class_names)
+    objects, photos_with = np.zeros(count, int), np.zeros(count, int)
+    sizes = np.zeros((count, len(SIZE_NAMES)), int)
+    crowds = without = 0
+    for photo in dataset.photos:
+        single = ~photo.objects.is_crowd
+        labels = photo.objects.labels[single]
+        size = np.digitize(object_areas(photo.objects)[single], _SIZE_LIMITS)
+        np.add.at(sizes, (labels, size), 1)
+        objects += np.bincount(labels, minlength=count)
+        photos_with[np.unique(labels)] += 1
+        crowds += int((~single).sum())
+        without += len(labels) == 0
+    return Statistics(
+        class_names=dataset.class_names,
+        photos=len(dataset),
+        photos_without_objects=without,
+        crowds=crowds,
+        objects=objects,
+        photos_with=photos_with,
+        sizes=sizes,
+    )
+
+
+def object_areas(objects):
+    """Returns each object's area as COCO counts it, float64 (G,), square pixels.
+
+    The area of the mask where there is one, otherwise of the box.
+    """
+    boxes = objects.boxes.astype(np.float64)
+    areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    for i, segment in enumerate(objects.segments or ()):
+        if segment is not None:
+            areas[i] = segment_area(segment)
+    return areas
+
+
+def count_extras(dataset):
+    """Counts what not every format holds.
+
+    Args:
+        dataset: Dataset.
+
+    Returns:
+        dict of str -> int, of what there is: "masks", "objects with keypoints",
+        "crowd regions".
+    """
+    counts = collections.Counter()
+    for photo in dataset.photos:
+        objects = photo.objects
+        counts["masks"] += sum(s is not None for s in objects.segments or ())
+        counts["crowd regions"] += int(objects.is_crowd.sum())
+        if objects.keypoints is not None:
+            seen = (objects.keypoints[..., 2] > 0).any(axis=1)
+            counts["objects with keypoints"] += int(seen.sum())
+    return {name: count for name, count in counts.items() if count}
+
+
+def _row(name, values, width):
+    return f"  {name:{width}}" + "".join(f"{value:>9}" for value in values)
+
+
+def _many(count, unit, units=None):
+    return f"{count} {unit if count == 1 else units or unit + 's'}"

@@ -1,0 +1,145 @@
+"""Loads batches ahead of their use, with threads: the part that all loops share."""
+
+import collections
+import concurrent.futures
+import os
+import threading
+from typing import Any
+
+# Pillow and NumPy work outside Python's global lock: threads share what processes would
+# have to copy.
+
+
+def stream_batches(loader, epochs=1, first_epoch=0, start_batch=0, workers=None):
+    """Yields a loader's batches, one epoch after the other.
+
+    The photos of a batch are read in parallel, and the next batches while one is used.
+    How many threads there are changes nothing in what they yield.
+
+    Args:
+        loader: `Loader`.
+        epochs: int, from first_epoch on; that one counts whole, wherever it starts.
+        first_epoch: int, 0-based.
+        start_batch: int, batches of the first epoch to leave out: a resumed run's.
+        workers: int, threads; None, one per CPU core.
+
+    Returns:
+        iterator over (x, y, sample_weight); see `Loader.load`. Closing it stops the
+        threads.
+
+    Raises:
+        ValueError: an argument is out of its range; while it is used, also what
+            `Loader.load` raises.
+    """
+    _check_range(loader, epochs, first_epoch, start_batch, workers)
+    workers = cpu_count() if workers is None else workers
+    plan = _plan(loader, epochs, first_epoch, start_batch)
+    return _stream(loader, plan, workers)
+
+
+class StreamedBatches:
+    """A loader's batches by number, loaded ahead when they are asked for in order.
+
+    Args:
+        loader, epochs, first_epoch, start_batch, workers: see `stream_batches`.
+
+    Raises:
+        ValueError: an argument is out of its range.
+    """
+
+    def __init__(self, loader, epochs, first_epoch, start_batch, workers):
+        _check_range(loader, epochs, first_epoch, start_batch, workers)
+        self._loader, self._workers = loader, workers
+        self._first = first_epoch * len(loader) + start_batch
+        self._end_epoch = first_epoch + epochs
+        self._lock = threading.Lock()
+        self._stream: Any = None
+        self._next = None  # the number of what the stream yields next, if it does
+
+    def __len__(self):
+        return self._end_epoch * len(self._loader) - self._first
+
+    def __getitem__(self, index):
+        """Returns batch `index`, int, (x, y, sample_weight); see `Loader.load`."""
+        if not 0 <= index < len(self):
+            raise IndexError(
+                f"Batches are numbered 0 to {len(self) - 1}; received index={index}."
+            )
+        with self._lock:
+            if index != self._next:
+                self._move_to(index)
+            self._next = None  # if the next line raises, the stream yields no more
+            batch = next(self._stream)
+            self._next = index + 1
+            return batch
+
+    def _move_to(self, index):
+        """Starts the stream at a batch, and forgets what it has loaded elsewhere."""
+        if self._next is not None:
+            self._stream.close()
+        epoch, start = divmod(self._first + index, len(self._loader))
+        self._stream = stream_batches(
+            self._loader, self._end_epoch - epoch, epoch, start, self._workers
+        )
+
+
+def _check_range(loader, epochs, first_epoch, start_batch, workers):
+    """Refuses epochs and batches that a loader does not have, and no threads."""
+    if epochs < 1:
+        raise ValueError(f"There must be at least 1 epoch; received epochs={epochs}.")
+    if first_epoch < 0:
+        raise ValueError(f"Epochs count from 0; received first_epoch={first_epoch}.")
+    if not 0 <= start_batch < len(loader):
+        raise ValueError(
+            f"start_batch must be one of an epoch's batches, 0 to {len(loader) - 1}; "
+            f"received start_batch={start_batch}. After the last one comes batch 0 of "
+            "the next epoch."
+        )
+    if workers is not None and workers < 1:
+        raise ValueError(
+            f"Photos must be read by at least 1 thread; received workers={workers}."
+        )
+
+
+def cpu_count():
+    """Returns the CPU cores that this process may use, int."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _plan(loader, epochs, first_epoch, start_batch):
+    """Yields (batch, epoch) in order; an epoch is planned when it begins."""
+    for epoch in range(first_epoch, first_epoch + epochs):
+        for batch in loader.batches(epoch)[start_batch:]:
+            yield batch, epoch
+        start_batch = 0
+
+
+def _stream(loader, plan, workers):
+    """Yields the planned batches, and keeps the threads busy with the next ones."""
+    pool = concurrent.futures.ThreadPoolExecutor(workers, "keras_fpn_data")
+    started = collections.deque()
+    # Enough photos for all threads, and one batch more, while another is used.
+    ahead = -(-workers // loader.batch_size) + 1
+    try:
+        for batch, epoch in plan:
+            arrays = loader.blank(batch)
+            slots = range(len(batch.indices))
+            tasks = [
+                pool.submit(loader.load_into, arrays, slot, batch, epoch)
+                for slot in slots
+            ]
+            started.append((arrays, tasks))
+            if len(started) > ahead:
+                yield _finished(*started.popleft())
+        while started:
+            yield _finished(*started.popleft())
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _finished(arrays, tasks):
+    for task in tasks:
+        task.result()  # raises what the thread raised, the first photo's first
+    return arrays

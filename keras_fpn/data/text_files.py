@@ -1,0 +1,86 @@
+"""Reads and writes the text files of data sets."""
+
+import csv
+import os
+import pathlib
+
+
+def read_text(path):
+    """Returns a text file's content, str, UTF-8 with or without its mark.
+
+    Raises:
+        ValueError: there is no such file, or it is not UTF-8.
+    """
+    path = pathlib.Path(path)
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise ValueError(
+            "An annotation file must exist and be readable; received "
+            f"path={str(path)!r}: {error.strerror}."
+        ) from error
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"An annotation file must be UTF-8 text; received path={str(path)!r}, "
+            f"which is not at byte {error.start}. Save it as UTF-8."
+        ) from error
+
+
+def write_text(path, text):
+    """Writes a text file, complete or not at all; folders above are made."""
+    path = pathlib.Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def class_list(class_names):
+    """Returns the names of classes in their order, tuple of str, or None for None.
+
+    Args:
+        class_names: list of str; or a path of a file with one name per line, or with
+            lines "name,number", which are then sorted by number; or None.
+
+    Raises:
+        ValueError: there is none, one appears twice, or a number is none.
+    """
+    if class_names is None:
+        return None
+    received = class_names
+    if isinstance(class_names, (str, os.PathLike)):
+        rows = [row for row in csv.reader(read_text(class_names).splitlines()) if row]
+        if rows and all(len(row) == 2 for row in rows):
+            rows = _by_number(rows, class_names)
+        class_names = [row[0].strip() for row in rows]
+    names = tuple(str(name) for name in class_names)
+    if not names or len(set(names)) < len(names):
+        raise ValueError(
+            "class_names must be at least one name, each once; received "
+            f"class_names={received!r}, that is {list(names)}."
+        )
+    return names
+
+
+def _by_number(rows, path):
+    try:
+        return sorted(rows, key=lambda row: int(row[1]))
+    except ValueError as error:
+        raise ValueError(
+            'A file of class names must have lines "name" or "name,number"; received '
+            f"path={str(path)!r}: {error}."
+        ) from error
+
+
+def shortest(number, shift=0):
+    """Returns a float32 as the shortest text that gives it back, whole ones as such.
+
+    Args:
+        number: np.float32.
+        shift: int, added first.
+    """
+    decimal = round(float(str(number)) + shift, 12)
+    return str(int(decimal)) if decimal.is_integer() else repr(decimal)

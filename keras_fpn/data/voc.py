@@ -1,0 +1,211 @@
+"""Pascal VOC's folder of xml files: boxes, and which of them are difficult.
+
+VOC numbers pixels from 1 and names a box's first and last: xmin=1, xmax=W spans a photo
+W pixels wide. Here that is x1 = xmin - 1, x2 = xmax; `voc_writer` does the reverse.
+"""
+
+import pathlib
+import xml.etree.ElementTree as ElementTree
+
+from keras_fpn.data.check import checked
+from keras_fpn.data.listing import (
+    ListedObject,
+    ListedPhoto,
+    Listing,
+    number_photos,
+)
+from keras_fpn.data.photo_files import is_photo
+from keras_fpn.data.report import Report
+from keras_fpn.data.text_files import class_list, read_text
+
+ANNOTATIONS, IMAGES, SPLITS = "Annotations", "JPEGImages", "ImageSets/Main"
+CORNERS = ("xmin", "ymin", "xmax", "ymax")
+
+
+def read_voc(
+    path,
+    split=None,
+    class_names=None,
+    numbered_from_1=True,
+    strict=False,
+    report=print,
+):
+    """Reads a folder in Pascal VOC's form and checks it.
+
+    The folder has Annotations/*.xml, JPEGImages and perhaps ImageSets/Main/*.txt, or
+    xml files beside their photos. Difficult objects become crowd regions: like these,
+    they count neither as found nor as missed.
+
+    Args:
+        path: str or Path of the folder, or of a file in its ImageSets.
+        split: str, such as "train": the photos of that file in ImageSets; None for all
+            that have an xml file.
+        class_names: list of str, the classes to read, in the order of their labels; or
+            a path, see `class_list`; None for all in the folder, whatever the split,
+            by name.
+        numbered_from_1: bool, False for files whose numbers are edges counted from 0,
+            as some tools write them: x1 = xmin, x2 = xmax.
+        strict: bool, True to refuse a data set with any defect.
+        report: callable, gets the Report, `print` for one; None for none.
+
+    Returns:
+        Dataset, its category ids 1, 2, ...; image ids as `image_ids` makes them.
+
+    Raises:
+        ValueError: there is no such folder or split, or what `checked` refuses.
+    """
+    root, split_file = _places(pathlib.Path(path), split)
+    name = root.name if split_file is None else f"{root.name}/{split_file.stem}"
+    found = Report(name, f"Pascal VOC, {root if split_file is None else split_file}")
+    folder, images = _folders(root)
+    files = {file.stem: file for file in sorted(folder.glob("*.xml"))}
+    if not files:
+        raise ValueError(
+            f"A VOC data set must have xml files; received path={str(path)!r}, with "
+            f"none in {folder}."
+        )
+    photos = {p.stem: p for p in sorted(images.iterdir()) if is_photo(p)}
+    trees = {stem: _parsed(file) for stem, file in files.items()}
+    names = class_list(class_names) or _class_names(trees.values())
+    listed = []
+    for stem in files if split_file is None else _split_names(split_file):
+        tree = trees.get(stem)
+        if not isinstance(tree, ElementTree.Element):
+            kind = "not_annotated" if tree is None else "unreadable_file"
+            found.add(kind, stem if tree is None else f"{files[stem]}: {tree}")
+            continue
+        photo = ListedPhoto(0, _photo_path(stem, tree, photos, images), _size(tree))
+        _add_objects(tree, photo, names, numbered_from_1, files[stem], found)
+        listed.append(photo)
+    if split_file is None:
+        paths = {photo.path for photo in listed}
+        for stem in sorted(set(photos) - set(files)):
+            if photos[stem] not in paths:
+                found.add("no_annotation", str(photos[stem]))
+    number_photos(listed)
+    ids = tuple(range(1, len(names) + 1))
+    return checked(Listing(found, names, ids, listed), strict, report)
+
+
+def find_splits(root):
+    """Returns the lists in a VOC folder's ImageSets, dict of name -> Path."""
+    folder = root / SPLITS if (root / SPLITS).is_dir() else root / "ImageSets"
+    return {file.stem: file for file in sorted(folder.glob("*.txt"))}
+
+
+def _places(path, split):
+    """Returns the data set's folder and the file that lists the split, or None."""
+    if path.is_file() and path.suffix == ".txt":
+        above = [folder for folder in path.parents if folder.name == "ImageSets"]
+        if split is None and above:
+            return above[0].parent, path
+    if not path.is_dir():
+        raise ValueError(
+            "A VOC data set must be a folder, or a list in its ImageSets (then without "
+            f"split); received path={str(path)!r}, split={split!r}."
+        )
+    splits = find_splits(path)
+    if split is not None and split not in splits:
+        raise ValueError(
+            "split must be a list in the folder's ImageSets; received "
+            f"split={split!r}, path={str(path)!r} with {list(splits)}."
+        )
+    return path, splits.get(split)
+
+
+def _folders(root):
+    """Returns the folders of the xml files and of the photos."""
+    folder = root / ANNOTATIONS if (root / ANNOTATIONS).is_dir() else root
+    for name in (IMAGES, "images"):
+        if (root / name).is_dir():
+            return folder, root / name
+    return folder, folder
+
+
+def _split_names(path):
+    """Returns the photos' names in a list of ImageSets, each once, without suffixes.
+
+    VOC's lists for one class have 1, 0 or -1 behind each name; all are read.
+    """
+    names = []
+    for line in filter(None, map(str.strip, read_text(path).splitlines())):
+        name, _, flag = line.rpartition(" ")
+        name = name.strip() if flag in ("-1", "0", "1") and name else line
+        names.append(pathlib.PurePath(name).stem if is_photo(name) else name)
+    return list(dict.fromkeys(names))
+
+
+def _parsed(file):
+    """Returns the root element of an xml file, or str, why it cannot be read."""
+    try:
+        tree = ElementTree.parse(file).getroot()
+    except (ElementTree.ParseError, OSError, ValueError, LookupError) as error:
+        return f"{type(error).__name__}: {error}"
+    if tree.tag != "annotation":
+        return f"its root is <{tree.tag}>, not <annotation>"
+    return tree
+
+
+def _class_names(trees):
+    """Returns the names of all objects' classes, sorted tuple of str."""
+    readable = [tree for tree in trees if isinstance(tree, ElementTree.Element)]
+    names = {_text(one, "name") for tree in readable for one in tree.findall("object")}
+    names.discard("")
+    if readable and not names:
+        raise ValueError(
+            "A VOC data set without objects must be told its classes; received none. "
+            "Name them: class_names=[...]."
+        )
+    return tuple(sorted(names))
+
+
+def _text(element, name):
+    return (element.findtext(name) or "").strip()
+
+
+def _photo_path(stem, tree, photos, images):
+    """Returns the photo of an xml file: of the same name, or as it says itself."""
+    if stem in photos:
+        return photos[stem]
+    stated = pathlib.PurePath(_text(tree, "filename")).name
+    return photos.get(pathlib.PurePath(stated).stem, images / (stated or stem))
+
+
+def _size(tree):
+    """Returns the stated height and width, or None; some tools write 0 for unknown."""
+    try:
+        sides = [int(_text(tree, f"size/{name}")) for name in ("height", "width")]
+    except ValueError:
+        return None
+    return tuple(sides) if min(sides) > 0 else None
+
+
+def _add_objects(tree, photo, names, numbered_from_1, file, found):
+    """Adds the objects of one xml file to its photo, or counts what is wrong."""
+    labels = {name: label for label, name in enumerate(names)}
+    for place, one in enumerate(tree.findall("object")):
+        name = _text(one, "name")
+        where = f"object {place + 1} ({name}) of {file.name}"
+        try:
+            stated = [float(_text(one, f"bndbox/{corner}")) for corner in CORNERS]
+        except ValueError:
+            texts = [_text(one, f"bndbox/{corner}") for corner in CORNERS]
+            found.add("unreadable_object", f"{where}: {texts}")
+            continue
+        x1, y1, x2, y2 = stated
+        if name not in labels:
+            found.add("unknown_category", where)
+        elif x2 <= x1 or y2 <= y1:
+            # VOC's form would make a box a pixel wide of equal numbers. They are a
+            # click without a drag.
+            corners = ", ".join(f"{number:g}" for number in stated)
+            found.add("no_area", f"{where}: {corners} in {photo.path.name}")
+        else:
+            if numbered_from_1 and min(x1, y1) == 0:
+                found.add("numbered_from_0", where)
+            first = 1 if numbered_from_1 else 0
+            difficult = _text(one, "difficult") == "1"
+            box = x1 - first, y1 - first, x2, y2
+            photo.objects.append(
+                ListedObject(box, labels[name], where, is_crowd=difficult)
+            )

@@ -1,0 +1,240 @@
+"""YOLO's text files: a line for each object, in fractions of the photo's sides."""
+
+import json
+import math
+import pathlib
+
+import numpy as np
+
+from keras_fpn.data.check import checked
+from keras_fpn.data.listing import (
+    ListedObject,
+    ListedPhoto,
+    Listing,
+    number_photos,
+)
+from keras_fpn.data.photo_files import copy_photos
+from keras_fpn.data.report import Report
+from keras_fpn.data.statistics import count_extras
+from keras_fpn.data.text_files import class_list, read_text, write_text
+from keras_fpn.data.yolo_files import SPLITS, find_files, label_file
+
+_NO_LABELS = ("classes", "train", "val", "test", "README")  # .txt beside labels
+
+
+def read_yolo(path, split=None, class_names=None, strict=False, report=print):
+    """Reads a data set with YOLO's text files and checks it.
+
+    A line is "class center-x center-y width height"; with a polygon's points instead of
+    the box, or with keypoints behind it where data.yaml has kpt_shape. Photos without a
+    file, or with an empty one, have no objects.
+
+    Args:
+        path: str or Path of data.yaml; of a folder, with images/ and labels/ or the
+            files beside the photos; or of a .txt that lists photos.
+        split: str, "train", "val" or "test"; None for all.
+        class_names: list of str, the classes by their numbers, or a path, see
+            `class_list`: needed where neither data.yaml nor classes.txt names them,
+            and otherwise the classes to read, in the order of their labels.
+        strict: bool, True to refuse a data set with any defect.
+        report: callable, gets the Report, `print` for one; None for none.
+
+    Returns:
+        Dataset, its category ids the files' class numbers.
+
+    Raises:
+        ValueError: the path, split or names are not there, no photo has a label file,
+            or what `checked` refuses.
+    """
+    path = pathlib.Path(path)
+    files = find_files(path, split, class_names)
+    yaml = path.suffix.lower() in (".yaml", ".yml")
+    name = path.resolve().parent.name if yaml else path.resolve().stem
+    name, source = [
+        x if split is None else f"{x}/{split}" for x in (name, f"YOLO, {path}")
+    ]
+    found = Report(name, source)
+    category_ids = _category_ids(files.names, class_list(class_names), path)
+    labels = {number: label for label, number in enumerate(category_ids)}
+    photos = []
+    for photo in files.photos:
+        listed = ListedPhoto(0, photo)
+        if _add_objects(listed, files, labels, found):
+            photos.append(listed)
+    without = found.counts.get("no_label_file", 0)
+    if photos and without == len(photos):
+        raise ValueError(
+            "Photos must have label files, in labels/ for photos in images/, otherwise "
+            f"beside them; received path={str(path)!r}, with {without} photos and no "
+            f"{label_file(photos[0].path)} or any other."
+        )
+    _note_orphans(files.photos, found)
+    number_photos(photos)
+    listing = Listing(
+        found=found,
+        class_names=tuple(files.names[number] for number in category_ids),
+        category_ids=category_ids,
+        photos=photos,
+        keypoint_names=files.joint_names,
+        flip_pairs=files.flip_pairs,
+        order="center x, center y, width, height",
+        fractions=True,
+    )
+    return checked(listing, strict, report)
+
+
+def write_yolo(dataset, folder, split="train"):
+    """Writes a data set's boxes and keypoints as YOLO's files, with its photos.
+
+    Into one folder with images/<split>, labels/<split> and data.yaml, which names all
+    splits that are there; to write another, call it again. Numbers of classes are the
+    labels. Crowd regions are left out: YOLO would take them for one object.
+
+    Args:
+        dataset: Dataset.
+        folder: str or Path; made if it is absent.
+        split: str, "train", "val" or "test".
+
+    Returns:
+        dict of str -> int: what was not written, and how often it was there.
+
+    Raises:
+        ValueError: split is none of these.
+    """
+    if split not in SPLITS:
+        raise ValueError(f"split must be one of {SPLITS}; received {split=}.")
+    folder = pathlib.Path(folder)
+    copies = copy_photos(dataset.photos, folder / "images" / split)
+    for photo, copy in zip(dataset.photos, copies, strict=True):
+        lines = _lines(photo)
+        write_text(label_file(copy), "".join(f"{line}\n" for line in lines))
+    write_text(folder / "data.yaml", _data_yaml(dataset, folder))
+    extras = count_extras(dataset)
+    extras.pop("objects with keypoints", None)
+    return extras
+
+
+def _category_ids(names, class_names, path):
+    """Returns the numbers of the classes to read, tuple of int, by label."""
+    if class_names is None:
+        return tuple(range(len(names)))
+    absent = [name for name in class_names if name not in names]
+    if absent:
+        raise ValueError(
+            "class_names must be among the data set's own; received "
+            f"class_names with {absent}, path={str(path)!r} with {list(names)}."
+        )
+    return tuple(names.index(name) for name in class_names)
+
+
+def _add_objects(photo, files, labels, found):
+    """Adds the objects of a photo's label file, or counts what is wrong with it.
+
+    Returns:
+        bool, whether the photo can be used.
+    """
+    file = label_file(photo.path)
+    if not file.is_file():
+        found.add("no_label_file", str(photo.path))
+        return True
+    try:
+        lines = read_text(file).splitlines()
+    except ValueError as error:
+        found.add("unreadable_file", str(error))
+        return False
+    for place, line in enumerate(lines):
+        if not line.strip():
+            continue
+        where = f"line {place + 1} of {file}"
+        numbers = _numbers(line)
+        parts = _box_and_more(numbers[1:], files) if numbers else None
+        if parts is None or numbers[0] != math.floor(numbers[0]):
+            found.add("unreadable_row", f"{where}: {line.strip()[:60]}")
+        elif not 0 <= numbers[0] < len(files.names):
+            found.add("unknown_category", f"{where}: class {numbers[0]:g}")
+        elif int(numbers[0]) not in labels:
+            found.add("unselected", f"{where}: {files.names[int(numbers[0])]}")
+        else:
+            box, segment, keypoints = parts
+            photo.objects.append(
+                ListedObject(
+                    box=box,
+                    label=labels[int(numbers[0])],
+                    where=where,
+                    segment=segment,
+                    keypoints=keypoints,
+                )
+            )
+    return True
+
+
+def _numbers(line):
+    """Returns a line's numbers, list of float, empty if one is none; NaN is one."""
+    try:
+        numbers = [float(text) for text in line.split()]
+    except ValueError:
+        return []
+    return numbers if math.isfinite(numbers[0]) else []
+
+
+def _box_and_more(numbers, files):
+    """Returns box, segment and keypoints of a line without its class, or None.
+
+    A polygon's box is the one around its points.
+    """
+    if len(numbers) == 4:
+        return tuple(numbers), None, None
+    if files.joints:
+        if len(numbers) != 4 + files.joints * files.values:
+            return None
+        points = np.reshape(numbers[4:], (files.joints, files.values))
+        if files.values == 2:  # a joint at 0, 0 is not annotated, any other is seen
+            seen = 2 * (points != 0).any(axis=1, keepdims=True)
+            points = np.concatenate([points, seen], axis=1)
+        return tuple(numbers[:4]), None, points.ravel().tolist()
+    if len(numbers) < 6 or len(numbers) % 2:
+        return None
+    points = np.reshape(numbers, (-1, 2))
+    low, high = points.min(axis=0), points.max(axis=0)
+    return (*((low + high) / 2), *(high - low)), [numbers], None
+
+
+def _note_orphans(photos, found):
+    """Counts label files whose photo is not there, in the folders of the others."""
+    expected = {label_file(photo) for photo in photos}
+    for folder in sorted({file.parent for file in expected}):
+        for file in sorted(folder.glob("*.txt")):
+            if file not in expected and file.stem not in _NO_LABELS:
+                found.add("orphan_label", str(file))
+
+
+def _lines(photo):
+    """Returns the lines of a photo's label file."""
+    sides = np.array([photo.width, photo.height], np.float64)
+    objects = photo.objects[~photo.objects.is_crowd]
+    lines = []
+    for i, label in enumerate(objects.labels):
+        corners = objects.boxes[i].astype(np.float64).reshape(2, 2) / sides
+        numbers = [*corners.mean(axis=0), *(corners[1] - corners[0])]
+        if objects.keypoints is not None:
+            points = objects.keypoints[i].astype(np.float64)
+            numbers += (points / [*sides, 1]).ravel().tolist()
+        lines.append(" ".join([str(label), *(f"{n:.10g}" for n in numbers)]))
+    return lines
+
+
+def _data_yaml(dataset, folder):
+    """Returns the text of a data.yaml; JSON's quoted texts and lists are YAML's too."""
+    splits = [split for split in SPLITS if (folder / "images" / split).is_dir()]
+    lines = [*(f"{split}: images/{split}" for split in splits), "names:"]
+    for number, name in enumerate(dataset.class_names):
+        lines.append(f"  {number}: {json.dumps(name, ensure_ascii=False)}")
+    joints = len(dataset.keypoint_names)
+    if joints:
+        flipped = list(range(joints))
+        for first, second in dataset.flip_pairs:
+            flipped[first], flipped[second] = second, first
+        names = json.dumps(list(dataset.keypoint_names), ensure_ascii=False)
+        lines += [f"kpt_shape: [{joints}, 3]", f"flip_idx: {flipped}"]
+        lines += ["kpt_names:", f"  0: {names}"]
+    return "".join(f"{line}\n" for line in lines)

@@ -1,0 +1,109 @@
+import itertools
+
+import numpy as np
+import pytest
+from data.tiny_sets import disc
+
+from keras_fpn.data.masks import segment_mask
+from keras_fpn.data.segments import (
+    check_segment,
+    label_image_objects,
+    mask_segment,
+    run_lengths,
+    segment_area,
+)
+
+
+def naive_run_lengths(mask):
+    """Counts down the columns, starting with how many pixels are not in the mask."""
+    lengths = [] if not mask[0, 0] else [0]
+    runs = itertools.groupby(mask.ravel(order="F"))
+    return lengths + [len(list(run)) for _, run in runs]
+
+
+def masks():
+    """Masks of runs of one pixel up to tens of thousands: numbers of 1 to 4 letters."""
+    generator = np.random.default_rng(3)
+    for side in (1, 2, 7, 40):
+        for share in (0.0, 0.1, 0.5, 1.0):
+            yield generator.random((side, side + 1)) < share
+    yield disc(300, 500, (100, 200), 90)
+    yield np.ones((700, 400), bool)
+    yield np.repeat(generator.random((1, 300)) < 0.5, 200, axis=0)
+
+
+@pytest.mark.parametrize("mask", list(masks()), ids=lambda mask: str(mask.shape))
+def test_run_lengths_are_those_counted_one_by_one(mask):
+    segment = mask_segment(mask)
+    assert isinstance(segment["counts"], str)
+    assert run_lengths(segment).tolist() == naive_run_lengths(mask)
+    plain = {"size": list(mask.shape), "counts": naive_run_lengths(mask)}
+    assert run_lengths(plain).tolist() == naive_run_lengths(mask)
+    assert segment_area(segment) == segment_area(plain) == mask.sum()
+    check_segment(segment, mask.shape)
+    np.testing.assert_array_equal(segment_mask(segment, mask.shape), mask)
+    np.testing.assert_array_equal(segment_mask(plain, mask.shape), mask)
+
+
+def test_the_area_of_polygons_is_that_inside_them():
+    square = [0.0, 0.0, 10.0, 0.0, 10.0, 10.0, 0.0, 10.0]
+    triangle = [20.0, 0.0, 24.0, 0.0, 20.0, 3.0]  # half of 4 x 3
+    assert segment_area([square]) == 100
+    assert segment_area([square, triangle]) == 106
+    assert segment_area([square[::-1]]) == 100  # whichever way round
+
+
+def test_objects_of_a_label_image_have_its_pixels():
+    labels = np.zeros((6, 5), np.uint16)
+    labels[1:3, 2:4] = 7
+    labels[5, 4] = 300  # one pixel in the last corner
+    labels[0, 0] = labels[4, 1] = 2  # one object of two parts
+    found, segments = label_image_objects(labels)
+    # x1, y1, x2, y2 by rising value: 2, 7, 300; the last row and column count.
+    np.testing.assert_array_equal(found, [[0, 0, 2, 5], [2, 1, 4, 3], [4, 5, 5, 6]])
+    for value, segment in zip((2, 7, 300), segments, strict=True):
+        np.testing.assert_array_equal(segment_mask(segment, (6, 5)), labels == value)
+
+
+def test_a_label_image_may_be_empty_or_full():
+    found, segments = label_image_objects(np.zeros((4, 3), np.int32))
+    assert found.shape == (0, 4)
+    assert segments == []
+    found, segments = label_image_objects(np.full((4, 3), 9, np.uint8))
+    np.testing.assert_array_equal(found, [[0, 0, 3, 4]])
+    assert segment_area(segments[0]) == 12
+
+
+def test_label_images_have_one_channel_of_whole_numbers():
+    with pytest.raises(ValueError, match=r"shape=\(4, 3, 3\), dtype=uint8"):
+        label_image_objects(np.zeros((4, 3, 3), np.uint8))
+    with pytest.raises(ValueError, match=r"shape=\(4, 3\), dtype=float32"):
+        label_image_objects(np.zeros((4, 3), np.float32))
+
+
+@pytest.mark.parametrize(
+    ("segment", "message"),
+    [
+        ([[1, 2, 3, 4]], r"at least 3 points; received polygon=\[1, 2, 3, 4\]"),
+        ([[1, 2, 3, 4, 5, 6, 7]], r"at least 3 points; .*6, 7\]"),
+        ([[0, 0, 9, 0, 9, float("nan")]], r"finite numbers; .*9, nan\]"),
+        ([["a", "b", 1, 2, 3, 4]], r"finite numbers; .*'a', 'b'"),
+        ([None], r"polygon=None"),
+        ("box", r"run-length dict; received segment=box"),
+        ({"size": [5, 4], "counts": [20]}, r"\[4, 5\]; received size=\[5, 4\]"),
+        ({"counts": [20]}, r"received size=None"),
+        ({"size": [4, 5], "counts": [3, 4]}, r"20 pixels; received .* sum to 7"),
+        ({"size": [4, 5], "counts": [30, -10]}, r"20 pixels; received .* sum to 20"),
+        ({"size": [4, 5], "counts": [1.5, 18.5]}, r"whole numbers; .*\[1.5, 18.5\]"),
+        ({"size": [4, 5], "counts": [np.inf]}, r"whole numbers; .*\[inf\]"),
+        ({"size": [4, 5]}, r"whole numbers; received counts=None"),
+        ({"size": [4, 5], "counts": ""}, r"compressed text; received counts=b''"),
+        ({"size": [4, 5], "counts": "ab~"}, r"compressed text; received counts=b'ab~'"),
+        ({"size": [4, 5], "counts": "o"}, r"compressed text; received counts=b'o'"),
+        ({"size": [4, 5], "counts": "o" * 13 + "0"}, r"64 bits; received counts=b'ooo"),
+        ({"size": [4, 5], "counts": "1"}, r"20 pixels; received .* sum to 1"),
+    ],
+)
+def test_broken_segments_are_refused(segment, message):
+    with pytest.raises(ValueError, match=message):
+        check_segment(segment, (4, 5))
