@@ -14,17 +14,30 @@ from keras_fpn.backend import check_backend
 
 check_backend()
 
-from keras_fpn import backbones, layers, models, ops, preprocessing, weights  # noqa: E402
+from keras_fpn import (  # noqa: E402
+    backbones,
+    data,
+    layers,
+    metrics,
+    models,
+    ops,
+    preprocessing,
+    visualize,
+    weights,
+)
 from keras_fpn.presets import Preset, from_preset, list_presets  # noqa: E402
 
 __all__ = [
     "Preset",
     "backbones",
+    "data",
     "from_preset",
     "layers",
     "list_presets",
+    "metrics",
     "models",
     "ops",
     "preprocessing",
+    "visualize",
     "weights",
 ]

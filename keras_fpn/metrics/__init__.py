@@ -1,0 +1,18 @@
+"""Average precision and recall as COCO defines them, in `fit` and on a page."""
+
+from keras_fpn.metrics.callback import CocoEvaluation
+from keras_fpn.metrics.coco import ClassMetrics, Metrics, evaluate_boxes
+from keras_fpn.metrics.convert import coco_ground_truth, detections_to_coco
+from keras_fpn.metrics.proposals import ProposalRecall, evaluate_proposals, proposing
+
+__all__ = [
+    "ClassMetrics",
+    "CocoEvaluation",
+    "Metrics",
+    "ProposalRecall",
+    "coco_ground_truth",
+    "detections_to_coco",
+    "evaluate_boxes",
+    "evaluate_proposals",
+    "proposing",
+]

@@ -1,0 +1,228 @@
+"""What may be evaluated: ground truth and results in COCO's form, copied and checked.
+
+pycocotools changes the dicts that it is given, takes a match with an annotation of id 0
+for none, and sorts ids as NumPy does, which rounds large ones. So it gets copies, whose
+ids are ranks from 1 in the same order.
+"""
+
+import collections
+import dataclasses
+import math
+import numbers
+
+from pycocotools import mask as coco_mask
+
+from keras_fpn.data.segments import check_segment, segment_area
+
+KINDS = ("bbox", "segm", "keypoints")
+_SHOWN = 20  # ids that an error lists
+
+
+@dataclasses.dataclass(frozen=True)
+class GroundTruth:
+    """A ground truth's lists, checked for one kind of evaluation.
+
+    Attributes:
+        kind: str, one of KINDS.
+        images, categories: dict of id to rank, from 1.
+        sizes: list of (height, width) by an image's rank - 1; empty unless masks need
+            them.
+        annotations: list of dict as pycocotools needs them.
+    """
+
+    kind: str
+    images: dict[int, int]
+    categories: dict[int, int]
+    sizes: list[tuple[int, int]]
+    annotations: list[dict]
+
+
+def checked_ground_truth(ground_truth, kind):
+    """Returns the `GroundTruth` of a dict in the form of COCO's annotation files.
+
+    Raises:
+        ValueError: there is no image or category, an id is repeated, an annotation
+            names an id that is not there or lacks what this kind of evaluation needs.
+    """
+    if kind not in KINDS:
+        raise ValueError(f"kind must be one of {KINDS}; received kind={kind!r}.")
+    lists = "images", "annotations", "categories"
+    absent = [name for name in lists if name not in ground_truth]
+    if absent:
+        raise ValueError(
+            f"Ground truth must have the lists {lists}; received one without {absent}."
+        )
+    images = _ranks(ground_truth["images"], "images")
+    categories = _ranks(ground_truth["categories"], "categories")
+    sizes = []
+    if kind == "segm":
+        in_order = sorted(ground_truth["images"], key=lambda image: image["id"])
+        sizes = [(image["height"], image["width"]) for image in in_order]
+    checked = GroundTruth(kind, images, categories, sizes, [])
+    for number, entry in enumerate(ground_truth["annotations"], 1):
+        where = f"annotation id={entry.get('id', number)}"
+        own = _identity(entry, number, checked, where)
+        own["iscrowd"] = int(entry.get("iscrowd", 0))
+        area = _shape(entry, own, checked, where)
+        if kind == "keypoints":
+            own["bbox"] = _box(entry, where)
+            own["num_keypoints"] = sum(flag > 0 for flag in own["keypoints"][2::3])
+            area = own["bbox"][2] * own["bbox"][3]
+        given = entry.get("area") is not None
+        own["area"] = _number(entry, "area", where) if given else area
+        checked.annotations.append(own)
+    return checked
+
+
+def checked_results(results, ground_truth):
+    """Returns COCO's results as pycocotools needs them, list of dict.
+
+    Only what the evaluation is about is taken along: with a box beside the mask,
+    pycocotools would tell small masks from large ones by their boxes.
+
+    Args:
+        results: list of dict in the form of COCO's results.
+        ground_truth: `GroundTruth`.
+
+    Raises:
+        ValueError: as `checked_ground_truth`.
+    """
+    checked = []
+    for number, entry in enumerate(results):
+        where = f"result {number}"
+        own = _identity(entry, number + 1, ground_truth, where)
+        own["iscrowd"] = 0
+        own["score"] = _number(entry, "score", where)
+        own["area"] = _shape(entry, own, ground_truth, where)
+        checked.append(own)
+    return checked
+
+
+def _ranks(entries, what):
+    """Returns the rank of each entry's id among them, from 1."""
+    if not entries:
+        raise ValueError(
+            f"Ground truth must have at least one of its {what}; received {what}=[]."
+        )
+    ids = [_whole(entry["id"], f"The ids of {what}") for entry in entries]
+    twice = sorted(number for number, n in collections.Counter(ids).items() if n > 1)
+    if twice:
+        raise ValueError(
+            f"Every one of the {what} must have its own id; received twice: "
+            f"{_some(twice)}."
+        )
+    return {number: rank for rank, number in enumerate(sorted(ids), 1)}
+
+
+def _identity(entry, number, ground_truth, where):
+    """Returns a new entry's ids."""
+    images, categories = ground_truth.images, ground_truth.categories
+    return {
+        "id": number,
+        "image_id": _rank(entry, "image_id", images, "images", where),
+        "category_id": _rank(entry, "category_id", categories, "categories", where),
+    }
+
+
+def _shape(entry, own, ground_truth, where):
+    """Copies an entry's box, mask or keypoints; returns their area, square pixels."""
+    if ground_truth.kind == "segm":
+        segment = _field(entry, "segmentation", where)
+        size = ground_truth.sizes[own["image_id"] - 1]
+        own["segmentation"] = _run_lengths(segment, size, where)
+        return segment_area(segment)
+    if ground_truth.kind == "keypoints":
+        points = own["keypoints"] = _points(entry, where)
+        x, y = points[0::3], points[1::3]
+        return (max(x) - min(x)) * (max(y) - min(y))
+    box = own["bbox"] = _box(entry, where)
+    return box[2] * box[3]
+
+
+def _run_lengths(segment, size, where):
+    """Returns an object's pixels in COCO's compressed form."""
+    try:
+        check_segment(segment, size)
+        if not segment:
+            raise ValueError("A mask must have a polygon; received segment=[].")
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from error
+    if isinstance(segment, dict) and not isinstance(segment["counts"], list):
+        return segment
+    runs = coco_mask.frPyObjects(segment, *size)
+    return coco_mask.merge(runs) if isinstance(runs, list) else runs
+
+
+def _box(entry, where):
+    """Returns x, y, width, height, list of float."""
+    values = _floats(_field(entry, "bbox", where))
+    if len(values) != 4 or values[2] < 0 or values[3] < 0:
+        raise ValueError(
+            "bbox must be x, y, width and height, finite, the last two not negative; "
+            f"received bbox={entry['bbox']} in {where}."
+        )
+    return values
+
+
+def _points(entry, where):
+    """Returns x, y and a third number of each keypoint in turn, list of float."""
+    values = _floats(_field(entry, "keypoints", where))
+    if not values or len(values) % 3:
+        raise ValueError(
+            "keypoints must be finite numbers, 3 for each point; received "
+            f"keypoints={entry['keypoints']} in {where}."
+        )
+    return values
+
+
+def _floats(values):
+    """Returns finite values as list of float, an empty one if any is none."""
+    try:
+        values = [float(value) for value in values]
+    except (TypeError, ValueError):
+        return []
+    return values if all(map(math.isfinite, values)) else []
+
+
+def _number(entry, name, where):
+    value = _field(entry, name, where)
+    if not isinstance(value, numbers.Real) or not math.isfinite(value):
+        raise ValueError(
+            f"{name} must be a finite number; received {name}={value!r} in {where}."
+        )
+    return float(value)
+
+
+def _field(entry, name, where):
+    if entry.get(name) is None:
+        raise ValueError(
+            f"This evaluation needs {name!r} of every object; received {where} with "
+            f"{sorted(entry)}."
+        )
+    return entry[name]
+
+
+def _rank(entry, name, ranks, what, where):
+    """Returns the rank of the image or category that an entry names."""
+    number = _whole(_field(entry, name, where), name)
+    if number not in ranks:
+        raise ValueError(
+            f"{name} must be one of the ground truth's {what}, {_some(sorted(ranks))}; "
+            f"received {name}={number} in {where}."
+        )
+    return ranks[number]
+
+
+def _whole(number, what):
+    if not isinstance(number, numbers.Integral) or isinstance(number, bool):
+        raise ValueError(
+            f"{what} must be whole numbers, as in COCO's files; received {number!r}."
+        )
+    return int(number)
+
+
+def _some(ids):
+    """Returns a list as text, its end left out if it is long."""
+    if len(ids) <= _SHOWN:
+        return str(ids)
+    return f"{str(ids[:_SHOWN])[:-1]}, ... ({len(ids)} in all)]"

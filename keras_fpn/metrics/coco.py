@@ -1,0 +1,240 @@
+"""COCO's numbers: average precision and recall, in all, by class and by scale."""
+
+import collections
+import contextlib
+import dataclasses
+import io
+
+import numpy as np
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from keras_fpn.metrics.check import checked_ground_truth, checked_results
+
+# Name -> what is averaged, IoU threshold (None: all ten), scale, detections per image.
+_OBJECT_NUMBERS = {
+    "AP": ("precision", None, "all", 100),
+    "AP50": ("precision", 0.5, "all", 100),
+    "AP75": ("precision", 0.75, "all", 100),
+    "AP_small": ("precision", None, "small", 100),
+    "AP_medium": ("precision", None, "medium", 100),
+    "AP_large": ("precision", None, "large", 100),
+    "AR1": ("recall", None, "all", 1),
+    "AR10": ("recall", None, "all", 10),
+    "AR100": ("recall", None, "all", 100),
+    "AR_small": ("recall", None, "small", 100),
+    "AR_medium": ("recall", None, "medium", 100),
+    "AR_large": ("recall", None, "large", 100),
+}
+_KEYPOINT_NUMBERS = {
+    f"{short}{suffix}": (curve, threshold, scale, 20)
+    for short, curve in (("AP", "precision"), ("AR", "recall"))
+    for suffix, threshold, scale in (
+        ("", None, "all"),
+        ("50", 0.5, "all"),
+        ("75", 0.75, "all"),
+        ("_medium", None, "medium"),
+        ("_large", None, "large"),
+    )
+}
+_NUMBERS = {
+    "bbox": _OBJECT_NUMBERS,
+    "segm": _OBJECT_NUMBERS,
+    "keypoints": _KEYPOINT_NUMBERS,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class ClassMetrics:
+    """One class's numbers.
+
+    Attributes:
+        name: str.
+        category_id: int.
+        objects: int, those that count: crowd regions do not.
+        detections: int.
+        values: dict as in `Metrics`.
+    """
+
+    name: str
+    category_id: int
+    objects: int
+    detections: int
+    values: dict[str, float]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Metrics:
+    """What COCO's evaluation says of a detector.
+
+    Attributes:
+        kind: str, "bbox", "segm" or "keypoints".
+        values: dict of name to float, 0..1: COCO's 12 numbers, AP, AP50, AP75,
+            AP_small, AP_medium, AP_large, AR1, AR10, AR100, AR_small, AR_medium,
+            AR_large; of keypoints 10. NaN where there is no object to be found, which
+            pycocotools calls -1.
+        per_class: tuple of K `ClassMetrics`, in the order of the ground truth.
+        precision: float (T, 101, K), 0..1, for objects of every scale, at the IoU
+            thresholds and `recall_points`; NaN for a class without objects.
+        scores: float (T, 101, K), the score down to which detections count there; 0
+            where the recall is not reached.
+        iou_thresholds: float (T,), 0.5 to 0.95.
+        recall_points: float (101,), 0 to 1.
+        images, objects, detections: int, how many there were; crowd regions are none.
+    """
+
+    kind: str
+    values: dict[str, float]
+    per_class: tuple[ClassMetrics, ...]
+    precision: np.ndarray
+    scores: np.ndarray
+    iou_thresholds: np.ndarray
+    recall_points: np.ndarray
+    images: int
+    objects: int
+    detections: int
+
+    def to_dict(self):
+        """Returns all but the curves as a dict that JSON can hold, None for NaN."""
+        return {
+            "kind": self.kind,
+            "images": self.images,
+            "objects": self.objects,
+            "detections": self.detections,
+            "values": json_numbers(self.values),
+            "per_class": [
+                {**dataclasses.asdict(one), "values": json_numbers(one.values)}
+                for one in self.per_class
+            ],
+        }
+
+
+def json_numbers(values):
+    """Returns a dict of floats with None, JSON's null, in the place of NaN."""
+    return {name: None if np.isnan(v) else v for name, v in values.items()}
+
+
+def evaluate_boxes(ground_truth, results, kind="bbox", sigmas=None):
+    """Returns COCO's numbers, computed by pycocotools, which stays silent.
+
+    Neither argument is changed. Images without objects count: what is found there is
+    wrong. Without any detection the numbers are 0.
+
+    Args:
+        ground_truth: dict in the form of COCO's annotation files; see
+            `coco_ground_truth`. "iscrowd" and "area" may be absent: 0, and that of the
+            box or mask.
+        results: list of dict in the form of COCO's results; see `detections_to_coco`.
+        kind: str, what is compared: "bbox", "segm" (masks) or "keypoints".
+        sigmas: J floats, the spread of each keypoint in object sizes; None for COCO's
+            17 of a person.
+
+    Returns:
+        `Metrics`.
+
+    Raises:
+        ValueError: an image or category is not in the ground truth; ids are repeated;
+            a number is missing or not finite.
+    """
+    evaluator, checked = coco_evaluator(ground_truth, results, kind, sigmas)
+    with contextlib.redirect_stdout(io.StringIO()):
+        evaluator.evaluate()
+        evaluator.accumulate()
+    params = evaluator.params
+    categories = ground_truth["categories"]
+    ranks = [checked.categories[category["id"]] for category in categories]
+    curves = {
+        # recall (T, K, A, M), the others (T, R, K, A, M)
+        name: np.where(values < 0, np.nan, values).take(np.array(ranks) - 1, axis=-3)
+        for name, values in evaluator.eval.items()
+        if name in ("precision", "recall", "scores")
+    }
+    numbers = _NUMBERS[kind]
+    objects = collections.Counter(
+        a["category_id"] for a in checked.annotations if not a["iscrowd"]
+    )
+    found = collections.Counter(
+        result["category_id"] for result in evaluator.cocoDt.dataset["annotations"]
+    )
+    return Metrics(
+        kind=kind,
+        values={name: _mean(curves, params, *what) for name, what in numbers.items()},
+        per_class=tuple(
+            ClassMetrics(
+                name=str(category["name"]),
+                category_id=int(category["id"]),
+                objects=objects[rank],
+                detections=found[rank],
+                values={
+                    name: _mean(curves, params, *what, classes=[label])
+                    for name, what in numbers.items()
+                },
+            )
+            for label, (category, rank) in enumerate(
+                zip(categories, ranks, strict=True)
+            )
+        ),
+        precision=curves["precision"][..., 0, -1],
+        scores=curves["scores"][..., 0, -1],
+        iou_thresholds=params.iouThrs,
+        recall_points=params.recThrs,
+        images=len(ground_truth["images"]),
+        objects=objects.total(),
+        detections=found.total(),
+    )
+
+
+def coco_evaluator(ground_truth, results, kind, sigmas=None):
+    """Returns pycocotools' evaluator of checked copies, and the `GroundTruth`.
+
+    Images and categories are numbered by the rank of their ids there, annotations and
+    results by their places, all from 1.
+    """
+    checked = checked_ground_truth(ground_truth, kind)
+    found = checked_results(results, checked)
+    evaluator = COCOeval(
+        _indexed(checked, checked.annotations), _indexed(checked, found), kind
+    )
+    if kind == "keypoints":
+        if sigmas is not None:
+            evaluator.params.kpt_oks_sigmas = np.asarray(sigmas, float)
+        joints = len(evaluator.params.kpt_oks_sigmas)
+        _check_joints([*checked.annotations, *found], joints)
+    return evaluator, checked
+
+
+def _indexed(ground_truth, annotations):
+    """Returns pycocotools' index of annotations or results."""
+    coco = COCO()
+    images = [{"id": rank} for rank in range(1, len(ground_truth.images) + 1)]
+    for image, (height, width) in zip(images, ground_truth.sizes, strict=False):
+        image |= {"height": height, "width": width}
+    coco.dataset = {
+        "images": images,
+        "categories": [{"id": rank} for rank in ground_truth.categories.values()],
+        "annotations": annotations,
+    }
+    with contextlib.redirect_stdout(io.StringIO()):
+        coco.createIndex()
+    return coco
+
+
+def _check_joints(entries, joints):
+    for entry in entries:
+        if len(entry["keypoints"]) != 3 * joints:
+            raise ValueError(
+                f"Every object must have {joints} keypoints, as many as sigmas; "
+                f"received {len(entry['keypoints']) // 3}. Give sigmas for keypoints "
+                "that are not COCO's 17."
+            )
+
+
+def _mean(curves, params, curve, threshold, scale, most, classes=slice(None)):
+    """Returns the mean of a curve's values as a line of `_NUMBERS` asks, or NaN."""
+    values = curves[curve][
+        ..., classes, params.areaRngLbl.index(scale), params.maxDets.index(most)
+    ]
+    if threshold is not None:
+        values = values[np.isclose(params.iouThrs, threshold)]
+    values = values[~np.isnan(values)]
+    return float(values.mean()) if values.size else float("nan")

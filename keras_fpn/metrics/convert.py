@@ -1,0 +1,87 @@
+"""Data sets and detections in the form of COCO's files."""
+
+import numpy as np
+
+from keras_fpn.data.coco_writer import coco_dict
+from keras_fpn.data.segments import mask_segment
+
+
+def coco_ground_truth(dataset):
+    """Returns a data set as COCO's annotation files hold it.
+
+    An object's area, by which COCO tells small objects from large ones, is that of its
+    mask where it has one, as in COCO's own files, else that of its box.
+
+    Args:
+        dataset: `keras_fpn.data.Dataset`.
+
+    Returns:
+        dict that JSON can hold: "images", "annotations", "categories".
+
+    Raises:
+        ValueError: an object's label has no class.
+    """
+    for photo in dataset.photos:
+        _check_labels(photo.objects.labels, dataset.category_ids, photo.image_id)
+    return coco_dict(dataset)
+
+
+def detections_to_coco(found, image_id, category_ids):
+    """Returns one photo's detections as COCO's results files hold them.
+
+    Args:
+        found: dict of "boxes" float (n, 4), xyxy, the photo's own pixels; "labels" int
+            (n,); "scores" float (n,); and, where the model finds them, "masks" bool
+            (n, H, W) and "keypoints" float (n, J, 3), x, y, score.
+        image_id: int.
+        category_ids: list of int, by label; None for a label whose detections are
+            left out.
+
+    Returns:
+        list of dict that JSON can hold: "image_id", "category_id", "bbox" (x, y,
+        width, height), "score"; and "segmentation" (compressed run lengths),
+        "keypoints" (x, y, score, x, ...) where they are.
+
+    Raises:
+        ValueError: boxes, labels and scores are not as many, or a label has no class.
+    """
+    boxes, labels, scores = (found[name] for name in ("boxes", "labels", "scores"))
+    if not len(boxes) == len(labels) == len(scores):
+        raise ValueError(
+            "There must be as many boxes as labels and scores; received "
+            f"{len(boxes)} boxes, {len(labels)} labels, {len(scores)} scores for "
+            f"image_id={image_id}."
+        )
+    _check_labels(labels, category_ids, image_id)
+    results = []
+    for place, label in enumerate(labels):
+        if category_ids[label] is None:
+            continue
+        x1, y1, x2, y2 = map(_shortest, boxes[place])
+        result = {
+            "image_id": int(image_id),
+            "category_id": int(category_ids[label]),
+            "bbox": [x1, y1, round(x2 - x1, 9), round(y2 - y1, 9)],
+            "score": _shortest(scores[place]),
+        }
+        if "masks" in found:
+            result["segmentation"] = mask_segment(found["masks"][place])
+        if "keypoints" in found:
+            points = np.ravel(found["keypoints"][place])
+            result["keypoints"] = [_shortest(value) for value in points]
+        results.append(result)
+    return results
+
+
+def _check_labels(labels, category_ids, image_id):
+    wrong = [int(label) for label in labels if not 0 <= label < len(category_ids)]
+    if wrong:
+        raise ValueError(
+            f"Labels must be 0..{len(category_ids) - 1}, one for each class; received "
+            f"labels {wrong} for image_id={image_id}. Leave out the padding, -1."
+        )
+
+
+def _shortest(value):
+    """Returns a float32 as the float of the fewest digits that stands for it."""
+    return float(str(value))

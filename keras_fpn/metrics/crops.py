@@ -1,0 +1,93 @@
+"""Pictures of mistakes: the part of the photo around them, with both boxes."""
+
+import itertools
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from keras_fpn.preprocessing import read_photo
+from keras_fpn.visualize import class_color
+
+SIZE = 480, 360  # pixels, width and height of a picture
+_CONTEXT = 0.5  # of the boxes' sides, shown on every side of them
+_LEAST = 64  # pixels of the photo, the least width shown: objects need surroundings
+_LINE, _RIM = 4, 1  # pixels
+_DASH = 12  # pixels
+_BLACK = (0, 0, 0)
+
+
+def draw_mistake(mistake, photo, labels):
+    """Returns the picture of a mistake, PIL.Image in RGB of at most `SIZE`.
+
+    A detection's box is drawn through, an object's is dashed, both in their class's
+    colour.
+
+    Args:
+        mistake: `keras_fpn.metrics.mistakes.Mistake`.
+        photo: path, PIL image or uint8 array; see `read_photo`.
+        labels: dict of category id to label, which decides on the colour.
+
+    Raises:
+        ValueError: the photo cannot be read.
+    """
+    pixels = read_photo(photo)
+    boxes = [mistake.box, *([mistake.other_box] if mistake.other_box else [])]
+    left, top, right, bottom = window(boxes, pixels.shape[:2])
+    cut = Image.fromarray(pixels[top:bottom, left:right])
+    scale = min(SIZE[0] / cut.width, SIZE[1] / cut.height)
+    size = (max(1, round(cut.width * scale)), max(1, round(cut.height * scale)))
+    picture = cut.resize(size, Image.Resampling.BICUBIC)
+    draw = ImageDraw.Draw(picture)
+    categories = [mistake.category_id, mistake.other_category_id]
+    own_dashed = mistake.score is None
+    for box, category, dashed in zip(
+        boxes, categories, (own_dashed, not own_dashed), strict=False
+    ):
+        place = (np.array(box) - [left, top, left, top]) * np.tile(
+            np.array(size) / cut.size, 2
+        )
+        _draw_box(draw, place, class_color(labels[category]), dashed, size)
+    return picture
+
+
+def window(boxes, photo_size):
+    """Returns the part of a photo that shows boxes and what is around them.
+
+    Args:
+        boxes: list of xyxy, pixels of the photo.
+        photo_size: height and width of the photo, pixels.
+
+    Returns:
+        left, top, right, bottom: ints within the photo, as wide to high as `SIZE`
+        unless the photo ends before.
+    """
+    boxes = np.array(boxes, float)
+    low, high = boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)
+    sides = (high - low) * (1 + 2 * _CONTEXT)
+    width = max(sides[0], sides[1] * SIZE[0] / SIZE[1], _LEAST)
+    sides = np.array([width, width * SIZE[1] / SIZE[0]])
+    photo = np.array(photo_size[::-1], float)
+    sides = np.minimum(sides, photo)
+    corner = np.clip((low + high - sides) / 2, 0, photo - sides)
+    left, top = np.floor(corner).astype(int)
+    right, bottom = np.minimum(np.ceil(corner + sides), photo).astype(int)
+    return int(left), int(top), int(right), int(bottom)
+
+
+def _draw_box(draw, box, color, dashed, size):
+    """Draws a box's outline, with a dark rim that sets it off the photo."""
+    inset = _LINE // 2 + _RIM  # lines on the border stay whole
+    limit = np.tile(np.array(size) - 1 - inset, 2)
+    x1, y1, x2, y2 = np.clip(np.rint(box), inset, limit).astype(int).tolist()
+    corners = (x1, y1), (x2, y1), (x2, y2), (x1, y2), (x1, y1)
+    for ink, width in ((_BLACK, _LINE + 2 * _RIM), (color, _LINE)):
+        for start, end in itertools.pairwise(corners):
+            _draw_side(draw, np.array(start), np.array(end), ink, width, dashed)
+
+
+def _draw_side(draw, start, end, ink, width, dashed):
+    length = float(np.abs(end - start).max())
+    pieces = max(1, round(length / _DASH)) // 2 * 2 + 1 if dashed else 1
+    marks = np.linspace(start, end, pieces + 1)
+    for first, last in zip(marks[:-1:2], marks[1::2], strict=True):
+        draw.line([*first.tolist(), *last.tolist()], ink, width)

@@ -1,0 +1,132 @@
+"""Precision-recall curves as figures."""
+
+import io
+import warnings
+
+import numpy as np
+
+from keras_fpn.metrics.extra import from_extra
+from keras_fpn.metrics.text import percent, shown_classes
+from keras_fpn.visualize import class_color
+
+SHOWN_IOUS = (0.5, 0.6, 0.7, 0.8, 0.9)
+MOST_COLORED = 8  # classes; more colours than these cannot be told apart
+_SIZE = (5.2, 4.0)  # inches
+_DARK, _GREY, _LIGHT = "#1f2933", "#7b8794", "#dde2e8"
+_STYLE = {
+    "font.family": "sans-serif",
+    "font.size": 10,
+    "axes.edgecolor": _GREY,
+    "axes.labelcolor": _DARK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 11,
+    "axes.titlelocation": "left",
+    "grid.color": _LIGHT,
+    "grid.linewidth": 0.8,
+    "legend.frameon": False,
+    "legend.fontsize": 9,
+    "svg.hashsalt": "keras_fpn",  # the same curves, the same file
+    "text.color": _DARK,
+    "xtick.color": _GREY,
+    "ytick.color": _GREY,
+}
+
+
+def mean_curves(metrics):
+    """Returns the precision at each recall, averaged over the classes with objects.
+
+    Args:
+        metrics: `Metrics`.
+
+    Returns:
+        dict of IoU threshold, float, to float (101,), 0..1; NaN where no class has an
+        object.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Mean of empty slice", RuntimeWarning)
+        means = np.nanmean(metrics.precision, axis=2)
+    return dict(zip(metrics.iou_thresholds.round(2).tolist(), means, strict=True))
+
+
+def draw_mean_curves(metrics):
+    """Returns an SVG picture, str: the mean curves at five IoU thresholds.
+
+    Raises:
+        ImportError: matplotlib is not installed.
+    """
+    curves = mean_curves(metrics)
+    with _Figure("Mean over classes, by the overlap (IoU) asked for") as figure:
+        for place, iou in enumerate(SHOWN_IOUS):
+            # From dark to light blue: the stricter, the lighter.
+            shade = place / (len(SHOWN_IOUS) - 1)
+            color = (0.03 + 0.55 * shade, 0.25 + 0.48 * shade, 0.48 + 0.42 * shade)
+            label = f"IoU {iou:.2f}   {percent(np.mean(curves[iou]))}"
+            figure.line(metrics.recall_points, curves[iou], color, label)
+        figure.legend("area under it, %")
+    return figure.svg
+
+
+def draw_class_curves(metrics):
+    """Returns an SVG picture, str: each class's curve at IoU 0.5.
+
+    Up to `MOST_COLORED` classes have their colours, the same as on photos; of more,
+    the curves are grey behind their mean.
+
+    Raises:
+        ImportError: matplotlib is not installed.
+    """
+    at_half, shown = metrics.precision[0], shown_classes(metrics)  # (101, K)
+    recall = metrics.recall_points
+    with _Figure("Classes, at IoU 0.50") as figure:
+        if len(shown) <= MOST_COLORED:
+            for label, one in shown:
+                color = tuple(value / 255 for value in class_color(label))
+                name = f"{one.name[:24]}   {percent(one.values['AP50'])}"
+                figure.line(recall, at_half[:, label], color, name)
+            figure.legend("class and its AP50, %")
+        else:
+            for curve in at_half.T:
+                figure.line(recall, curve, _GREY, None, 0.6, 0.45)
+            figure.line(recall, mean_curves(metrics)[0.5], _DARK, "mean", 2.2)
+            figure.line([], [], _GREY, f"{len(shown)} classes", 0.6)
+            figure.legend(None)
+    return figure.svg
+
+
+class _Figure:
+    """A context in which one picture of curves is drawn; `svg` holds it afterwards."""
+
+    def __init__(self, title):
+        self.title = title
+        self.svg = ""
+
+    def __enter__(self):
+        self._style = from_extra("matplotlib").rc_context(_STYLE)
+        self._style.__enter__()
+        figure = from_extra("matplotlib.figure").Figure(_SIZE, layout="constrained")
+        self._axes = figure.subplots()
+        self._axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="recall", ylabel="precision")
+        self._axes.set_title(self.title)
+        self._axes.grid(True)
+        return self
+
+    def line(self, x, y, color, label, width=1.8, alpha=1.0):
+        """Draws one curve; NaN is left out."""
+        self._axes.plot(
+            x, y, color=color, label=label, lw=width, alpha=alpha, clip_on=False
+        )
+
+    def legend(self, title):
+        """Names the curves where they leave most room."""
+        self._axes.legend(title=title, alignment="left", title_fontsize=9)
+
+    def __exit__(self, *error):
+        try:
+            if error[0] is None:
+                stream = io.StringIO()
+                figure = self._axes.figure
+                figure.savefig(stream, format="svg", metadata={"Date": None})
+                self.svg = stream.getvalue()
+        finally:
+            self._style.__exit__(*error)

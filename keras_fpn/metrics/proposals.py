@@ -1,0 +1,170 @@
+"""How many objects the proposals reach: average recall, whatever the class."""
+
+import contextlib
+import dataclasses
+import io
+
+import keras
+import numpy as np
+from pycocotools import mask as masks
+
+from keras_fpn.metrics.check import checked_ground_truth
+from keras_fpn.metrics.coco import coco_evaluator, json_numbers
+from keras_fpn.models.compiled import compiled_call
+from keras_fpn.preprocessing import boxes_to_photo, read_photo
+
+LIMITS = (100, 1000)
+_LEAST_IOU = 0.5  # the lowest threshold; proposals below it reach nothing
+
+
+@dataclasses.dataclass(frozen=True)
+class ProposalRecall:
+    """Average recall of proposals at IoU 0.5 to 0.95.
+
+    Attributes:
+        values: dict of name to float, 0..1: AR100, AR100_small, AR100_medium,
+            AR100_large with the best 100 proposals of each image, AR1000 and its
+            scales with 1000; NaN where there is no object of the scale.
+        images, objects: int, how many there were; crowd regions are none.
+    """
+
+    values: dict[str, float]
+    images: int
+    objects: int
+
+    def to_dict(self):
+        """Returns everything as a dict that JSON can hold, None for NaN."""
+        return {**dataclasses.asdict(self), "values": json_numbers(self.values)}
+
+
+def evaluate_proposals(ground_truth, proposals):
+    """Returns the recall of proposals, as pycocotools computes it without classes.
+
+    Args:
+        ground_truth: dict in the form of COCO's annotation files; see
+            `coco_ground_truth`.
+        proposals: iterable of (image_id, boxes, scores), each image once at most: int;
+            float (n, 4), xyxy, the photo's own pixels; float (n,). It is read once,
+            and little of it is kept.
+
+    Returns:
+        `ProposalRecall`.
+
+    Raises:
+        ValueError: an image is not in the ground truth, or comes twice; boxes and
+            scores are not as many, or not finite.
+    """
+    checked = checked_ground_truth(ground_truth, "bbox")
+    truth = {number: [] for number in checked.images}
+    for annotation in ground_truth["annotations"]:
+        truth[annotation["image_id"]].append(annotation)
+    category = ground_truth["categories"][0]["id"]
+    kept = {limit: [] for limit in LIMITS}
+    seen = set()
+    for image_id, boxes, scores in proposals:
+        boxes, scores = _checked(image_id, boxes, scores, truth, seen)
+        seen.add(image_id)
+        order = np.argsort(-scores, kind="stable")
+        useful = order[_reaching(boxes[order], truth[image_id])]
+        for limit in LIMITS:
+            best = set(order[:limit].tolist())
+            kept[limit] += [
+                {
+                    "image_id": image_id,
+                    "category_id": category,
+                    "bbox": boxes[place].tolist(),
+                    "score": float(scores[place]),
+                }
+                for place in useful.tolist()
+                if place in best
+            ]
+    values = {}
+    for limit in LIMITS:
+        values |= _recalls(ground_truth, kept[limit], limit)
+    objects = sum(not annotation["iscrowd"] for annotation in checked.annotations)
+    return ProposalRecall(values, len(checked.images), objects)
+
+
+def proposing(model):
+    """Returns a function from a photo to what a two-stage detector proposes in it.
+
+    Args:
+        model: `keras_fpn.models.FasterRCNN`, or another detector with a `trunk` that
+            has the outputs "rois" and "roi_scores".
+
+    Returns:
+        function: photo, as `read_photo` takes it -> boxes float32 (n, 4), xyxy, the
+        photo's own pixels; scores float32 (n,), best first.
+
+    Raises:
+        ValueError: the model has no proposals.
+    """
+    outputs = getattr(getattr(model, "trunk", None), "output", {})
+    if not {"rois", "roi_scores"} <= set(outputs):
+        raise ValueError(
+            "Only a two-stage detector has proposals; received a "
+            f"{type(model).__name__} without."
+        )
+    rois = {name: outputs[name] for name in ("rois", "roi_scores")}
+    call = compiled_call(keras.Model(model.input, rois))
+
+    def propose(photo):
+        photo = read_photo(photo)
+        inputs, [resized] = model.preprocessing.prepare([photo])
+        found = {name: np.asarray(value)[0] for name, value in call(inputs).items()}
+        proposed = found["roi_scores"] > 0  # not padding
+        boxes = boxes_to_photo(found["rois"][proposed], resized, photo.shape[:2])
+        return boxes, found["roi_scores"][proposed]
+
+    return propose
+
+
+def _checked(image_id, boxes, scores, truth, seen):
+    """Returns boxes as x, y, width, height, float (n, 4), and scores, float (n,)."""
+    if image_id not in truth or image_id in seen:
+        reason = "came before" if image_id in seen else "is not in it"
+        raise ValueError(
+            "Proposals must come once for an image of the ground truth; received "
+            f"image_id={image_id}, which {reason}."
+        )
+    boxes, scores = np.array(boxes, np.float64), np.asarray(scores, np.float64)
+    boxes = boxes.reshape(-1, 4) if boxes.size == 0 else boxes
+    finite = np.isfinite(boxes).all() and np.isfinite(scores).all()
+    if boxes.shape != (*scores.shape, 4) or boxes.ndim != 2 or not finite:
+        raise ValueError(
+            "Proposals must be as many finite boxes, (n, 4), as scores, (n,); received "
+            f"boxes of shape {boxes.shape} and scores of shape {scores.shape} for "
+            f"image_id={image_id}, finite: {finite}."
+        )
+    boxes[:, 2:] -= boxes[:, :2]
+    return boxes, scores
+
+
+def _reaching(boxes, annotations):
+    """Returns which boxes, bool (n,), could be matched with an object.
+
+    A proposal that reaches no object changes no recall, and most of them do not:
+    without them pycocotools is faster by far.
+    """
+    if not len(boxes) or not annotations:
+        return np.zeros(len(boxes), bool)
+    objects = np.array([annotation["bbox"] for annotation in annotations], np.float64)
+    crowd = [int(annotation.get("iscrowd", 0)) for annotation in annotations]
+    overlaps = masks.iou(boxes, objects, crowd)
+    return overlaps.max(axis=1) >= _LEAST_IOU - 1e-6
+
+
+def _recalls(ground_truth, results, limit):
+    """Returns one limit's recall for every scale, dict of name to float."""
+    evaluator, _ = coco_evaluator(ground_truth, results, "bbox")
+    evaluator.params.useCats = 0
+    evaluator.params.maxDets = [limit]
+    with contextlib.redirect_stdout(io.StringIO()):
+        evaluator.evaluate()
+        evaluator.accumulate()
+    recall = evaluator.eval["recall"][:, 0, :, 0]  # (T, scales)
+    recall = np.where(recall < 0, np.nan, recall).mean(axis=0)
+    return {
+        f"AR{limit}" if scale == "all" else f"AR{limit}_{scale}": float(value)
+        for scale, value in zip(evaluator.params.areaRngLbl, recall, strict=True)
+    }

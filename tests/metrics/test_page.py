@@ -1,0 +1,129 @@
+import dataclasses
+import importlib
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_fpn.data import Dataset, Objects, Photo
+from keras_fpn.metrics import (
+    coco_ground_truth,
+    detections_to_coco,
+    evaluate_boxes,
+    evaluate_proposals,
+)
+from keras_fpn.metrics.extra import from_extra, missing_packages
+from keras_fpn.metrics.page import evaluation_page
+
+EVIL = "<script>alert('dog')</script>"
+BOXES = np.array([[2, 2, 20, 30], [30, 5, 60, 35]], np.float32)
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    """Two photos, of which the second shows a class named like a script."""
+    draw, photos = np.random.default_rng(0), []
+    for image_id, labels in ((4, [0]), (9, [0, 1])):
+        path = tmp_path / f"{image_id}.png"
+        Image.fromarray(draw.integers(0, 255, (40, 64, 3), np.uint8)).save(path)
+        objects = Objects(BOXES[: len(labels)], labels, [False] * len(labels))
+        photos.append(Photo(image_id, path, 40, 64, objects))
+    return Dataset(tuple(photos), ("cat", EVIL, "unused"), (7, 3, 5), name="pets & co")
+
+
+@pytest.fixture
+def page(dataset):
+    """The page of one right detection, one of the wrong class, and two misses."""
+    found = {"boxes": BOXES, "labels": [0, 0], "scores": [0.9, 0.8]}
+    results = detections_to_coco(found, 9, dataset.category_ids)
+    truth = coco_ground_truth(dataset)
+    metrics = evaluate_boxes(truth, results)
+    proposals = evaluate_proposals(truth, [(4, BOXES, [0.4, 0.3])])
+    return evaluation_page(
+        dataset, metrics, results, "model <1>", proposals, ["Random weights."]
+    )
+
+
+def test_the_page_needs_nothing_but_itself(page):
+    sources = re.findall(r'(?:src|href)="([^"]*)"', page)
+    assert len(sources) == 2 + 1 + 2  # curves, the wrong box, the two misses
+    assert all(source.startswith("data:image/") for source in sources)
+    outside = re.sub(r"data:image/[^\"]*", "", page)
+    assert "http" not in outside
+    assert "@import" not in outside
+    assert "url(" not in outside
+
+
+def test_names_are_shown_not_run(page):
+    assert EVIL not in page
+    assert "&lt;script&gt;alert(&#39;dog&#39;)" in page
+    assert "pets &amp; co" in page
+    assert "model &lt;1&gt;" in page
+    assert page.count("<script>") == 1, "the page's own, which sorts"
+
+
+def test_the_page_shows_the_numbers(page):
+    # cat: 1 of 2 found, but of two found one is wrong: 51 of 101 recall points; the
+    # other class is not found.
+    assert f"<b>{100 * 51 / 101 / 2:.1f}</b><span>AP</span>" in page
+    assert "<b>0.0</b><span>AP, small</span>" not in page
+    assert "COCO's 12 numbers" in page
+    assert "2 photos, 3 objects, 2 detections" in page
+    assert "<b>Note.</b> Random weights." in page
+    assert "Left out: 1 class with neither" in page
+    assert re.search(r">cat</td><td[^>]*>2</td><td[^>]*>2</td>", page)
+    assert ">unused</td>" not in page
+    assert "<td>1000</td><td>33.3</td>" in page  # of proposals: 1 of 3 objects
+
+
+def test_the_page_names_each_mistake(page):
+    wrong, missed = page.split("<h2>Worst misses</h2>")
+    assert "<b>cat 0.80</b><br>wrong class: &lt;script&gt;" in wrong
+    assert "wrong class: cat 0.80" in missed
+    assert '<b>cat</b><br>not found<br><span class="soft">4.png</span>' in missed
+
+
+def test_a_page_without_mistakes_or_proposals_says_so(dataset):
+    only = dataclasses.replace(dataset[0], objects=dataset[0].objects)
+    dataset = dataclasses.replace(dataset, photos=(only,), name="")
+    found = {"boxes": BOXES[:1], "labels": [0], "scores": [0.9]}
+    results = detections_to_coco(found, 4, dataset.category_ids)
+    metrics = evaluate_boxes(coco_ground_truth(dataset), results)
+    page = evaluation_page(dataset, metrics, results, "model")
+    assert page.count("<p>None.</p>") == 2
+    assert "Proposals" not in page
+    assert "Evaluation on a data set" in page
+    assert "Note." not in page
+
+
+def test_a_photo_that_is_gone_leaves_an_empty_frame(dataset):
+    for photo in dataset.photos:
+        photo.path.unlink()
+    metrics = evaluate_boxes(coco_ground_truth(dataset), [])
+    page = evaluation_page(dataset, metrics, [], "model")
+    assert "data:image/jpeg" not in page
+    assert page.count('<div class="frame"></div>') == 3
+
+
+def test_a_package_that_is_not_there_is_named_with_the_remedy(monkeypatch):
+    def absent(name):
+        raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+    monkeypatch.setattr(importlib, "import_module", absent)
+    message = r"needs jinja2, which .* pip install \"keras-fpn\[report\]\""
+    with pytest.raises(ImportError, match=message):
+        from_extra("jinja2")
+
+
+def test_a_package_that_is_broken_is_not_called_absent(monkeypatch):
+    def broken(name):
+        raise ModuleNotFoundError("No module named 'cycler'", name="cycler")
+
+    monkeypatch.setattr(importlib, "import_module", broken)
+    with pytest.raises(ModuleNotFoundError, match="'cycler'"):
+        from_extra("matplotlib")
+
+
+def test_the_extras_packages_are_here():
+    assert missing_packages() == []

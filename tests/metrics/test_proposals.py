@@ -1,0 +1,129 @@
+import contextlib
+import io
+import math
+
+import keras
+import numpy as np
+import pytest
+from metrics.made import ground_truth, random_case
+from models.tiny import tiny_detector
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from keras_fpn.metrics import evaluate_proposals, proposing
+from keras_fpn.preprocessing import read_photo
+
+SCALES = ("", "_small", "_medium", "_large")
+NAMES = [f"AR{limit}{scale}" for limit in (100, 1000) for scale in SCALES]
+
+
+def many_proposals(truth, seed, count):
+    """Proposals near the objects and elsewhere, in random order, as xyxy."""
+    draw = np.random.default_rng(seed)
+    proposals = []
+    for image in truth["images"]:
+        boxes = draw.uniform(0, 90, (count, 4))
+        boxes[:, 2:] += boxes[:, :2] + 1
+        own = [a["bbox"] for a in truth["annotations"] if a["image_id"] == image["id"]]
+        near = np.repeat(np.array(own).reshape(-1, 4), 6, axis=0)
+        near = near + draw.normal(0, 3, near.shape)
+        near[:, 2:] = near[:, :2] + np.maximum(near[:, 2:], 1)
+        boxes = draw.permutation(np.concatenate([boxes, near]))
+        proposals.append((image["id"], boxes, draw.random(len(boxes))))
+    return proposals
+
+
+def recalls_of_pycocotools(truth, proposals):
+    """All proposals given to pycocotools, without classes."""
+    results = [
+        {
+            "image_id": image_id,
+            "category_id": 3,
+            "bbox": [x1, y1, x2 - x1, y2 - y1],
+            "score": score,
+        }
+        for image_id, boxes, scores in proposals
+        for (x1, y1, x2, y2), score in zip(boxes.tolist(), scores.tolist(), strict=True)
+    ]
+    with contextlib.redirect_stdout(io.StringIO()):
+        coco = COCO()
+        coco.dataset = truth
+        coco.createIndex()
+        evaluator = COCOeval(coco, coco.loadRes(results), "bbox")
+        evaluator.params.useCats = 0
+        evaluator.params.maxDets = [100, 1000]
+        evaluator.evaluate()
+        evaluator.accumulate()
+    recall = evaluator.eval["recall"][:, 0].mean(axis=0)  # (scales, limits)
+    assert (recall >= 0).all(), "there must be objects of every scale"
+    return recall
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_recalls_are_pycocotools_of_all_proposals(seed):
+    truth, _ = random_case(seed)
+    proposals = many_proposals(truth, seed, 130)
+    recall = evaluate_proposals(truth, proposals)
+    expected = recalls_of_pycocotools(truth, proposals).T.ravel()
+    assert list(recall.values) == NAMES
+    np.testing.assert_allclose(list(recall.values.values()), expected, rtol=1e-12)
+    assert recall.values["AR100"] < recall.values["AR1000"]
+    assert recall.images == 6
+
+
+def test_the_120th_best_proposal_counts_among_1000_not_100():
+    truth = ground_truth([(1, 3, (10, 10, 40, 40)), (2, 90, (0, 0, 9, 9))])
+    boxes = np.tile([150.0, 60, 160, 70], (200, 1))
+    boxes[119] = [10, 10, 50, 50]
+    proposals = [(1, boxes, np.linspace(1, 0.5, 200))]
+    recall = evaluate_proposals(truth, iter(proposals))
+    assert recall.values["AR100"] == recall.values["AR100_medium"] == 0.0
+    assert recall.values["AR1000"] == 0.5  # the object of image 2 is not found
+    assert recall.values["AR1000_medium"] == 1.0
+    assert recall.values["AR1000_small"] == 0.0
+    assert math.isnan(recall.values["AR1000_large"])
+    assert recall.to_dict()["values"]["AR1000_large"] is None
+    assert recall.objects == 2
+
+
+def test_no_proposals_reach_nothing():
+    truth = ground_truth([(1, 3, (10, 10, 40, 40))])
+    none = (1, np.zeros((0, 4)), np.zeros(0))
+    for proposals in ([], [none]):
+        assert evaluate_proposals(truth, proposals).values["AR1000"] == 0.0
+
+
+@pytest.mark.parametrize(
+    ("proposals", "message"),
+    [
+        ([(5, [], [])], r"received image_id=5, which is not in it"),
+        ([(1, [], []), (1, [], [])], r"received image_id=1, which came before"),
+        ([(1, np.ones((2, 4)), [1.0])], r"\(2, 4\) and scores of shape \(1,\)"),
+        ([(1, np.full((1, 4), math.nan), [1.0])], r"image_id=1, finite: False"),
+        ([(1, np.ones((1, 4)), [math.inf])], r"image_id=1, finite: False"),
+    ],
+)
+def test_proposals_that_mean_nothing_are_named(proposals, message):
+    truth = ground_truth([(1, 3, (10, 10, 40, 40))])
+    with pytest.raises(ValueError, match=message):
+        evaluate_proposals(truth, proposals)
+
+
+def test_proposals_of_a_model_come_in_the_photos_own_pixels():
+    model = tiny_detector()
+    photo = np.random.default_rng(0).integers(0, 255, (60, 100, 3), np.uint8)
+    boxes, scores = proposing(model)(photo)
+    inputs, [(height, width)] = model.preprocessing.prepare([read_photo(photo)])
+    trunk = model.trunk(inputs, training=False)
+    rois = keras.ops.convert_to_numpy(trunk["rois"])[0]
+    kept = keras.ops.convert_to_numpy(trunk["roi_scores"])[0] > 0
+    assert 5 < len(boxes) == len(scores) == kept.sum()
+    assert (np.diff(scores) <= 0).all()
+    scale = np.array([100 / width, 60 / height] * 2)
+    np.testing.assert_allclose(boxes, rois[kept] * scale, rtol=1e-4, atol=1e-3)
+
+
+def test_models_of_one_stage_have_no_proposals():
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    with pytest.raises(ValueError, match="received a Sequential without"):
+        proposing(model)
