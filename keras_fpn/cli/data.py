@@ -74,7 +74,8 @@ def _add_look_options(parser):
         nargs="+",
         choices=AUGMENTATIONS,
         default=[],
-        help=f"change them as training does, in this order: {', '.join(AUGMENTATIONS)}",
+        help="change them as training does, in the order given: one or more of "
+        f"{', '.join(AUGMENTATIONS)}",
     )
     for name, meaning in (
         ("--seed", "what chance is drawn for (default %(default)s)"),

@@ -42,4 +42,9 @@ def tensorflow_dataset(loader, epochs=1, first_epoch=0, start_batch=0, workers=N
     # that is given back at once to 128 KB, for good and for the whole process, and
     # NumPy then takes twice as long for everything larger. It took 20 ms of a CPU to
     # make an image in place of 10.
-    return tf.data.Dataset.range(len(batches)).map(batch).prefetch(1)
+    dataset = tf.data.Dataset.range(len(batches)).map(batch).prefetch(1)
+    # Nothing here can be tuned, and the thread that would try holds up the end of an
+    # iteration: it wakes up after 10 ms, 20 ms, 40 ms, ..., and is waited for.
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return dataset.with_options(options)
