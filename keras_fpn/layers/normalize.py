@@ -24,7 +24,7 @@ class NormalizePixels(keras.layers.Layer):
     """
 
     def __init__(self, mean, std, **kwargs):
-        # Pixels above 256 have no exact bfloat16: they come in uncast.
+        # bfloat16 would round sizes above 256 and resized pixels: they come in uncast.
         super().__init__(autocast=False, **kwargs)
         self.mean = tuple(mean)
         self.std = tuple(std)

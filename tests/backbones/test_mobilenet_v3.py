@@ -42,6 +42,26 @@ def test_both_maps_have_stride_32(backbone):
     assert backbone.output["C6"].shape == (None, None, None, 960)
 
 
+def test_maps_are_those_of_the_first_block_of_the_last_stage_and_the_last_layer(
+    backbone,
+):
+    assert backbone.output["C5"] is backbone.get_layer("block13_project").output
+    assert backbone.output["C6"] is backbone.get_layer("last").output
+
+
+def test_six_blocks_have_relus_and_the_rest_hard_swishes(backbone):
+    hard_swish = keras.activations.get("hard_swish")
+    for role in ("expand", "depthwise"):
+        layers = [c for c in convolutions(backbone) if c.name.endswith(role)]
+        numbers = [int(c.name.removeprefix("block").split("_")[0]) for c in layers]
+        expected = [keras.activations.relu if n <= 6 else hard_swish for n in numbers]
+        assert [c.activation for c in layers] == expected
+    for name in ("stem", "last"):
+        assert backbone.get_layer(name).activation is hard_swish
+    projections = [c for c in convolutions(backbone) if c.name.endswith("project")]
+    assert {c.activation for c in projections} == {keras.activations.linear}
+
+
 def test_odd_sizes_are_halved_upwards(backbone):
     images = np.random.default_rng(0).normal(size=(1, 65, 50, 3)).astype("float32")
     got = {name: value.shape for name, value in outputs_of(backbone, images).items()}

@@ -65,14 +65,17 @@ def test_an_image_of_only_padding_is_zero():
 
 
 def test_pixels_are_not_rounded_before_they_are_normalized():
-    # 254 and 255 are the same in bfloat16; with a deviation of 1/255 around 254 they
-    # come out as 0 and 1.
-    layer = NormalizePixels(
-        (254 / 255,) * 3, (1 / 255,) * 3, dtype="mixed_bfloat16", name="normalize"
-    )
-    images = np.array([254, 255], "float32")[None, None, :, None] * np.ones(
-        3, "float32"
-    )
+    # Between 128 and 256 bfloat16 has whole numbers only, and resizing makes others.
+    # With a deviation of 1/255 around 200 these come out as 0 and 0.5.
+    layer = NormalizePixels((200 / 255,) * 3, (1 / 255,) * 3, dtype="mixed_bfloat16")
+    images = np.array([[[[200] * 3, [200.5] * 3]]], "float32")
     got = outputs_of(layer, images, sizes((1, 2)))
     assert got.dtype.name == "bfloat16"
-    assert_allclose(got[0, 0, :, 0].astype("float32"), [0, 1], atol=1e-2)
+    assert_allclose(got[0, 0, :, 0].astype("float32"), [0, 0.5], atol=1e-2)
+
+
+def test_sizes_are_not_rounded_under_mixed_precision():
+    # 257 is no bfloat16, its neighbours are 256 and 258.
+    images = np.full((1, 1, 260, 3), 255, "float32")
+    got = normalized(images, sizes((1, 257)), dtype="mixed_bfloat16")
+    assert np.count_nonzero(got[0, 0, :, 0]) == 257

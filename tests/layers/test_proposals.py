@@ -101,6 +101,20 @@ def test_anchors_are_moved_by_their_deltas():
     assert_allclose(rois[:2], [(50, 20, 70, 60), A], rtol=1e-5)
 
 
+def test_every_image_has_its_own_logits_and_deltas():
+    layer = Proposals(pre_nms_top_k=1, post_nms_top_k=1)
+    right, down = [0.5, 0, 0, 0], [0, 0.5, 0, 0]
+    rois, _ = outputs_of(
+        layer,
+        {"P2": floats([A, APART])},
+        {"P2": floats([[1, 0], [0, 1], [1, 0]])},
+        {"P2": floats([[right, down], [right, down], [down, right]])},
+        floats([[100, 100]] * 3),
+    )
+    expected = [[(5, 0, 15, 10)], [(40, 50, 60, 70)], [(0, 5, 10, 15)]]
+    assert_allclose(rois, expected, rtol=1e-5)
+
+
 def test_a_level_suppresses_its_own_overlapping_boxes_only():
     anchors = {"P2": [A, MOST_OF_A], "P3": [MOST_OF_A]}
     logits = {"P2": [3, 2], "P3": [1]}
