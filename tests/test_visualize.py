@@ -248,3 +248,12 @@ def test_detections_that_do_not_fit_are_refused(boxes, labels, scores, message):
 def test_what_is_no_photo_is_refused():
     with pytest.raises(ValueError, match=r"Move its first axis behind"):
         drawn(np.zeros((3, 20, 30), np.uint8))
+
+
+def test_ground_truth_has_names_and_no_scores():
+    box, ends = [[100, 200, 300, 400]], []
+    for scores in (None, [1.0]):
+        pixels = drawn(boxes=box, labels=[1], scores=scores)
+        label = np.argwhere((pixels[:190] != GREY[:190]).any(axis=2))  # above the box
+        ends.append(label[:, 1].max())
+    assert 100 < ends[0] < ends[1]  # "bicycle" ends before "bicycle 1.00"

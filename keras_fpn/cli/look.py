@@ -139,10 +139,8 @@ def _picture(photo, x, y, class_names):
         f"{padded_width}x{padded_height}; objects: {len(labels) - crowds}"
     )
     title += f", crowd regions: {crowds}" if crowds else ""
-    scores = np.ones(len(labels))
-    return draw_detections(
-        picture, y["boxes"][0][rows], labels, scores, class_names, title
-    )
+    boxes = y["boxes"][0][rows]
+    return draw_detections(picture, boxes, labels, None, class_names, title)
 
 
 def _sheet(pictures):

@@ -37,7 +37,7 @@ def draw_detections(photo, boxes, labels, scores, class_names, title=None):
         photo: path, PIL image or uint8 array; see `read_photo`.
         boxes: float (n, 4), xyxy, pixels of the photo; what is outside is cut off.
         labels: int (n,), 0..len(class_names) - 1.
-        scores: float (n,), 0..1.
+        scores: float (n,), 0..1; None for ground truth, which has names alone.
         class_names: list of str, by label.
         title: str, written on a strip above the photo; None for no strip.
 
@@ -49,6 +49,11 @@ def draw_detections(photo, boxes, labels, scores, class_names, title=None):
             or not finite; a label has no name.
     """
     pixels = read_photo(photo)
+    written = [""] * len(labels)
+    if scores is None:
+        scores = np.ones(len(labels))
+    else:
+        written = [f"{score:.2f}" for score in scores]
     boxes, labels, scores = _checked(boxes, labels, scores, class_names)
     factor = _enlargement(*pixels.shape[:2])
     picture = Image.fromarray(pixels)
@@ -62,7 +67,7 @@ def draw_detections(photo, boxes, labels, scores, class_names, title=None):
         pen.draw_box(boxes[i] * factor, class_color(labels[i]))
     for i in best_first:
         color = class_color(labels[i])
-        pen.add_label(boxes[i] * factor, names[i], f"{scores[i]:.2f}", color)
+        pen.add_label(boxes[i] * factor, names[i], written[i], color)
     pen.draw_labels()
     return picture if title is None else _with_title(picture, title, pen.font)
 
@@ -152,10 +157,10 @@ class _Pen:
     def _fitted(self, name, score):
         """Returns name and score, the name shortened if the picture is too narrow."""
         room = self._size[0] - 2 * self._margin()
-        text = f"{name} {score}"
+        text = f"{name} {score}".rstrip()
         while name and self.font.getlength(text) > room:
             name = name[:-1].rstrip()
-            text = f"{name}… {score}" if name else score
+            text = f"{name}… {score}".rstrip() if name else score
         return text
 
     def _free_place(self, box, size):
