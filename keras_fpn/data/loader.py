@@ -9,13 +9,12 @@ import numpy as np
 
 from keras_fpn.data.augment import CopyPaste
 from keras_fpn.data.augmented_photos import AugmentedPhotos
-from keras_fpn.data.batches import FILLER, bucket_shapes, holding_shapes, plan_epoch
+from keras_fpn.data.batches import FILLER, plan_epoch
 from keras_fpn.data.buffers import Buffers
 from keras_fpn.data.planned_sizes import planned_sizes
 from keras_fpn.data.sample import resize_sample
+from keras_fpn.data.shapes import common_shape, resolved_shapes
 
-BUCKETS = "buckets"
-_BUCKET_COUNT = 3  # wide, square and high photos
 _MAX_ID = 2**31 - 1
 
 
@@ -87,8 +86,9 @@ class Loader:
         self._buffers = Buffers()
         self._photos = AugmentedPhotos(dataset, self.augment, seed, masks, on_error)
         self._planned = planned_sizes(dataset, preprocessing, self.augment)
-        self.shapes = self._resolved_shapes(shapes)
-        self.image_shape = self._common_shape()
+        sizes, divisor = self._planned.sizes, preprocessing.size_divisor
+        self.shapes = resolved_shapes(shapes, sizes, divisor)
+        self.image_shape = common_shape(self.shapes, sizes, divisor)
         self.max_objects = self._resolved_max_objects(max_objects)
         self._plans = {}  # of the last epochs asked for
         self._lock = threading.Lock()
@@ -224,38 +224,6 @@ class Loader:
         areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
         order = np.lexsort((-areas, sample["is_crowd"]))
         return np.sort(order[: self.max_objects])
-
-    def _resolved_shapes(self, shapes):
-        """Returns a list of (H, W), or None for shapes that fit each batch."""
-        divisor, sizes = self.preprocessing.size_divisor, self._planned.sizes
-        if shapes is None:
-            return None
-        if isinstance(shapes, str):
-            if shapes != BUCKETS:
-                raise ValueError(
-                    f"shapes must be None, {BUCKETS!r} or a list of (height, width); "
-                    f"received shapes={shapes!r}."
-                )
-            found = [bucket_shapes(each, divisor, _BUCKET_COUNT) for each in sizes]
-            return list(dict.fromkeys(shape for each in found for shape in each))
-        shapes = [(int(height), int(width)) for height, width in shapes]
-        odd = [shape for shape in shapes if shape[0] % divisor or shape[1] % divisor]
-        if odd:
-            raise ValueError(
-                f"The sides of shapes must be multiples of {divisor}, the detector's "
-                f"size_divisor; received shapes={shapes}, of which {odd} are not."
-            )
-        holding_shapes(sizes[-1], shapes)
-        return shapes
-
-    def _common_shape(self):
-        """Returns (H, W) of all images, None for a side that differs."""
-        if self.shapes is None:
-            divisor = self.preprocessing.size_divisor
-            sides = (-(-self._planned.sizes // divisor) * divisor).reshape(-1, 2).T
-        else:
-            sides = np.array(self.shapes).T
-        return tuple(int(s[0]) if (s == s[0]).all() else None for s in sides)
 
     def _resolved_max_objects(self, max_objects):
         """Returns G, and says so where photos have more objects."""

@@ -20,6 +20,7 @@ COUNTERPARTS = {
 @pytest.fixture(scope="module")
 def reference():
     """keras.applications' graph with random weights, statistics among them."""
+    keras.utils.set_random_seed(0)
     model = keras.applications.MobileNetV2((64, 96, 3), include_top=False, weights=None)
     generator = np.random.default_rng(0)
     for layer in model.layers:

@@ -134,6 +134,7 @@ def test_relu_stands_between_convolutions_and_behind_the_sum(small, deep):
 
 
 def test_with_empty_residuals_the_first_stage_is_the_pooled_stem():
+    keras.utils.set_random_seed(0)
     model = backbones.resnet18()
     for number in (1, 2):
         model.get_layer(f"C2_block{number}_conv2").gamma.assign(np.zeros(64))
@@ -158,6 +159,7 @@ def test_the_chosen_norm_and_epsilon_reach_every_convolution():
 
 
 def test_images_of_a_batch_do_not_see_each_other_under_group_norm():
+    keras.utils.set_random_seed(0)
     model = backbones.resnet18(norm="group")
     images = np.random.default_rng(0).normal(size=(2, 32, 32, 3)).astype("float32")
     together = outputs_of(model, images)

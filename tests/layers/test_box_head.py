@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import pytest
 from layer_checks import check_layer, randomize
@@ -141,6 +142,7 @@ def test_every_class_has_four_deltas_of_its_own():
 
 
 def test_predictor_starts_with_almost_equal_scores_and_unmoved_boxes():
+    keras.utils.set_random_seed(0)
     predictor = BoxPredictor(90)
     predictor.build((None, None, 1024))
     assert_allclose(arrays(predictor.class_logits.kernel).std(), 0.01, rtol=0.02)
