@@ -6,15 +6,20 @@ from keras_fpn.data.coco_writer import coco_dict, write_coco
 from keras_fpn.data.csv_boxes import read_csv, write_csv
 from keras_fpn.data.dataset import Dataset, Objects, Photo
 from keras_fpn.data.label_images import read_label_images
+from keras_fpn.data.loader import Loader
 from keras_fpn.data.open_dataset import open_dataset
+from keras_fpn.data.pydataset import LoaderSequence
 from keras_fpn.data.report import Report
 from keras_fpn.data.statistics import Statistics, statistics
+from keras_fpn.data.stream import stream_batches
 from keras_fpn.data.voc import read_voc
 from keras_fpn.data.voc_writer import write_voc
 from keras_fpn.data.yolo import read_yolo, write_yolo
 
 __all__ = [
     "Dataset",
+    "Loader",
+    "LoaderSequence",
     "Objects",
     "Photo",
     "Report",
@@ -28,6 +33,7 @@ __all__ = [
     "read_voc",
     "read_yolo",
     "statistics",
+    "stream_batches",
     "write_coco",
     "write_csv",
     "write_voc",
