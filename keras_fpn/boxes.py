@@ -23,6 +23,13 @@ def box_areas(boxes):
     return width * height
 
 
+def take_rows(rows, places):
+    """Returns rows (B, S, C) of `rows` (B, N, C) at `places` int (B, S), 0..N-1."""
+    batch, count = ops.shape(rows)[:2]
+    places = places + ops.arange(batch)[:, None] * count
+    return ops.take(ops.reshape(rows, (-1, rows.shape[-1])), places, axis=0)
+
+
 def clip_boxes(boxes, image_sizes):
     """Moves corners outside the image onto its border.
 

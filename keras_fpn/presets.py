@@ -67,5 +67,6 @@ def from_preset(name, load_weights=True, **overrides):
         hint = f"Near names: {near}." if near else f"Names: {sorted(presets)}."
         raise ValueError(f"There must be such a preset; received name={name!r}. {hint}")
     preset = presets[name]
-    weights = {"weights": name} if load_weights else {}
-    return preset.builder(**{**preset.parts(), "name": name, **weights, **overrides})
+    # The builder brings the parts of a checkpoint that it is to load.
+    own = {"weights": name} if load_weights else preset.parts()
+    return preset.builder(**{"name": name, **own, **overrides})

@@ -4,12 +4,11 @@ import argparse
 from pathlib import Path
 
 from keras_fpn.cli.detect_photos import detect_photos, write_json
-from keras_fpn.cli.errors import CommandError, one_line
-from keras_fpn.cli.load_detector import DEFAULT_PRESET, PUBLISHED, RANDOM, load_detector
+from keras_fpn.cli.errors import INTERRUPTED, CommandError, one_line
+from keras_fpn.cli.load_detector import add_detector_options, load_detector
 from keras_fpn.cli.photo_files import find_photos, sample_photo
 
 DEFAULT_THRESHOLD = 0.5  # a picture with all boxes above 0.05 shows little else
-_INTERRUPTED = 130  # what shells report after Ctrl-C
 
 
 def add_parser(commands):
@@ -25,14 +24,7 @@ def add_parser(commands):
     add(
         "--sample", action="store_true", help="take the photo that comes with keras_fpn"
     )
-    add("--preset", metavar="NAME", help=f"published model (default {DEFAULT_PRESET})")
-    add(
-        "--weights",
-        metavar="FILE",
-        help=f"{PUBLISHED!r}, the published weights, downloaded once (the default); "
-        f"{RANDOM!r}, to try it all without a download; a detector saved as .keras; or "
-        "a file for the preset's architecture: torchvision's .pth, or .weights.h5",
-    )
+    add_detector_options(parser)
     add(
         "--output",
         metavar="DIR",
@@ -80,7 +72,7 @@ def run(arguments):
         write_json(outcome.results, arguments.json)
     print(_summary(outcome, arguments.json))
     if outcome.interrupted:
-        return _INTERRUPTED
+        return INTERRUPTED
     return 1 if outcome.failed else 0
 
 

@@ -2,6 +2,8 @@
 
 import sys
 
+INTERRUPTED = 130  # exit code: what shells report after Ctrl-C
+
 
 class CommandError(Exception):
     """Ends a command with a message for its user, where a traceback would tell less.

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from keras_fpn.cli.errors import CommandError, one_line
+from keras_fpn.cli.errors import INTERRUPTED, CommandError, one_line
 from keras_fpn.cli.evaluate_photos import (
     DETECTIONS,
     METRICS,
@@ -15,10 +15,9 @@ from keras_fpn.cli.load_detector import (
     DEFAULT_PRESET,
     PUBLISHED,
     RANDOM,
+    add_detector_options,
     load_detector,
 )
-
-_INTERRUPTED = 130  # what shells report after Ctrl-C
 
 
 def add_parser(commands):
@@ -34,14 +33,7 @@ def add_parser(commands):
     add("dataset", metavar="DATASET", help="file or folder of annotations")
     add("--images", metavar="DIR", help="folder of the photos, if it is elsewhere")
     add("--split", metavar="NAME", help="part of the data set, such as val")
-    add("--preset", metavar="NAME", help=f"published model (default {DEFAULT_PRESET})")
-    add(
-        "--weights",
-        metavar="FILE",
-        help=f"{PUBLISHED!r}, the published weights, downloaded once (the default); "
-        f"{RANDOM!r}, to try it all without a download; a detector saved as .keras; or "
-        "a file for the preset's architecture: torchvision's .pth, or .weights.h5",
-    )
+    add_detector_options(parser)
     add(
         "--output",
         metavar="DIR",
@@ -73,7 +65,7 @@ def run(arguments):
         )
     except KeyboardInterrupt:
         print("Interrupted: nothing was measured.", file=sys.stderr)
-        return _INTERRUPTED
+        return INTERRUPTED
     print(evaluation.text())
     written = write_evaluation(evaluation, output, with_page)
     print(f"\nIn {output}: {', '.join(written)}")

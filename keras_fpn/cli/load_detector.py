@@ -12,6 +12,20 @@ RANDOM = "random"
 _EXCERPT = 200  # letters; Keras's messages name every layer
 
 
+def add_detector_options(parser):
+    """Adds --preset and --weights, the arguments of `load_detector`, to a parser."""
+    parser.add_argument(
+        "--preset", metavar="NAME", help=f"published model (default {DEFAULT_PRESET})"
+    )
+    parser.add_argument(
+        "--weights",
+        metavar="FILE",
+        help=f"{PUBLISHED!r}, the published weights, downloaded once (the default); "
+        f"{RANDOM!r}, to try it all without a download; a detector saved as .keras; or "
+        "a file for the preset's architecture: torchvision's .pth, or .weights.h5",
+    )
+
+
 def load_detector(preset=None, weights=None):
     """Builds the detector that the command line asks for.
 

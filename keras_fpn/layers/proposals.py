@@ -4,7 +4,7 @@ import keras
 from keras import KerasTensor, ops
 
 from keras_fpn.box_coder import decode_boxes
-from keras_fpn.boxes import box_sides, clip_boxes
+from keras_fpn.boxes import box_sides, clip_boxes, take_rows
 from keras_fpn.levels import ordered_names
 from keras_fpn.ops.nms import grouped_nms
 
@@ -69,7 +69,7 @@ class Proposals(keras.layers.Layer):
             logits = ops.cast(objectness[name], "float32")
             logits, best = _top_k_padded(logits, pre)
             best_anchors = ops.take(anchors[name], best, axis=0)
-            best_deltas = _take_rows(ops.cast(deltas[name], "float32"), best)
+            best_deltas = take_rows(ops.cast(deltas[name], "float32"), best)
             boxes.append(decode_boxes(best_deltas, best_anchors))
             scores.append(ops.sigmoid(logits))
         boxes = ops.stack(boxes, axis=2)  # (B, pre, levels, 4)
@@ -109,10 +109,3 @@ def _top_k_padded(logits, k):
     padding = ops.full((batch, k), -float("inf"))
     values, places = ops.top_k(ops.concatenate([logits, padding], axis=1), k)
     return values, ops.minimum(places, count - 1)
-
-
-def _take_rows(rows, places):
-    """Returns rows (B, k, 4) of `rows` (B, N, 4) at `places` int (B, k)."""
-    batch, count = ops.shape(rows)[:2]
-    places = places + ops.arange(batch)[:, None] * count
-    return ops.take(ops.reshape(rows, (-1, 4)), places, axis=0)

@@ -3,7 +3,7 @@
 from keras import ops
 
 from keras_fpn.box_coder import encode_boxes
-from keras_fpn.boxes import box_areas
+from keras_fpn.boxes import box_areas, take_rows
 from keras_fpn.layers.detections import BOX_WEIGHTS
 from keras_fpn.levels import ordered_names
 from keras_fpn.losses import binary_cross_entropy, smooth_l1, softmax_cross_entropy
@@ -43,9 +43,9 @@ def rpn_losses(stages, truth, assignment, seed, step):
     logits = ops.cast(ops.take_along_axis(logits, places, axis=1), "float32")
     entropy = binary_cross_entropy(logits, ops.cast(labels == POSITIVE, "float32"))
     wanted = encode_boxes(
-        _take(truth.boxes, matches), ops.take(anchors, places, axis=0)
+        take_rows(truth.boxes, matches), ops.take(anchors, places, axis=0)
     )
-    deltas = ops.cast(_take(deltas, places), "float32")
+    deltas = ops.cast(take_rows(deltas, places), "float32")
     box_loss = _box_loss(deltas - wanted, labels, weights)
     sums = {
         "objectness_loss": ops.sum(entropy * weights),
@@ -74,7 +74,7 @@ def sampled_rois(stages, truth, assignment, seed, step):
     places, labels, matches = assignment(
         boxes, truth, (seed, step, ROI_PURPOSE), usable=box_areas(boxes) > 0
     )
-    return _take(boxes, places), labels, matches
+    return take_rows(boxes, places), labels, matches
 
 
 def box_head_losses(class_logits, box_deltas, rois, labels, matches, truth):
@@ -101,7 +101,7 @@ def box_head_losses(class_logits, box_deltas, rois, labels, matches, truth):
     class_loss = softmax_cross_entropy(ops.cast(class_logits, "float32"), wanted)
     chosen = ops.one_hot(gt_labels, classes, dtype="float32")[..., None]
     deltas = ops.sum(ops.cast(box_deltas, "float32") * chosen, axis=2)
-    goals = encode_boxes(_take(truth.boxes, matches), rois, BOX_WEIGHTS)
+    goals = encode_boxes(take_rows(truth.boxes, matches), rois, BOX_WEIGHTS)
     box_loss = _box_loss(deltas - goals, labels, weights)
     sums = {"class_loss": ops.sum(class_loss * weights), "box_loss": box_loss}
     return sums, ops.sum(weights)
@@ -118,10 +118,3 @@ def _box_loss(differences, labels, weights):
     positive = (labels == POSITIVE)[..., None]
     loss = smooth_l1(ops.where(positive, differences, 0.0), BETA)
     return ops.sum(loss * weights[..., None])
-
-
-def _take(rows, places):
-    """Returns rows (B, S, C) of `rows` (B, N, C) at `places` int (B, S)."""
-    batch, count = ops.shape(rows)[:2]
-    places = places + ops.arange(batch)[:, None] * count
-    return ops.take(ops.reshape(rows, (-1, rows.shape[-1])), places, axis=0)

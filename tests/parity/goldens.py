@@ -12,6 +12,20 @@ import numpy as np
 
 MATCHED = 0.98  # near-ties may swap in top-k and suppression
 
+# Our preset, torchvision's name, pixels within which boxes agree.
+MODELS = {
+    "faster_rcnn_resnet50_fpn_coco": ("fasterrcnn_resnet50_fpn", 0.1),
+    "faster_rcnn_resnet50_fpn_v2_coco": ("fasterrcnn_resnet50_fpn_v2", 0.1),
+    "faster_rcnn_mobilenet_v3_large_fpn_coco": (
+        "fasterrcnn_mobilenet_v3_large_fpn",
+        0.5,
+    ),
+    "faster_rcnn_mobilenet_v3_large_320_fpn_coco": (
+        "fasterrcnn_mobilenet_v3_large_320_fpn",
+        0.5,
+    ),
+}
+
 
 class Golden:
     """One model's weights and recorded stages.

@@ -2,27 +2,13 @@
 
 import numpy as np
 import pytest
-from parity.goldens import Golden, assert_same_boxes
+from parity.goldens import MODELS, Golden, assert_same_boxes
 
 import keras_fpn
 from keras_fpn.levels import ordered_names
 from keras_fpn.models.compiled import compiled_call
 
 pytestmark = pytest.mark.parity
-
-# Our preset, torchvision's name, pixels within which boxes agree.
-MODELS = {
-    "faster_rcnn_resnet50_fpn_coco": ("fasterrcnn_resnet50_fpn", 0.1),
-    "faster_rcnn_resnet50_fpn_v2_coco": ("fasterrcnn_resnet50_fpn_v2", 0.1),
-    "faster_rcnn_mobilenet_v3_large_fpn_coco": (
-        "fasterrcnn_mobilenet_v3_large_fpn",
-        0.5,
-    ),
-    "faster_rcnn_mobilenet_v3_large_320_fpn_coco": (
-        "fasterrcnn_mobilenet_v3_large_320_fpn",
-        0.5,
-    ),
-}
 
 
 class Run:

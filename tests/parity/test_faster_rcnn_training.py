@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import pytest
 from gradients import loss_and_gradients
-from parity.goldens import Golden, assert_same_boxes
+from parity.goldens import MODELS, Golden, assert_same_boxes
 
 import keras_fpn
 from keras_fpn.backbones import mobilenet_v3_large
@@ -21,18 +21,6 @@ from keras_fpn.weights.torchvision import torchvision_slots
 
 pytestmark = pytest.mark.parity
 
-MODELS = {
-    "faster_rcnn_resnet50_fpn_coco": ("fasterrcnn_resnet50_fpn", 0.1),
-    "faster_rcnn_resnet50_fpn_v2_coco": ("fasterrcnn_resnet50_fpn_v2", 0.1),
-    "faster_rcnn_mobilenet_v3_large_fpn_coco": (
-        "fasterrcnn_mobilenet_v3_large_fpn",
-        0.5,
-    ),
-    "faster_rcnn_mobilenet_v3_large_320_fpn_coco": (
-        "fasterrcnn_mobilenet_v3_large_320_fpn",
-        0.5,
-    ),
-}
 LOSSES = {
     "objectness_loss": "loss_objectness",
     "rpn_box_loss": "loss_rpn_box_reg",
