@@ -15,7 +15,7 @@ PACKAGE = "keras_fpn"
 
 # Lowest first. A unit is a module or a folder directly in the package.
 LAYERS = [
-    "backend levels boxes box_coder anchors chance matcher sampler losses",
+    "backend files levels boxes box_coder anchors chance matcher sampler losses",
     "ops",
     "layers",
     "backbones preprocessing weights",

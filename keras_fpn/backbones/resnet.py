@@ -12,9 +12,24 @@ from keras_fpn.weights.imagenet import with_imagenet
 STEM_CHANNELS = 64
 
 
-def resnet18(norm="frozen_batch", epsilon=1e-5, weights=None):
-    """ResNet-18: C2..C5 have 64, 128, 256, 512 channels; arguments as `resnet50`."""
-    return _resnet("resnet18", _basic_block, (2, 2, 2, 2), 1, norm, epsilon, weights)
+def resnet18(norm="frozen_batch", epsilon=1e-5, weights=None, channels=STEM_CHANNELS):
+    """ResNet-18: C2..C5 have 64, 128, 256, 512 channels; arguments as `resnet50`.
+
+    Args:
+        channels: int, of the stem and C2; every further level has twice as many. Fewer
+            than 64 make a detector that a CPU can train, and that has no published
+            weights.
+    """
+    return _resnet(
+        "resnet18",
+        _basic_block,
+        (2, 2, 2, 2),
+        1,
+        norm,
+        epsilon,
+        weights,
+        channels=channels,
+    )
 
 
 def resnet34(norm="frozen_batch", epsilon=1e-5, weights=None):
@@ -55,7 +70,9 @@ def resnet152(norm="frozen_batch", epsilon=1e-5, weights=None):
     )
 
 
-def _resnet(name, block, depths, expansion, norm, epsilon, weights):
+def _resnet(
+    name, block, depths, expansion, norm, epsilon, weights, channels=STEM_CHANNELS
+):
     def convolution(filters, kernel_size, strides, activation, name):
         return ConvNorm(
             filters,
@@ -68,7 +85,7 @@ def _resnet(name, block, depths, expansion, norm, epsilon, weights):
         )
 
     images = keras.Input((None, None, 3), name="images")
-    x = convolution(STEM_CHANNELS, 7, 2, "relu", "stem")(images)
+    x = convolution(channels, 7, 2, "relu", "stem")(images)
     # Zeros as padding are right: after the ReLU no value is below them.
     x = keras.layers.ZeroPadding2D(1, name="stem_padding")(x)
     x = keras.layers.MaxPooling2D(3, 2, name="stem_pooling")(x)
@@ -77,9 +94,9 @@ def _resnet(name, block, depths, expansion, norm, epsilon, weights):
         level = stage + 2
         for number in range(1, depth + 1):
             strides = 2 if number == 1 and level > 2 else 1
-            channels = STEM_CHANNELS * 2**stage
             place = f"C{level}_block{number}"
-            x = block(x, channels, expansion, strides, convolution, place)
+            filters = channels * 2**stage
+            x = block(x, filters, expansion, strides, convolution, place)
         bottom_up[f"C{level}"] = x
     return with_imagenet(keras.Model(images, bottom_up, name=name), weights)
 

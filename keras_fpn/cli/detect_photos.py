@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from keras_fpn.cli.errors import CommandError, one_line
-from keras_fpn.cli.photo_files import image_ids, picture_paths, replacing
+from keras_fpn.cli.photo_files import image_ids, picture_paths
+from keras_fpn.files import replacing
 
 _JPEG_SIDE = 65500  # pixels; longer ones JPEG cannot hold
 _ENCODING = {

@@ -7,7 +7,7 @@ from typing import Any
 
 from keras_fpn.cli.detect_photos import write_json
 from keras_fpn.cli.errors import CommandError, one_line
-from keras_fpn.cli.photo_files import replacing
+from keras_fpn.files import replacing
 
 METRICS, DETECTIONS, PAGE = "metrics.json", "detections.json", "index.html"
 

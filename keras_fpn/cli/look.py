@@ -10,10 +10,11 @@ from PIL import Image
 
 from keras_fpn.cli.errors import CommandError, one_line
 from keras_fpn.cli.load_detector import DEFAULT_PRESET
-from keras_fpn.cli.photo_files import picture_paths, replacing
+from keras_fpn.cli.photo_files import picture_paths
 from keras_fpn.data import augment
 from keras_fpn.data.anchor_coverage import anchor_coverage, level_strides
 from keras_fpn.data.loader import Loader
+from keras_fpn.files import replacing
 from keras_fpn.preprocessing import Preprocessing
 
 SHEET = "contact_sheet.jpg"

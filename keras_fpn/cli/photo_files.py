@@ -1,7 +1,5 @@
 """Which photos a command reads, which numbers and names its results get."""
 
-import contextlib
-import os
 from pathlib import Path
 
 from keras_fpn.cli.errors import CommandError
@@ -83,21 +81,6 @@ def picture_paths(photos, folder):
         taken.add(stem.lower())
         paths.append(path)
     return paths
-
-
-@contextlib.contextmanager
-def replacing(path):
-    """Yields the Path to write a file to; it becomes `path` only once it is complete.
-
-    Folders above are made. If writing fails, what was there before stays.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        yield partial
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _is_photo(path):

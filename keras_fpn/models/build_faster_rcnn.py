@@ -51,6 +51,8 @@ def faster_rcnn_fpn(
     box_head=None,
     detections=None,
     preprocessing=None,
+    rpn_assignment=None,
+    roi_assignment=None,
     name="faster_rcnn_fpn",
 ):
     """Builds Faster R-CNN on a feature pyramid.
@@ -89,6 +91,8 @@ def faster_rcnn_fpn(
         detections: None, `Detections`.
         preprocessing: None, `keras_fpn.preprocessing.Preprocessing`, which holds the
             photo's size and the backbone's pixel mean and deviation.
+        rpn_assignment, roi_assignment: `keras_fpn.models.Assignment` of anchors and of
+            RoIs, while training; None, the paper's.
         name: str, the model's.
 
     Returns:
@@ -113,6 +117,8 @@ def faster_rcnn_fpn(
         "box_head": box_head,
         "detections": detections,
         "preprocessing": preprocessing,
+        "rpn_assignment": rpn_assignment,
+        "roi_assignment": roi_assignment,
     }
     parts.update({name: part for name, part in given.items() if part is not None})
     source = load_keras_file(weights) if isinstance(weights, Path) else None

@@ -6,11 +6,20 @@ import numpy as np
 from keras_fpn.layers import Detections
 from keras_fpn.models.compiled import compiled_call
 from keras_fpn.models.ground_truth import ground_truth
-from keras_fpn.models.replicas import global_sum, replica_count
+from keras_fpn.ops.replicas import global_sum, replica_count
 from keras_fpn.preprocessing import Preprocessing, boxes_to_photo, read_photo
 
 
-class Detector(keras.Model):
+def _model_class():
+    """Returns `keras.Model`, or what trains it on several replicas of TensorFlow's."""
+    if keras.backend.backend() != "tensorflow":
+        return keras.Model
+    from keras_fpn.models.distributed_tensorflow import DistributedModel
+
+    return DistributedModel
+
+
+class Detector(_model_class()):  # type: ignore[misc]  # depends on the backend
     """A functional model from padded images to padded detections, and what goes with
     it: how photos become its inputs, and what its labels mean.
 

@@ -1,9 +1,10 @@
 """The parts of Faster R-CNN that differ from architecture to architecture.
 
-Source: torchvision 0.27, whose checkpoints expect exactly these numbers.
+Source: torchvision 0.27, whose checkpoints expect exactly these numbers; those of the
+small one, which two CPU cores can train, are ours.
 """
 
-from keras_fpn.backbones import mobilenet_v3_large, resnet50
+from keras_fpn.backbones import mobilenet_v3_large, resnet18, resnet50
 from keras_fpn.layers import (
     ConvBoxHead,
     FeaturePyramid,
@@ -11,7 +12,9 @@ from keras_fpn.layers import (
     Proposals,
     PyramidRoIAlign,
     RPNHead,
+    TwoFCBoxHead,
 )
+from keras_fpn.models.assignment import Assignment
 from keras_fpn.preprocessing import Preprocessing
 
 _MOBILE_SIZES = (32, 64, 128, 256, 512)
@@ -58,6 +61,32 @@ def mobilenet_v3_large_320_parts():
             name="proposals",
         ),
         "preprocessing": Preprocessing(min_size=320, max_size=640),
+    }
+
+
+def small_resnet18_parts(min_size=320, max_size=533):
+    """Parts of a detector of 2.2 million parameters, to train from scratch on a CPU.
+
+    Group norms, for batches are small; anchors and RoIs half as large as in the paper
+    and fewer, for photos are.
+
+    Args:
+        min_size, max_size: int, pixels, as of `Preprocessing`.
+    """
+    sizes = {"P2": (16,), "P3": (32,), "P4": (64,), "P5": (128,), "P6": (256,)}
+    return {
+        "backbone": resnet18(norm="group", channels=24),
+        "neck": FeaturePyramid(64, norm="group", name="neck"),
+        "anchors": MultiLevelAnchors(sizes, name="anchors"),
+        "proposals": Proposals(
+            post_nms_top_k=300,
+            training_pre_nms_top_k=1000,
+            training_post_nms_top_k=500,
+            name="proposals",
+        ),
+        "box_head": TwoFCBoxHead(128, name="box_head"),
+        "preprocessing": Preprocessing(min_size=min_size, max_size=max_size),
+        "roi_assignment": Assignment(0.5, 0.5, False, 128, 0.25),
     }
 
 

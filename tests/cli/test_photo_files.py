@@ -7,7 +7,6 @@ from keras_fpn.cli.photo_files import (
     find_photos,
     image_ids,
     picture_paths,
-    replacing,
     sample_photo,
 )
 
@@ -53,24 +52,6 @@ def test_a_picture_never_takes_the_place_of_a_photo(tmp_path):
     photo = tmp_path / "a.png"
     assert picture_paths([photo], tmp_path) == [tmp_path / "a_2.png"]
     assert picture_paths([photo], tmp_path / "out") == [tmp_path / "out" / "a.png"]
-
-
-def test_a_file_appears_only_when_it_is_complete(tmp_path):
-    path = tmp_path / "new" / "file.txt"
-    with replacing(path) as partial:
-        partial.write_text("first")
-        assert not path.exists()
-    assert path.read_text() == "first"
-
-    def write_half():
-        with replacing(path) as partial:
-            partial.write_text("sec")
-            raise RuntimeError("cut")
-
-    with pytest.raises(RuntimeError, match="cut"):
-        write_half()
-    assert path.read_text() == "first"
-    assert [file.name for file in path.parent.iterdir()] == ["file.txt"]
 
 
 def test_the_sample_photo_is_small_and_its_origin_is_stated():

@@ -1,0 +1,59 @@
+"""What of a detector is trained, and what is decayed."""
+
+import keras
+
+from keras_fpn.levels import ordered_names
+
+NORM_NAMES = ("gamma", "beta")
+
+
+def freeze_bottom_up(backbone, through):
+    """Freezes a backbone from the image up to and including one of its levels.
+
+    Published recipes with ImageNet weights freeze the stem and C2: `through="C2"` is
+    torchvision's trainable_backbone_layers=3 and detectron2's FREEZE_AT=2.
+
+    Args:
+        backbone: functional model, image -> dict "C<l>" -> map.
+        through: str, "C2" for instance; None unfreezes all of it.
+
+    Returns:
+        list of str, names of the frozen layers with weights.
+
+    Raises:
+        ValueError: the backbone has no such level.
+    """
+    levels = ordered_names(backbone.output)
+    if through is not None and through not in levels:
+        raise ValueError(
+            f"The last level to freeze must be one of {levels}, or None; received "
+            f"through={through!r}."
+        )
+    frozen = set()
+    if through is not None:
+        below = keras.Model(backbone.input, backbone.output[through])
+        frozen = {id(layer) for layer in below.layers}
+    for layer in backbone.layers:
+        layer.trainable = id(layer) not in frozen
+    return [
+        layer.name for layer in backbone.layers if id(layer) in frozen and layer.weights
+    ]
+
+
+def exclude_from_decay(optimizer, model, names=NORM_NAMES):
+    """Excludes a model's weights of some names from an optimizer's weight decay.
+
+    Call it before the optimizer's first step. It is not saved with the model.
+
+    Args:
+        optimizer: `keras.optimizers.Optimizer`.
+        model: `keras.Model`.
+        names: of str, weights' own names: `NORM_NAMES` for norms, with "bias" for
+            biases, too.
+
+    Returns:
+        int, how many weights are excluded.
+    """
+    excluded = [weight for weight in model.trainable_weights if weight.name in names]
+    optimizer.exclude_from_weight_decay(var_list=excluded)
+    return len(excluded)

@@ -1,0 +1,176 @@
+"""Learning rates as functions of the step."""
+
+import math
+
+import keras
+from keras import ops
+
+REFERENCE_BATCH_SIZE = 16  # images per step of the published detectors' recipes
+
+
+def scaled_learning_rate(learning_rate, batch_size, reference=REFERENCE_BATCH_SIZE):
+    """Returns a recipe's learning rate for another batch size: in proportion to it.
+
+    Source: Goyal et al. 2017 (arXiv:1706.02677), Sec. 2.1.
+
+    Args:
+        learning_rate: float, as the recipe states it.
+        batch_size: int, images per step over all replicas.
+        reference: int, images per step in the recipe.
+
+    Returns:
+        float.
+
+    Raises:
+        ValueError: a batch size below 1.
+    """
+    if batch_size < 1 or reference < 1:
+        raise ValueError(
+            "A step must take at least 1 image; received "
+            f"batch_size={batch_size}, reference={reference}."
+        )
+    return learning_rate * batch_size / reference
+
+
+class _WarmUp(keras.optimizers.schedules.LearningRateSchedule):
+    """Rises linearly over the first steps; what comes then is the subclass's.
+
+    The rate is multiplied by a factor that grows from `warmup_factor` at step 0 to 1 at
+    step `warmup_steps`, which is how torchvision's LinearLR and detectron2 count.
+    """
+
+    def __init__(self, learning_rate, warmup_steps, warmup_factor):
+        if warmup_steps < 0 or not 0.0 <= warmup_factor <= 1.0:
+            raise ValueError(
+                "A warm-up must take 0 or more steps and begin at a share of the rate, "
+                f"0 to 1; received warmup_steps={warmup_steps}, "
+                f"warmup_factor={warmup_factor}."
+            )
+        self.learning_rate = float(learning_rate)
+        self.warmup_steps = int(warmup_steps)
+        self.warmup_factor = float(warmup_factor)
+
+    def __call__(self, step):
+        step = ops.cast(step, "float32")
+        rate = self.learning_rate * self._decay(step)
+        if self.warmup_steps == 0:
+            return rate
+        progress = ops.minimum(step / self.warmup_steps, 1.0)
+        return rate * (self.warmup_factor + (1.0 - self.warmup_factor) * progress)
+
+    def get_config(self):
+        return {
+            "learning_rate": self.learning_rate,
+            "warmup_steps": self.warmup_steps,
+            "warmup_factor": self.warmup_factor,
+        }
+
+    def _decay(self, step):
+        raise NotImplementedError
+
+
+@keras.saving.register_keras_serializable(package="keras_fpn")
+class WarmupMultiStep(_WarmUp):
+    """Warms up, then drops at each milestone.
+
+    Source: "1x" and its multiples in Girshick et al., Detectron (2018); the arithmetic
+    as in torchvision's references and detectron2's WarmupMultiStepLR.
+
+    Args:
+        learning_rate: float, between the warm-up and the first milestone.
+        milestones: ints, steps from which the rate is multiplied by `gamma` once more.
+        gamma: float.
+        warmup_steps: int, 0 or more.
+        warmup_factor: float, 0..1, share of the rate at step 0.
+
+    Call arguments:
+        step: int scalar, 0 for the first step.
+
+    Returns:
+        float32 scalar.
+
+    Raises:
+        ValueError: milestones that do not rise, or a warm-up out of range.
+    """
+
+    def __init__(
+        self,
+        learning_rate,
+        milestones,
+        gamma=0.1,
+        warmup_steps=1000,
+        warmup_factor=0.001,
+    ):
+        super().__init__(learning_rate, warmup_steps, warmup_factor)
+        self.milestones = [int(milestone) for milestone in milestones]
+        self.gamma = float(gamma)
+        if sorted(set(self.milestones)) != self.milestones:
+            raise ValueError(
+                "Milestones must be rising steps; received "
+                f"milestones={self.milestones}."
+            )
+
+    def _decay(self, step):
+        passed = sum(ops.cast(step >= m, "float32") for m in self.milestones)
+        return self.gamma**passed if self.milestones else 1.0
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "milestones": self.milestones,
+            "gamma": self.gamma,
+        }
+
+
+@keras.saving.register_keras_serializable(package="keras_fpn")
+class WarmupCosine(_WarmUp):
+    """Warms up, and falls along half a cosine from step 0 to the last.
+
+    Source: Loshchilov & Hutter 2016 (arXiv:1608.03983), Eq. 5, without restarts; the
+    warm-up multiplies it, as in detectron2's WarmupCosineLR.
+
+    Args:
+        learning_rate: float, the peak.
+        total_steps: int, 1 or more; from there on the rate is the final one.
+        final_factor: float, share of the peak at the end.
+        warmup_steps: int, 0 or more.
+        warmup_factor: float, 0..1, share of the rate at step 0.
+
+    Call arguments:
+        step: int scalar, 0 for the first step.
+
+    Returns:
+        float32 scalar.
+
+    Raises:
+        ValueError: no step at all, or a warm-up out of range.
+    """
+
+    def __init__(
+        self,
+        learning_rate,
+        total_steps,
+        final_factor=0.0,
+        warmup_steps=1000,
+        warmup_factor=0.001,
+    ):
+        super().__init__(learning_rate, warmup_steps, warmup_factor)
+        if total_steps < 1:
+            raise ValueError(
+                "A schedule must have at least 1 step; received "
+                f"total_steps={total_steps}."
+            )
+        self.total_steps = int(total_steps)
+        self.final_factor = float(final_factor)
+
+    def _decay(self, step):
+        progress = ops.minimum(step / self.total_steps, 1.0)
+        cosine = 0.5 * (1.0 + ops.cos(math.pi * progress))
+        return self.final_factor + (1.0 - self.final_factor) * cosine
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "total_steps": self.total_steps,
+            "final_factor": self.final_factor,
+        }
