@@ -6,7 +6,12 @@ from dataclasses import dataclass
 
 from keras_fpn.models.build_faster_rcnn import faster_rcnn_fpn
 from keras_fpn.models.published import FASTER_RCNN
-from keras_fpn.weights.registry import Checkpoint, get_checkpoint
+from keras_fpn.weights import (
+    SHIPPED,
+    Checkpoint,
+    ShippedCheckpoint,
+    get_checkpoint,
+)
 
 
 @dataclass(frozen=True)
@@ -17,18 +22,19 @@ class Preset:
         name: str.
         builder: function that builds the model; takes `weights` and its parts.
         parts: function that returns the parts of exactly this architecture.
-        checkpoint: `keras_fpn.weights.Checkpoint`: where the weights are, the published
-            metrics with their source, the licence.
+        checkpoint: `keras_fpn.weights.Checkpoint`, where the weights are, the published
+            metrics with their source, the licence; or `ShippedCheckpoint`, whose file
+            came with keras_fpn, and whose metrics are ours.
     """
 
     name: str
     builder: Callable
     parts: Callable
-    checkpoint: Checkpoint
+    checkpoint: Checkpoint | ShippedCheckpoint
 
     @property
     def metrics(self):
-        """dict, data set -> metric -> value, as published (see `source`)."""
+        """dict, data set -> metric -> value, as published by `source`."""
         return self.checkpoint.metrics
 
     @property
@@ -40,7 +46,9 @@ class Preset:
 def list_presets():
     """Returns every preset, dict of name -> `Preset`."""
     return {
-        name: Preset(name, faster_rcnn_fpn, parts, get_checkpoint(name))
+        name: Preset(
+            name, faster_rcnn_fpn, parts, SHIPPED.get(name) or get_checkpoint(name)
+        )
         for name, parts in FASTER_RCNN.items()
     }
 
@@ -68,5 +76,18 @@ def from_preset(name, load_weights=True, **overrides):
         raise ValueError(f"There must be such a preset; received name={name!r}. {hint}")
     preset = presets[name]
     # The builder brings the parts of a checkpoint that it is to load.
-    own = {"weights": name} if load_weights else preset.parts()
+    own = {"weights": name} if load_weights else _without_weights(preset, overrides)
     return preset.builder(**{"name": name, **own, **overrides})
+
+
+def _without_weights(preset, overrides):
+    """Returns a preset's parts, and its classes where no others are asked for."""
+    parts = preset.parts()
+    if preset.name not in SHIPPED or {"num_classes", "class_names"} & set(overrides):
+        return parts
+    checkpoint = preset.checkpoint
+    return {
+        **parts,
+        "class_names": list(checkpoint.class_names),
+        "category_ids": checkpoint.category_ids,
+    }

@@ -1,4 +1,4 @@
-"""`keras-fpn data`: what is in a data set, what is wrong with it, how it will look."""
+"""`keras-fpn data`: what is in a data set, what is wrong, how it looks; scenes."""
 
 from pathlib import Path
 
@@ -6,6 +6,7 @@ from keras_fpn.cli.detect import count
 from keras_fpn.cli.errors import CommandError, one_line
 from keras_fpn.cli.load_detector import DEFAULT_PRESET
 
+ANNOTATIONS = "instances.json"
 AUGMENTATIONS = ("flip", "crop", "colour", "scale", "jitter", "paste")
 
 
@@ -32,6 +33,13 @@ def add_parser(commands):
         "training, reports what is wrong with the data set, and says which share of "
         "its objects no anchor of the detector reaches.",
     )
+    scenes = actions.add_parser(
+        "scenes",
+        help="generate a data set: pictures of shapes at all scales",
+        description="Generates pictures of eight classes of shapes at all scales, with "
+        "boxes and masks, and writes them as a COCO data set.",
+    )
+    _add_scenes_options(scenes)
     for action in (check, look):
         add = action.add_argument
         add("dataset", metavar="DATASET", help="file or folder of annotations")
@@ -84,8 +92,48 @@ def _add_look_options(parser):
         add(name, metavar="N", type=int, default=0, help=meaning)
 
 
+def _add_scenes_options(parser):
+    add = parser.add_argument
+    add(
+        "output",
+        metavar="DIR",
+        type=Path,
+        help=f"folder for {ANNOTATIONS} and the folder images",
+    )
+    add(
+        "--count",
+        metavar="N",
+        type=count,
+        default=1000,
+        help="pictures (default %(default)s)",
+    )
+    add(
+        "--seed",
+        metavar="N",
+        type=int,
+        default=0,
+        help="what chance is drawn for; other seeds give other pictures "
+        "(default %(default)s)",
+    )
+    add(
+        "--size",
+        metavar="PIXELS",
+        type=count,
+        nargs=2,
+        default=(320, 320),
+        help="height and width (default 320 320)",
+    )
+    add(
+        "--png",
+        action="store_true",
+        help="write PNG, which is exact and larger, in the place of JPEG",
+    )
+
+
 def run(arguments):
-    """Checks or draws as the command line asks; returns the exit code."""
+    """Checks, draws or generates as the command line asks; returns the exit code."""
+    if arguments.action == "scenes":
+        return _write_scenes(arguments)
     found = []
     dataset = _read(arguments, found)
     print(found[0])
@@ -95,6 +143,30 @@ def run(arguments):
     from keras_fpn.cli.look import look
 
     return look(dataset, arguments)
+
+
+def _write_scenes(arguments):
+    """Generates the data set; returns the exit code."""
+    from keras_fpn.data.scenes import write_scenes
+
+    if (arguments.output / ANNOTATIONS).exists():
+        raise CommandError(
+            f"The folder must not hold a data set already; received {arguments.output} "
+            f"with {ANNOTATIONS}. Name another one, or delete it."
+        )
+    suffix = ".png" if arguments.png else ".jpg"
+    try:
+        path = write_scenes(
+            arguments.output,
+            arguments.count,
+            arguments.seed,
+            tuple(arguments.size),
+            suffix=suffix,
+        )
+    except (ValueError, OSError) as error:
+        raise CommandError(one_line(error)) from error
+    print(f"{arguments.count} scenes; annotations: {path}")
+    return 0
 
 
 def _read(arguments, found):

@@ -22,7 +22,9 @@ def add_parser(commands):
     add = parser.add_argument
     add("photos", nargs="*", metavar="PHOTO", help="image file, or folder of them")
     add(
-        "--sample", action="store_true", help="take the photo that comes with keras_fpn"
+        "--sample",
+        action="store_true",
+        help="take the picture that comes with the preset, or else with keras_fpn",
     )
     add_detector_options(parser)
     add(
@@ -52,7 +54,7 @@ def add_parser(commands):
 
 def run(arguments):
     """Detects in the photos that the command line names; returns the exit code."""
-    named = [*arguments.photos, *([sample_photo()] if arguments.sample else [])]
+    named = [*arguments.photos, *_sample(arguments)]
     if not named:
         raise CommandError("Name at least one photo or folder, or give --sample.")
     photos = find_photos(named)
@@ -74,6 +76,11 @@ def run(arguments):
     if outcome.interrupted:
         return INTERRUPTED
     return 1 if outcome.failed else 0
+
+
+def _sample(arguments):
+    """Returns the sample photo in a list, if it is asked for."""
+    return [sample_photo(arguments.preset)] if arguments.sample else []
 
 
 def _check_targets(named, output, json_file):

@@ -42,9 +42,18 @@ def find_photos(paths):
     return list(photos.values())
 
 
-def sample_photo():
-    """Returns the Path of the photo that comes with the package."""
-    return Path(__file__).resolve().parents[1] / "samples" / SAMPLE
+def sample_photo(preset=None):
+    """Returns the Path of the picture that comes with the package.
+
+    Args:
+        preset: str, name of a preset: the one on which it has something to find; or
+            None.
+    """
+    from keras_fpn.weights.shipped import SHIPPED
+
+    shipped = SHIPPED.get(preset)
+    name = shipped.sample if shipped and shipped.sample else SAMPLE
+    return Path(__file__).resolve().parents[1] / "samples" / name
 
 
 def image_ids(photos):

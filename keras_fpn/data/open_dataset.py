@@ -6,9 +6,11 @@ import re
 from keras_fpn.data.coco import read_coco
 from keras_fpn.data.csv_boxes import is_box_csv, read_csv
 from keras_fpn.data.label_images import read_label_images
-from keras_fpn.data.voc import ANNOTATIONS, read_voc
+from keras_fpn.data.voc import ANNOTATIONS, find_splits, read_voc
 from keras_fpn.data.yolo import read_yolo
+from keras_fpn.data.yolo_files import yolo_splits
 
+_USUAL_SPLITS = ("train", "trainval", "val", "test")
 _SNIFFED = 65536  # bytes at either end of a json file, to see what it is
 _YOLO_SIGNS = ("classes.txt", "obj.names", "*.yaml", "*.yml")
 _FORMS = (
@@ -64,6 +66,40 @@ def open_dataset(
     if form == "yolo":
         return read_yolo(place, split, **common)
     return read_label_images(place / "images", place / "labels", **common)
+
+
+def splits_of(path):
+    """Returns the splits of usual names that a data set has, without reading it.
+
+    Args:
+        path: str or Path, as `open_dataset` takes it.
+
+    Returns:
+        list of str, those of "train", "trainval", "val" and "test" that `open_dataset`
+        takes as split; none for a file that is one split, or a path of no known form.
+
+    Raises:
+        ValueError: a folder has several files that describe it, or one that cannot be
+            read.
+    """
+    path = pathlib.Path(path)
+    if path.is_dir():
+        found = [_splits_in(form, place) for form, place in _folder_forms(path)]
+    else:
+        yaml = path.is_file() and path.suffix.lower() in (".yaml", ".yml")
+        found = [yolo_splits(path)] if yaml else []
+    return [name for name in _USUAL_SPLITS if any(name in names for names in found)]
+
+
+def _splits_in(form, place):
+    """Returns the names of the splits in one data set of a folder."""
+    if form == "voc":
+        return list(find_splits(place))
+    if form == "yolo":
+        return yolo_splits(place)
+    if place.is_dir():
+        return []
+    return [name for name in _USUAL_SPLITS if _names_split(place.stem, name)]
 
 
 def _recognised(path, split):

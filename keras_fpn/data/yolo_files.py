@@ -55,18 +55,22 @@ def find_files(path, split, class_names):
             )
         names = _names(None, path.parent, class_names, path)
         return YoloFiles(_photos_of(path), names)
-    yaml = [file for file in sorted(path.glob("*.y*ml")) if _describes_data(file)]
-    if len(yaml) > 1:
-        raise ValueError(
-            f"A YOLO folder must have one data.yaml; received path={str(path)!r} with "
-            f"{[file.name for file in yaml]}. Name the file itself."
-        )
-    if yaml:
-        return _from_yaml(yaml[0], split, class_names)
+    yaml = _yaml_of(path)
+    if yaml is not None:
+        return _from_yaml(yaml, split, class_names)
     everything = path / "images" if (path / "images").is_dir() else path
     folders = [everything] if split is None else _split_folders(path, split)
     photos = sorted({photo for folder in folders for photo in find_photos(folder)})
     return YoloFiles(photos, _names(None, path, class_names, path))
+
+
+def yolo_splits(path):
+    """Returns which of `SPLITS` a data.yaml, Path, states, or a folder has, list."""
+    yaml = _yaml_of(path) if path.is_dir() else path
+    if yaml is None:
+        return [split for split in SPLITS if _found_split_folders(path, split)]
+    entries = read_entries(read_text(yaml), SPLITS, yaml)
+    return [split for split in SPLITS if split in entries]
 
 
 def label_file(photo):
@@ -76,6 +80,17 @@ def label_file(photo):
     if folders:
         parts[folders[-1]] = "labels"
     return pathlib.Path(*parts).with_suffix(".txt")
+
+
+def _yaml_of(path):
+    """Returns the data.yaml of a folder, or None."""
+    yaml = [file for file in sorted(path.glob("*.y*ml")) if _describes_data(file)]
+    if len(yaml) > 1:
+        raise ValueError(
+            f"A YOLO folder must have one data.yaml; received path={str(path)!r} with "
+            f"{[file.name for file in yaml]}. Name the file itself."
+        )
+    return yaml[0] if yaml else None
 
 
 def _describes_data(file):
@@ -132,13 +147,7 @@ def _photos_of(path):
 
 def _split_folders(path, split):
     """Returns the folder of a split's photos, images/train or train/images."""
-    others = {"val": ("val", "valid", "validation")}.get(split, (split,))
-    found = [
-        folder
-        for name in others
-        for folder in (path / "images" / name, path / name / "images", path / name)
-        if folder.is_dir()
-    ]
+    found = _found_split_folders(path, split)
     if not found:
         raise ValueError(
             "split must name a folder of photos; received "
@@ -146,6 +155,16 @@ def _split_folders(path, split):
             f"{split}/images."
         )
     return found[:1]
+
+
+def _found_split_folders(path, split):
+    others = {"val": ("val", "valid", "validation")}.get(split, (split,))
+    return [
+        folder
+        for name in others
+        for folder in (path / "images" / name, path / name / "images", path / name)
+        if folder.is_dir()
+    ]
 
 
 def _names(stated, folder, class_names, path):

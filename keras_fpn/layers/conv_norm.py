@@ -5,6 +5,8 @@ import math
 import keras
 from keras import ops
 
+from keras_fpn.ops.replicas import global_sum, replica_count
+
 NORMS = ("frozen_batch", "batch", "group")
 BATCH_MOMENTUM = 0.9  # torchvision's 0.1, said the other way round
 GROUPS = 32  # Wu & He 2018 (arXiv:1803.08494), Sec. 4
@@ -28,7 +30,8 @@ class ConvNorm(keras.layers.Layer):
         padding: "symmetric", the same zeros on both sides, kernel_size // 2 (torch); or
             "same", more at the bottom and right where strides leave a choice (TF).
         norm: None, a bias and no norm; "frozen_batch", stored statistics and affine,
-            nothing trained; "batch", live statistics in training; "group".
+            nothing trained; "batch", live statistics in training, of the batch on all
+            replicas; "group".
         epsilon: float, added to the variance.
         activation: str or callable as in `keras.activations`, or None.
         kernel_initializer: str or `keras.initializers.Initializer`.
@@ -172,7 +175,7 @@ class ConvNorm(keras.layers.Layer):
 
     def _batch_norm(self, outputs):
         outputs = ops.cast(outputs, "float32")
-        mean, variance = ops.moments(outputs, axes=(0, 1, 2))
+        mean, variance = _batch_moments(outputs)
         for stored, value in (
             (self.moving_mean, mean),
             (self.moving_variance, variance),
@@ -180,6 +183,16 @@ class ConvNorm(keras.layers.Layer):
             stored.assign(stored * BATCH_MOMENTUM + value * (1.0 - BATCH_MOMENTUM))
         outputs = (outputs - mean) / ops.sqrt(variance + self.epsilon)
         return ops.cast(outputs * self.gamma + self.beta, self.compute_dtype)
+
+
+def _batch_moments(outputs):
+    """Returns mean and variance, float32 (C,), of a batch, on all of its replicas."""
+    axes, replicas = (0, 1, 2), replica_count()
+    if replicas == 1:
+        return ops.moments(outputs, axes)
+    mean = global_sum(ops.mean(outputs, axes)) / replicas
+    variance = ops.mean(ops.square(outputs - mean), axes)
+    return mean, global_sum(variance) / replicas
 
 
 @keras.saving.register_keras_serializable(package="keras_fpn")

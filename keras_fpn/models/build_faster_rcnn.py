@@ -31,7 +31,7 @@ from keras_fpn.models.published import (
     mobilenet_v3_large_parts,
 )
 from keras_fpn.preprocessing import Preprocessing
-from keras_fpn.weights import load_imagenet
+from keras_fpn.weights import SHIPPED, load_imagenet
 
 _PROBE_SIDE = 256  # pixels of the image on which a backbone's strides are checked
 
@@ -121,6 +121,8 @@ def faster_rcnn_fpn(
         "roi_assignment": roi_assignment,
     }
     parts.update({name: part for name, part in given.items() if part is not None})
+    if weights in SHIPPED:
+        weights = SHIPPED[weights].path()
     source = load_keras_file(weights) if isinstance(weights, Path) else None
     classes = resolved_classes(
         classes_of(source), num_classes, class_names, category_ids

@@ -6,7 +6,7 @@ With one replica all is as `keras.Model` has it.
 import keras
 import tensorflow as tf
 
-from keras_fpn.ops.replicas_tensorflow import all_reduced
+from keras_fpn.models.optimizer_tensorflow import adapt_to_replicas
 
 
 class DistributedModel(keras.Model):
@@ -24,9 +24,9 @@ class DistributedModel(keras.Model):
         return _reducible(super().test_step(data), self.distribute_strategy)
 
     def make_train_function(self, force=False):
-        """Makes `train_function`, with an optimizer that clips as on one replica."""
+        """Makes `train_function`, with an optimizer that works as on one replica."""
         if self.distribute_strategy.num_replicas_in_sync > 1:
-            clip_reduced_gradients(self.optimizer)
+            adapt_to_replicas(self.optimizer)
         return super().make_train_function(force)
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
@@ -41,42 +41,6 @@ class DistributedModel(keras.Model):
         elif self.optimizer is not None and not self.optimizer.built:
             with strategy.scope():
                 self.optimizer.build(self.trainable_variables)
-
-
-def clip_reduced_gradients(optimizer):
-    """Lets an optimizer clip the sum of all replicas' gradients, not each one's own.
-
-    Keras clips first and adds then: the result depends on the number of replicas. Here
-    the gradients are added first, and no second time.
-
-    Args:
-        optimizer: `keras.optimizers.Optimizer`; one that holds others is looked into.
-    """
-    for inner in _inner_optimizers(optimizer):
-        clips = inner.clipnorm or inner.global_clipnorm or inner.clipvalue
-        if clips and not hasattr(inner, "_clips_reduced"):
-            inner._clips_reduced = True
-            inner._clip_gradients = _clipped_after_sum(inner._clip_gradients)
-            inner._all_reduce_sum_gradients = list
-
-
-def _inner_optimizers(optimizer):
-    """Yields an optimizer, or those that it holds."""
-    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
-        yield optimizer.inner_optimizer
-    elif isinstance(optimizer, keras.optimizers.MultiOptimizer):
-        yield from optimizer.optimizers
-    elif optimizer is not None:
-        yield optimizer
-
-
-def _clipped_after_sum(clip):
-    """Returns `clip`, a function of a list of gradients, applied to their sums."""
-
-    def clipped(gradients):
-        return clip(all_reduced(list(gradients)))
-
-    return clipped
 
 
 def _reducible(logs, strategy):

@@ -6,6 +6,7 @@ from keras_fpn.weights.imagenet import load_imagenet
 from keras_fpn.weights.keras_applications import load_keras_applications
 from keras_fpn.weights.reader import read_torch
 from keras_fpn.weights.registry import Checkpoint, get_checkpoint
+from keras_fpn.weights.shipped import SHIPPED, ShippedCheckpoint
 from keras_fpn.weights.torchvision import (
     load_torchvision,
     load_torchvision_body,
@@ -13,7 +14,9 @@ from keras_fpn.weights.torchvision import (
 )
 
 __all__ = [
+    "SHIPPED",
     "Checkpoint",
+    "ShippedCheckpoint",
     "fetch",
     "fill_with_formula",
     "get_checkpoint",

@@ -70,7 +70,7 @@ def test_a_schedule_comes_back_from_its_configuration(schedule):
 def test_schedules_out_of_range_are_refused():
     with pytest.raises(ValueError, match=r"received milestones=\[9, 5\]"):
         WarmupMultiStep(0.1, [9, 5])
-    with pytest.raises(ValueError, match="warmup_steps=-1, warmup_factor=0.5"):
+    with pytest.raises(ValueError, match=r"warmup_steps=-1, warmup_factor=0\.5"):
         WarmupMultiStep(0.1, [5], warmup_steps=-1, warmup_factor=0.5)
     with pytest.raises(ValueError, match=r"warmup_factor=1\.5"):
         WarmupCosine(0.1, 5, warmup_factor=1.5)

@@ -1,0 +1,50 @@
+"""The rows of each batch that one of several machines loads."""
+
+import dataclasses
+
+import keras
+
+
+class WorkerRows:
+    """A loader's batches, of each only one worker's rows, planned for all of it.
+
+    It is used like the `Loader`. Images are as high and wide as the whole batch needs,
+    so that all workers pad them alike; photos of other workers are not read.
+
+    Args:
+        loader: `Loader` of complete batches.
+        worker: int, which worker's rows, 0..workers-1.
+        workers: int, how many share each batch; its size is a multiple of it.
+
+    Attributes:
+        batch_size: int, rows per batch.
+        image_shape: as of the loader.
+    """
+
+    def __init__(self, loader, worker, workers):
+        self._loader = loader
+        self.batch_size = loader.batch_size // workers
+        first = worker * self.batch_size
+        self._rows = slice(first, first + self.batch_size)
+        self.image_shape = loader.image_shape
+        self.blank, self.load_into = loader.blank, loader.load_into
+
+    def __len__(self):
+        """Returns how many batches an epoch has."""
+        return len(self._loader)
+
+    def batches(self, epoch):
+        """Returns the list of an epoch's `Batch`, each with the worker's rows alone."""
+        return [
+            dataclasses.replace(batch, indices=batch.indices[self._rows])
+            for batch in self._loader.batches(epoch)
+        ]
+
+    def specs(self):
+        """Returns x, y and sample_weight with an `ArraySpec` for each array."""
+        return keras.tree.map_structure(
+            lambda spec: dataclasses.replace(
+                spec, shape=(self.batch_size, *spec.shape[1:])
+            ),
+            self._loader.specs(),
+        )

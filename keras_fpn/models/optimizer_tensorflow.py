@@ -1,0 +1,121 @@
+"""Keras's optimizers on several replicas of `tf.distribute`, where Keras 3.15 fails.
+
+It clips each replica's own gradients, and adds them up afterwards: the result depends on
+the number of replicas. With accumulated gradients, or with averaged weights that are put
+in place every so many steps, it stops with an error.
+"""
+
+import keras
+import tensorflow as tf
+
+from keras_fpn.ops.replicas_tensorflow import all_reduced
+
+
+def adapt_to_replicas(optimizer):
+    """Lets an optimizer update on several replicas as it would on one.
+
+    Gradients are added up first. What the optimizer saves and loads stays the same.
+
+    Args:
+        optimizer: `keras.optimizers.Optimizer`, or a wrapper of Keras's around some.
+    """
+    if hasattr(optimizer, "_adapted_to_replicas"):
+        return
+    optimizer._adapted_to_replicas = True
+    optimizer.apply = _with_sums(optimizer.apply)
+    for inner in _inner_optimizers(optimizer):
+        inner._all_reduce_sum_gradients = list  # they are sums already
+        if inner.gradient_accumulation_steps or inner.ema_overwrite_frequency:
+            inner._backend_apply_gradients = _apply_across_replicas(inner)
+
+
+def _inner_optimizers(optimizer):
+    """Returns the optimizers that update weights: the one given, or those it holds."""
+    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        return [optimizer.inner_optimizer]
+    if isinstance(optimizer, keras.optimizers.MultiOptimizer):
+        return optimizer.optimizers
+    return [optimizer]
+
+
+def _with_sums(apply):
+    """Returns an optimizer's `apply`, given each gradient's sum over all replicas."""
+
+    def apply_sums(gradients, variables=None):
+        present = [gradient for gradient in gradients if gradient is not None]
+        sums = iter(all_reduced(present) if present else ())
+        gradients = [None if one is None else next(sums) for one in gradients]
+        return apply(gradients, variables)
+
+    return apply_sums
+
+
+def _apply_across_replicas(optimizer):
+    """Returns Keras's `_backend_apply_gradients`, its conditions around all replicas.
+
+    Keras has them within each replica, where none can wait for the others.
+    """
+
+    def update(gradients, variables):
+        steps = optimizer.gradient_accumulation_steps
+        if steps:
+            stored = _accumulators(optimizer, variables)
+            pairs = zip(gradients, stored, strict=True)
+            gradients = [(gradient + others) / steps for gradient, others in pairs]
+        gradients = optimizer._clip_gradients(gradients)
+        optimizer._apply_weight_decay(variables)
+        optimizer._backend_update_step(gradients, variables, optimizer.learning_rate)
+        if steps:
+            optimizer._backend_reset_gradient_accumulators()
+
+    def accumulate(gradients, variables):
+        stored = _accumulators(optimizer, variables)
+        optimizer._backend_increment_gradient_accumulators(gradients, stored)
+
+    def apply(gradients, variables):
+        def across(strategy, gradients):
+            def on_each(function, *arguments):
+                strategy.extended.call_for_each_replica(function, args=arguments)
+
+            if optimizer.gradient_accumulation_steps:
+                seen = optimizer._iterations + 1
+                tf.cond(
+                    seen % optimizer.gradient_accumulation_steps == 0,
+                    lambda: on_each(update, gradients, variables),
+                    lambda: on_each(accumulate, gradients, variables),
+                )
+            else:
+                on_each(update, gradients, variables)
+            _average(optimizer, on_each)
+
+        context = tf.distribute.get_replica_context()
+        context.merge_call(across, args=(list(gradients),))
+
+    return apply
+
+
+def _accumulators(optimizer, variables):
+    """Returns the variables that hold the variables' accumulated gradients."""
+    return [
+        optimizer._accumulated_gradients[optimizer._get_variable_index(variable)]
+        for variable in variables
+    ]
+
+
+def _average(optimizer, on_each):
+    """Updates the averaged weights, and puts them in place if it is time to.
+
+    Args:
+        optimizer: `keras.optimizers.Optimizer`.
+        on_each: function that calls its argument on each replica.
+    """
+    if not optimizer.use_ema:
+        return
+    weights = optimizer._trainable_variables
+    on_each(optimizer._update_model_variables_moving_average, weights)
+    if optimizer.ema_overwrite_frequency:
+        tf.cond(
+            (optimizer.iterations + 1) % optimizer.ema_overwrite_frequency == 0,
+            lambda: optimizer._overwrite_model_variables_with_average_value(weights),
+            lambda: None,
+        )

@@ -1,0 +1,82 @@
+"""`Devices` of `keras.distribution`, for the JAX backend."""
+
+import os
+
+import keras
+import numpy as np
+
+from keras_fpn.data.pydataset import LoaderSequence
+from keras_fpn.data.worker_rows import WorkerRows
+from keras_fpn.training.distribution import Devices
+
+_VARIABLES = tuple(
+    f"KERAS_DISTRIBUTION_{name}"
+    for name in ("JOB_ADDRESSES", "NUM_PROCESSES", "PROCESS_ID")
+)
+
+
+class DataParallelDevices(Devices):
+    """The devices of a `keras.distribution.DataParallel`.
+
+    Args:
+        distribution: `keras.distribution.DataParallel`.
+        workers, worker_index: int, as of `Devices`.
+    """
+
+    def __init__(self, distribution, workers=1, worker_index=0):
+        self.distribution = distribution
+        self.replicas = distribution.num_model_replicas
+        self.workers, self.worker_index = workers, worker_index
+
+    def scope(self):
+        return self.distribution.scope()
+
+    def _steps_of_workers(self, step):
+        from jax.experimental import multihost_utils
+
+        return np.ravel(multihost_utils.process_allgather(np.int32(step))).tolist()
+
+    def _batches(self, loader, *place):
+        rows = WorkerRows(loader, self.worker_index, self.workers)
+        return LoaderSequence(rows, *place)
+
+
+def jax_devices(strategy, devices=None):
+    """Returns the `Devices` of a strategy other than "none"; see `make_devices`."""
+    workers, worker_index = 1, 0
+    if strategy == "multiworker":
+        workers, worker_index = _joined_cluster()
+    if strategy == "tpu":
+        devices = _tpu_devices()
+    distribution = keras.distribution.DataParallel(
+        devices=devices,
+        auto_shard_dataset=False,  # each worker loads its own rows
+    )
+    return DataParallelDevices(distribution, workers, worker_index)
+
+
+def _tpu_devices():
+    """Returns the names of all TPU cores."""
+    try:
+        return keras.distribution.list_devices("tpu")
+    except RuntimeError as error:
+        raise ValueError(
+            "The strategy 'tpu' needs a machine with a TPU and the JAX made for it; "
+            f"received one where it cannot be set up: {error}."
+        ) from error
+
+
+def _joined_cluster():
+    """Joins the processes that the environment names.
+
+    Returns:
+        (number of workers, place of this one), ints.
+    """
+    missing = [name for name in _VARIABLES if not os.environ.get(name)]
+    if missing:
+        raise ValueError(
+            "The strategy 'multiworker' on JAX needs the environment variables "
+            f"{', '.join(_VARIABLES)} on each machine; received nothing in {missing}."
+        )
+    keras.distribution.initialize()
+    return int(os.environ[_VARIABLES[1]]), int(os.environ[_VARIABLES[2]])

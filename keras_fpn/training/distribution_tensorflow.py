@@ -1,0 +1,110 @@
+"""`Devices` of `tf.distribute`."""
+
+import json
+import os
+
+import tensorflow as tf
+
+from keras_fpn.data.tensorflow_loop import tensorflow_dataset
+from keras_fpn.data.worker_rows import WorkerRows
+from keras_fpn.ops.replicas_tensorflow import all_reduced
+from keras_fpn.training.distribution import Devices
+
+_EXAMPLE = (
+    '{"cluster": {"worker": ["10.0.0.1:2222", "10.0.0.2:2222"]}, '
+    '"task": {"type": "worker", "index": 0}}'
+)
+_TASKS = ("chief", "worker")
+
+
+class StrategyDevices(Devices):
+    """The devices of a `tf.distribute.Strategy`.
+
+    Args:
+        strategy: `tf.distribute.Strategy`.
+        workers, worker_index: int, as of `Devices`.
+    """
+
+    def __init__(self, strategy, workers=1, worker_index=0):
+        self.strategy = strategy
+        self.replicas = strategy.num_replicas_in_sync
+        self.workers, self.worker_index = workers, worker_index
+
+    def scope(self):
+        return self.strategy.scope()
+
+    def _steps_of_workers(self, step):
+        own = tf.one_hot(self.worker_index, self.workers, dtype=tf.int64) * step
+        sums = self.strategy.run(lambda: all_reduced(own))
+        # All replicas of a worker have added its step.
+        all_steps = self.strategy.experimental_local_results(sums)[0].numpy()
+        return (all_steps // (self.replicas // self.workers)).tolist()
+
+    def _batches(self, loader, *place):
+        if self.workers == 1:  # tf.distribute cuts each batch in pieces
+            return tensorflow_dataset(loader, *place)
+        return self._own_rows(loader, *place)
+
+    def _own_rows(self, loader, *place):
+        """Returns the rows of this worker, in pieces that its replicas take in turns."""
+        rows = WorkerRows(loader, self.worker_index, self.workers)
+        batches = tensorflow_dataset(rows, *place)
+        piece = loader.batch_size // self.replicas
+        distributed = self.strategy.distribute_datasets_from_function(
+            lambda context: batches.rebatch(piece, drop_remainder=True)
+        )
+        # Keras takes its length for the number of steps; it counts pieces.
+        distributed._cardinality = len(batches)
+        return distributed
+
+
+def tensorflow_devices(strategy, devices=None):
+    """Returns the `Devices` of a strategy other than "none"; see `make_devices`."""
+    if strategy == "mirrored":
+        return StrategyDevices(tf.distribute.MirroredStrategy(devices))
+    if strategy == "tpu":
+        return StrategyDevices(_tpu_strategy())
+    workers, worker_index = _cluster()
+    try:
+        multiworker = tf.distribute.MultiWorkerMirroredStrategy()
+    except RuntimeError as error:
+        raise RuntimeError(
+            "Several machines must be set up before TensorFlow computes anything; "
+            f"received the call later ({error}). Call make_devices first."
+        ) from error
+    return StrategyDevices(multiworker, workers, worker_index)
+
+
+def _cluster():
+    """Returns (number of workers, place of this one), ints, as TF_CONFIG says."""
+    text = os.environ.get("TF_CONFIG", "")
+    try:
+        config = json.loads(text)
+        cluster, task = config["cluster"], config["task"]
+        addresses = [*cluster.get("chief", ()), *cluster["worker"]]
+        kind, index = task["type"], task["index"]
+        place = index + (len(cluster.get("chief", ())) if kind == "worker" else 0)
+        right = kind in _TASKS and addresses[place] == cluster[kind][index]
+    except (ValueError, LookupError, TypeError, AttributeError):
+        right = False
+    if not right:
+        raise ValueError(
+            "The strategy 'multiworker' needs the environment variable TF_CONFIG on "
+            "each machine: JSON with the addresses of all workers and this one's "
+            f"place, such as {_EXAMPLE}; received TF_CONFIG={text!r}."
+        )
+    return len(addresses), place
+
+
+def _tpu_strategy():
+    """Returns the strategy of the TPU of this machine. Never run so far."""
+    try:
+        resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu="local")
+        tf.config.experimental_connect_to_cluster(resolver)
+        tf.tpu.experimental.initialize_tpu_system(resolver)
+    except (ValueError, tf.errors.OpError) as error:
+        raise ValueError(
+            "The strategy 'tpu' needs a machine with a TPU and the TensorFlow made for "
+            f"it; received one where it cannot be set up: {str(error).split('. ')[0]}."
+        ) from error
+    return tf.distribute.TPUStrategy(resolver)

@@ -1,0 +1,43 @@
+"""What each epoch's losses and numbers were, as a file that outlives the process."""
+
+import json
+import math
+import pathlib
+
+import keras
+
+from keras_fpn.files import replacing
+
+
+class History(keras.callbacks.Callback):
+    """Keeps the logs of every epoch in a JSON file, also across resumed runs.
+
+    Put it after callbacks that add to the logs.
+
+    Args:
+        path: str or Path of the file, a list with a dict per epoch: "epoch", from 0,
+            and the logs; numbers that are not finite are null.
+
+    Attributes:
+        epochs: list of dict, as in the file.
+    """
+
+    def __init__(self, path):
+        super().__init__()
+        self.path = pathlib.Path(path)
+        self.epochs = []
+        if self.path.is_file():
+            self.epochs = json.loads(self.path.read_text("utf-8"))
+
+    def on_epoch_end(self, epoch, logs=None):
+        values = {name: _number(value) for name, value in (logs or {}).items()}
+        # A resumed run repeats the epoch that the killed one may have written already.
+        kept = [entry for entry in self.epochs if entry["epoch"] < epoch]
+        self.epochs = [*kept, {"epoch": epoch, **values}]
+        with replacing(self.path) as partial:
+            partial.write_text(json.dumps(self.epochs, indent=1) + "\n", "utf-8")
+
+
+def _number(value):
+    value = float(value)
+    return value if math.isfinite(value) else None

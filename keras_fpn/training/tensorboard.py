@@ -1,0 +1,121 @@
+"""Writes a training's numbers and pictures for TensorBoard; on TensorFlow only.
+
+Nothing of the package `tensorboard` is needed to write them, only to look at them.
+"""
+
+import io
+import math
+import pathlib
+
+import keras
+import tensorflow as tf
+
+from keras_fpn.training.compared_photos import compared_photo, photos_to_compare
+from keras_fpn.training.recent_means import RecentMeans, as_float, learning_rate
+
+_JPEG = {"format": "JPEG", "quality": 85}  # a tenth of a PNG, for each of many epochs
+_DATA_CLASSES = {"scalars": "DATA_CLASS_SCALAR", "images": "DATA_CLASS_BLOB_SEQUENCE"}
+
+
+class TensorBoardLog(keras.callbacks.Callback):
+    """Writes losses, learning rate, validation numbers, and photos with boxes.
+
+    All are given by the step of the training. Losses come twice: `steps/...`, means of
+    the last 50 steps, and `epochs/...`, means of an epoch. The photos are always the
+    same: on the left what was found, on the right what is annotated. Put it after the
+    callbacks that measure.
+
+    Use it in a `with` statement: an interrupted `fit` does not tell its callbacks.
+
+    Args:
+        folder: str or Path; files are added to it.
+        steps_per_epoch: int, of a whole epoch.
+        start_step: int, steps that were done before, by an earlier process.
+        evaluation: `keras_fpn.metrics.CocoEvaluation`, whose detections are drawn;
+            None, no photos.
+        photos: int, how many.
+        every: int, steps between two values of a loss.
+    """
+
+    def __init__(
+        self,
+        folder,
+        steps_per_epoch,
+        start_step=0,
+        evaluation=None,
+        photos=4,
+        every=10,
+    ):
+        super().__init__()
+        self.folder = pathlib.Path(folder)
+        self.length, self.step = steps_per_epoch, start_step
+        self.evaluation, self.every = evaluation, every
+        self._photos = []
+        if evaluation is not None:
+            self._photos = photos_to_compare(evaluation.loader.dataset, photos)
+        self._recent = RecentMeans()
+        self._writer = None
+        self._first = start_step  # the step that this epoch's first batch begins with
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self):
+        """Ends the file."""
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+    def on_train_begin(self, logs=None):
+        if self._writer is None:
+            self._writer = tf.summary.create_file_writer(str(self.folder))
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._first = self.step
+        self._recent.begin_epoch(self.step - epoch * self.length)
+
+    def on_train_batch_end(self, batch, logs=None):
+        before, self.step = self.step, self._first + batch + 1
+        done = self.step - self._first // self.length * self.length
+        means = self._recent.add(done, logs)
+        if self.step // self.every > before // self.every:
+            means = {f"steps/{name}": value for name, value in means.items()}
+            self._write({**means, "learning_rate": learning_rate(self.model)})
+
+    def on_epoch_end(self, epoch, logs=None):
+        numbers = {n: as_float(value) for n, value in (logs or {}).items()}
+        self._write({f"epochs/{name}": value for name, value in numbers.items()})
+        for photo in self._photos:
+            results, dataset = self.evaluation.results, self.evaluation.loader.dataset
+            picture = compared_photo(photo, results, dataset)
+            self._write_picture(f"photos/{photo.image_id} {photo.path.name}", picture)
+        self._writer.flush()
+
+    def _write(self, numbers):
+        """Writes those of the numbers, dict of name -> float, that are finite."""
+        metadata = _metadata("scalars")
+        with self._writer.as_default():
+            for name, value in numbers.items():
+                if math.isfinite(value):
+                    number = tf.constant(value, tf.float32)
+                    tf.summary.write(name, number, self.step, metadata)
+
+    def _write_picture(self, name, picture):
+        buffer = io.BytesIO()
+        picture.save(buffer, **_JPEG)
+        width, height = (str(side).encode() for side in picture.size)
+        image = tf.constant([width, height, buffer.getvalue()])
+        with self._writer.as_default():
+            tf.summary.write(name, image, self.step, _metadata("images"))
+
+
+def _metadata(plugin):
+    """Returns what tells TensorBoard which of its pages shows a value."""
+    metadata = tf.compat.v1.SummaryMetadata
+    return metadata(
+        plugin_data=metadata.PluginData(plugin_name=plugin),
+        data_class=_DATA_CLASSES[plugin],
+    )

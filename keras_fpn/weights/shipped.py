@@ -1,0 +1,82 @@
+"""Checkpoints trained by this project, which come with it: no download."""
+
+import hashlib
+import site
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True)
+class ShippedCheckpoint:
+    """A detector in a file of this project.
+
+    Attributes:
+        name: str; the file is NAME.keras, the recipe zoo/NAME.py.
+        sha256: str, of the file.
+        class_names: tuple of str, K names.
+        metrics: dict of data set -> metric -> value, in percent, measured by us; the
+            recipe says how.
+        sample: str, the file in keras_fpn/samples that shows what it is for; or None.
+        licence: str, of the weights.
+        size_mb: float, size of the file in units of 2**20 bytes.
+    """
+
+    name: str
+    sha256: str
+    class_names: tuple[str, ...]
+    metrics: dict[str, dict[str, float]]
+    sample: str | None
+    licence: str
+    size_mb: float
+
+    @property
+    def source(self):
+        """str, who made the weights and measured them."""
+        return f"keras_fpn, zoo/{self.name}.py"
+
+    @property
+    def num_classes(self):
+        """int, K."""
+        return len(self.class_names)
+
+    @property
+    def category_ids(self):
+        """list of int, 1..K."""
+        return list(range(1, self.num_classes + 1))
+
+    def path(self):
+        """Returns the Path of the verified file.
+
+        Raises:
+            FileNotFoundError: it is at none of the places where an installation or a
+                checkout has it.
+            ValueError: the file has another SHA-256.
+        """
+        for folder in _folders():
+            path = folder / f"{self.name}.keras"
+            if not path.is_file():
+                continue
+            found = hashlib.sha256(path.read_bytes()).hexdigest()
+            if found != self.sha256:
+                raise ValueError(
+                    f"{path} must have the SHA-256 {self.sha256}; received {found}. "
+                    "The file is damaged: install keras_fpn anew."
+                )
+            return path
+        raise FileNotFoundError(
+            f"{self.name}.keras was not installed with keras_fpn. Take it from the "
+            "folder zoo of the source, and load it as a file."
+        )
+
+
+def _folders():
+    """Returns where the files may be: in the package, a checkout, an installation."""
+    roots = [_PACKAGE.parent, Path(sys.prefix), Path(site.getuserbase())]
+    installed = [root / "share" / "keras_fpn" / "zoo" for root in roots]
+    return [_PACKAGE / "checkpoints", _PACKAGE.parent / "zoo", *installed]
+
+
+SHIPPED: dict[str, ShippedCheckpoint] = {}

@@ -1,0 +1,94 @@
+"""Measures what share of training a detector waits for its data.
+
+    python scripts/benchmark_training.py DATASET --split train --preset NAME --steps 6
+
+Takes training steps on batches that are read, resized and padded meanwhile, and times
+how long each step had to wait for its batch. Prints one JSON object.
+"""
+
+import argparse
+import json
+import sys
+import time
+
+import keras
+
+import keras_fpn
+from keras_fpn.data import Loader, open_dataset
+from keras_fpn.data.augment import RandomFlip
+from keras_fpn.preprocessing import Preprocessing
+from keras_fpn.training import SGD
+from keras_fpn.training.distribution import make_devices
+
+
+def measure(model, loader, steps):
+    """Returns seconds in all and seconds of waiting, after one step to warm up."""
+    waited = started = 0.0
+    batches = iter(make_devices("none").dataset(loader, epochs=1 + steps))
+    for step in range(steps + 1):
+        before = time.perf_counter()
+        x, y, weights = next(batches)
+        arrived = time.perf_counter()
+        model.train_on_batch(x, y, sample_weight=weights)
+        if step == 0:  # the graph was traced and the threads were started
+            started, waited = time.perf_counter(), 0.0
+        else:
+            waited += arrived - before
+    return time.perf_counter() - started, waited
+
+
+def main(argv=None):
+    """Measures and prints; returns 0."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    add = parser.add_argument
+    add("dataset")
+    add("--images")
+    add("--split")
+    add("--preset", default="faster_rcnn_resnet50_fpn_coco")
+    add("--min-size", type=int, default=800)
+    add("--max-size", type=int, default=1333)
+    add("--batch-size", type=int, default=2)
+    add("--steps", type=int, default=6)
+    arguments = parser.parse_args(argv)
+    dataset = open_dataset(
+        arguments.dataset, arguments.images, arguments.split, report=lambda found: None
+    )
+    own = keras_fpn.from_preset(
+        arguments.preset, load_weights=False, num_classes=len(dataset.class_names)
+    )
+    norm = own.preprocessing
+    size = Preprocessing(
+        min_size=arguments.min_size,
+        max_size=arguments.max_size,
+        mean=norm.mean,
+        std=norm.std,
+    )
+    loader = Loader(
+        dataset,
+        size,
+        arguments.batch_size,
+        augment=(RandomFlip(),),
+        shuffle=True,
+        fill=True,
+    )
+    own.compile(optimizer=SGD(1e-4, global_clipnorm=10.0))
+    seconds, waited = measure(own, loader, arguments.steps)
+    images = arguments.steps * arguments.batch_size
+    print(
+        json.dumps(
+            {
+                "preset": arguments.preset,
+                "backend": keras.backend.backend(),
+                "sizes": [arguments.min_size, arguments.max_size],
+                "batch_size": arguments.batch_size,
+                "steps": arguments.steps,
+                "seconds_per_image": round(seconds / images, 3),
+                "share_waiting_for_data": round(waited / seconds, 4),
+            }
+        )
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,255 @@
+import contextlib
+import dataclasses
+import io
+import json
+
+import keras
+import pytest
+from data.tiny_sets import voc_object, write, write_coco_set, write_voc_photo
+from models.tiny import tiny_backbone, tiny_detector
+
+import keras_fpn
+from keras_fpn import cli
+from keras_fpn.cli import finetune
+from keras_fpn.data.scenes import write_scenes
+from keras_fpn.preprocessing import Preprocessing
+from keras_fpn.training.progress import Progress
+
+BOX = {"bbox": [10, 20, 30, 40]}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A folder with a data set of 8 scenes, set/, and a detector, tiny.keras."""
+    folder = tmp_path_factory.mktemp("finetune")
+    write_scenes(folder / "set", 8, size=(64, 64), objects=(1, 2), sides=(16, None))
+    model = tiny_detector(
+        2,
+        class_names=["ring", "cat"],
+        backbone=tiny_backbone(("C4", "C5")),  # fewer levels are sooner compiled
+        preprocessing=Preprocessing(64, 96),
+    )
+    model.save(folder / "tiny.keras")
+    return folder
+
+
+def called(*argv):
+    """The command's exit code, and what it wrote to stdout and stderr."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = cli.main(["finetune", *map(str, argv)])
+    return code, out.getvalue(), err.getvalue()
+
+
+@pytest.fixture(scope="module")
+def runs(made):
+    """A run that is interrupted after an epoch, and the same command again.
+
+    JAX takes long to compile: there it is one run.
+    """
+    argv = [made / "set", "--weights", made / "tiny.keras", "--epochs", 2]
+    argv += ["--output", made / "run", "--workers", 1]
+
+    if keras.config.backend() == "jax":
+        done = called(*argv)
+        return done, done
+
+    begin = Progress.on_epoch_begin
+
+    def interrupted(self, epoch, logs=None):
+        if epoch == 1:
+            raise KeyboardInterrupt
+        begin(self, epoch, logs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Progress, "on_epoch_begin", interrupted)
+        first = called(*argv)
+    return first, called(*argv)
+
+
+@pytest.mark.tensorflow_only
+def test_an_interrupted_run_says_how_to_go_on(runs, made):
+    code, out, err = runs[0]
+    assert code == 130
+    assert "6 photos, 3 steps of 2 images an epoch, 6 steps in all" in out
+    assert err.endswith(f"Interrupted. The same command goes on from {made / 'run'}.\n")
+
+
+@pytest.mark.tensorflow_only
+def test_the_same_command_goes_on(runs):
+    _, out, err = runs[1]
+    assert "goes on at epoch 2, step 1" in out
+    assert "Epoch 1/2" not in err
+
+
+def test_a_run_ends_with_the_page(runs, made):
+    code, _, err = runs[1]
+    assert code == 0, err
+    assert "Epoch 2/2: loss " in err
+    folder = made / "run"
+    assert (folder / "evaluation" / "index.html").is_file()
+    history = json.loads((folder / "history.json").read_text())
+    assert [entry["epoch"] for entry in history] == [0, 1]
+    assert all(0 <= entry["val_AP"] <= 1 for entry in history)
+
+
+def test_what_was_chosen_is_said(runs):
+    _, out, _ = runs[0]
+    lines = out.splitlines()
+    assert lines[0] == (
+        "Photos to train on: 6 (instances); to measure AP on: 2 (instances, held out)"
+    )
+    assert lines[1].startswith("Known to the detector: ring. New to it: disk, striped")
+
+
+def test_the_best_checkpoint_is_what_detect_takes(runs, made, tmp_path):
+    _, out, _ = runs[1]
+    best = made / "run" / "best.keras"
+    last = out.splitlines()[-1]
+    assert last == f"To detect with it: keras-fpn detect PHOTO --weights {best}"
+    photo = next((made / "set" / "images").iterdir())
+    argv = ["detect", str(photo), "--weights", str(best), "--output", str(tmp_path)]
+    assert cli.main(argv) == 0
+    assert len(list(tmp_path.iterdir())) == 1
+    names = keras.models.load_model(best).class_names
+    assert names == list(keras_fpn.data.scenes.CLASS_NAMES)
+
+
+@pytest.mark.tensorflow_only
+def test_tensorboard_gets_pictures_of_both_epochs(runs, made):
+    from training.test_tensorboard import read
+
+    found = read(made / "run" / "tensorboard")
+    shown = [found[tag] for tag in found if tag.startswith("photos/")]
+    assert len(shown) == 2
+    assert {tuple(step for step, _, _ in steps) for steps in shown} == {(3, 6)}
+
+
+@pytest.fixture(scope="module")
+def source():
+    return tiny_detector(2, class_names=["cat", "dog"])
+
+
+@pytest.fixture
+def prepared(monkeypatch, source):
+    """What a command would train with: the arguments of `run_training`."""
+    got = []
+
+    def run_training(*arguments):
+        got.append(arguments)
+        return 0
+
+    monkeypatch.setattr(finetune, "load_detector", lambda *_: (source, None))
+    monkeypatch.setattr(finetune, "run_training", run_training)
+    return got
+
+
+def voc(folder):
+    for stem in "abcd":
+        write_voc_photo(folder, stem, [voc_object((11, 21, 40, 60))])
+    for split, stems in {"train": "ab", "val": "c", "trainval": "abc"}.items():
+        write(folder / f"ImageSets/Main/{split}.txt", "\n".join(stems))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("options", "sizes"),
+    [
+        ([], (2, 1)),  # its own splits
+        (["--split", "trainval"], (2, 1)),  # of which one is held out
+        (["--val-split", "trainval"], (2, 3)),
+        (["--split", "trainval", "--val-split", "val"], (3, 1)),
+    ],
+)
+def test_a_data_sets_own_splits_are_taken(tmp_path, prepared, options, sizes):
+    assert called(voc(tmp_path), *options)[0] == 0
+    _, dataset, validation, *_ = prepared[0]
+    assert (len(dataset), len(validation)) == sizes
+
+
+def test_options_reach_the_plan(tmp_path, prepared):
+    options = ["--epochs", 7, "--batch-size", 3, "--learning-rate", 0.5]
+    called(voc(tmp_path), *options, "--min-size", 48, "--max-size", 64)
+    plan = prepared[0][0]
+    assert (plan.epochs, plan.batch_size, plan.learning_rate) == (7, 3, 0.5)
+    assert plan.name == "finetune faster_rcnn_resnet50_fpn_coco"
+    model = plan.build(["cat"], [1])
+    assert model.preprocessing == Preprocessing(48, 64)
+
+
+def test_classes_that_are_all_known_or_all_new_are_said(tmp_path, prepared):
+    _, out, _ = called(voc(tmp_path / "known"))
+    assert "All classes are known to the detector: cat." in out
+    file = write_coco_set(tmp_path / "new", [BOX])
+    contents = json.loads(file.read_text())
+    contents["annotations"] += [{**contents["annotations"][0], "id": 2, "image_id": 9}]
+    contents["categories"] = [{"id": 3, "name": "emu"}, {"id": 5, "name": "fox"}]
+    file.write_text(json.dumps(contents))
+    _, out, _ = called(file)
+    assert "New box predictor, for the classes are new: emu, fox." in out
+
+
+def refused(*argv):
+    """The one line with which a command gives up."""
+    code, _, err = called(*argv)
+    assert code in (1, 2)
+    last = err.splitlines()[-1]
+    assert last.startswith("keras-fpn: error: ")
+    return last
+
+
+def test_photos_without_objects_are_refused(tmp_path, prepared):
+    empty = write_coco_set(tmp_path / "a", [])
+    full = write_coco_set(tmp_path / "b", [BOX])
+    assert "must have objects; received" in refused(empty)
+    assert "must show objects; received" in refused(empty, "--val", full)
+
+
+def test_other_classes_to_measure_on_are_refused(tmp_path, prepared):
+    train = write_coco_set(tmp_path / "a", [BOX])
+    others = [{"id": 3, "name": "cat"}, {"id": 5, "name": "wolf"}]
+    val = write_coco_set(tmp_path / "b", [BOX], categories=others)
+    error = refused(train, "--val", val)
+    assert "Data to measure on: class_names must be among" in error
+    more = [*others, {"id": 8, "name": "dog"}]
+    box = {**BOX, "category_id": 5}
+    val = write_coco_set(tmp_path / "c", [BOX, box], categories=more)
+    error = refused(train, "--val", val)
+    assert "must be of the classes of the training data, cat, dog;" in error
+    assert "received 1 of others, such as " in error
+    assert "wolf" in error
+
+
+def test_random_weights_are_refused(tmp_path, prepared):
+    assert "keras-fpn train" in refused(voc(tmp_path), "--weights", "random")
+
+
+def test_without_a_network_what_works_is_said(tmp_path, monkeypatch):
+    def from_preset(name):
+        raise ConnectionError("The checkpoint must be downloaded once.")
+
+    shipped = {"small_one": None, "other_one": None}
+    monkeypatch.setattr(keras_fpn, "from_preset", from_preset)
+    monkeypatch.setattr(keras_fpn.weights, "SHIPPED", shipped)
+    error = refused(voc(tmp_path))
+    assert "must be downloaded once." in error
+    assert error.endswith(
+        "Without a network give --weights FILE, or --preset small_one or other_one."
+    )
+
+
+def test_a_learning_rate_must_be_positive(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["finetune", str(tmp_path), "--learning-rate", "0"])
+    assert "must be above 0; received 0" in capsys.readouterr().err
+
+
+def test_the_plan_of_a_command_is_that_of_its_function(tmp_path, prepared, source):
+    from keras_fpn.training.finetune import finetuning_plan
+
+    called(voc(tmp_path))
+    plan, dataset, *_ = prepared[0]
+    expected = finetuning_plan(source, dataset, plan.name)
+    for field in dataclasses.fields(plan):
+        if field.name != "build":
+            assert getattr(plan, field.name) == getattr(expected, field.name)

@@ -1,0 +1,60 @@
+import dataclasses
+import pathlib
+
+import pytest
+
+from keras_fpn.data import Dataset, Objects, Photo
+from keras_fpn.data.hold_out import hold_out
+
+
+def photos(count, first=1, objects=1):
+    boxes = Objects([[0, 0, 5, 5]] * objects, [0] * objects, [False] * objects)
+    return [
+        Photo(i, pathlib.Path(f"{i}.png"), 10, 10, boxes)
+        for i in range(first, first + count)
+    ]
+
+
+def dataset(*groups):
+    return Dataset([p for group in groups for p in group], ("cat",), (1,), name="pets")
+
+
+def ids(part):
+    return [photo.image_id for photo in part.photos]
+
+
+@pytest.mark.parametrize(
+    ("count", "held"), [(2, 1), (8, 2), (12, 4), (20, 4), (100, 15), (10_000, 1000)]
+)
+def test_about_a_seventh_is_held_out_of_many_and_few_of_few(count, held):
+    larger, smaller = hold_out(dataset(photos(count)))
+    assert (len(larger), len(smaller)) == (count - held, held)
+
+
+def test_no_photo_is_in_both_or_in_none_and_their_order_stays():
+    larger, smaller = hold_out(dataset(photos(30)))
+    assert sorted([*ids(larger), *ids(smaller)]) == list(range(1, 31))
+    assert ids(larger) == sorted(ids(larger))
+    assert smaller.name == "pets, held out"
+    assert smaller.class_names == larger.class_names == ("cat",)
+
+
+def test_which_ones_depends_on_their_ids_alone():
+    whole = dataset(photos(30))
+    mixed = dataclasses.replace(whole, photos=whole.photos[::-1])
+    _, first = hold_out(whole)
+    _, second = hold_out(mixed)
+    assert sorted(ids(first)) == sorted(ids(second))
+    assert ids(first) != list(range(1, 5))  # and not on their place
+
+
+def test_photos_without_objects_are_parted_alike():
+    whole = dataset(photos(40), photos(40, first=41, objects=0))
+    _, smaller = hold_out(whole)
+    assert sum(photo.image_id > 40 for photo in smaller.photos) == 6
+    assert len(smaller) == 12
+
+
+def test_one_photo_with_objects_cannot_be_parted():
+    with pytest.raises(ValueError, match=r"at least 2 must have .* 'pets' with 1"):
+        hold_out(dataset(photos(1), photos(5, first=2, objects=0)))

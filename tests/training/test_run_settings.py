@@ -1,0 +1,81 @@
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from training.small_model import SETTINGS, compiled
+
+from keras_fpn.training.run_folder import RunFolder
+
+
+def test_other_settings_are_refused_each_by_name(tmp_path):
+    RunFolder(tmp_path, SETTINGS)
+    RunFolder(tmp_path, {**SETTINGS, "sizes": [320, 480]})  # a list, as JSON has it
+    other = {**SETTINGS, "epochs": 4, "optimizer": {"name": "sgd"}, "seed": 1}
+    with pytest.raises(ValueError, match="Only the same settings continue a run") as e:
+        RunFolder(tmp_path, other)
+    said = str(e.value)
+    assert "epochs=4 where the run has 3" in said
+    assert "optimizer.rate='nothing' where the run has 0.1" in said
+    assert "seed=1 where the run has 'nothing'" in said
+    assert "sizes" not in said
+    assert str(tmp_path) in said
+    assert json.loads((tmp_path / "run.json").read_text())["settings"]["epochs"] == 3
+
+
+def test_settings_that_json_cannot_hold_are_refused(tmp_path):
+    for value in (np.float32(1.0), float("nan")):
+        with pytest.raises(ValueError, match="settings must be what JSON can hold"):
+            RunFolder(tmp_path, {"rate": value})
+
+
+def test_a_folder_of_something_else_is_refused(tmp_path):
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(ValueError, match=r"holds 'thesis.txt' and no run.json"):
+        RunFolder(tmp_path, SETTINGS)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+    with pytest.raises(ValueError, match=r"must be a folder; received .*thesis\.txt"):
+        RunFolder(tmp_path / "thesis.txt", SETTINGS)
+
+
+def test_damaged_settings_are_refused(tmp_path):
+    RunFolder(tmp_path, SETTINGS)
+    (tmp_path / "run.json").write_text('{"settings":')
+    with pytest.raises(ValueError, match=r"run.json, which is damaged"):
+        RunFolder(tmp_path, SETTINGS)
+
+
+def test_other_versions_are_said_on_resuming(tmp_path, capsys):
+    RunFolder(tmp_path, SETTINGS)
+    path = tmp_path / "run.json"
+    run = json.loads(path.read_text())
+    path.write_text(
+        json.dumps({**run, "made_with": {**run["made_with"], "NumPy": "1"}})
+    )
+    RunFolder(tmp_path, SETTINGS)
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert f"was begun with NumPy 1 and goes on with {np.__version__}" in said
+
+
+def test_a_folder_that_another_process_trains_in_is_refused(tmp_path):
+    fcntl = pytest.importorskip("fcntl")
+    RunFolder(tmp_path, SETTINGS)
+    code = f"""
+import fcntl, sys
+file = open({str(tmp_path / ".lock")!r}, "a")
+fcntl.lockf(file, fcntl.LOCK_EX)
+print("locked", flush=True)
+sys.stdin.read()
+"""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", code], **pipes) as process:
+        assert process.stdout.readline() == b"locked\n"
+        with pytest.raises(ValueError, match="Only one process may train in a folder"):
+            RunFolder(tmp_path, SETTINGS)
+        # A worker that writes nothing may read.
+        RunFolder(tmp_path, SETTINGS, writes=False).restore(compiled())
+        process.stdin.close()
+    assert fcntl
+    RunFolder(tmp_path, SETTINGS)

@@ -1,0 +1,100 @@
+import keras
+import numpy as np
+import pytest
+from models.tiny import tiny_detector
+
+from keras_fpn.preprocessing import Preprocessing
+from keras_fpn.training.transfer import kept_classes, resized, with_classes
+
+
+@pytest.fixture(scope="module")
+def source():
+    return tiny_detector(class_names=["ant", "bee", "cow"], category_ids=[4, 6, 8])
+
+
+def predictions(model):
+    """Class logits (R, K + 1) and box deltas (R, K, 4) of the same hidden vectors."""
+    hidden = np.random.default_rng(0).normal(size=(1, 5, 32)).astype("float32")
+    found = model.box_predictor(hidden)
+    return [keras.ops.convert_to_numpy(values)[0] for values in found]
+
+
+def weights(part):
+    return np.concatenate([w.ravel() for w in part.get_weights()])
+
+
+def test_all_but_the_predictor_is_as_it_was(source):
+    model = with_classes(source, ["dog", "elk"], [1, 2])
+    assert model.class_names == ["dog", "elk"]
+    assert model.category_ids == [1, 2]
+    for name, part in source.layer_parts().items():
+        if name != "box_predictor" and part.weights:
+            own = model.layer_parts()[name]
+            np.testing.assert_array_equal(weights(own), weights(part))
+            assert own is not part
+    assert int(model.training_step) == 0
+
+
+def test_new_classes_get_a_new_predictor(source):
+    model = with_classes(source, ["dog", "elk", "fox"], [1, 2, 3])
+    own, other = weights(model.box_predictor), weights(source.box_predictor)
+    assert own.shape == other.shape
+    assert abs(np.corrcoef(own, other)[0, 1]) < 0.2
+
+
+def test_known_classes_keep_what_was_learnt_whatever_their_place(source):
+    model = with_classes(source, ["cow", "dog", "ant"], [1, 2, 3])
+    logits, deltas = predictions(model)
+    expected_logits, expected_deltas = predictions(source)
+    # cow, ant and the background, which are columns 2, 0 and 3 of the source.
+    np.testing.assert_allclose(logits[:, [0, 2, 3]], expected_logits[:, [2, 0, 3]])
+    np.testing.assert_allclose(deltas[:, [0, 2]], expected_deltas[:, [2, 0]])
+    assert np.abs(logits[:, 1] - expected_logits[:, 1]).max() > 1e-3
+
+
+def test_the_same_classes_keep_the_whole_predictor():
+    names = ["N/A", "ant", "N/A"]  # as COCO's columns have some names twice
+    source = tiny_detector(class_names=names)
+    model = with_classes(source, names, [1, 2, 3])
+    for own, expected in zip(predictions(model), predictions(source), strict=True):
+        np.testing.assert_array_equal(own, expected)
+
+
+def test_which_classes_are_known_is_told_by_their_names(source):
+    assert kept_classes(source, ["cow", "Ant", "dog"]) == ["cow"]
+
+
+def test_what_comes_out_is_saved_and_loaded(source, tmp_path):
+    preprocessing = Preprocessing(64, 96)
+    model = with_classes(source, ["cow", "dog"], [1, 2], preprocessing)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert loaded.preprocessing == preprocessing
+    assert loaded.class_names == ["cow", "dog"]
+    for own, expected in zip(predictions(loaded), predictions(model), strict=True):
+        np.testing.assert_array_equal(own, expected)
+
+
+def test_a_model_without_a_predictor_is_refused(source):
+    class Other:
+        def layer_parts(self):
+            return {"backbone": None}
+
+    with pytest.raises(ValueError, match="must have a box_predictor; received a Other"):
+        with_classes(Other(), ["dog"], [1])
+
+
+@pytest.mark.parametrize(
+    ("asked", "sizes"),
+    [
+        ((None, None), (800, 1333)),
+        ((480, None), (480, 800)),  # 1333 * 480 / 800
+        ((None, 1000), (800, 1000)),
+        ((400, 500), (400, 500)),
+    ],
+)
+def test_sizes_that_are_not_asked_for_follow(asked, sizes):
+    own = Preprocessing(mean=(0.5,) * 3)
+    changed = resized(own, *asked)
+    assert (changed.min_size, changed.max_size) == sizes
+    assert changed.mean == own.mean

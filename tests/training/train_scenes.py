@@ -1,0 +1,115 @@
+"""A small training that can be killed: `python train_scenes.py FOLDER RESULT [KILL]`.
+
+It trains as `keras_fpn.training` does, in a folder in which it goes on when it is
+started again, and at its end writes all variables into the .npz file RESULT. KILL says
+when the process kills itself, see `kill_at`.
+"""
+
+import dataclasses
+import os
+import pathlib
+import signal
+import sys
+
+TESTS = pathlib.Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(TESTS), str(TESTS.parent)]
+
+import keras  # noqa: E402
+import numpy as np  # noqa: E402
+from models.tiny import tiny_backbone, tiny_detector  # noqa: E402
+
+from keras_fpn.data.augment import Photometric, RandomFlip  # noqa: E402
+from keras_fpn.data.scenes import scene_dataset  # noqa: E402
+from keras_fpn.preprocessing import Preprocessing  # noqa: E402
+from keras_fpn.training import SGD, TrainingPlan, WarmupCosine  # noqa: E402
+from keras_fpn.training.fit import prepare_training  # noqa: E402
+
+EPOCHS, BATCH, SAVE_EVERY = 3, 2, 2
+
+
+def build(class_names, category_ids):
+    """A tiny detector for 64 pixels."""
+    return tiny_detector(
+        num_classes=None,
+        class_names=class_names,
+        category_ids=category_ids,
+        backbone=tiny_backbone(("C4", "C5")),  # fewer levels are sooner compiled
+        preprocessing=Preprocessing(64, 64),
+    )
+
+
+# Momentum, decay, a schedule, averages, chance in the photos and in their order.
+PLAN = TrainingPlan(
+    name="train_scenes",
+    build=build,
+    batch_size=BATCH,
+    learning_rate=0.01,
+    schedule=lambda rate, _, total: WarmupCosine(rate, total, warmup_steps=4),
+    optimizer=lambda rate: SGD(rate, use_ema=True, ema_momentum=0.9),
+    epochs=EPOCHS,
+    augment=(RandomFlip(), Photometric()),
+)
+
+
+class Measured(keras.callbacks.Callback):
+    """Stands for an evaluation: a number that rises, and depends on every weight."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        weights = map(keras.ops.convert_to_numpy, self.model.trainable_variables)
+        logs["val_AP"] = epoch + float(np.tanh(sum(w.sum() for w in weights)))
+
+
+def train(folder, dataset):
+    """Returns the trained model."""
+    training = prepare_training(PLAN, dataset, folder, seed=5)
+    training = dataclasses.replace(training, evaluation=Measured())
+    print("start", training.start.epoch, training.start.batch, flush=True)
+    say = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: print("step", logs["loss"], flush=True),
+        on_epoch_end=lambda epoch, logs: print("epoch", epoch, logs, flush=True),
+    )
+    training.run([say], save_every=SAVE_EVERY)
+    return training.model
+
+
+def kill_at(moment):
+    """Arranges that the process kills itself: "half-written:N" or "renaming:N".
+
+    N counts the .keras files that are written, from 1. At the first moment half of the
+    file's bytes are on the disk, at the second all, but not yet under the file's name.
+    """
+    kind, number = moment.split(":")
+    left, fsync = [int(number)], os.fsync
+
+    def dying_fsync(file):
+        if os.readlink(f"/proc/self/fd/{file}").endswith(".keras"):
+            left[0] -= 1
+            if left[0] == 0:
+                if kind == "half-written":
+                    os.ftruncate(file, os.fstat(file).st_size // 2)
+                os.kill(os.getpid(), signal.SIGKILL)
+        fsync(file)
+
+    os.fsync = dying_fsync
+
+
+def main(folder, result, moment=None):
+    if keras.config.backend() == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.experimental.enable_op_determinism()
+    if moment:
+        kill_at(moment)
+    # Seven photos: the fourth batch of an epoch is filled up.
+    dataset = scene_dataset(7, seed=1, size=(64, 64), objects=(1, 3))
+    model = train(folder, dataset)
+    variables = [*model.variables, *model.optimizer.variables]
+    arrays = {
+        f"{place} {variable.path}": keras.ops.convert_to_numpy(variable)
+        for place, variable in enumerate(variables)
+    }
+    np.savez(result, **{name.replace("/", "."): v for name, v in arrays.items()})
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
