@@ -5,6 +5,7 @@ import pytest
 from models.tiny import tiny_backbone
 
 import keras_fpn
+from keras_fpn.weights import SHIPPED
 
 # Trainable parameters that torchvision publishes (its frozen norms are no parameters),
 # less the background's four box outputs, which do not exist here: 4 * (1024 + 1).
@@ -16,18 +17,16 @@ PUBLISHED = {
 }
 
 
-def test_presets_are_the_four_published_ones_with_metrics_and_source():
+def test_presets_are_the_four_published_ones_and_ours():
     presets = keras_fpn.list_presets()
-    assert set(presets) == set(PUBLISHED)
-    averages = {name: preset.metrics for name, preset in presets.items()}
-    assert [next(iter(m.values()))["box AP"] for m in averages.values()] == [
-        37.0,
-        46.7,
-        32.8,
-        22.8,
-    ]
-    for preset in presets.values():
+    assert set(presets) == set(PUBLISHED) | set(SHIPPED)
+    published = [presets[name] for name in PUBLISHED]
+    averages = [next(iter(preset.metrics.values())) for preset in published]
+    assert [metrics["box AP"] for metrics in averages] == [37.0, 46.7, 32.8, 22.8]
+    for preset in published:
         assert "torchvision" in preset.source
+    for name in SHIPPED:
+        assert presets[name].source == f"keras_fpn, zoo/{name}.py"
 
 
 @pytest.mark.parametrize("name", PUBLISHED)

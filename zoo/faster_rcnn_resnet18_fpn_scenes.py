@@ -5,7 +5,13 @@ Source: ours. Train:
     keras-fpn data scenes scenes/val --count 200 --seed 2
     keras-fpn train zoo/faster_rcnn_resnet18_fpn_scenes.py scenes/train/instances.json \
         --val scenes/val/instances.json --output runs/scenes
-Measured: not yet.
+    python scripts/ship_checkpoint.py runs/scenes/best.keras FILE
+Measured: AP 69.9, AP50 89.8, AP75 82.4 of the shipped file (float32, weights stored in
+float16) on the 200 scenes of seed 2, not trained on; AP 69.0 for objects below 32 px
+across, 73.3 for those up to 96, 59.8 above; `best.keras` itself, in bfloat16: 69.8.
+Trained in 62 minutes on 2 cores of an AMD EPYC that did other work meanwhile (about 80
+minutes of CPU time); commit 8842c3b, 2026-11-21, TensorFlow 2.21. AP by epoch: 30.6,
+50.1, 58.5, 62.8, 66.4, 68.3, 69.2, 69.8.
 """
 
 import keras

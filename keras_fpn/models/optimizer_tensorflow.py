@@ -1,7 +1,7 @@
 """Keras's optimizers on several replicas of `tf.distribute`, where Keras 3.15 fails.
 
-It clips each replica's own gradients, and adds them up afterwards: the result depends on
-the number of replicas. With accumulated gradients, or with averaged weights that are put
+It clips each replica's own gradients, and adds them up afterwards: the result depends
+on the number of replicas. With accumulated gradients, or averaged weights that are put
 in place every so many steps, it stops with an error.
 """
 

@@ -90,8 +90,9 @@ def small_resnet18_parts(min_size=320, max_size=533):
     }
 
 
-# Architectures with COCO weights, by the name of their checkpoint.
+# Architectures with weights, by the name of their checkpoint.
 FASTER_RCNN = {
+    "faster_rcnn_resnet18_fpn_scenes": small_resnet18_parts,
     "faster_rcnn_resnet50_fpn_coco": resnet50_v1_parts,
     "faster_rcnn_resnet50_fpn_v2_coco": resnet50_v2_parts,
     "faster_rcnn_mobilenet_v3_large_fpn_coco": mobilenet_v3_large_parts,

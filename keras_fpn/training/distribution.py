@@ -157,7 +157,9 @@ def _check_devices(strategy, devices):
             "CUDA_VISIBLE_DEVICES."
         )
     accelerators = keras.distribution.list_devices()  # the CPU's, where there are none
-    known = list(dict.fromkeys([*accelerators, *keras.distribution.list_devices("cpu")]))
+    known = list(
+        dict.fromkeys([*accelerators, *keras.distribution.list_devices("cpu")])
+    )
     wrong = [name for name in devices if name not in known]
     if wrong or not devices or len(set(devices)) < len(devices):
         raise ValueError(

@@ -72,11 +72,15 @@ def _joined_cluster():
     Returns:
         (number of workers, place of this one), ints.
     """
-    missing = [name for name in _VARIABLES if not os.environ.get(name)]
-    if missing:
+    values = {name: os.environ.get(name, "") for name in _VARIABLES}
+    addresses, *numbers = values.values()
+    right = bool(addresses) and all(number.isdecimal() for number in numbers)
+    workers, place = map(int, numbers) if right else (0, 0)
+    if not place < workers:
         raise ValueError(
-            "The strategy 'multiworker' on JAX needs the environment variables "
-            f"{', '.join(_VARIABLES)} on each machine; received nothing in {missing}."
+            "The strategy 'multiworker' on JAX needs environment variables on each "
+            "machine: the address of the first, the number of machines and this one's "
+            f"place, counted from 0; received {values}."
         )
     keras.distribution.initialize()
-    return int(os.environ[_VARIABLES[1]]), int(os.environ[_VARIABLES[2]])
+    return workers, place

@@ -152,6 +152,7 @@ def prepare_training(plan, dataset, output, validation=None, devices=None, seed=
                 seed,
                 shuffle=True,
                 shapes=plan.shapes,
+                on_error="skip",  # one damaged file must not end a night's training
                 fill=True,
             )
             schedule = plan.schedule(
@@ -166,7 +167,7 @@ def prepare_training(plan, dataset, output, validation=None, devices=None, seed=
     evaluation = None
     if validation is not None:
         evaluation = CocoEvaluation(
-            Loader(validation, model.preprocessing, 1, fill=True)
+            Loader(validation, model.preprocessing, 1, on_error="skip", fill=True)
         )
     folder = RunFolder(output, _settings(plan, model, loader, seed), devices.is_chief)
     return Training(
@@ -191,6 +192,7 @@ def _settings(plan, model, loader, seed):
         "frozen_through": plan.frozen_through,
         "dtype_policy": plan.dtype_policy,
         "optimizer": optimizer,
+        "preprocessing": model.preprocessing.to_config(),
         "parameters": model.count_params(),
         "seed": seed,
     }

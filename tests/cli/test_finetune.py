@@ -1,7 +1,9 @@
+import argparse
 import contextlib
 import dataclasses
 import io
 import json
+import types
 
 import keras
 import pytest
@@ -10,9 +12,10 @@ from models.tiny import tiny_backbone, tiny_detector
 
 import keras_fpn
 from keras_fpn import cli
-from keras_fpn.cli import finetune
+from keras_fpn.cli import finetune, run_training
 from keras_fpn.data.scenes import write_scenes
 from keras_fpn.preprocessing import Preprocessing
+from keras_fpn.training.positions import Position
 from keras_fpn.training.progress import Progress
 
 BOX = {"bbox": [10, 20, 30, 40]}
@@ -86,6 +89,8 @@ def test_a_run_ends_with_the_page(runs, made):
     code, _, err = runs[1]
     assert code == 0, err
     assert "Epoch 2/2: loss " in err
+    on_jax = keras.config.backend() == "jax"
+    assert err.count("No logs for TensorBoard") == int(on_jax)
     folder = made / "run"
     assert (folder / "evaluation" / "index.html").is_file()
     history = json.loads((folder / "history.json").read_text())
@@ -125,6 +130,19 @@ def test_tensorboard_gets_pictures_of_both_epochs(runs, made):
     assert {tuple(step for step, _, _ in steps) for steps in shown} == {(3, 6)}
 
 
+def test_logs_for_tensorboard_can_be_left_out(tmp_path):
+    training = types.SimpleNamespace(
+        total_steps=6,
+        loader=range(3),
+        start=Position(1, 2),
+        plan=types.SimpleNamespace(batch_size=2),
+        folder=types.SimpleNamespace(path=tmp_path),
+        evaluation=None,
+    )
+    shown = run_training._shown(training, argparse.Namespace(no_tensorboard=True))
+    assert [type(callback) for callback in shown] == [Progress]
+
+
 @pytest.fixture(scope="module")
 def source():
     return tiny_detector(2, class_names=["cat", "dog"])
@@ -135,12 +153,12 @@ def prepared(monkeypatch, source):
     """What a command would train with: the arguments of `run_training`."""
     got = []
 
-    def run_training(*arguments):
+    def train(*arguments):
         got.append(arguments)
         return 0
 
     monkeypatch.setattr(finetune, "load_detector", lambda *_: (source, None))
-    monkeypatch.setattr(finetune, "run_training", run_training)
+    monkeypatch.setattr(finetune, "run_training", train)
     return got
 
 

@@ -74,7 +74,7 @@ def train(name, devices, validate):
     Args:
         name: str, of `RUNS`.
         devices: `Devices`.
-        validate: bool, whether each epoch ends with losses and detections of all photos.
+        validate: bool, whether an epoch ends with losses and detections of all photos.
 
     Returns:
         dict of arrays: "steps", the mean losses after each step, "log ...",
@@ -157,7 +157,7 @@ def detector(**parts):
 
 
 def optimizers():
-    """Returns functions that make optimizers whose steps need all replicas' gradients."""
+    """Returns functions that make optimizers, by what they do with all gradients."""
     from keras import optimizers as kinds
 
     def by_layer():

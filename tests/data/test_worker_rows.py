@@ -1,0 +1,56 @@
+"""The rows that one of several workers loads, and the whole batches they make up."""
+
+import numpy as np
+import pytest
+from data.painted import SMALL, flat, painted_dataset
+
+from keras_fpn.data.augment import CopyPaste, MultiScale, RandomFlip
+from keras_fpn.data.loader import Loader
+from keras_fpn.data.stream import stream_batches
+from keras_fpn.data.worker_rows import WorkerRows
+
+AUGMENT = (RandomFlip(), CopyPaste(), MultiScale((16, 32), 64))
+
+
+@pytest.fixture(scope="module")
+def loader(tmp_path_factory):
+    """Batches of 6 of 7 photos: shapes differ, and the last one is mostly filled up."""
+    dataset = painted_dataset(tmp_path_factory.mktemp("painted"))
+    return Loader(dataset, SMALL, 6, AUGMENT, seed=2, shuffle=True, fill=True)
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3])
+def test_all_workers_rows_are_the_whole_batch(loader, workers):
+    parts = [WorkerRows(loader, worker, workers) for worker in range(workers)]
+    streams = [stream_batches(part, epochs=2, first_epoch=1) for part in parts]
+    wholes = list(stream_batches(loader, epochs=2, first_epoch=1))
+    assert len({whole[0]["images"].shape for whole in wholes}) > 1
+    for whole, *rows in zip(wholes, *streams, strict=True):
+        together = [flat(part) for part in rows]
+        for name, expected in flat(whole).items():
+            joined = np.concatenate([part[name] for part in together])
+            np.testing.assert_array_equal(joined, expected, err_msg=name)
+
+
+def test_a_worker_reads_no_photo_of_another_one(loader, monkeypatch):
+    read, sample = [], loader._photos.sample
+    monkeypatch.setattr(
+        loader._photos,
+        "sample",
+        lambda index, epoch: read.append(index) or sample(index, epoch),
+    )
+    list(stream_batches(WorkerRows(loader, 1, 3)))
+    expected = [batch.indices[2:4] for batch in loader.batches(0)]
+    assert sorted(read) == sorted(i for rows in expected for i in rows if i >= 0)
+    assert 0 < len(read) < 7
+
+
+def test_shapes_and_length_are_known_beforehand(loader):
+    rows = WorkerRows(loader, 0, 2)
+    assert len(rows) == len(loader) == 2
+    assert rows.batch_size == 3
+    x, y, weight = rows.specs()
+    assert x["images"].shape == (3, *loader.image_shape, 3)
+    assert y["boxes"].shape == (3, loader.max_objects, 4)
+    assert weight.shape == (3,)
+    assert y["is_crowd"].dtype == "bool"

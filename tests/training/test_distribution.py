@@ -1,0 +1,186 @@
+"""What devices can be asked for, and what they take; runs on several are elsewhere."""
+
+import json
+import types
+
+import keras
+import pytest
+
+from keras_fpn.training.distribution import STRATEGIES, Devices, make_devices
+
+CLUSTER = {"worker": ["127.0.0.1:2222", "127.0.0.1:2223"]}
+JAX_VARIABLES = [
+    f"KERAS_DISTRIBUTION_{name}"
+    for name in ("JOB_ADDRESSES", "NUM_PROCESSES", "PROCESS_ID")
+]
+
+jax_only = pytest.mark.skipif(
+    keras.config.backend() != "jax", reason="needs the JAX backend"
+)
+
+
+def loader_like(batch_size=4, fill=True):
+    return types.SimpleNamespace(batch_size=batch_size, fill=fill)
+
+
+@pytest.fixture
+def no_cluster(monkeypatch):
+    """No machines are named."""
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    for name in JAX_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_one_device_is_the_default_and_changes_nothing():
+    devices = make_devices()
+    assert type(devices) is Devices
+    assert (devices.replicas, devices.workers, devices.worker_index) == (1, 1, 0)
+    assert devices.is_chief
+    with devices.scope():
+        assert keras.distribution.distribution() is None
+        if keras.backend.backend() == "tensorflow":
+            import tensorflow as tf
+
+            assert not tf.distribute.has_strategy()
+    devices.check_same_step(3)
+
+
+def test_one_device_takes_any_batches():
+    Devices()._check(loader_like(3, fill=False))
+
+
+def test_only_the_first_worker_is_the_chief():
+    devices = Devices()
+    devices.workers, devices.worker_index = 2, 1
+    assert not devices.is_chief
+
+
+def test_unknown_strategies_are_refused_with_the_known_ones():
+    with pytest.raises(ValueError, match=r"'mirrored', .*received strategy='Mirrored'"):
+        make_devices("Mirrored")
+    assert STRATEGIES == ("none", "mirrored", "multiworker", "tpu")
+
+
+@pytest.mark.parametrize(
+    "names", [["gpu:77"], ["cpu:0", "gpu:77"], ["cpu:0", "cpu:0"], []]
+)
+def test_mirrored_refuses_devices_that_are_not_there_or_twice(names):
+    with pytest.raises(ValueError, match=r"this machine's, .*'cpu:0'") as error:
+        make_devices("mirrored", names)
+    assert f"received devices={names}" in str(error.value)
+
+
+@pytest.mark.parametrize("strategy", ["none", "multiworker", "tpu"])
+def test_only_mirrored_takes_names_of_devices(strategy):
+    with pytest.raises(ValueError, match=rf"\['cpu:0'\] for '{strategy}'"):
+        make_devices(strategy, ["cpu:0"])
+
+
+def test_mirrored_on_a_single_device_has_one_replica():
+    devices = make_devices("mirrored", ["CPU:0"])
+    assert (devices.replicas, devices.workers, devices.is_chief) == (1, 1, True)
+    with devices.scope():
+        layer = keras.layers.Dense(1)
+        layer.build((None, 2))
+    assert layer.count_params() == 3
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 4, 8])
+def test_batches_that_replicas_cannot_share_are_refused(batch_size):
+    devices = Devices()
+    devices.replicas = 3
+    more = -(-batch_size // 3) * 3
+    expected = rf"received batch_size={batch_size} for 3 replicas. Take {more}\."
+    with pytest.raises(ValueError, match=expected):
+        devices.dataset(loader_like(batch_size))
+
+
+def test_several_replicas_refuse_incomplete_batches():
+    devices = Devices()
+    devices.replicas = 2
+    with pytest.raises(ValueError, match=r"received a loader with fill=False. Pass fi"):
+        devices.dataset(loader_like(fill=False))
+
+
+def test_workers_refuse_to_start_from_different_steps(monkeypatch):
+    devices = Devices()
+    monkeypatch.setattr(devices, "_steps_of_workers", lambda step: [step, 12])
+    devices.check_same_step(12)
+    with pytest.raises(ValueError, match=r"received steps \[7, 12\] .* storage that"):
+        devices.check_same_step(7)
+
+
+@pytest.mark.tensorflow_only
+@pytest.mark.parametrize(
+    "config",
+    [
+        None,
+        "",
+        "{",
+        "[]",
+        json.dumps({"cluster": CLUSTER}),
+        json.dumps({"cluster": CLUSTER, "task": {"type": "worker", "index": 2}}),
+        json.dumps({"cluster": CLUSTER, "task": {"type": "chief", "index": 0}}),
+        json.dumps({"cluster": CLUSTER, "task": {"type": "worker", "index": -1}}),
+        json.dumps({"cluster": CLUSTER, "task": {"type": "worker", "index": "0"}}),
+        json.dumps({"cluster": CLUSTER, "task": {"type": "ps", "index": 0}}),
+        json.dumps({"cluster": {}, "task": {"type": "worker", "index": 0}}),
+    ],
+)
+def test_multiworker_without_a_right_tf_config_is_refused(
+    monkeypatch, no_cluster, config
+):
+    if config is not None:
+        monkeypatch.setenv("TF_CONFIG", config)
+    with pytest.raises(ValueError, match="environment variable TF_CONFIG") as error:
+        make_devices("multiworker")
+    assert f"received TF_CONFIG={config or ''!r}." in str(error.value)
+
+
+@pytest.mark.tensorflow_only
+def test_multiworker_counts_a_chief_first(monkeypatch):
+    from keras_fpn.training.distribution_tensorflow import cluster_place
+
+    cluster = {"chief": ["a:1"], **CLUSTER}
+    for task, place in ((("chief", 0), 0), (("worker", 0), 1), (("worker", 1), 2)):
+        config = {"cluster": cluster, "task": {"type": task[0], "index": task[1]}}
+        monkeypatch.setenv("TF_CONFIG", json.dumps(config))
+        assert cluster_place() == (3, place)
+
+
+@pytest.mark.tensorflow_only
+def test_multiworker_after_a_computation_is_refused(monkeypatch):
+    import tensorflow as tf
+
+    tf.zeros(1)
+    task = {"type": "worker", "index": 0}
+    monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": CLUSTER, "task": task}))
+    with pytest.raises(RuntimeError, match=r"received the call later .*Call make"):
+        make_devices("multiworker")
+
+
+def test_tpu_without_a_tpu_is_refused():
+    with pytest.raises(ValueError, match="'tpu' needs a machine with a TPU"):
+        make_devices("tpu")
+
+
+@jax_only
+@pytest.mark.parametrize(
+    "values", [("", "2", "0"), ("a:1", "", "0"), ("a:1", "two", "0"), ("a:1", "2", "2")]
+)
+def test_multiworker_on_jax_without_its_variables_is_refused(
+    monkeypatch, no_cluster, values
+):
+    for name, value in zip(JAX_VARIABLES, values, strict=True):
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ValueError, match="'multiworker' on JAX needs") as error:
+        make_devices("multiworker")
+    assert f"PROCESS_ID': {values[2]!r}" in str(error.value)
+
+
+@jax_only
+def test_data_parallel_is_on_in_its_scope_alone():
+    devices = make_devices("mirrored")
+    with devices.scope():
+        assert keras.distribution.distribution() is devices.distribution
+    assert keras.distribution.distribution() is None
