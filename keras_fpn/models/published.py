@@ -4,6 +4,8 @@ Source: torchvision 0.27, whose checkpoints expect exactly these numbers; those 
 small one, which two CPU cores can train, are ours.
 """
 
+from functools import partial
+
 from keras_fpn.backbones import mobilenet_v3_large, resnet18, resnet50
 from keras_fpn.layers import (
     ConvBoxHead,
@@ -93,6 +95,7 @@ def small_resnet18_parts(min_size=320, max_size=533):
 # Architectures with weights, by the name of their checkpoint.
 FASTER_RCNN = {
     "faster_rcnn_resnet18_fpn_scenes": small_resnet18_parts,
+    "faster_rcnn_resnet18_fpn_bccd": partial(small_resnet18_parts, 360, 480),
     "faster_rcnn_resnet50_fpn_coco": resnet50_v1_parts,
     "faster_rcnn_resnet50_fpn_v2_coco": resnet50_v2_parts,
     "faster_rcnn_mobilenet_v3_large_fpn_coco": mobilenet_v3_large_parts,

@@ -98,4 +98,14 @@ _SCENES = ShippedCheckpoint(
     size_mb=4.48,
 )
 
-SHIPPED = {checkpoint.name: checkpoint for checkpoint in [_SCENES]}
+_BCCD = ShippedCheckpoint(
+    name="faster_rcnn_resnet18_fpn_bccd",
+    sha256="a99d1a7f90a9cc04df42a26c12e475696856fa8f514c02693bd783f1b36d4af6",
+    class_names=("Platelets", "RBC", "WBC"),
+    metrics={"BCCD test": {"box AP": 59.1}},
+    sample=None,
+    licence="Apache-2.0, as keras_fpn; trained on BCCD, MIT, (c) its authors",
+    size_mb=4.47,
+)
+
+SHIPPED = {checkpoint.name: checkpoint for checkpoint in [_SCENES, _BCCD]}
