@@ -7,7 +7,9 @@ keras.applications' MobileNetV2:
     keras-fpn train zoo/faster_rcnn_mobilenet_v2_fpn_coco_cc.py \
         instances_train_seg.json --val instances_val_seg.json \
         --backbone-weights WEIGHTS --output runs/coco_cc
-Measured: not yet.
+Measured: AP 0.3, AP50 0.9 on the 47 photos, 462 objects; the loss falls from 5.1 to
+1.4. Trained in 10 minutes on 2 cores of an AMD EPYC that did other work meanwhile;
+commit c975eab, 2026-11-21, TensorFlow 2.21.
 """
 
 import keras

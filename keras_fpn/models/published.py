@@ -4,6 +4,7 @@ Source: torchvision 0.27, whose checkpoints expect exactly these numbers; those 
 small one, which two CPU cores can train, are ours.
 """
 
+from collections.abc import Callable
 from functools import partial
 
 from keras_fpn.backbones import mobilenet_v3_large, resnet18, resnet50
@@ -93,7 +94,7 @@ def small_resnet18_parts(min_size=320, max_size=533):
 
 
 # Architectures with weights, by the name of their checkpoint.
-FASTER_RCNN = {
+FASTER_RCNN: dict[str, Callable[[], dict]] = {
     "faster_rcnn_resnet18_fpn_scenes": small_resnet18_parts,
     "faster_rcnn_resnet18_fpn_bccd": partial(small_resnet18_parts, 360, 480),
     "faster_rcnn_resnet50_fpn_coco": resnet50_v1_parts,

@@ -10,18 +10,13 @@ STRATEGIES = ("none", "mirrored", "multiworker", "tpu")
 class Devices:
     """One device, and what all kinds of `Devices` have.
 
-    Build, compile and train in the scope:
-
         devices = make_devices("mirrored")
         with devices.scope():
             model = faster_rcnn_fpn(...)
             model.compile(optimizer)
-            model.fit(
-                devices.dataset(loader, epochs=12),
-                epochs=12,
-                steps_per_epoch=len(loader),
-                shuffle=False,
-            )
+        data = devices.dataset(loader, epochs=12)
+        with devices.fit_scope():
+            model.fit(data, epochs=12, steps_per_epoch=len(loader), shuffle=False)
 
     Attributes:
         replicas: int, copies of the model that share each batch, on all workers.
@@ -39,7 +34,11 @@ class Devices:
         return self.worker_index == 0
 
     def scope(self):
-        """Returns a context manager: models made in it train on these devices."""
+        """Returns a context manager, in which to build and compile a model."""
+        return contextlib.nullcontext()
+
+    def fit_scope(self):
+        """Returns a context manager, in which to call `fit` and `evaluate`."""
         return contextlib.nullcontext()
 
     def dataset(self, loader, epochs=1, first_epoch=0, start_batch=0, workers=None):

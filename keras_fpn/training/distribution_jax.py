@@ -31,6 +31,9 @@ class DataParallelDevices(Devices):
     def scope(self):
         return self.distribution.scope()
 
+    def fit_scope(self):
+        return self.distribution.scope()  # Keras asks for it when it hands out batches
+
     def _steps_of_workers(self, step):
         from jax.experimental import multihost_utils
 

@@ -6,6 +6,7 @@ Nothing of the package `tensorboard` is needed to write them, only to look at th
 import io
 import math
 import pathlib
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -54,7 +55,7 @@ class TensorBoardLog(keras.callbacks.Callback):
         if evaluation is not None:
             self._photos = photos_to_compare(evaluation.loader.dataset, photos)
         self._recent = RecentMeans()
-        self._writer = None
+        self._writer: Any = None
         self._first = start_step  # the step that this epoch's first batch begins with
 
     def __enter__(self):

@@ -91,14 +91,15 @@ def _copy_known(source, model):
         ]
     new, old = (list(labels) for labels in zip(*known, strict=True))
     background = (len(new_names), len(old_names))
-    layers = source.box_predictor, model.box_predictor
+    theirs, own = source.box_predictor, model.box_predictor
     _copy_columns(
-        *(layer.class_logits for layer in layers),
+        theirs.class_logits,
+        own.class_logits,
         [*old, background[1]],
         [*new, background[0]],
         1,
     )
-    _copy_columns(*(layer.box_deltas for layer in layers), old, new, 4)
+    _copy_columns(theirs.box_deltas, own.box_deltas, old, new, 4)
 
 
 def _copy_columns(source, target, old, new, width):

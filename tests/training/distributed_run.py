@@ -96,13 +96,15 @@ def train(name, devices, validate):
         model = detector(**parts)
         model.compile(optimizer)
         optimizer.build(model.trainable_variables)
-        loader = loader_of(model, augment=[RandomFlip()])
-        read = noted_reading(loader)
-        evaluation = CocoEvaluation(loader_of(model))
-        if validate:
-            options["validation_data"] = devices.dataset(loader_of(model))
+    loader = loader_of(model, augment=[RandomFlip()])
+    read = noted_reading(loader)
+    evaluation = CocoEvaluation(loader_of(model))
+    if validate:
+        options["validation_data"] = devices.dataset(loader_of(model))
+    data = devices.dataset(loader, epochs=2)
+    with devices.fit_scope():
         history = model.fit(
-            devices.dataset(loader, epochs=2),
+            data,
             epochs=2,
             steps_per_epoch=len(loader),
             shuffle=False,
