@@ -22,6 +22,7 @@ from keras_fpn import (  # noqa: E402
     models,
     ops,
     preprocessing,
+    serving,
     visualize,
     weights,
 )
@@ -38,6 +39,7 @@ __all__ = [
     "models",
     "ops",
     "preprocessing",
+    "serving",
     "visualize",
     "weights",
 ]

@@ -9,7 +9,8 @@ Pascal VOC's form, its own splits. Train, where BCCD is that folder:
 Measured: AP 59.1, AP50 90.7, AP75 68.0 of the shipped file (float32, weights stored in
 float16) on the 72 images of the test split (platelets 48.6, red cells 56.6, white
 cells 72.2); AP 57.5, AP50 88.5 on the 87 of val, by which the epoch was chosen. AP on
-val after epochs 2, 4, 8, 12, 16, 20, 24: 13.8, 26.5, 50.5, 54.2, 56.5, 55.5, 57.3. Not all cells are annotated. Trained on the 205 of train in 13 minutes on 2 cores of an AMD
+val after epochs 2, 4, 8, 12, 16, 20, 24: 13.8, 26.5, 50.5, 54.2, 56.5, 55.5, 57.3. Not
+all cells are annotated. Trained on the 205 of train in 13 minutes on 2 cores of an AMD
 EPYC; commit c975eab, 2026-11-21, TensorFlow 2.21.
 """
 

@@ -6,7 +6,7 @@ giving a wrong path gets its answer at once.
 
 import argparse
 
-from keras_fpn.cli import data, detect, evaluate, finetune, presets, train
+from keras_fpn.cli import data, detect, evaluate, export, finetune, presets, train
 from keras_fpn.cli.errors import CommandError
 
 
@@ -24,7 +24,7 @@ def main(argv=None):
         prog="keras-fpn", description="Detects objects with Feature Pyramid Networks."
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (detect, evaluate, finetune, train, data, presets):
+    for command in (detect, evaluate, finetune, train, export, data, presets):
         command.add_parser(commands).set_defaults(run=command.run)
     arguments = parser.parse_args(argv)
     try:

@@ -35,8 +35,8 @@ class StrategyDevices(Devices):
 
     def _steps_of_workers(self, step):
         own = tf.one_hot(self.worker_index, self.workers, dtype=tf.int64) * step
-        sums = self.strategy.run(lambda: all_reduced(own))
-        # All replicas of a worker have added its step.
+        added = tf.function(lambda: self.strategy.run(lambda: all_reduced(own)))
+        sums = added()  # all replicas of a worker have added its step
         all_steps = self.strategy.experimental_local_results(sums)[0].numpy()
         return (all_steps // (self.replicas // self.workers)).tolist()
 

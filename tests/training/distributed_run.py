@@ -200,11 +200,9 @@ def fit_lines(make_optimizer, devices):
         last = keras.layers.Dense(2, kernel_initializer=start, name="last")
         model = DistributedModel(inputs, last(hidden(inputs)))
         model.compile(make_optimizer(), "mse")
-        model.fit(
-            tf.data.Dataset.from_tensor_slices((x, y)).batch(4),
-            verbose=0,
-            shuffle=False,
-        )
+    data = tf.data.Dataset.from_tensor_slices((x, y)).batch(4)
+    with devices.fit_scope():
+        model.fit(data, verbose=0, shuffle=False)
     weights = {f"weight {place}": w for place, w in enumerate(model.get_weights())}
     state = enumerate(model.optimizer.variables)
     return weights | {f"state {place}": v.numpy() for place, v in state}

@@ -179,8 +179,9 @@ def test_multiworker_on_jax_without_its_variables_is_refused(
 
 
 @jax_only
-def test_data_parallel_is_on_in_its_scope_alone():
+def test_data_parallel_is_on_in_its_scopes_alone():
     devices = make_devices("mirrored")
-    with devices.scope():
-        assert keras.distribution.distribution() is devices.distribution
-    assert keras.distribution.distribution() is None
+    for scope in (devices.scope(), devices.fit_scope()):
+        with scope:
+            assert keras.distribution.distribution() is devices.distribution
+        assert keras.distribution.distribution() is None

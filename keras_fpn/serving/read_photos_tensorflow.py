@@ -1,0 +1,184 @@
+"""Reads photos inside a TensorFlow graph, where a bad one must not fail its neighbours.
+
+A graph has no exceptions to catch: an operation that fails ends the whole request. But
+a data set can leave out the elements that fail, so every photo is read as a data set of
+one element. What it costs is about a millisecond per photo.
+"""
+
+import tensorflow as tf
+
+OK = "ok"
+NO_FIELD = "no_image_encoded"
+NO_IMAGE = "not_jpeg_or_png"
+TOO_LARGE = "too_many_pixels"
+TOO_OBLONG = "too_oblong"
+DAMAGED = "damaged"
+
+_JPEG_START = b"\xff\xd8\xff"
+_PNG_START = b"\x89PNG\r\n\x1a\n"
+_HEADER = 24  # bytes of a PNG up to the end of its width and height
+_LARGEST_SIDE = 2**31 - 1  # a PNG may claim more; two such sides would overflow
+
+
+class PhotoReader:
+    """Reads one photo: what it returns is its status, its pixels resized, its size.
+
+    Each method returns `status`, string (), `OK` or why there are no pixels; `photo`,
+    float32 (h, w, 3), RGB, 0..255, resized as `keras_fpn.preprocessing` does, (0, 0, 3)
+    unless OK; `size`, int32 (2,), the photo's own height and width, 0 if unknown.
+
+    Args:
+        min_size, max_size: int, pixels; see `keras_fpn.preprocessing.resized_size`.
+        max_pixels: int, photos with more are not decoded.
+    """
+
+    def __init__(self, min_size, max_size, max_pixels):
+        self.min_size = min_size
+        self.max_size = max_size
+        self.max_pixels = max_pixels
+
+    def encoded(self, contents):
+        """Reads JPEG or PNG: contents is string (), the file's bytes."""
+        return _attempt(self._encoded, contents)
+
+    def example(self, serialized):
+        """Reads "image/encoded" of a tf.train.Example: serialized is string ()."""
+        return _attempt(self._example, serialized)
+
+    def pixels(self, photo):
+        """Takes pixels: photo is uint8 (H, W, 3), RGB."""
+        size = tf.shape(photo)[:2]
+        return self._resized(self._status(size), lambda: photo, size)
+
+    def _example(self, serialized):
+        field = tf.io.FixedLenFeature([], tf.string, default_value="")
+        parsed = tf.io.parse_single_example(serialized, {"image/encoded": field})
+        status, photo, size = self._encoded(parsed["image/encoded"])
+        absent = tf.equal(tf.strings.length(parsed["image/encoded"]), 0)
+        return tf.where(absent, NO_FIELD, status), photo, size
+
+    def _encoded(self, contents):
+        header = tf.strings.substr(contents, 0, _HEADER)
+        header = tf.strings.join([header, b"\0" * _HEADER])  # may have been shorter
+        is_jpeg = _starts_with(header, _JPEG_START)
+        is_png = _starts_with(header, _PNG_START)
+        size = tf.cond(
+            is_jpeg,
+            lambda: tf.image.extract_jpeg_shape(contents)[:2],
+            lambda: tf.where(is_png, _png_size(header), 0),
+        )
+        status = tf.where(is_jpeg | is_png, self._status(size), NO_IMAGE)
+
+        def decode():
+            # The same pixels as Pillow's. Reads PNG, too; alpha is dropped.
+            return tf.io.decode_jpeg(
+                contents, channels=3, dct_method="INTEGER_ACCURATE"
+            )
+
+        return self._resized(status, decode, size)
+
+    def _status(self, size):
+        sides = tf.cast(size, tf.int64)
+        pixels = sides[0] * sides[1]
+        status = tf.where(tf.reduce_min(self._resized_size(size)) < 1, TOO_OBLONG, OK)
+        status = tf.where(pixels > self.max_pixels, TOO_LARGE, status)
+        return tf.where(pixels < 1, DAMAGED, status)
+
+    def _resized(self, status, photo, size):
+        def resize():
+            resized = self._resized_size(size)
+            return tf.image.resize(photo(), resized, "bilinear", antialias=False)
+
+        photo = tf.cond(tf.equal(status, OK), resize, lambda: tf.zeros((0, 0, 3)))
+        photo.set_shape((None, None, 3))
+        return status, photo, size
+
+    def _resized_size(self, size):
+        """`keras_fpn.preprocessing.resized_size`; may have sides of 0."""
+        sides = tf.maximum(tf.cast(size, tf.float64), 1.0)
+        scale = tf.minimum(
+            self.min_size / tf.reduce_min(sides), self.max_size / tf.reduce_max(sides)
+        )
+        return tf.cast(tf.floor(sides * scale), tf.int32)
+
+
+def read_batch(items, read, size_divisor):
+    """Reads photos and puts them into one batch, as `Preprocessing.prepare` does.
+
+    Photos that cannot be read have no part in the batch's size.
+
+    Args:
+        items: tensor (B, ...), B of at least 1.
+        read: method of `PhotoReader` that takes one of the items.
+        size_divisor: int, the padded sides are multiples of it, pixels.
+
+    Returns:
+        images: float32 (B, H, W, 3), zero in the padding.
+        image_sizes: float32 (B, 2), height and width without the padding.
+        sizes: int32 (B, 2), the photos' own.
+        status: string (B,).
+    """
+    count = tf.shape(items)[0]
+    start = (
+        tf.TensorArray(tf.string, count, element_shape=()),
+        tf.TensorArray(
+            tf.float32, count, infer_shape=False, element_shape=(None, None, 3)
+        ),
+        tf.TensorArray(tf.int32, count, element_shape=(2,)),
+        tf.TensorArray(tf.int32, count, element_shape=(2,)),
+    )
+
+    def read_one(i, status, photos, resized, sizes):
+        status_i, photo, size = read(items[i])
+        return (
+            i + 1,
+            status.write(i, status_i),
+            photos.write(i, photo),
+            resized.write(i, tf.shape(photo)[:2]),
+            sizes.write(i, size),
+        )
+
+    _, status, photos, resized, sizes = tf.while_loop(
+        lambda i, *_: i < count, read_one, (0, *start)
+    )
+    resized = resized.stack()
+    cells = tf.math.ceil(tf.reduce_max(resized, axis=0) / size_divisor)
+    padded = tf.maximum(tf.cast(cells, tf.int32), 1) * size_divisor
+
+    def pad(i):
+        margin = tf.concat([padded - resized[i], [0]], axis=0)
+        return tf.pad(photos.read(i), tf.stack([tf.zeros_like(margin), margin], axis=1))
+
+    images = tf.map_fn(
+        pad, tf.range(count), fn_output_signature=tf.TensorSpec((None, None, 3))
+    )
+    return images, tf.cast(resized, tf.float32), sizes.stack(), status.stack()
+
+
+def _attempt(read, item):
+    """Returns read(item), or that the item is damaged where `read` fails."""
+    options = tf.data.Options()
+    options.autotune.enabled = False  # for one element, it costs more than it saves
+    options.experimental_optimization.apply_default_optimizations = False
+    damaged = DAMAGED, tf.zeros((0, 0, 3)), tf.zeros((2,), tf.int32)
+    return (
+        tf.data.Dataset.from_tensors(item)
+        .map(read)
+        .ignore_errors()
+        .concatenate(tf.data.Dataset.from_tensors(damaged))
+        .take(1)
+        .with_options(options)
+        .get_single_element()
+    )
+
+
+def _starts_with(header, start):
+    return tf.equal(tf.strings.substr(header, 0, len(start)), start)
+
+
+def _png_size(header):
+    """Returns height and width, int32 (2,), as the PNG's header claims them."""
+    numbers = tf.io.decode_raw(tf.strings.substr(header, _HEADER - 8, 8), tf.uint8)
+    numbers = tf.reshape(tf.cast(numbers, tf.int64), (2, 4))
+    sides = tf.reduce_sum(numbers * [1 << 24, 1 << 16, 1 << 8, 1], axis=1)
+    return tf.cast(tf.minimum(sides, _LARGEST_SIDE), tf.int32)[::-1]

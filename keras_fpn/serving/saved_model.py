@@ -1,0 +1,90 @@
+"""Writes a detector as a SavedModel."""
+
+import json
+
+import keras
+
+from keras_fpn.serving.version_folder import new_version
+
+MAX_PIXELS = 64_000_000  # above what phones make; decoded, 192 MB
+CLASSES = "classes.json"
+
+
+def export_saved_model(
+    model,
+    directory,
+    version=None,
+    frozen=True,
+    warmup=False,
+    normalized_boxes=False,
+    with_xyxy=False,
+    max_pixels=MAX_PIXELS,
+):
+    """Writes `directory/version/saved_model.pb`, which TensorFlow Serving takes as is.
+
+    Everything is in the graph: decoding, resizing, padding, the model, suppression, and
+    the way back to each photo's own pixels; only operations of TensorFlow itself. Three
+    signatures: "serving_default" takes encoded photos, "image_tensor" pixels,
+    "tf_example" serialized tf.train.Examples. docs/serving.md lists what goes in and
+    out. `assets.extra/classes.json` holds the names of the classes.
+
+    The version appears under its number only when it is complete.
+
+    Args:
+        model: `keras_fpn.models.Detector`, on the TensorFlow backend.
+        directory: path of the model's folder; its name is the model's for the server.
+        version: int, at least 1; None, the next number.
+        frozen: bool, whether weights become constants of the graph, so that whoever
+            loads it can compute ahead what depends on them alone; or variables in files
+            of their own.
+        warmup: bool, whether requests are added that a server answers before it is
+            ready; needs tensorflow-serving-api.
+        normalized_boxes: bool, whether "detection_boxes" are shares, 0..1, of the
+            photo's height and width instead of pixels.
+        with_xyxy: bool, whether a fourth signature, "xyxy", takes encoded photos and
+            returns what `detect` does: boxes x1, y1, x2, y2 and labels.
+        max_pixels: int, photos with more are not decoded.
+
+    Returns:
+        pathlib.Path of the version's folder.
+
+    Raises:
+        ValueError: the backend is not TensorFlow; the version is no new number; an
+            output of the model has no name for servers yet.
+        ImportError: warmup without tensorflow-serving-api.
+    """
+    backend = keras.backend.backend()
+    if backend != "tensorflow":
+        raise ValueError(
+            "A SavedModel must be exported on the TensorFlow backend; received "
+            f"KERAS_BACKEND={backend}. Save the model with `model.save` and export the "
+            "file with KERAS_BACKEND=tensorflow."
+        )
+    if max_pixels < 1:
+        raise ValueError(f"max_pixels must be at least 1; received {max_pixels=}.")
+    import tensorflow as tf
+
+    from keras_fpn.serving.signatures_tensorflow import Signatures
+
+    if warmup:
+        # Absent, it is missed now rather than after the export.
+        from keras_fpn.serving.warmup_tensorflow import write_warmup
+    with new_version(directory, version) as (folder, final):
+        served = Signatures(model, frozen, normalized_boxes, with_xyxy, max_pixels)
+        functions = served.functions()
+        tf.saved_model.save(served.module, str(folder), signatures=functions)
+        extra = folder / "assets.extra"
+        extra.mkdir()
+        _write_classes(model, extra / CLASSES)
+        if warmup:
+            write_warmup(extra, final.parent.name, list(functions))
+    return final
+
+
+def _write_classes(model, path):
+    """Writes what "detection_classes" mean, best read by `json.load`."""
+    classes = [
+        {"id": number, "name": name}
+        for number, name in zip(model.category_ids, model.class_names, strict=True)
+    ]
+    path.write_text(json.dumps(classes, indent=0, ensure_ascii=False) + "\n", "utf-8")

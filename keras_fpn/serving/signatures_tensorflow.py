@@ -1,0 +1,163 @@
+"""The functions that a server calls: photos in, boxes in the photos' own pixels out."""
+
+import tensorflow as tf
+
+from keras_fpn.serving.read_photos_tensorflow import OK, PhotoReader, read_batch
+
+DEFAULT = "serving_default"
+PIXELS = "image_tensor"
+EXAMPLE = "tf_example"
+XYXY = "xyxy"
+
+_OUTPUTS = {"boxes", "labels", "scores", "num_detections"}
+
+
+class Signatures:
+    """A detector with what a server needs around it, as TensorFlow functions.
+
+    Args:
+        model: `keras_fpn.models.Detector`.
+        frozen: bool, whether the weights become constants of the graph.
+        normalized_boxes: bool, whether boxes are shares of the photo's sides.
+        with_xyxy: bool, whether there is a signature with boxes xyxy and labels.
+        max_pixels: int, photos with more are not decoded.
+
+    Attributes:
+        module: tf.Module to save the functions with; it holds their variables.
+    """
+
+    def __init__(self, model, frozen, normalized_boxes, with_xyxy, max_pixels):
+        _check_outputs(model)
+        preprocessing = model.preprocessing
+        self._divisor = preprocessing.size_divisor
+        self._reader = PhotoReader(
+            preprocessing.min_size, preprocessing.max_size, max_pixels
+        )
+        self._category_ids = model.category_ids
+        self._normalized = normalized_boxes
+        self._with_xyxy = with_xyxy
+        self._detect = _frozen_call(model) if frozen else _call(model)
+        # Not a module itself: what is compiled would be saved, with its constants, once
+        # more for each attribute that refers to it.
+        self.module = tf.Module(name="detector")
+        if not frozen:
+            self.module.weights = [weight.value for weight in model.weights]
+
+    def functions(self):
+        """Returns the signatures, dict of name -> concrete function."""
+        strings = tf.TensorSpec((None,), tf.string, "inputs")
+        pixels = tf.TensorSpec((None, None, None, 3), tf.uint8, "inputs")
+        read = self._reader
+        kinds = {
+            DEFAULT: (strings, read.encoded, self._garden_outputs),
+            PIXELS: (pixels, read.pixels, self._garden_outputs),
+            EXAMPLE: (strings, read.example, self._garden_outputs),
+        }
+        if self._with_xyxy:
+            kinds[XYXY] = (strings, read.encoded, self._own_outputs)
+        return {name: self._function(*kind) for name, kind in kinds.items()}
+
+    def _function(self, spec, read, named):
+        @tf.function(input_signature=[spec], autograph=False)
+        def serve(inputs):
+            return self._serve(inputs, read, named)
+
+        return serve.get_concrete_function()
+
+    def _serve(self, inputs, read, named):
+        count = tf.shape(inputs)[0]
+        with tf.device("CPU:0"):  # where strings are read, and where ours is resized
+            # Kernels fail on an empty batch: it gets one photo, that is dropped again.
+            rank = inputs.shape.rank
+            spare = tf.scatter_nd([[0, 1]], [tf.cast(count < 1, tf.int32)], (rank, 2))
+            photos = tf.pad(inputs, spare)
+            images, resized, sizes, status = read_batch(photos, read, self._divisor)
+        found = self._detect(images, resized)
+        there = tf.equal(status, OK)
+        own = tf.cast(sizes, tf.float32)
+        scale = tf.math.divide_no_nan(own, resized)  # 0 where there is no photo
+        found = {
+            "boxes": found["boxes"] * tf.tile(scale[:, ::-1], (1, 2))[:, None, :],
+            "labels": tf.where(there[:, None], found["labels"], -1),
+            "scores": tf.where(there[:, None], found["scores"], 0.0),
+            "num_detections": tf.where(there, found["num_detections"], 0),
+        }
+        outputs = named(found, own, resized)
+        outputs["status"] = status
+        return {name: value[:count] for name, value in outputs.items()}
+
+    def _garden_outputs(self, found, own, resized):
+        """Returns the outputs as the Model Garden names and orders them."""
+        boxes = tf.gather(found["boxes"], [1, 0, 3, 2], axis=-1)
+        if self._normalized:
+            sides = tf.tile(own, (1, 2))[:, None, :]
+            boxes = tf.math.divide_no_nan(boxes, sides)
+        scale = tf.math.divide_no_nan(resized, own)
+        info = tf.stack([own, resized, scale, tf.zeros_like(own)], axis=1)
+        return {
+            "detection_boxes": boxes,
+            "detection_classes": self._ids(found["labels"]),
+            "detection_scores": found["scores"],
+            "num_detections": found["num_detections"],
+            "image_info": info,
+        }
+
+    def _own_outputs(self, found, own, resized):
+        """Returns the outputs as `detect` has them, padded."""
+        return dict(found)
+
+    def _ids(self, labels):
+        ids = tf.gather(
+            tf.constant(self._category_ids, tf.int32), tf.maximum(labels, 0)
+        )
+        return tf.where(labels < 0, -1, ids)
+
+
+def _check_outputs(model):
+    names = set(model.output)
+    if names != _OUTPUTS:
+        raise ValueError(
+            f"A model to export must have the outputs {sorted(_OUTPUTS)}; received "
+            f"{model.name} with {sorted(names)}. How the others are served is not "
+            "written yet."
+        )
+
+
+def _specs():
+    return [
+        tf.TensorSpec((None, None, None, 3), tf.float32, "images"),
+        tf.TensorSpec((None, 2), tf.float32, "image_sizes"),
+    ]
+
+
+def _call(model):
+    """Returns the model as a function of images and sizes; weights stay variables."""
+
+    @tf.function(input_signature=_specs(), autograph=False)
+    def detect(images, image_sizes):
+        inputs = {"images": images, "image_sizes": image_sizes}
+        return model(inputs, training=False)
+
+    return detect
+
+
+def _frozen_call(model):
+    """Returns the model as a function of images and sizes, its weights constants.
+
+    A server folds what depends on constants only when it loads the graph: batch norms
+    are then multiplied into their convolutions once, not with every request.
+    """
+
+    weights = [
+        [weight.numpy() for weight in variables]
+        for variables in (model.trainable_variables, model.non_trainable_variables)
+    ]
+
+    @tf.function(input_signature=_specs(), autograph=False)
+    def detect(images, image_sizes):
+        inputs = {"images": images, "image_sizes": image_sizes}
+        constants = tf.nest.map_structure(tf.constant, weights)
+        outputs, _ = model.stateless_call(*constants, inputs, training=False)
+        return outputs
+
+    return detect

@@ -1,0 +1,140 @@
+"""Messages to a server and back, by the client that comes with the package.
+
+The server is the stand-in of `stand_in_server.py`, not TensorFlow Serving itself.
+"""
+
+import base64
+import importlib.util
+import json
+import urllib.error
+import urllib.request
+
+import numpy as np
+import pytest
+from PIL import Image
+from serving.conftest import encoded
+from skimage import data
+
+pytestmark = pytest.mark.tensorflow_only
+
+
+@pytest.fixture(scope="module")
+def servers(exported):
+    """Addresses of the stand-in: REST's and gRPC's."""
+    from serving import stand_in_server
+
+    model = stand_in_server.ServedModel(exported.parent)
+    rest, remote, stop = stand_in_server.start(model)
+    yield f"http://127.0.0.1:{rest}", f"grpc://127.0.0.1:{remote}"
+    stop()
+
+
+@pytest.fixture(scope="module")
+def client(repository_root):
+    """The module of scripts/serve_client.py."""
+    path = repository_root / "scripts" / "serve_client.py"
+    spec = importlib.util.spec_from_file_location("serve_client", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def post(address, body):
+    request = urllib.request.Request(address, json.dumps(body).encode())
+    with urllib.request.urlopen(request) as reply:
+        return json.load(reply)
+
+
+def b64(contents):
+    return {"b64": base64.b64encode(contents).decode()}
+
+
+def test_rest_and_grpc_answer_as_detect_does(servers, client, detector, tmp_path):
+    photos = [encoded(data.coffee()), encoded(data.chelsea()[:, :200], "PNG")]
+    paths = [tmp_path / "0.jpg", tmp_path / "1.png"]
+    for path, photo in zip(paths, photos, strict=True):
+        path.write_bytes(photo)
+    detected = detector.detect([str(path) for path in paths], batch_size=2)
+    for server, ask in zip(servers, (client.ask_rest, client.ask_grpc), strict=True):
+        answers = ask(server, "tiny", [*photos, b"nonsense"], 60)
+        statuses = [answer["status"] for answer in answers]
+        assert statuses == ["ok", "ok", "not_jpeg_or_png"]
+        for answer, expected in zip(answers[:2], detected, strict=True):
+            found = client.above(answer, 0.0)
+            assert len(found["scores"]) == len(expected["scores"]) > 0
+            np.testing.assert_allclose(found["boxes"], expected["boxes"], atol=0.01)
+            np.testing.assert_allclose(found["scores"], expected["scores"], atol=1e-4)
+
+
+def test_rest_takes_rows_columns_names_and_versions(servers):
+    address = f"{servers[0]}/v1/models/tiny"
+    photo = b64(encoded(data.coffee()))
+    rows = post(f"{address}:predict", {"instances": [photo]})["predictions"]
+    assert rows[0]["num_detections"] > 0
+    for body in (
+        {"instances": [{"inputs": photo}]},
+        {"signature_name": "serving_default", "instances": [photo]},
+    ):
+        assert post(f"{address}/versions/1:predict", body)["predictions"] == rows
+    columns = post(f"{address}:predict", {"inputs": {"inputs": [photo]}})["outputs"]
+    assert {name: value[0] for name, value in columns.items()} == rows[0]
+    assert post(f"{address}:predict", {"inputs": [photo]})["outputs"] == columns
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "code", "message"),
+    [
+        ("absent:predict", {"instances": []}, 404, "not found"),
+        ("tiny/versions/2:predict", {"instances": []}, 404, "not found"),
+        ("tiny:predict", {"signature_name": "x", "inputs": []}, 400, '"x" not found'),
+        ("tiny:predict", {"instances": [{"photo": "x"}]}, 400, "must be"),
+    ],
+)
+def test_rest_says_what_is_wrong_with_a_request(servers, path, body, code, message):
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        post(f"{servers[0]}/v1/models/{path}", body)
+    with refused.value as reply:
+        assert reply.code == code
+        assert message in json.load(reply)["error"]
+
+
+@pytest.mark.parametrize("kind", [0, 1])
+def test_the_client_draws_the_answer(servers, client, exported, tmp_path, capsys, kind):
+    photo, broken = tmp_path / "cup.jpg", tmp_path / "broken.jpg"
+    photo.write_bytes(encoded(data.coffee()))
+    broken.write_bytes(encoded(data.coffee())[:2000])
+    classes = exported / "assets.extra" / "classes.json"
+    argv = [str(photo), str(broken), "--server", servers[kind], "--model", "tiny"]
+    argv += ["--classes", str(classes), "--threshold", "0.2"]
+    code = client.main([*argv, "--output", str(tmp_path / "out")])
+    printed = capsys.readouterr()
+    assert code == 1
+    assert f"picture: {tmp_path / 'out' / 'cup.png'}" in printed.out
+    assert f"{broken}: damaged" in printed.err
+    with Image.open(tmp_path / "out" / "cup.png") as picture:
+        drawn = np.asarray(picture)
+    assert drawn.shape == data.coffee().shape
+    assert (drawn != data.coffee()).any(axis=-1).mean() > 0.01
+
+
+@pytest.mark.parametrize("kind", [0, 1])
+def test_the_client_says_that_there_is_no_such_model(servers, client, tmp_path, kind):
+    ask = (client.ask_rest, client.ask_grpc)[kind]
+    with pytest.raises(RuntimeError, match=r"(404|NOT_FOUND): .*Servable not found"):
+        ask(servers[kind], "absent", [b""], 60)
+
+
+def test_the_client_sends_rotated_photos_upright(client, tmp_path):
+    stored = data.coffee()[:40, :60]
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned by 90 degrees
+    rotated, plain = tmp_path / "rotated.jpg", tmp_path / "plain.jpg"
+    Image.fromarray(stored).save(rotated, exif=exif)
+    Image.fromarray(stored).save(plain)
+    assert client.upright_bytes(plain) == plain.read_bytes()
+    sent = tmp_path / "sent.png"
+    sent.write_bytes(client.upright_bytes(rotated))
+    with Image.open(sent) as image, Image.open(plain) as unrotated:
+        assert image.getexif().get(0x0112) is None
+        turned = unrotated.transpose(Image.Transpose.ROTATE_270)
+        np.testing.assert_array_equal(np.asarray(image), np.asarray(turned))

@@ -1,0 +1,198 @@
+import json
+import os
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+from skimage import data
+
+from keras_fpn.serving import export_saved_model
+
+BOX_TOLERANCE = 0.01  # pixels; resizing rounds positions in another place
+SCORE_TOLERANCE = 1e-4
+
+# A fresh process in which neither keras nor keras_fpn can be imported.
+PLAIN = """
+import json, resource, sys
+
+sys.modules["keras"] = sys.modules["keras_fpn"] = None  # importing them fails
+import numpy as np
+import tensorflow as tf
+
+folder, answers, bomb, *files = sys.argv[1:]
+loaded = tf.saved_model.load(folder)
+serve = loaded.signatures["serving_default"]
+contents = [open(name, "rb").read() for name in files]
+batches = [[one] for one in contents] + [contents]
+results = {}
+for i, batch in enumerate(batches):
+    for name, value in serve(inputs=tf.constant(batch)).items():
+        value = value.numpy()
+        results[f"{i}/{name}"] = value.astype("S") if name == "status" else value
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+refused = serve(inputs=tf.constant([open(bomb, "rb").read()] * 2))
+after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+results["bomb"] = np.asarray(refused["status"].numpy(), "S")
+np.savez(answers, **results)
+print(json.dumps({
+    "bomb_kib": after - before,
+    "imported": [n for n in sys.modules if n.startswith(("keras.", "keras_fpn."))],
+}))
+"""
+
+
+def detect_equals(detected, outputs, place):
+    """Asserts that a photo's place in the outputs says what `detect` does."""
+    count = len(detected["scores"])
+    assert count > 0
+    assert outputs["num_detections"][place] == count
+    boxes = outputs["detection_boxes"][place]
+    np.testing.assert_allclose(
+        boxes[:count][:, [1, 0, 3, 2]], detected["boxes"], atol=BOX_TOLERANCE
+    )
+    np.testing.assert_allclose(
+        outputs["detection_scores"][place, :count],
+        detected["scores"],
+        atol=SCORE_TOLERANCE,
+    )
+    ids = np.array([17, 18, 48])[detected["labels"]]
+    np.testing.assert_array_equal(outputs["detection_classes"][place, :count], ids)
+    assert not boxes[count:].any()
+    assert (outputs["detection_classes"][place, count:] == -1).all()
+
+
+@pytest.fixture(scope="module")
+def photo_files(tmp_path_factory):
+    """Files of six sizes and kinds: JPEG and PNG; colour, grey, alpha, palette."""
+    folder = tmp_path_factory.mktemp("photos")
+    coffee, cat = Image.fromarray(data.coffee()), Image.fromarray(data.chelsea())
+    space = Image.fromarray(data.astronaut())
+    alpha = Image.fromarray(np.dstack([data.coffee(), data.coffee()[..., :1]]))
+    for name, image, options in (
+        ("colour.jpg", coffee, {"quality": 80}),
+        ("portrait.jpg", cat.crop((0, 0, 180, 300)), {"subsampling": 0}),
+        ("progressive.jpg", space, {"progressive": True}),
+        ("grey.jpg", cat.convert("L"), {}),
+        ("grey.png", space.convert("L").resize((301, 199)), {}),
+        ("alpha.png", alpha.resize((333, 111)), {}),
+        ("palette.png", cat.convert("P", palette=Image.Palette.ADAPTIVE), {}),
+    ):
+        image.save(folder / name, **options)
+    return sorted(folder.iterdir())
+
+
+@pytest.fixture(scope="module")
+def plain_answers(exported, photo_files, tmp_path_factory):
+    """What a process without Keras said: dict of arrays; and dict of what it saw."""
+    folder = tmp_path_factory.mktemp("plain")
+    bomb = folder / "bomb.png"
+    Image.new("1", (12000, 12000)).save(bomb)  # decoded to RGB, 412 MiB
+    arguments = [exported, folder / "answers.npz", bomb, *photo_files]
+    done = subprocess.run(
+        [sys.executable, "-c", PLAIN, *map(str, arguments)],
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    with np.load(folder / "answers.npz") as answers:
+        return dict(answers), json.loads(done.stdout.splitlines()[-1])
+
+
+def part(answers, number):
+    return {
+        name.split("/")[1]: value
+        for name, value in answers.items()
+        if name.startswith(f"{number}/")
+    }
+
+
+@pytest.mark.tensorflow_only
+def test_without_keras_each_photo_is_answered_as_detect_does(
+    plain_answers, photo_files, detector
+):
+    answers, seen = plain_answers
+    assert seen["imported"] == []
+    for number, path in enumerate(photo_files):
+        [detected] = detector.detect(str(path))
+        outputs = part(answers, number)
+        assert outputs["status"].tolist() == [b"ok"], path.name
+        detect_equals(detected, outputs, 0)
+
+
+@pytest.mark.tensorflow_only
+def test_a_batch_of_mixed_sizes_is_answered_as_detect_does(
+    plain_answers, photo_files, detector
+):
+    names = [str(path) for path in photo_files]
+    outputs = part(plain_answers[0], len(names))
+    for place, detected in enumerate(detector.detect(names, batch_size=len(names))):
+        detect_equals(detected, outputs, place)
+
+
+@pytest.mark.tensorflow_only
+def test_a_png_bomb_is_refused_before_it_takes_memory(plain_answers):
+    answers, seen = plain_answers
+    assert answers["bomb"].tolist() == [b"too_many_pixels"] * 2
+    assert seen["bomb_kib"] < 64 * 1024
+
+
+@pytest.mark.tensorflow_only
+def test_the_folder_is_what_a_server_expects(exported):
+    assert exported.name == "1"
+    names = {path.name for path in exported.iterdir()}
+    assert {"saved_model.pb", "variables", "assets.extra"} <= names
+    classes = json.loads((exported / "assets.extra" / "classes.json").read_text())
+    assert classes == [
+        {"id": 17, "name": "cat"},
+        {"id": 18, "name": "dog"},
+        {"id": 48, "name": "fork"},
+    ]
+
+
+@pytest.mark.tensorflow_only
+def test_frozen_weights_are_in_the_graph_and_others_in_their_files(
+    exported, ask, detector, tmp_path
+):
+    import tensorflow as tf
+
+    kept = export_saved_model(detector, tmp_path / "m", 7, frozen=False)
+    count = sum(weight.numpy().nbytes for weight in detector.weights)
+    stored = [
+        sum(p.stat().st_size for p in (folder / "variables").iterdir())
+        for folder in (exported, kept)
+    ]
+    assert stored[0] < 1024
+    assert stored[1] > count
+    largest = max((weight.numpy() for weight in detector.weights), key=np.size)
+    graphs = [(p / "saved_model.pb").read_bytes() for p in (exported, kept)]
+    assert [graph.count(largest.tobytes()) for graph in graphs] == [1, 0]
+    photo = data.coffee()[None]
+    loaded = tf.saved_model.load(str(kept))
+    outputs = loaded.signatures["image_tensor"](inputs=photo)
+    for name, value in ask(photo, "image_tensor").items():
+        if name != "status":
+            np.testing.assert_allclose(value, outputs[name], atol=1e-3)
+
+
+@pytest.mark.tensorflow_only
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"version": 0}, "at least 1; received version=0"),
+        ({"max_pixels": 0}, "max_pixels must be at least 1; received max_pixels=0"),
+    ],
+)
+def test_options_out_of_range_are_refused(detector, tmp_path, options, message):
+    with pytest.raises(ValueError, match=message):
+        export_saved_model(detector, tmp_path / "m", **options)
+    assert not (tmp_path / "m").exists()
+
+
+def test_another_backend_is_refused(monkeypatch, tmp_path):
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    with pytest.raises(ValueError, match=r"received KERAS_BACKEND=jax\. Save the"):
+        export_saved_model(None, tmp_path)
