@@ -76,15 +76,16 @@ class Training:
             data = self.devices.dataset(
                 self.loader, stop - first, first, start_batch, workers
             )
-            self.model.fit(
-                data,
-                initial_epoch=first,
-                epochs=stop,
-                steps_per_epoch=steps,
-                shuffle=False,
-                verbose=0,
-                callbacks=[*own, *callbacks],
-            )
+            with self.devices.fit_scope():
+                self.model.fit(
+                    data,
+                    initial_epoch=first,
+                    epochs=stop,
+                    steps_per_epoch=steps,
+                    shuffle=False,
+                    verbose=0,
+                    callbacks=[*own, *callbacks],
+                )
         self.folder.finish(self.model)
         return history.epochs
 
@@ -135,6 +136,12 @@ def prepare_training(plan, dataset, output, validation=None, devices=None, seed=
             than each other, or the batch cannot be shared among the devices.
     """
     devices = devices or make_devices("none")
+    if devices.workers > 1 and keras.backend.backend() == "jax":
+        raise ValueError(
+            "Checkpoints of several machines are written with TensorFlow alone; "
+            f"received the backend 'jax' with {devices.workers} workers. Set "
+            "KERAS_BACKEND=tensorflow, or call fit yourself: docs/distribution.md."
+        )
     keras.utils.set_random_seed(seed)  # the initial weights are random, too
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy(plan.dtype_policy)
@@ -170,9 +177,9 @@ def prepare_training(plan, dataset, output, validation=None, devices=None, seed=
             Loader(validation, model.preprocessing, 1, on_error="skip", fill=True)
         )
     folder = RunFolder(output, _settings(plan, model, loader, seed), devices.is_chief)
-    return Training(
-        plan, model, loader, devices, folder, folder.restore(model), evaluation
-    )
+    start = folder.restore(model)
+    devices.check_same_step(start.epoch * len(loader) + start.batch)
+    return Training(plan, model, loader, devices, folder, start, evaluation)
 
 
 def _settings(plan, model, loader, seed):
