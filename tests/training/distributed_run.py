@@ -260,10 +260,18 @@ def main(path):
             tf.config.list_physical_devices("CPU")[0],
             [tf.config.LogicalDeviceConfiguration()] * options["logical_cpus"],
         )
+    import keras
     import numpy as np
 
     from keras_fpn.training.distribution import make_devices
 
+    if keras.backend.backend() == "tensorflow":
+        # Threads that add in another order now and then change a last bit, and that,
+        # rarely, which of two RoIs is kept: another training, on any number of devices.
+        from keras_fpn.training.determinism_tensorflow import make_deterministic
+
+        make_deterministic()
+        keras.utils.set_random_seed(1)
     found = {}
     for strategy in options["strategies"]:
         values = results(options, make_devices(strategy))
