@@ -16,9 +16,9 @@ import keras
 import keras_fpn
 from keras_fpn.data import Loader, open_dataset
 from keras_fpn.data.augment import RandomFlip
-from keras_fpn.preprocessing import Preprocessing
 from keras_fpn.training import SGD
 from keras_fpn.training.distribution import make_devices
+from keras_fpn.training.transfer import resized
 
 
 def measure(model, loader, steps):
@@ -53,26 +53,19 @@ def main(argv=None):
     dataset = open_dataset(
         arguments.dataset, arguments.images, arguments.split, report=lambda found: None
     )
-    own = keras_fpn.from_preset(
+    model = keras_fpn.from_preset(
         arguments.preset, load_weights=False, num_classes=len(dataset.class_names)
-    )
-    norm = own.preprocessing
-    size = Preprocessing(
-        min_size=arguments.min_size,
-        max_size=arguments.max_size,
-        mean=norm.mean,
-        std=norm.std,
     )
     loader = Loader(
         dataset,
-        size,
+        resized(model.preprocessing, arguments.min_size, arguments.max_size),
         arguments.batch_size,
         augment=(RandomFlip(),),
         shuffle=True,
         fill=True,
     )
-    own.compile(optimizer=SGD(1e-4, global_clipnorm=10.0))
-    seconds, waited = measure(own, loader, arguments.steps)
+    model.compile(optimizer=SGD(1e-4, global_clipnorm=10.0))
+    seconds, waited = measure(model, loader, arguments.steps)
     images = arguments.steps * arguments.batch_size
     print(
         json.dumps(

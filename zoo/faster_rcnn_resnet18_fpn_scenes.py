@@ -51,5 +51,5 @@ PLAN = TrainingPlan(
     schedule=schedule,
     optimizer=optimizer,
     augment=(RandomFlip(),),
-    dtype_policy="mixed_bfloat16",  # a quarter faster on a CPU with AVX-512 BF16
+    dtype_policy="mixed_bfloat16",  # faster on a CPU with AVX-512 BF16
 )

@@ -7,7 +7,12 @@ small one, which two CPU cores can train, are ours.
 from collections.abc import Callable
 from functools import partial
 
-from keras_fpn.backbones import mobilenet_v3_large, resnet18, resnet50
+from keras_fpn.backbones import (
+    mobilenet_v2,
+    mobilenet_v3_large,
+    resnet18,
+    resnet50,
+)
 from keras_fpn.layers import (
     ConvBoxHead,
     FeaturePyramid,
@@ -76,10 +81,36 @@ def small_resnet18_parts(min_size=320, max_size=533):
     Args:
         min_size, max_size: int, pixels, as of `Preprocessing`.
     """
-    sizes = {"P2": (16,), "P3": (32,), "P4": (64,), "P5": (128,), "P6": (256,)}
     return {
         "backbone": resnet18(norm="group", channels=24),
-        "neck": FeaturePyramid(64, norm="group", name="neck"),
+        **_small_photos_parts(channels=64, head_channels=128),
+        "preprocessing": Preprocessing(min_size=min_size, max_size=max_size),
+    }
+
+
+def small_mobilenet_v2_parts(min_size=320, max_size=533):
+    """Parts of a detector of 3.6 million parameters, for ImageNet weights on a CPU.
+
+    As `small_resnet18_parts`, but the backbone's norms are ImageNet's, frozen, and so
+    are the pixels' mean and deviation.
+
+    Args:
+        min_size, max_size: int, pixels, as of `Preprocessing`.
+    """
+    return {
+        "backbone": mobilenet_v2(),
+        **_small_photos_parts(channels=96, head_channels=256),
+        "preprocessing": Preprocessing(
+            min_size=min_size, max_size=max_size, mean=(0.5,) * 3, std=(0.5,) * 3
+        ),
+    }
+
+
+def _small_photos_parts(channels, head_channels):
+    """Returns the parts for small photos that do not depend on the backbone."""
+    sizes = {"P2": (16,), "P3": (32,), "P4": (64,), "P5": (128,), "P6": (256,)}
+    return {
+        "neck": FeaturePyramid(channels, norm="group", name="neck"),
         "anchors": MultiLevelAnchors(sizes, name="anchors"),
         "proposals": Proposals(
             post_nms_top_k=300,
@@ -87,8 +118,7 @@ def small_resnet18_parts(min_size=320, max_size=533):
             training_post_nms_top_k=500,
             name="proposals",
         ),
-        "box_head": TwoFCBoxHead(128, name="box_head"),
-        "preprocessing": Preprocessing(min_size=min_size, max_size=max_size),
+        "box_head": TwoFCBoxHead(head_channels, name="box_head"),
         "roi_assignment": Assignment(0.5, 0.5, False, 128, 0.25),
     }
 

@@ -7,6 +7,7 @@ import numpy as np
 from keras_fpn.data.batches import FILLER
 from keras_fpn.training.checkpoint_file import not_finite
 from keras_fpn.training.positions import Position, PositionedCallback
+from keras_fpn.training.recent_means import learning_rate
 
 _NAMED = 16  # images that a message names of each batch
 _REMEDY = (
@@ -69,7 +70,7 @@ class StopOnDivergence(PositionedCallback):
         return (
             f"Training diverged: loss and weights must be finite; {what} was {kind} "
             f"after step {place} (batch {step.batch} of epoch {step.epoch}, all from "
-            f"0), {images}, learning rate {_learning_rate(model):.3g}. "
+            f"0), {images}, learning rate {learning_rate(model):.3g}. "
             f"{_last_good(self.folder)}. Look at these images, or {_REMEDY}"
         )
 
@@ -95,7 +96,3 @@ def _last_good(folder):
     if folder.newest is None:
         return "There is no checkpoint"
     return f"The last good checkpoint is {folder.newest}"
-
-
-def _learning_rate(model):
-    return float(np.asarray(model.optimizer.learning_rate))

@@ -128,13 +128,14 @@ def _file_name(url, sha256):
     return f"{stem or 'checkpoint'}-{sha256[:8]}{suffix}"
 
 
-def _sha256(path):
+def sha256_of(path):
+    """Returns the SHA-256 of a file, Path, in lower-case hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _is_verified(path, sha256):
-    return path.is_file() and _sha256(path).startswith(sha256)
+    return path.is_file() and sha256_of(path).startswith(sha256)
 
 
 @contextlib.contextmanager
@@ -270,7 +271,7 @@ def _not_downloaded(url, path, error):
 
 
 def _move_verified(part, path, url, sha256):
-    received = _sha256(part)
+    received = sha256_of(part)
     if not received.startswith(sha256):
         size = part.stat().st_size
         part.unlink()

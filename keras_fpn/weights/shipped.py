@@ -1,10 +1,11 @@
 """Checkpoints trained by this project, which come with it: no download."""
 
-import hashlib
 import site
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+
+from keras_fpn.weights.download import sha256_of
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -59,7 +60,7 @@ class ShippedCheckpoint:
             path = folder / f"{self.name}.keras"
             if not path.is_file():
                 continue
-            found = hashlib.sha256(path.read_bytes()).hexdigest()
+            found = sha256_of(path)
             if found != self.sha256:
                 raise ValueError(
                     f"{path} must have the SHA-256 {self.sha256}; received {found}. "

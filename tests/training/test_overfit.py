@@ -6,29 +6,19 @@ import keras
 import pytest
 
 import keras_fpn
-from keras_fpn.backbones import mobilenet_v2
 from keras_fpn.data import open_dataset
-from keras_fpn.layers import FeaturePyramid, MultiLevelAnchors, Proposals, TwoFCBoxHead
-from keras_fpn.models import Assignment
-from keras_fpn.preprocessing import Preprocessing
+from keras_fpn.models.published import small_mobilenet_v2_parts
 from keras_fpn.training import TrainingPlan, WarmupCosine
 from keras_fpn.training.fit import prepare_training
 from keras_fpn.weights import load_imagenet
 
 PHOTOS = 16
-ANCHOR_SIZES = {"P2": (16,), "P3": (32,), "P4": (64,), "P5": (128,), "P6": (256,)}
 
 
 def plan(weights):
     def build(class_names, category_ids):
         model = keras_fpn.models.faster_rcnn_fpn(
-            backbone=mobilenet_v2(),
-            neck=FeaturePyramid(96, norm="group", name="neck"),
-            anchors=MultiLevelAnchors(ANCHOR_SIZES, name="anchors"),
-            proposals=Proposals(1000, 300, 1000, 500, name="proposals"),
-            box_head=TwoFCBoxHead(256, name="box_head"),
-            preprocessing=Preprocessing(320, 480, mean=(0.5,) * 3, std=(0.5,) * 3),
-            roi_assignment=Assignment(0.5, 0.5, False, 128, 0.25),
+            **small_mobilenet_v2_parts(min_size=320, max_size=480),
             class_names=class_names,
             category_ids=category_ids,
         )

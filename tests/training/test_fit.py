@@ -1,0 +1,47 @@
+"""How a training is cut into calls of `fit`, without training."""
+
+import pytest
+from training.test_plan import plan
+
+from keras_fpn.cli import run_training
+from keras_fpn.training.distribution import STRATEGIES
+from keras_fpn.training.fit import Training
+from keras_fpn.training.positions import Position
+
+LENGTH = 10  # steps of an epoch
+
+
+def stretches(start, **lasting):
+    """The calls of `fit`: first epoch, last + 1, first batch, steps of each epoch."""
+    parts = dict.fromkeys(("model", "devices", "folder", "evaluation"))
+    training = Training(
+        plan=plan(**{"epochs": None, **lasting}),
+        loader=range(LENGTH),
+        start=Position(*start),
+        **parts,
+    )
+    return list(training._stretches())
+
+
+@pytest.mark.parametrize(
+    ("start", "lasting", "expected"),
+    [
+        ((0, 0), {"epochs": 3}, [(0, 3, 0, 10)]),
+        ((1, 0), {"epochs": 3}, [(1, 3, 0, 10)]),
+        # The rest of an epoch that was interrupted, then the others.
+        ((0, 4), {"epochs": 3}, [(0, 1, 4, 6), (1, 3, 0, 10)]),
+        ((2, 4), {"epochs": 3}, [(2, 3, 4, 6)]),
+        ((3, 0), {"epochs": 3}, []),  # it had ended
+        # A last epoch that is cut short.
+        ((0, 0), {"steps": 25}, [(0, 2, 0, 10), (2, 3, 0, 5)]),
+        ((2, 3), {"steps": 25}, [(2, 3, 3, 2)]),
+        ((2, 5), {"steps": 25}, []),
+        ((0, 0), {"steps": 7}, [(0, 1, 0, 7)]),
+    ],
+)
+def test_every_step_is_in_one_call_of_fit(start, lasting, expected):
+    assert stretches(start, **lasting) == expected
+
+
+def test_the_command_line_knows_the_strategies_without_loading_keras():
+    assert run_training.STRATEGIES == STRATEGIES
