@@ -5,7 +5,7 @@ from keras import KerasTensor, ops
 
 from keras_fpn.box_coder import decode_boxes
 from keras_fpn.boxes import box_sides, clip_boxes
-from keras_fpn.ops.nms import grouped_nms
+from keras_fpn.ops.nms import grouped_nms, nms_supports_jit
 
 MIN_SIDE = 1e-2  # pixels; torchvision drops what is narrower
 
@@ -49,6 +49,7 @@ class Detections(keras.layers.Layer):
         self.score_threshold = score_threshold
         self.nms_threshold = nms_threshold
         self.max_detections = max_detections
+        self.supports_jit = nms_supports_jit()
 
     def call(self, class_logits, box_deltas, rois, image_sizes):
         scores = ops.softmax(ops.cast(class_logits, "float32"), axis=-1)[..., :-1]

@@ -39,6 +39,15 @@ def grouped_nms(boxes, scores, iou_threshold, max_outputs):
     return suppress(boxes, scores, iou_threshold, max_outputs)
 
 
+def nms_supports_jit():
+    """Returns whether XLA can compile `grouped_nms`; layers with it must tell Keras.
+
+    TensorFlow's kernel has no form for XLA, by which Keras compiles what is trained on
+    one accelerator unless a layer says that it cannot be.
+    """
+    return keras.backend.backend() != "tensorflow"
+
+
 def grouped_nms_portable(boxes, scores, iou_threshold, max_outputs):
     """`grouped_nms` in `keras.ops` alone: each round keeps the best box still standing.
 

@@ -34,9 +34,15 @@ class StrategyDevices(Devices):
         return self.strategy.scope()
 
     def _steps_of_workers(self, step):
-        own = tf.one_hot(self.worker_index, self.workers, dtype=tf.int64) * step
-        added = tf.function(lambda: self.strategy.run(lambda: all_reduced(own)))
-        sums = added()  # all replicas of a worker have added its step
+        own = [step * (index == self.worker_index) for index in range(self.workers)]
+
+        def add():  # of a tensor from outside, a worker's replicas would add one copy
+            return all_reduced(tf.constant(own, tf.int64))
+
+        def added():
+            return self.strategy.run(add)
+
+        sums = tf.function(added, autograph=False)()
         all_steps = self.strategy.experimental_local_results(sums)[0].numpy()
         return (all_steps // (self.replicas // self.workers)).tolist()
 
