@@ -5,9 +5,9 @@ on the number of replicas. With accumulated gradients, or averaged weights that 
 in place every so many steps, it stops with an error.
 """
 
-import keras
 import tensorflow as tf
 
+from keras_fpn.models.inner_optimizers import inner_optimizers
 from keras_fpn.ops.replicas_tensorflow import all_reduced
 
 
@@ -23,19 +23,10 @@ def adapt_to_replicas(optimizer):
         return
     optimizer._adapted_to_replicas = True
     optimizer.apply = _with_sums(optimizer.apply)
-    for inner in _inner_optimizers(optimizer):
+    for inner in inner_optimizers(optimizer):
         inner._all_reduce_sum_gradients = list  # they are sums already
         if inner.gradient_accumulation_steps or inner.ema_overwrite_frequency:
             inner._backend_apply_gradients = _apply_across_replicas(inner)
-
-
-def _inner_optimizers(optimizer):
-    """Returns the optimizers that update weights: the one given, or those it holds."""
-    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
-        return [optimizer.inner_optimizer]
-    if isinstance(optimizer, keras.optimizers.MultiOptimizer):
-        return optimizer.optimizers
-    return [optimizer]
 
 
 def _with_sums(apply):

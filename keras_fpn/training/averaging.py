@@ -11,6 +11,8 @@ import contextlib
 import keras
 import numpy as np
 
+from keras_fpn.models.inner_optimizers import inner_optimizers
+
 
 def averages(model):
     """Returns the pairs of a compiled model's weights and their averages.
@@ -21,14 +23,14 @@ def averages(model):
     Returns:
         list of (variable, variable); empty for an optimizer without averages.
     """
-    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
-    if not getattr(optimizer, "use_ema", False):
+    if model.optimizer is None:
         return []
-    pairs = zip(
-        optimizer._trainable_variables,
-        optimizer._model_variables_moving_average,
-        strict=True,
-    )
+    pairs = []
+    for optimizer in inner_optimizers(model.optimizer):
+        if optimizer.use_ema and optimizer.built:  # one without weights is not built
+            weights = optimizer._trainable_variables
+            held = optimizer._model_variables_moving_average
+            pairs.extend(zip(weights, held, strict=True))
     return [(weight, average) for weight, average in pairs if average is not None]
 
 

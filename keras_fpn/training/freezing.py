@@ -3,6 +3,7 @@
 import keras
 
 from keras_fpn.levels import ordered_names
+from keras_fpn.models.inner_optimizers import inner_optimizers
 
 NORM_NAMES = ("gamma", "beta")
 
@@ -53,7 +54,18 @@ def exclude_from_decay(optimizer, model, names=NORM_NAMES):
 
     Returns:
         int, how many weights are excluded.
+
+    Raises:
+        ValueError: a `MultiOptimizer` chooses by a function.
     """
     excluded = [weight for weight in model.trainable_weights if weight.name in names]
-    optimizer.exclude_from_weight_decay(var_list=excluded)
+    optimizers = inner_optimizers(optimizer)
+    if excluded and not optimizers:
+        raise ValueError(
+            "The optimizers of a MultiOptimizer must be known before it is built; "
+            "received one that chooses by a function. Give it a "
+            "keras.optimizers.OptimizerMap."
+        )
+    for inner in optimizers:
+        inner.exclude_from_weight_decay(var_list=excluded)
     return len(excluded)

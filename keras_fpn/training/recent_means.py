@@ -4,6 +4,8 @@ import collections
 
 import numpy as np
 
+from keras_fpn.models.inner_optimizers import inner_optimizers
+
 _STEPS = 50  # that a shown loss is the mean of
 
 
@@ -59,9 +61,13 @@ def as_float(value):
 
 
 def learning_rate(model):
-    """Returns the learning rate of a model's next step, float, also while it trains."""
+    """Returns the learning rate of a model's next step, float, also while it trains.
+
+    Of several optimizers' rates the highest.
+    """
     # JAX: `fit` holds the step's number, and gives it back to the model when asked.
     synchronize = getattr(model, "jax_state_sync", None)
     if synchronize is not None:
         synchronize()
-    return as_float(model.optimizer.learning_rate)
+    optimizers = inner_optimizers(model.optimizer)
+    return max(as_float(optimizer.learning_rate) for optimizer in optimizers)

@@ -20,6 +20,22 @@ def compiled(units=4, **arguments):
     return model
 
 
+def compiled_by_parts():
+    """A model of two layers, each with an optimizer of its own."""
+    layers = [
+        keras.layers.Dense(4, kernel_initializer="ones", name=name)
+        for name in ("body", "head")
+    ]
+    model = keras.Sequential([keras.Input((2,)), *layers])
+    optimizers = keras.optimizers.OptimizerMap(
+        keras.optimizers.SGD(0.01, momentum=0.9, use_ema=True, ema_momentum=0.5)
+    )
+    optimizers[".*head.*"] = keras.optimizers.AdamW(0.1)
+    model.compile(keras.optimizers.MultiOptimizer(optimizers), "mse")
+    model.optimizer.build(model.trainable_variables)
+    return model
+
+
 def state_of(model):
     """Copies of all values that a training has."""
     variables = [*model.variables, *model.optimizer.variables]
@@ -38,7 +54,8 @@ class Numbers:
 
     def __init__(self):
         self.values = np.zeros(3)
-        self.optimizer, self.compiled = SimpleNamespace(variables=[], built=True), True
+        self.optimizer = SimpleNamespace(variables=[], built=True, use_ema=False)
+        self.compiled = True
         self.metrics_variables = []
 
     @property

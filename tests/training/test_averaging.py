@@ -1,7 +1,7 @@
 import keras
 import numpy as np
 import pytest
-from training.small_model import compiled, fill, state_of
+from training.small_model import compiled, compiled_by_parts, fill, state_of
 
 from keras_fpn.training.averaging import OnAverages, averaged_weights, use_averages
 
@@ -51,6 +51,16 @@ def test_averages_are_found_inside_the_optimizer_that_scales_losses():
     with averaged_weights(model):
         assert not np.array_equal(model.get_weights()[0], before)
     np.testing.assert_array_equal(model.get_weights()[0], before)
+
+
+def test_of_several_optimizers_each_has_averages_or_none():
+    model = compiled_by_parts()
+    fill(model, 3)
+    body, head = (np.array(layer.kernel) for layer in model.layers)
+    with averaged_weights(model):
+        assert not np.array_equal(model.layers[0].kernel, body)
+        np.testing.assert_array_equal(model.layers[1].kernel, head)
+    np.testing.assert_array_equal(model.layers[0].kernel, body)
 
 
 def test_without_averages_the_weights_stay():

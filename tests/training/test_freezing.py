@@ -49,3 +49,24 @@ def test_norms_and_on_demand_biases_are_not_decayed():
     decayed = [w for w in model.trainable_weights if optimizer._use_weight_decay(w)]
     assert decayed
     assert {w.name for w in decayed} == {"kernel"}
+
+
+def test_each_of_several_optimizers_leaves_out_what_is_not_decayed():
+    model = tiny_detector()
+    optimizers = keras.optimizers.OptimizerMap(keras.optimizers.AdamW())
+    optimizers[".*box.*"] = keras.optimizers.AdamW()
+    optimizer = keras.optimizers.MultiOptimizer(optimizers)
+    excluded = exclude_from_decay(optimizer, model, ("bias",))
+    optimizer.build(model.trainable_variables)
+    parts = [
+        [w.name for w in inner._trainable_variables if not inner._use_weight_decay(w)]
+        for inner in optimizer.optimizers
+    ]
+    assert all(parts)
+    assert sum(map(len, parts)) == excluded
+
+
+def test_optimizers_that_a_function_chooses_are_refused():
+    optimizer = keras.optimizers.MultiOptimizer(lambda _: keras.optimizers.AdamW())
+    with pytest.raises(ValueError, match="OptimizerMap"):
+        exclude_from_decay(optimizer, tiny_detector(), ("bias",))

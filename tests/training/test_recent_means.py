@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
 
-from keras_fpn.training.recent_means import RecentMeans, as_float
+from training.small_model import compiled_by_parts
+
+from keras_fpn.training.recent_means import RecentMeans, as_float, learning_rate
 
 
 def running(values):
@@ -45,3 +47,7 @@ def test_several_steps_may_come_at_once():
 
 def test_the_values_of_several_replicas_are_averaged():
     assert as_float(np.array([1.0, 3.0])) == 2.0
+
+
+def test_of_several_learning_rates_the_highest_is_shown():
+    assert learning_rate(compiled_by_parts()) == pytest.approx(0.1)

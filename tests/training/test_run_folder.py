@@ -5,7 +5,7 @@ import keras
 import numpy as np
 import pytest
 from models.tiny import tiny_detector
-from training.small_model import SETTINGS, compiled, fill, state_of
+from training.small_model import SETTINGS, compiled, compiled_by_parts, fill, state_of
 
 from keras_fpn.cli.load_detector import load_detector
 from keras_fpn.training.averaging import averages
@@ -62,6 +62,19 @@ def test_all_of_the_optimizer_comes_back(tmp_path, arguments):
     assert RunFolder(tmp_path, SETTINGS).restore(again) == Position(1, 7)
     values, expected = state_of(again), state_of(model)
     assert len(values) == len(expected) > 4
+    for value, former in zip(values, expected, strict=True):
+        assert value.tobytes() == former.tobytes()
+
+
+def test_several_optimizers_come_back_with_their_averages(tmp_path):
+    model = compiled_by_parts()
+    model.fit(np.eye(2), np.ones((2, 4)), epochs=3, batch_size=1, verbose=0)
+    folder = RunFolder(tmp_path, SETTINGS)
+    folder.save(model, Position(1, 7))
+    again = compiled_by_parts()
+    RunFolder(tmp_path, SETTINGS).restore(again)
+    values, expected = state_of(again), state_of(model)
+    assert len(values) == len(expected) > 10
     for value, former in zip(values, expected, strict=True):
         assert value.tobytes() == former.tobytes()
 
