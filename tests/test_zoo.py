@@ -83,6 +83,7 @@ def test_the_paper_and_torchvision_are_as_their_sources_state_them():
     steps = [0, 1000, 16 * 7330 - 1, 16 * 7330, 22 * 7330, total - 1]
     found = [round(float(rate(step)), 7) for step in steps]
     assert found == [0.00002, 0.02, 0.02, 0.002, 0.0002, 0.0002]
+    assert (torchvision.keep_empty, paper.keep_empty) == (False, True)
     for plan in (paper, torchvision):
         optimizer = plan.optimizer(0.02)
         assert (optimizer.momentum, optimizer.weight_decay) == (0.9, 1e-4)

@@ -7,9 +7,14 @@ keras.applications' MobileNetV2:
     keras-fpn train zoo/faster_rcnn_mobilenet_v2_fpn_coco_cc.py \
         instances_train_seg.json --val instances_val_seg.json \
         --backbone-weights WEIGHTS --output runs/coco_cc
+On JAX set shapes="buckets": the photos have many shapes. In full, on a GPU
+(not run):
+    keras-fpn finetune instances_train_seg.json --val instances_val_seg.json \
+        --output runs/coco_cc_resnet50
 Measured: AP 0.3, AP50 0.9 on the 47 photos, 462 objects; the loss falls from 5.1 to
-1.4. Trained in 10 minutes on 2 cores of an AMD EPYC that did other work meanwhile;
-commit c975eab, 2026-11-21, TensorFlow 2.21.
+1.4; AP by epoch, from the seventh on: 0.1, 0.0, 0.1, 0.2, 0.3, 0.2, 0.1, 0.3, 0.2, 0.2,
+then 0.1 to the end. Trained in 10 minutes on 2 cores of an AMD EPYC that did other work
+meanwhile; commit c975eab, 2026-11-21, TensorFlow 2.21.
 """
 
 import keras

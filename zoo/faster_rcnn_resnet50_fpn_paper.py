@@ -3,9 +3,12 @@
 Source: Lin et al. 2017 (arXiv:1612.03144), Sec. 5.2 and 5.2.2: 8 GPUs x 2 images, 512
 RoIs of each, SGD with momentum 0.9, decay 1e-4, learning rate 0.02 for 60,000 steps and
 0.002 for 20,000; the shorter side 800 pixels; neither warm-up nor flips are reported.
-Their AP on minival: 33.9.
-Deviations: RoIAlign, which came after the paper, in place of RoI pooling; 2000
-proposals while training as in the paper, but SGD by PyTorch's formulas.
+Their AP on minival (Table 5): 33.9 for two networks, 34.3 for one that shares its
+features and was trained in four steps.
+Deviations: RPN and detector are trained at once, by the detector's schedule (the RPN's
+own has 30,000 and 10,000 steps); RoIAlign, which came after the paper, in place of RoI
+pooling; box losses with beta 1/9, as torchvision has it; SGD by PyTorch's formulas;
+train2017 in place of train2014 and 35,000 photos of val2014.
 Train:
     keras-fpn train zoo/faster_rcnn_resnet50_fpn_paper.py \
         annotations/instances_train2017.json --images train2017 \

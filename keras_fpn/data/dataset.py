@@ -134,6 +134,11 @@ class Dataset:
     def __len__(self):
         return len(self.photos)
 
+    def without_empty(self):
+        """Returns a Dataset of the photos in which anything is annotated."""
+        photos = tuple(photo for photo in self.photos if len(photo.objects))
+        return dataclasses.replace(self, photos=photos)
+
     def __getitem__(self, index):
         """Returns one Photo for an int, a smaller Dataset for a slice."""
         if isinstance(index, slice):

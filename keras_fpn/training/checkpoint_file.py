@@ -5,6 +5,7 @@ of them can be loaded as a model, and each is complete by itself: it comes into 
 one change of a name.
 """
 
+import contextlib
 import json
 import warnings
 import zipfile
@@ -69,10 +70,22 @@ def load_checkpoint(model, path):
 
 def write_without_optimizer(model, path):
     """Writes a compiled model as one that is not: what detects, and nothing else."""
+    with _not_compiled(model):
+        model.save(path)
+
+
+def load_without_optimizer(model, path):
+    """Fills a compiled model from what `write_without_optimizer` wrote."""
+    with _not_compiled(model):
+        model.load_weights(path)
+
+
+@contextlib.contextmanager
+def _not_compiled(model):
     optimizer, compiled = model.optimizer, model.compiled
     model.optimizer, model.compiled = None, False
     try:
-        model.save(path)
+        yield
     finally:
         model.optimizer, model.compiled = optimizer, compiled
 

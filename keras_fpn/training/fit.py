@@ -14,8 +14,8 @@ from keras_fpn.training.divergence import StopOnDivergence
 from keras_fpn.training.freezing import exclude_from_decay, freeze_bottom_up
 from keras_fpn.training.history import History
 from keras_fpn.training.run_folder import RunFolder
+from keras_fpn.training.same_training import settings_of
 
-HISTORY = "history.json"
 MONITORED = "val_AP"  # what the best checkpoint has most of
 
 
@@ -46,7 +46,8 @@ class Training:
 
         Args:
             callbacks: list of `keras.callbacks.Callback`, after this package's own; all
-                begin anew where training is resumed in the middle of an epoch.
+                begin anew where training is resumed. One that stops the training, such
+                as `EarlyStopping`, ends it for good.
             save_every: int, steps between checkpoints within an epoch; None, one after
                 each epoch.
             workers: int, threads that read photos; None, one per CPU core.
@@ -58,12 +59,15 @@ class Training:
             TrainingDiverged: the loss was not finite.
             OSError: a checkpoint could not be written.
         """
+        history = History(self.folder)
+        if self.folder.finished:
+            self.folder.load_last(self.model)
+            return history.epochs
         evaluation = self.evaluation
         guard = StopOnDivergence(self.loader, self.folder, save_every)
         saver = RunCheckpoints(
             self.folder, self.loader, MONITORED if evaluation else None, save_every
         )
-        history = History(self.folder.path / HISTORY)
         own = [
             guard,
             *([OnAverages(evaluation)] if evaluation else []),
@@ -86,6 +90,8 @@ class Training:
                     verbose=0,
                     callbacks=[*own, *callbacks],
                 )
+            if self.model.stop_training:
+                break
         self.folder.finish(self.model)
         return history.epochs
 
@@ -142,6 +148,8 @@ def prepare_training(plan, dataset, output, validation=None, devices=None, seed=
             f"received the backend 'jax' with {devices.workers} workers. Set "
             "KERAS_BACKEND=tensorflow, or call fit yourself: docs/distribution.md."
         )
+    if not plan.keep_empty:
+        dataset = dataset.without_empty()
     keras.utils.set_random_seed(seed)  # the initial weights are random, too
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy(plan.dtype_policy)
@@ -176,30 +184,8 @@ def prepare_training(plan, dataset, output, validation=None, devices=None, seed=
         evaluation = CocoEvaluation(
             Loader(validation, model.preprocessing, 1, on_error="skip", fill=True)
         )
-    folder = RunFolder(output, _settings(plan, model, loader, seed), devices.is_chief)
+    settings = settings_of(plan, model, loader, validation, seed)
+    folder = RunFolder(output, settings, devices.is_chief)
     start = folder.restore(model)
     devices.check_same_step(start.epoch * len(loader) + start.batch)
     return Training(plan, model, loader, devices, folder, start, evaluation)
-
-
-def _settings(plan, model, loader, seed):
-    """Returns what two runs must share for one to continue the other: dict of JSON."""
-    dataset = loader.dataset
-    optimizer = keras.saving.serialize_keras_object(model.optimizer)["config"]
-    # Keras numbers those that were not named: it says nothing of the training.
-    optimizer = {key: value for key, value in optimizer.items() if key != "name"}
-    return {
-        "recipe": plan.name,
-        "dataset": f"{dataset.name}, {len(dataset)} photos",
-        "class_names": list(dataset.class_names),
-        "epochs": plan.epochs,
-        "steps": plan.steps,
-        "batch_size": plan.batch_size,
-        "augment": [repr(augmentation) for augmentation in plan.augment],
-        "frozen_through": plan.frozen_through,
-        "dtype_policy": plan.dtype_policy,
-        "optimizer": optimizer,
-        "preprocessing": model.preprocessing.to_config(),
-        "parameters": model.count_params(),
-        "seed": seed,
-    }

@@ -2,29 +2,29 @@
 
 import json
 import math
-import pathlib
 
 import keras
 
-from keras_fpn.files import replacing
+NAME = "history.json"
 
 
 class History(keras.callbacks.Callback):
-    """Keeps the logs of every epoch in a JSON file, also across resumed runs.
+    """Keeps the logs of every epoch in a run's `history.json`, also across resumptions.
 
-    Put it after callbacks that add to the logs.
+    The file is a list with a dict per epoch: "epoch", from 0, and the logs; numbers
+    that are not finite are null. Put it after callbacks that add to the logs.
 
     Args:
-        path: str or Path of the file, a list with a dict per epoch: "epoch", from 0,
-            and the logs; numbers that are not finite are null.
+        folder: `RunFolder`.
 
     Attributes:
         epochs: list of dict, as in the file.
     """
 
-    def __init__(self, path):
+    def __init__(self, folder):
         super().__init__()
-        self.path = pathlib.Path(path)
+        self.folder = folder
+        self.path = folder.path / NAME
         self.epochs = []
         if self.path.is_file():
             self.epochs = json.loads(self.path.read_text("utf-8"))
@@ -34,8 +34,9 @@ class History(keras.callbacks.Callback):
         # A resumed run repeats the epoch that the killed one may have written already.
         kept = [entry for entry in self.epochs if entry["epoch"] < epoch]
         self.epochs = [*kept, {"epoch": epoch, **values}]
-        with replacing(self.path) as partial:
-            partial.write_text(json.dumps(self.epochs, indent=1) + "\n", "utf-8")
+        text = json.dumps(self.epochs, indent=1) + "\n"
+        with self.folder.writing(self.path, len(text)) as partial:
+            partial.write_text(text, "utf-8")
 
 
 def _number(value):

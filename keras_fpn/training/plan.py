@@ -25,6 +25,7 @@ class TrainingPlan:
         optimizer: function (what `schedule` returned) -> `keras.optimizers.Optimizer`.
         augment: tuple, augmentations of `keras_fpn.data.augment`.
         shapes: as `keras_fpn.data.Loader` takes it.
+        keep_empty: bool, whether photos without any annotation are trained on, too.
         frozen_through: str, the last level of the backbone that is not trained, such as
             "C2"; or None.
         undecayed: tuple of str, names of weights without weight decay.
@@ -41,6 +42,7 @@ class TrainingPlan:
     steps: int | None = None
     augment: tuple = ()
     shapes: Any = None
+    keep_empty: bool = True
     frozen_through: str | None = None
     undecayed: tuple[str, ...] = NORM_NAMES
     dtype_policy: str = "float32"

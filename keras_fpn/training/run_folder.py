@@ -16,6 +16,7 @@ from keras_fpn.training.averaging import array_of, averaged_weights, use_average
 from keras_fpn.training.checkpoint_file import (
     byte_count,
     load_checkpoint,
+    load_without_optimizer,
     not_finite,
     read_state,
     write_checkpoint,
@@ -75,8 +76,12 @@ class RunFolder:
 
     @property
     def finished(self):
-        """bool, whether the training has come to its end."""
+        """bool, whether the training has come to its end, be it an early one."""
         return self.last.is_file()
+
+    def load_last(self, model):
+        """Gives a model the weights with which the finished training ended."""
+        load_without_optimizer(model, self.last)
 
     def restore(self, model):
         """Fills a model and its optimizer from the newest intact checkpoint.
@@ -156,8 +161,9 @@ class RunFolder:
             "metrics": metrics,
         }
         name = f"checkpoint-{position.epoch:04d}-{position.batch:06d}.keras"
-        variables = [*model.variables, *model.optimizer.variables]
-        with self._written(model, self.path / name, variables) as partial:
+        self._check_finite(model)
+        size = byte_count([*model.variables, *model.optimizer.variables])
+        with self.writing(self.path / name, size) as partial:
             write_checkpoint(model, partial, state)
         before = [path for path in self._kept if path.name != name]
         self._kept = [*before, self.path / name][-_KEPT:]
@@ -200,20 +206,31 @@ class RunFolder:
             self._save_model(model, self.last)
 
     def _save_model(self, model, path):
-        with self._written(model, path, model.variables) as partial:
+        self._check_finite(model)
+        with self.writing(path, byte_count(model.variables)) as partial:
             write_without_optimizer(model, partial)
 
-    @contextlib.contextmanager
-    def _written(self, model, path, variables):
-        """Yields where to write a file; says what is intact if the disk is full."""
+    def _check_finite(self, model):
         name = not_finite(model)
         if name is not None:
             raise diverged_while_saving(name, self)
+
+    @contextlib.contextmanager
+    def writing(self, path, size):
+        """Yields the Path of a partial file, which then takes the place of `path`.
+
+        Args:
+            path: Path in this folder.
+            size: int, about how many bytes will be written.
+
+        Raises:
+            OSError: it cannot be written; the message says what is intact.
+        """
         try:
             with replacing(path) as partial:
                 yield partial
         except OSError as error:
-            needed = byte_count(variables) / 1e6
+            needed = size / 1e6
             free = shutil.disk_usage(self.path).free / 1e6
             intact = self.newest or "nothing, for no checkpoint was written yet"
             raise OSError(

@@ -6,12 +6,14 @@ import sys
 
 import keras
 import numpy as np
+import PIL
 
 from keras_fpn.files import replacing
 
 NAME = "run.json"
 LOCK = ".lock"
 _ABSENT = "nothing"
+_PACKAGE = __name__.partition(".")[0]
 
 
 def open_run(folder, settings):
@@ -153,7 +155,9 @@ def _made_with():
     backend = keras.config.backend()
     version = getattr(sys.modules.get(backend), "__version__", "")
     return {
+        "keras_fpn": sys.modules[_PACKAGE].__version__,
         "NumPy": np.__version__,
+        "Pillow": PIL.__version__,
         "Keras": keras.__version__,
         "the backend": f"{backend} {version}",
     }

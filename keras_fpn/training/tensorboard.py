@@ -3,9 +3,11 @@
 Nothing of the package `tensorboard` is needed to write them, only to look at them.
 """
 
+import contextlib
 import io
 import math
 import pathlib
+import sys
 from typing import Any
 
 import keras
@@ -25,6 +27,9 @@ class TensorBoardLog(keras.callbacks.Callback):
     the last 50 steps, and `epochs/...`, means of an epoch. The photos are always the
     same: on the left what was found, on the right what is annotated. Put it after the
     callbacks that measure.
+
+    Where they cannot be written, on a full disk for instance, it says so once and stops
+    writing; the training goes on.
 
     Use it in a `with` statement: an interrupted `fit` does not tell its callbacks.
 
@@ -56,6 +61,7 @@ class TensorBoardLog(keras.callbacks.Callback):
             self._photos = photos_to_compare(evaluation.loader.dataset, photos)
         self._recent = RecentMeans()
         self._writer: Any = None
+        self._failed = False
         self._first = start_step  # the step that this epoch's first batch begins with
 
     def __enter__(self):
@@ -66,13 +72,16 @@ class TensorBoardLog(keras.callbacks.Callback):
 
     def close(self):
         """Ends the file."""
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
+        with self._or_no_more():
+            writer, self._writer = self._writer, None
+            if writer is not None:
+                writer.close()
 
     def on_train_begin(self, logs=None):
-        if self._writer is None:
-            self._writer = tf.summary.create_file_writer(str(self.folder))
+        with self._or_no_more():
+            if self._writer is None and not self._failed:
+                self._writer = tf.summary.create_file_writer(str(self.folder))
+                self._writer.flush()
 
     def on_epoch_begin(self, epoch, logs=None):
         self._first = self.step
@@ -93,23 +102,41 @@ class TensorBoardLog(keras.callbacks.Callback):
             results, dataset = self.evaluation.results, self.evaluation.loader.dataset
             picture = compared_photo(photo, results, dataset)
             self._write_picture(f"photos/{photo.image_id} {photo.path.name}", picture)
-        self._writer.flush()
+        with self._or_no_more():
+            if self._writer is not None:
+                self._writer.flush()
+
+    @contextlib.contextmanager
+    def _or_no_more(self):
+        """Within it nothing is written any more after the first failure."""
+        try:
+            yield
+        except (tf.errors.OpError, OSError) as error:
+            self._writer, self._failed = None, True
+            print(
+                f"Logs for TensorBoard end here, and the training goes on: {error}",
+                file=sys.stderr,
+            )
 
     def _write(self, numbers):
         """Writes those of the numbers, dict of name -> float, that are finite."""
+        if self._writer is None:
+            return
         metadata = _metadata("scalars")
-        with self._writer.as_default():
+        with self._or_no_more(), self._writer.as_default():
             for name, value in numbers.items():
                 if math.isfinite(value):
                     number = tf.constant(value, tf.float32)
                     tf.summary.write(name, number, self.step, metadata)
 
     def _write_picture(self, name, picture):
+        if self._writer is None:
+            return
         buffer = io.BytesIO()
         picture.save(buffer, **_JPEG)
         width, height = (str(side).encode() for side in picture.size)
         image = tf.constant([width, height, buffer.getvalue()])
-        with self._writer.as_default():
+        with self._or_no_more(), self._writer.as_default():
             tf.summary.write(name, image, self.step, _metadata("images"))
 
 

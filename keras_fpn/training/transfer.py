@@ -22,7 +22,9 @@ def with_classes(source, class_names, category_ids, preprocessing=None):
 
     It has the weights of the other one, but for the box predictor: this keeps what it
     knows of the classes that have the same name in both, and of the background, and is
-    random for the others. If it knows none of them all of it is random.
+    random for the others. If it knows none of them all of it is random. It computes by
+    Keras's dtype policy of now, and nothing of it is frozen, however the other was
+    trained.
 
     Args:
         source: `keras_fpn.models.FasterRCNN`, which stays as it is.
@@ -41,7 +43,7 @@ def with_classes(source, class_names, category_ids, preprocessing=None):
             f"A detector to fine-tune must have a {PREDICTOR}; received a "
             f"{type(source).__name__}."
         )
-    config = source.get_config()
+    config = _as_new(source.get_config())
     predictor = config[PREDICTOR]
     sizes = {**predictor["config"], "num_classes": len(class_names)}
     config |= {
@@ -60,6 +62,19 @@ def with_classes(source, class_names, category_ids, preprocessing=None):
     if kept_classes(source, class_names):
         _copy_known(source, model)
     return model
+
+
+def _as_new(config):
+    """Returns a config without what says how the layers in it were trained."""
+    if isinstance(config, dict):
+        return {
+            key: _as_new(value)
+            for key, value in config.items()
+            if key != "trainable" and not (key == "dtype" and isinstance(value, dict))
+        }
+    if isinstance(config, list | tuple):
+        return type(config)(_as_new(value) for value in config)
+    return config
 
 
 def resized(preprocessing, min_size=None, max_size=None):

@@ -76,3 +76,14 @@ def test_a_slice_is_a_data_set_and_a_number_a_photo():
 def test_every_class_needs_an_id():
     with pytest.raises(ValueError, match=r"class_names=\('cat',\), category_ids=\(\)"):
         Dataset([], ["cat"], [])
+
+
+def test_photos_without_annotations_can_be_left_out():
+    crowd = Objects([[0, 0, 9, 9]], [0], [True])
+    photos = [
+        Photo(number, pathlib.Path(f"{number}.png"), 9, 9, objects)
+        for number, objects in enumerate([Objects([], [], []), crowd])
+    ]
+    dataset = Dataset(photos, ["cell"], [1])
+    assert [photo.image_id for photo in dataset.without_empty().photos] == [1]
+    assert len(dataset) == 2

@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-
 from training.small_model import compiled_by_parts
 
 from keras_fpn.training.recent_means import RecentMeans, as_float, learning_rate

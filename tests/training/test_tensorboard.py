@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 from training.small_model import compiled
 from training.test_compared_photos import photo
+from training.test_run_folder import largest_file
 
 from keras_fpn.data import Dataset
 
@@ -102,3 +103,11 @@ def test_it_needs_nothing_of_the_package_that_shows_the_logs(tmp_path, monkeypat
     monkeypatch.setitem(sys.modules, "tensorboard", None)  # cannot be imported
     assert log(tmp_path)
     assert read(tmp_path)
+
+
+def test_a_full_disk_ends_the_logs_and_not_the_training(tmp_path, capsys):
+    with largest_file(100):
+        losses = log(tmp_path)
+    assert len(losses) == 2
+    said = capsys.readouterr().err
+    assert said.count("Logs for TensorBoard end here, and the training goes on") == 1

@@ -98,3 +98,20 @@ def test_sizes_that_are_not_asked_for_follow(asked, sizes):
     changed = resized(own, *asked)
     assert (changed.min_size, changed.max_size) == sizes
     assert changed.mean == own.mean
+
+
+def test_how_the_source_was_trained_has_no_part_in_it():
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        source = tiny_detector(None, class_names=["ant"], category_ids=[1])
+    finally:
+        keras.config.set_dtype_policy("float32")
+    source.backbone.trainable = False
+    source.neck.trainable = False
+    assert source.box_head.compute_dtype == "bfloat16"
+    model = with_classes(source, ["bee"], [1])
+    layers = [layer for layer in model._flatten_layers() if layer.weights]
+    assert {layer.compute_dtype for layer in layers} == {"float32"}
+    assert model.backbone.trainable_weights
+    assert len(model.trainable_weights) == len(model.weights) - 1  # but for the step
+    np.testing.assert_array_equal(weights(model.neck), weights(source.neck))
