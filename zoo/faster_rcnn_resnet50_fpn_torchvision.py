@@ -7,8 +7,9 @@ batch 8 GPUs x 2, SGD 0.02, momentum 0.9, decay 1e-4, 1000 steps of warm-up from
 within the first epoch, flips; photos without annotations left out, which leaves 117,266
 of train2017; the backbone's stem and C2 frozen. Their AP: 37.0.
 Deviations: batches are made of photos of one of three shapes, not of one of eight
-groups of aspect ratios; the last of each is filled with empty images of weight 0, not with
-other photos; regions of many objects (crowds) are ignored, not taken for background.
+groups of aspect ratios; the last of each is filled with empty images of weight 0, not
+with other photos; regions of many objects (crowds) are ignored, not taken for
+background.
 Train:
     keras-fpn train zoo/faster_rcnn_resnet50_fpn_torchvision.py \
         annotations/instances_train2017.json --images train2017 \
