@@ -5,52 +5,55 @@
     python scripts/serve_client.py photo.jpg --server grpc://localhost:8500
 
 Any server that takes TensorFlow Serving's messages will do. The models that
-`keras-fpn export` writes read no EXIF: photos that it rotates are turned upright here
-before they are sent. gRPC needs tensorflow-serving-api: pip install
-'keras-fpn[serving]'.
+`keras-fpn export` writes read JPEG and PNG and no EXIF: photos in another format, and
+those that EXIF rotates, are sent as upright PNGs. gRPC needs tensorflow-serving-api:
+pip install 'keras-fpn[serving]'.
 """
 
 import argparse
 import base64
+import http.client
 import io
 import json
 import pathlib
 import sys
 import urllib.error
 import urllib.request
+import warnings
 
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image
 
-MESSAGE_BYTES = 64 << 20  # gRPC's own limit is 4 MB, less than many photos
+SCHEMES = ("http://", "https://", "grpc://")
+STARTS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")  # of JPEG and PNG, sent as they are
 UPRIGHT = (None, 1)  # EXIF orientations that leave a photo as it is stored
+OUTPUTS = {
+    "detection_boxes",
+    "detection_classes",
+    "detection_scores",
+    "num_detections",
+    "status",
+}
+# Longest part of a refusal that is shown: servers may repeat the request, and say
+# behind it what was wrong.
+REFUSAL = 500
 
 
 def main(argv=None):
     """Asks for each photo that the command line names; returns the exit code."""
     arguments = parse(argv)
-    ask = ask_grpc if arguments.server.startswith("grpc://") else ask_rest
-    names = class_names(arguments.classes)
+    from keras_fpn.cli.photo_files import picture_paths
+
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    targets = picture_paths(arguments.photos, arguments.output)
     failed = 0
-    for path in arguments.photos:
+    for path, target in zip(arguments.photos, targets, strict=True):
         try:
-            photo = upright_bytes(path)
-            [answer] = ask(
-                arguments.server, arguments.model, [photo], arguments.timeout
-            )
-        except (OSError, RuntimeError) as error:
-            print(f"{path}: {error}", file=sys.stderr)
+            boxes = ask_and_draw(path, target, arguments)
+        except (OSError, RuntimeError, ValueError) as error:
+            print(f"{path}: {one_line(error)}", file=sys.stderr)
             failed += 1
-            continue
-        if answer["status"] != "ok":
-            print(f"{path}: {answer['status']}", file=sys.stderr)
-            failed += 1
-            continue
-        found = above(answer, arguments.threshold)
-        picture = draw(photo, found, names)
-        arguments.output.mkdir(parents=True, exist_ok=True)
-        target = arguments.output / f"{path.stem}.png"
-        picture.save(target)
-        print(f"{path}: {len(found['scores'])} boxes; picture: {target}")
+        else:
+            print(f"{path}: {boxes} boxes; picture: {target}")
     return 1 if failed else 0
 
 
@@ -61,25 +64,104 @@ def parse(argv):
     add("photos", nargs="+", type=pathlib.Path, metavar="PHOTO")
     add(
         "--server",
+        type=address,
         default="http://localhost:8501",
         help="http://HOST:PORT or grpc://HOST:PORT (default %(default)s)",
     )
     add("--model", default="detector", help="name at the server (default %(default)s)")
-    add("--classes", metavar="FILE", help="classes.json of the exported model")
+    add(
+        "--classes",
+        metavar="FILE",
+        type=class_names,
+        default={},
+        help="classes.json of the exported model",
+    )
+    add(
+        "--normalized-boxes",
+        action="store_true",
+        help="the model was exported with --normalized-boxes",
+    )
     add("--threshold", type=float, default=0.5, help="(default %(default)s)")
     add("--timeout", type=float, default=60.0, help="seconds (default %(default)s)")
     add("--output", type=pathlib.Path, default=pathlib.Path("out"), metavar="DIR")
     return parser.parse_args(argv)
 
 
-def upright_bytes(path):
-    """Returns the file's bytes, or of a photo that EXIF rotates, an upright PNG's."""
-    with Image.open(path) as image:
-        if image.getexif().get(ExifTags.Base.Orientation) in UPRIGHT:
-            return path.read_bytes()
-        file = io.BytesIO()
-        ImageOps.exif_transpose(image).save(file, "PNG")
-        return file.getvalue()
+def address(text):
+    """Returns a server's address from the command line, without a slash at its end."""
+    if not text.startswith(SCHEMES):
+        starts = ", ".join(SCHEMES)
+        raise argparse.ArgumentTypeError(
+            f"must start with one of {starts}; received {text}"
+        )
+    return text.rstrip("/")
+
+
+def ask_and_draw(path, target, arguments):
+    """Asks for one photo and writes its picture; returns the number of boxes.
+
+    Args:
+        path, target: pathlib.Path, of the photo and of its picture.
+        arguments: as of `parse`.
+
+    Raises:
+        OSError, RuntimeError, ValueError: no answer, or none about this photo.
+    """
+    from keras_fpn.preprocessing import read_photo
+
+    photo = photo_bytes(path)
+    ask = ask_grpc if arguments.server.startswith("grpc://") else ask_rest
+    [answer] = ask(arguments.server, arguments.model, [photo], arguments.timeout)
+    if answer["status"] != "ok":
+        raise RuntimeError(answer["status"])
+    found = above(answer, arguments.threshold)
+    pixels = read_photo(Image.open(io.BytesIO(photo)))
+    if arguments.normalized_boxes:
+        height, width, _ = pixels.shape
+        found["boxes"] = [
+            [x1 * width, y1 * height, x2 * width, y2 * height]
+            for x1, y1, x2, y2 in found["boxes"]
+        ]
+    draw(pixels, found, arguments.classes).save(target, quality=95)
+    return len(found["scores"])
+
+
+def photo_bytes(path):
+    """Returns a photo as a server can read it: JPEG or PNG, upright.
+
+    JPEG and PNG files that are upright as they are stored are sent as they are. Of
+    others, such as WebP or TIFF, and of those that EXIF rotates, the pixels are sent
+    that `keras_fpn.preprocessing.read_photo` finds, as a PNG.
+
+    Args:
+        path: pathlib.Path.
+
+    Raises:
+        OSError: the file cannot be opened; ValueError: it is no image, or too large.
+    """
+    from keras_fpn.preprocessing import read_photo
+
+    contents = path.read_bytes()
+    if contents.startswith(STARTS) and is_upright(contents):
+        return contents
+    with warnings.catch_warnings():
+        # They tell of damaged metadata; damaged pixels raise.
+        warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+        pixels = read_photo(path)
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
+
+
+def is_upright(contents):
+    """Returns whether an image's EXIF leaves it as stored; False if it is damaged."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        try:
+            with Image.open(io.BytesIO(contents)) as image:
+                return image.getexif().get(ExifTags.Base.Orientation) in UPRIGHT
+        except Exception:  # Pillow raises whatever the damage leads to
+            return False
 
 
 def ask_rest(server, model, photos, timeout):
@@ -95,7 +177,8 @@ def ask_rest(server, model, photos, timeout):
         list of a dict per photo: the outputs of the model, as lists, and "status".
 
     Raises:
-        RuntimeError: the server refused; OSError: it was not reached.
+        RuntimeError: the server refused, or is none of this kind; OSError: it was not
+            reached.
     """
     rows = [{"b64": base64.b64encode(photo).decode()} for photo in photos]
     request = urllib.request.Request(
@@ -105,9 +188,17 @@ def ask_rest(server, model, photos, timeout):
     )
     try:
         with urllib.request.urlopen(request, timeout=timeout) as reply:
-            return json.load(reply)["predictions"]
+            answers = json.load(reply)["predictions"]
     except urllib.error.HTTPError as error:
-        raise RuntimeError(f"{error.code}: {error.read().decode()}") from error
+        with error:
+            message = one_line(error.read().decode(errors="replace"))
+        raise RuntimeError(f"{error.code}: {message[-REFUSAL:]}") from error
+    except (ValueError, LookupError, TypeError, http.client.HTTPException) as error:
+        raise RuntimeError(
+            "A server must answer as TensorFlow Serving's REST does; received from "
+            f"{server} what is no such JSON: {error!r}. Check the port of --server."
+        ) from error
+    return checked(answers)
 
 
 def ask_grpc(server, model, photos, timeout):
@@ -117,27 +208,51 @@ def ask_grpc(server, model, photos, timeout):
         server: str, grpc://HOST:PORT.
         model, photos, timeout: as there.
     """
-    import grpc
-    import tensorflow as tf
-    from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
-
+    try:
+        import grpc
+        import tensorflow as tf
+        from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
+    except ImportError as error:
+        raise RuntimeError(
+            f"gRPC must have tensorflow-serving-api ({error}): pip install "
+            "'keras-fpn[serving]'."
+        ) from error
     request = predict_pb2.PredictRequest()
     request.model_spec.name = model
     request.inputs["inputs"].CopyFrom(tf.make_tensor_proto(photos, tf.string))
-    limits = [
-        ("grpc.max_send_message_length", MESSAGE_BYTES),
-        ("grpc.max_receive_message_length", MESSAGE_BYTES),
-    ]
-    with grpc.insecure_channel(server.removeprefix("grpc://"), limits) as channel:
+    # Photos of any size can be sent. An answer may have 4 MB, gRPC's default; a photo's
+    # takes about 3 kB.
+    with grpc.insecure_channel(server.removeprefix("grpc://")) as channel:
         stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
         try:
             reply = stub.Predict(request, timeout)
         except grpc.RpcError as error:
-            raise RuntimeError(f"{error.code().name}: {error.details()}") from error
+            message = one_line(error.details())
+            raise RuntimeError(f"{error.code().name}: {message[-REFUSAL:]}") from error
     outputs = {name: tf.make_ndarray(v).tolist() for name, v in reply.outputs.items()}
-    outputs["status"] = [status.decode() for status in outputs["status"]]
     rows = zip(*outputs.values(), strict=True)
-    return [dict(zip(outputs, row, strict=True)) for row in rows]
+    answers = checked([dict(zip(outputs, row, strict=True)) for row in rows])
+    return [{**answer, "status": answer["status"].decode()} for answer in answers]
+
+
+def checked(answers):
+    """Returns a server's answers, if the model is one that `keras-fpn export` wrote.
+
+    Raises:
+        RuntimeError: an answer lacks outputs that are needed here.
+    """
+    if not isinstance(answers, list) or not answers:
+        raise RuntimeError(
+            f"The model's answer must be a list; received {str(answers)[:REFUSAL]}."
+        )
+    for answer in answers:
+        received = sorted(answer) if isinstance(answer, dict) else str(answer)[:REFUSAL]
+        if not isinstance(answer, dict) or not OUTPUTS <= set(answer):
+            raise RuntimeError(
+                f"The model's answer must have {sorted(OUTPUTS)}; received {received}. "
+                "Serve a model that `keras-fpn export` wrote."
+            )
+    return answers
 
 
 def above(answer, threshold):
@@ -148,7 +263,8 @@ def above(answer, threshold):
         threshold: float, 0..1.
 
     Returns:
-        dict of lists: "boxes" xyxy, pixels; "ids", category ids; "scores".
+        dict of lists: "boxes" xyxy, in the unit of the model; "ids", category ids;
+        "scores".
     """
     best = range(int(answer["num_detections"]))
     kept = [i for i in best if answer["detection_scores"][i] > threshold]
@@ -161,19 +277,22 @@ def above(answer, threshold):
 
 
 def class_names(path):
-    """Returns names by category id, from classes.json; none without the file."""
-    if path is None:
-        return {}
-    classes = json.loads(pathlib.Path(path).read_text("utf-8"))
-    return {item["id"]: item["name"] for item in classes}
+    """Returns names by category id, from the classes.json on the command line."""
+    try:
+        classes = json.loads(pathlib.Path(path).read_text("utf-8"))
+        return {item["id"]: item["name"] for item in classes}
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise argparse.ArgumentTypeError(
+            f"must be the classes.json of an exported model; received {path}: {error}"
+        ) from error
 
 
-def draw(photo, found, names):
+def draw(pixels, found, names):
     """Returns the photo with its boxes, `PIL.Image`.
 
     Args:
-        photo: bytes, JPEG or PNG.
-        found: dict, as of `above`.
+        pixels: uint8 (H, W, 3), RGB.
+        found: dict, as of `above`, boxes in pixels.
         names: dict, category id -> str.
     """
     from keras_fpn.visualize import draw_detections
@@ -181,8 +300,12 @@ def draw(photo, found, names):
     ids = sorted({*names, *found["ids"]})
     labels = [ids.index(number) for number in found["ids"]]
     shown = [names.get(number, f"category {number}") for number in ids]
-    image = Image.open(io.BytesIO(photo)).convert("RGB")
-    return draw_detections(image, found["boxes"], labels, found["scores"], shown)
+    return draw_detections(pixels, found["boxes"], labels, found["scores"], shown)
+
+
+def one_line(message):
+    """Returns a message, str, without line breaks."""
+    return " ".join(str(message).split())
 
 
 if __name__ == "__main__":

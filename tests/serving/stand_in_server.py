@@ -1,8 +1,9 @@
 """A stand-in for TensorFlow Serving, for tests: it is not the server itself.
 
 It answers the same REST and gRPC messages by a SavedModel that plain TensorFlow loads,
-so that clients and the messages can be tried where no server is installed. It has no
-batching across requests, no reloading and no limits.
+so that clients and the messages can be tried where no server is installed. It refuses
+requests in TensorFlow Serving's words, shortened. It has no batching across requests,
+no reloading and no limits.
 
     python tests/serving/stand_in_server.py MODEL_DIR [--rest-port N] [--grpc-port N]
 """
@@ -24,7 +25,7 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
-MESSAGE_BYTES = 64 << 20
+MESSAGE_BYTES = (1 << 31) - 1  # what TensorFlow Serving takes; gRPC's own is 4 MB
 
 
 class ServedModel:
@@ -78,7 +79,7 @@ class _RestHandler(http.server.BaseHTTPRequestHandler):
         )
 
     def do_POST(self):
-        body = self.rfile.read(int(self.headers["Content-Length"]))
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         path = rf"/v1/models/{re.escape(self.model.name)}(/versions/(\d+))?:predict"
         found = re.fullmatch(path, self.path)
         if not found or int(found[2] or self.model.version) != self.model.version:
@@ -101,23 +102,47 @@ class _RestHandler(http.server.BaseHTTPRequestHandler):
 
 
 def answer_json(model, request):
-    """Returns the reply to a REST request in row ("instances") or column form."""
+    """Returns the reply to a REST request in row ("instances") or column form.
+
+    Raises:
+        ValueError, TypeError: the request is not of these forms.
+    """
+    if not isinstance(request, dict):
+        raise ValueError("JSON Value: Is not object")
     signature = request.get("signature_name")
+    only_input = model.only_input(signature)
+    if "instances" in request and "inputs" in request:
+        raise ValueError("expecting only one of 'inputs' or 'instances' keys to exist")
     if "instances" in request:
-        rows = [_decoded(row) for row in request["instances"]]
-        if rows and isinstance(rows[0], dict):
-            inputs = {name: [row[name] for row in rows] for name in rows[0]}
-        else:
-            inputs = {model.only_input(signature): rows}
+        inputs = _columns(request["instances"], only_input)
         outputs = model.predict(signature, inputs)
         columns = {name: _jsonable(name, value) for name, value in outputs.items()}
         names, values = list(columns), zip(*columns.values(), strict=True)
         return {"predictions": [dict(zip(names, row, strict=True)) for row in values]}
+    if "inputs" not in request:
+        raise ValueError("Missing 'inputs' or 'instances' key")
     inputs = _decoded(request["inputs"])
     if not isinstance(inputs, dict):
-        inputs = {model.only_input(signature): inputs}
+        inputs = {only_input: inputs}
     outputs = model.predict(signature, inputs)
     return {"outputs": {name: _jsonable(name, v) for name, v in outputs.items()}}
+
+
+def _columns(rows, only_input):
+    """Returns the inputs, dict of lists, of a request in row form."""
+    if not isinstance(rows, list):
+        raise ValueError("Excepting 'instances' to be an list/array")
+    if not rows:
+        raise ValueError("No values in 'instances' array")
+    rows = [_decoded(row) for row in rows]
+    if not isinstance(rows[0], dict):
+        if any(isinstance(row, dict) for row in rows):
+            raise ValueError("Expecting value/list but got object")
+        return {only_input: rows}
+    for row in rows:
+        if not isinstance(row, dict) or set(row) != set(rows[0]):
+            raise ValueError(f"keys must be equal to: {','.join(sorted(rows[0]))}")
+    return {name: [row[name] for row in rows] for name in rows[0]}
 
 
 def _decoded(value):
