@@ -1,5 +1,6 @@
 """`keras-fpn export`: a detector as a SavedModel, which TensorFlow Serving loads."""
 
+import contextlib
 from pathlib import Path
 
 from keras_fpn.cli.detect import count
@@ -26,9 +27,9 @@ def add_parser(commands):
     )
     add("--version", metavar="N", type=count, help="number (default: the next one)")
     add(
-        "--variables",
+        "--frozen",
         action="store_true",
-        help="keep the weights in files of their own, not as constants in the graph",
+        help="weights as constants in the graph, not in files of their own",
     )
     add(
         "--warmup",
@@ -46,31 +47,56 @@ def add_parser(commands):
         action="store_true",
         help="add a signature 'xyxy' with boxes x1, y1, x2, y2 and labels",
     )
+    add(
+        "--max-pixels",
+        metavar="N",
+        type=count,
+        help="photos with more are not decoded (default: 64 million)",
+    )
+    add(
+        "--max-photos",
+        metavar="N",
+        type=count,
+        help="of a request, those after as many are not decoded (default: 8)",
+    )
     return parser
 
 
 def run(arguments):
     """Exports as the command line asks; returns the exit code."""
-    model = _load(arguments.model, arguments.weights)
-    from keras_fpn.serving import export_saved_model
+    from keras_fpn.serving import check_export, export_saved_model
 
-    try:
+    limits = {
+        name: value
+        for name in ("max_pixels", "max_photos")
+        if (value := getattr(arguments, name)) is not None
+    }
+    asked = {"version": arguments.version, "warmup": arguments.warmup, **limits}
+    with _as_command_errors(arguments.directory):
+        check_export(arguments.directory, **asked)  # before the model is downloaded
+    model = _load(arguments.model, arguments.weights)
+    with _as_command_errors(arguments.directory):
         folder = export_saved_model(
             model,
             arguments.directory,
-            arguments.version,
-            frozen=not arguments.variables,
-            warmup=arguments.warmup,
+            frozen=arguments.frozen,
             normalized_boxes=arguments.normalized_boxes,
             with_xyxy=arguments.xyxy,
+            **asked,
         )
+    print(folder)
+    return 0
+
+
+@contextlib.contextmanager
+def _as_command_errors(directory):
+    try:
+        yield
     except (ValueError, ImportError) as error:
         raise CommandError(one_line(error)) from error
     except OSError as error:
-        message = f"{arguments.directory} could not be written: {one_line(error)}"
+        message = f"{directory} could not be written: {one_line(error)}"
         raise CommandError(message, code=1) from error
-    print(folder)
-    return 0
 
 
 def _load(name, weights):

@@ -12,11 +12,15 @@ NO_FIELD = "no_image_encoded"
 NO_IMAGE = "not_jpeg_or_png"
 TOO_LARGE = "too_many_pixels"
 TOO_OBLONG = "too_oblong"
-DAMAGED = "damaged"
+TOO_MANY = "too_many_photos"
+DAMAGED = "damaged"  # or unreadable for another reason, such as a lack of memory
 
 _JPEG_START = b"\xff\xd8\xff"
 _PNG_START = b"\x89PNG\r\n\x1a\n"
-_HEADER = 24  # bytes of a PNG up to the end of its width and height
+# The first chunk must be the one with the size. libpng skips unknown ones before it, so
+# that the size would be read from what is none.
+_PNG_SIZE_CHUNK = _PNG_START + b"\0\0\0\rIHDR"
+_HEADER = len(_PNG_SIZE_CHUNK) + 8  # bytes up to the end of width and height
 _LARGEST_SIDE = 2**31 - 1  # a PNG may claim more; two such sides would overflow
 
 
@@ -71,9 +75,10 @@ class PhotoReader:
 
         def decode():
             # The same pixels as Pillow's. Reads PNG, too; alpha is dropped.
-            return tf.io.decode_jpeg(
+            photo = tf.io.decode_jpeg(
                 contents, channels=3, dct_method="INTEGER_ACCURATE"
             )
+            return _checked(photo, size)
 
         return self._resized(status, decode, size)
 
@@ -156,7 +161,10 @@ def read_batch(items, read, size_divisor):
 
 
 def _attempt(read, item):
-    """Returns read(item), or that the item is damaged where `read` fails."""
+    """Returns read(item), or that the item is damaged where `read` fails.
+
+    Why it fails is not told: a lack of memory is no other failure to a data set.
+    """
     options = tf.data.Options()
     options.autotune.enabled = False  # for one element, it costs more than it saves
     options.experimental_optimization.apply_default_optimizations = False
@@ -172,13 +180,21 @@ def _attempt(read, item):
     )
 
 
+def _checked(photo, size):
+    """Returns the photo; fails unless it has the size that its header claimed."""
+    same = tf.reduce_all(tf.equal(tf.shape(photo)[:2], size))
+    with tf.control_dependencies([tf.Assert(same, [size])]):
+        return tf.identity(photo)
+
+
 def _starts_with(header, start):
     return tf.equal(tf.strings.substr(header, 0, len(start)), start)
 
 
 def _png_size(header):
-    """Returns height and width, int32 (2,), as the PNG's header claims them."""
+    """Returns height and width, int32 (2,), as the PNG's header claims them; or 0."""
+    there = tf.cast(_starts_with(header, _PNG_SIZE_CHUNK), tf.int32)
     numbers = tf.io.decode_raw(tf.strings.substr(header, _HEADER - 8, 8), tf.uint8)
     numbers = tf.reshape(tf.cast(numbers, tf.int64), (2, 4))
     sides = tf.reduce_sum(numbers * [1 << 24, 1 << 16, 1 << 8, 1], axis=1)
-    return tf.cast(tf.minimum(sides, _LARGEST_SIDE), tf.int32)[::-1]
+    return there * tf.cast(tf.minimum(sides, _LARGEST_SIDE), tf.int32)[::-1]

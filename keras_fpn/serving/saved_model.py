@@ -1,12 +1,14 @@
 """Writes a detector as a SavedModel."""
 
+import importlib
 import json
 
 import keras
 
-from keras_fpn.serving.version_folder import new_version
+from keras_fpn.serving.version_folder import check_version, new_version
 
 MAX_PIXELS = 64_000_000  # above what phones make; decoded, 192 MB
+MAX_PHOTOS = 8  # half a gigabyte each for a ResNet-50 at 800 pixels
 CLASSES = "classes.json"
 
 
@@ -14,11 +16,12 @@ def export_saved_model(
     model,
     directory,
     version=None,
-    frozen=True,
+    frozen=False,
     warmup=False,
     normalized_boxes=False,
     with_xyxy=False,
     max_pixels=MAX_PIXELS,
+    max_photos=MAX_PHOTOS,
 ):
     """Writes `directory/version/saved_model.pb`, which TensorFlow Serving takes as is.
 
@@ -34,9 +37,8 @@ def export_saved_model(
         model: `keras_fpn.models.Detector`, on the TensorFlow backend.
         directory: path of the model's folder; its name is the model's for the server.
         version: int, at least 1; None, the next number.
-        frozen: bool, whether weights become constants of the graph, so that whoever
-            loads it can compute ahead what depends on them alone; or variables in files
-            of their own.
+        frozen: bool, whether weights become constants of the graph instead of variables
+            in files of their own. Batch norms are in the kernels either way.
         warmup: bool, whether requests are added that a server answers before it is
             ready; needs tensorflow-serving-api.
         normalized_boxes: bool, whether "detection_boxes" are shares, 0..1, of the
@@ -44,15 +46,47 @@ def export_saved_model(
         with_xyxy: bool, whether a fourth signature, "xyxy", takes encoded photos and
             returns what `detect` does: boxes x1, y1, x2, y2 and labels.
         max_pixels: int, photos with more are not decoded.
+        max_photos: int, of a request, those after as many are not decoded.
 
     Returns:
         pathlib.Path of the version's folder.
 
     Raises:
-        ValueError: the backend is not TensorFlow; the version is no new number; an
-            output of the model has no name for servers yet.
+        ValueError: the backend is not TensorFlow; the version is no new number; a limit
+            is below 1; an output of the model has no name for servers yet.
         ImportError: warmup without tensorflow-serving-api.
     """
+    check_export(directory, version, warmup, max_pixels, max_photos)
+    import tensorflow as tf
+
+    from keras_fpn.serving.signatures_tensorflow import Signatures, check_outputs
+
+    check_outputs(model)
+    with new_version(directory, version) as (folder, final):
+        served = Signatures(
+            model, frozen, normalized_boxes, with_xyxy, max_pixels, max_photos
+        )
+        functions = served.functions()
+        tf.saved_model.save(served.module, str(folder), signatures=functions)
+        extra = folder / "assets.extra"
+        extra.mkdir()
+        _write_classes(model, extra / CLASSES)
+        if warmup:
+            from keras_fpn.serving.warmup_tensorflow import write_warmup
+
+            # The name that the folder has for others, whatever it is called here.
+            write_warmup(extra, final.parent.resolve().name, list(functions))
+    return final
+
+
+def check_export(
+    directory,
+    version=None,
+    warmup=False,
+    max_pixels=MAX_PIXELS,
+    max_photos=MAX_PHOTOS,
+):
+    """Raises what `export_saved_model` would, but for the model; makes nothing."""
     backend = keras.backend.backend()
     if backend != "tensorflow":
         raise ValueError(
@@ -60,25 +94,12 @@ def export_saved_model(
             f"KERAS_BACKEND={backend}. Save the model with `model.save` and export the "
             "file with KERAS_BACKEND=tensorflow."
         )
-    if max_pixels < 1:
-        raise ValueError(f"max_pixels must be at least 1; received {max_pixels=}.")
-    import tensorflow as tf
-
-    from keras_fpn.serving.signatures_tensorflow import Signatures
-
+    for name, value in (("max_pixels", max_pixels), ("max_photos", max_photos)):
+        if value < 1:
+            raise ValueError(f"{name} must be at least 1; received {name}={value}.")
+    check_version(directory, version)
     if warmup:
-        # Absent, it is missed now rather than after the export.
-        from keras_fpn.serving.warmup_tensorflow import write_warmup
-    with new_version(directory, version) as (folder, final):
-        served = Signatures(model, frozen, normalized_boxes, with_xyxy, max_pixels)
-        functions = served.functions()
-        tf.saved_model.save(served.module, str(folder), signatures=functions)
-        extra = folder / "assets.extra"
-        extra.mkdir()
-        _write_classes(model, extra / CLASSES)
-        if warmup:
-            write_warmup(extra, final.parent.name, list(functions))
-    return final
+        importlib.import_module("keras_fpn.serving.warmup_tensorflow")
 
 
 def _write_classes(model, path):

@@ -2,7 +2,13 @@
 
 import tensorflow as tf
 
-from keras_fpn.serving.read_photos_tensorflow import OK, PhotoReader, read_batch
+from keras_fpn.serving.folded_call_tensorflow import folded_call
+from keras_fpn.serving.read_photos_tensorflow import (
+    OK,
+    TOO_MANY,
+    PhotoReader,
+    read_batch,
+)
 
 DEFAULT = "serving_default"
 PIXELS = "image_tensor"
@@ -10,6 +16,8 @@ EXAMPLE = "tf_example"
 XYXY = "xyxy"
 
 _OUTPUTS = {"boxes", "labels", "scores", "num_detections"}
+# What is said of a photo beyond the limit of a request; of other outputs, 0.
+_UNREAD = {"labels": -1, "detection_classes": -1, "status": TOO_MANY}
 
 
 class Signatures:
@@ -21,13 +29,15 @@ class Signatures:
         normalized_boxes: bool, whether boxes are shares of the photo's sides.
         with_xyxy: bool, whether there is a signature with boxes xyxy and labels.
         max_pixels: int, photos with more are not decoded.
+        max_photos: int, of a request, those after as many are not decoded.
 
     Attributes:
         module: tf.Module to save the functions with; it holds their variables.
     """
 
-    def __init__(self, model, frozen, normalized_boxes, with_xyxy, max_pixels):
-        _check_outputs(model)
+    def __init__(
+        self, model, frozen, normalized_boxes, with_xyxy, max_pixels, max_photos
+    ):
         preprocessing = model.preprocessing
         self._divisor = preprocessing.size_divisor
         self._reader = PhotoReader(
@@ -36,12 +46,11 @@ class Signatures:
         self._category_ids = model.category_ids
         self._normalized = normalized_boxes
         self._with_xyxy = with_xyxy
-        self._detect = _frozen_call(model) if frozen else _call(model)
+        self._max_photos = max_photos
         # Not a module itself: what is compiled would be saved, with its constants, once
         # more for each attribute that refers to it.
         self.module = tf.Module(name="detector")
-        if not frozen:
-            self.module.weights = [weight.value for weight in model.weights]
+        self._detect, self.module.weights = folded_call(model, frozen)
 
     def functions(self):
         """Returns the signatures, dict of name -> concrete function."""
@@ -68,9 +77,7 @@ class Signatures:
         count = tf.shape(inputs)[0]
         with tf.device("CPU:0"):  # where strings are read, and where ours is resized
             # Kernels fail on an empty batch: it gets one photo, that is dropped again.
-            rank = inputs.shape.rank
-            spare = tf.scatter_nd([[0, 1]], [tf.cast(count < 1, tf.int32)], (rank, 2))
-            photos = tf.pad(inputs, spare)
+            photos = _pad_rows(inputs[: self._max_photos], tf.cast(count < 1, tf.int32))
             images, resized, sizes, status = read_batch(photos, read, self._divisor)
         found = self._detect(images, resized)
         there = tf.equal(status, OK)
@@ -84,7 +91,11 @@ class Signatures:
         }
         outputs = named(found, own, resized)
         outputs["status"] = status
-        return {name: value[:count] for name, value in outputs.items()}
+        unread = tf.maximum(count - self._max_photos, 0)
+        return {
+            name: _pad_rows(value[:count], unread, _UNREAD.get(name, 0))
+            for name, value in outputs.items()
+        }
 
     def _garden_outputs(self, found, own, resized):
         """Returns the outputs as the Model Garden names and orders them."""
@@ -113,7 +124,15 @@ class Signatures:
         return tf.where(labels < 0, -1, ids)
 
 
-def _check_outputs(model):
+def _pad_rows(value, count, fill=0):
+    """Returns a tensor with `count` more rows of one value; strings are empty for 0."""
+    fill = "" if value.dtype == tf.string and fill == 0 else fill
+    margins = [[0, count]] + [[0, 0]] * (value.shape.rank - 1)
+    return tf.pad(value, margins, constant_values=fill)
+
+
+def check_outputs(model):
+    """Raises ValueError for a model with outputs that have no name for servers."""
     names = set(model.output)
     if names != _OUTPUTS:
         raise ValueError(
@@ -121,43 +140,3 @@ def _check_outputs(model):
             f"{model.name} with {sorted(names)}. How the others are served is not "
             "written yet."
         )
-
-
-def _specs():
-    return [
-        tf.TensorSpec((None, None, None, 3), tf.float32, "images"),
-        tf.TensorSpec((None, 2), tf.float32, "image_sizes"),
-    ]
-
-
-def _call(model):
-    """Returns the model as a function of images and sizes; weights stay variables."""
-
-    @tf.function(input_signature=_specs(), autograph=False)
-    def detect(images, image_sizes):
-        inputs = {"images": images, "image_sizes": image_sizes}
-        return model(inputs, training=False)
-
-    return detect
-
-
-def _frozen_call(model):
-    """Returns the model as a function of images and sizes, its weights constants.
-
-    A server folds what depends on constants only when it loads the graph: batch norms
-    are then multiplied into their convolutions once, not with every request.
-    """
-
-    weights = [
-        [weight.numpy() for weight in variables]
-        for variables in (model.trainable_variables, model.non_trainable_variables)
-    ]
-
-    @tf.function(input_signature=_specs(), autograph=False)
-    def detect(images, image_sizes):
-        inputs = {"images": images, "image_sizes": image_sizes}
-        constants = tf.nest.map_structure(tf.constant, weights)
-        outputs, _ = model.stateless_call(*constants, inputs, training=False)
-        return outputs
-
-    return detect

@@ -10,6 +10,7 @@ from PIL import Image
 
 from keras_fpn.serving import export_saved_model
 
+MAX_PHOTOS = 64  # more than a test asks at once, but for the test of the limit
 CLASSES = {"class_names": ["cat", "dog", "fork"], "category_ids": [17, 18, 48]}
 
 
@@ -39,6 +40,9 @@ class FixedDetector:
     def __init__(self, preprocessing):
         self.preprocessing = preprocessing
 
+    def _flatten_layers(self):
+        return ()
+
     def __call__(self, inputs, training):
         height, width = inputs["image_sizes"][:, 0], inputs["image_sizes"][:, 1]
         zero = keras.ops.zeros_like(height)
@@ -63,10 +67,16 @@ def detector():
 
 @pytest.fixture(scope="session")
 def exported(detector, tmp_path_factory):
-    """pathlib.Path of the detector's version 1, with every signature and warm-up."""
-    pytest.importorskip("tensorflow_serving", reason="the extra `serving` is absent")
+    """pathlib.Path of the detector's version 1, with every signature."""
     folder = tmp_path_factory.mktemp("models") / "tiny"
-    return export_saved_model(detector, folder, warmup=True, with_xyxy=True)
+    return export_saved_model(detector, folder, with_xyxy=True, max_photos=MAX_PHOTOS)
+
+
+@pytest.fixture(scope="session")
+def exported_frozen(detector, tmp_path_factory):
+    """pathlib.Path of version 7 of the detector, its weights constants."""
+    folder = tmp_path_factory.mktemp("frozen") / "tiny"
+    return export_saved_model(detector, folder, 7, frozen=True)
 
 
 @pytest.fixture(scope="session")

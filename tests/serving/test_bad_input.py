@@ -1,14 +1,18 @@
 """Input that no detector can answer: it gets a status, and its neighbours an answer."""
 
+import resource
 import struct
 import zlib
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from serving.conftest import encoded, smooth
+from serving.conftest import FixedDetector, encoded, smooth
 from serving.test_signatures import example
 from skimage import data
+
+from keras_fpn.preprocessing import Preprocessing
+from keras_fpn.serving import export_saved_model
 
 pytestmark = pytest.mark.tensorflow_only
 
@@ -16,11 +20,43 @@ JPEG = encoded(data.coffee()[:120, :160])
 PNG = encoded(smooth(90, 120), "PNG")
 
 
+PNG_START = b"\x89PNG\r\n\x1a\n"
+
+
+def chunk(kind, contents):
+    """Returns a part of a PNG file."""
+    check = zlib.crc32(kind + contents)
+    sizes = struct.pack(">I", len(contents)), struct.pack(">I", check)
+    return sizes[0] + kind + contents + sizes[1]
+
+
 def png_claiming(width, height):
     """Returns the start of a PNG that claims a size, with nothing behind it."""
-    header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    check = struct.pack(">I", zlib.crc32(header))
-    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + header + check
+    claim = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return PNG_START + chunk(b"IHDR", claim)
+
+
+def png_with(first):
+    """Returns a PNG of 90x120 pixels with a chunk before the one with its size."""
+    return PNG_START + first + PNG[len(PNG_START) :]
+
+
+def jpeg_of_size(jpeg, height, width):
+    """Returns a JPEG whose frame claims another size than its pixels have."""
+    place = jpeg.index(b"\xff\xc0") + 5
+    return with_bytes(jpeg, place, struct.pack(">HH", height, width))
+
+
+def jpeg_of_two_frames(jpeg, height, width):
+    """Returns a JPEG with a second header of a frame, of another size, before its own.
+
+    What reads the first header believes one size, what reads the last one another.
+    """
+    start = jpeg.index(b"\xff\xc0")
+    (length,) = struct.unpack(">H", jpeg[start + 2 : start + 4])
+    frame = jpeg[start : start + 2 + length]
+    forged = with_bytes(frame, 5, struct.pack(">HH", height, width))
+    return jpeg[:start] + forged + jpeg[start:]
 
 
 def with_bytes(contents, place, new):
@@ -46,6 +82,17 @@ BAD = {
     "a png of size 0": (png_claiming(0, 20), b"damaged"),
     "a png of a wrong checksum": (with_bytes(PNG, 16, b"\1"), b"too_many_pixels"),
     "a large png": (png_claiming(12000, 12000), b"too_many_pixels"),
+    "a png with another chunk first": (
+        png_with(chunk(b"teSt", struct.pack(">II", 30, 20) + bytes(5))),
+        b"damaged",
+    ),
+    "a png whose first chunk is too long": (
+        PNG_START + chunk(b"IHDR", PNG[16:29] + b"\0") + PNG[33:],
+        b"damaged",
+    ),
+    "a large jpeg": (jpeg_of_size(JPEG, 12000, 12000), b"too_many_pixels"),
+    "a jpeg of size 0": (jpeg_of_size(JPEG, 0, 160), b"damaged"),
+    "a jpeg of two frames": (jpeg_of_two_frames(JPEG, 30, 40), b"damaged"),
     "an absurd png": (png_claiming(2**32 - 1, 2**32 - 1), b"too_many_pixels"),
     "an oblong png": (encoded(smooth(1, 4000), "PNG"), b"too_oblong"),
 }
@@ -59,11 +106,11 @@ def test_bad_photos_have_a_status_and_no_part_in_their_neighbours(ask):
     bad = [contents for contents, _ in BAD.values()]
     mixed = ask([bad[0], good[0], *bad[1:8], good[1], *bad[8:], good[2]])
     places = [1, 9, len(bad) + 2]
-    for name, value in alone.items():
-        np.testing.assert_array_equal(mixed[name][places], value, name)
     rest = {name: np.delete(value, places, axis=0) for name, value in mixed.items()}
     statuses = dict(zip(BAD, rest["status"].tolist(), strict=True))
     assert statuses == {name: status for name, (_, status) in BAD.items()}
+    for name, value in alone.items():
+        np.testing.assert_array_equal(mixed[name][places], value, name)
     assert not rest["num_detections"].any()
     assert not rest["detection_boxes"].any()
     assert not rest["detection_scores"].any()
@@ -112,3 +159,40 @@ def test_pixels_that_cannot_be_resized_have_a_status(ask):
     assert outputs["status"].tolist() == [b"too_oblong"] * 2
     outputs = ask(np.zeros((1, 0, 5, 3), np.uint8), "image_tensor")
     assert outputs["status"].tolist() == [b"damaged"]
+
+
+@pytest.fixture(scope="module")
+def limited(tmp_path_factory):
+    """Signatures of a detector that finds two objects and takes two photos at once."""
+    model = FixedDetector(Preprocessing(min_size=800, max_size=800))
+    folder = tmp_path_factory.mktemp("models") / "limited"
+    folder = export_saved_model(model, folder, max_photos=2)
+    return tf.saved_model.load(str(folder)).signatures
+
+
+def test_photos_beyond_the_limit_of_a_request_have_a_status(limited):
+    photos = [PNG, JPEG, JPEG, b"none"]  # 90x120, 120x160
+    found = limited["serving_default"](inputs=tf.constant(photos))
+    found = {name: value.numpy() for name, value in found.items()}
+    assert found["status"].tolist() == [b"ok", b"ok", *[b"too_many_photos"] * 2]
+    assert found["num_detections"].tolist() == [2, 2, 0, 0]
+    assert found["detection_classes"].tolist() == [[48, 17, -1]] * 2 + [[-1] * 3] * 2
+    whole = found["detection_boxes"][:, 0]
+    expected = [[0, 0, 90, 120], [0, 0, 120, 160], [0] * 4, [0] * 4]
+    np.testing.assert_allclose(whole, expected, rtol=1e-6)
+    assert found["image_info"][:, 0].tolist() == [[90, 120], [120, 160], [0, 0], [0, 0]]
+    assert not found["detection_scores"][2:].any()
+    pixels = np.stack([smooth(30, 40)] * 3)
+    found = limited["image_tensor"](inputs=tf.constant(pixels))
+    assert found["status"].numpy().tolist() == [b"ok", b"ok", b"too_many_photos"]
+    assert found["num_detections"].numpy().tolist() == [2, 2, 0]
+
+
+def test_photos_beyond_the_limit_take_no_memory(limited):
+    photo = encoded(np.zeros((1, 1, 3), np.uint8), "PNG")
+    serve = limited["serving_default"]
+    serve(inputs=tf.constant([photo] * 2))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    serve(inputs=tf.constant([photo] * 200))  # resized, 1.5 GB
+    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert after - before < 256 * 1024  # KiB

@@ -1,5 +1,6 @@
 import pathlib
 
+import keras
 import pytest
 
 import keras_fpn.serving
@@ -9,8 +10,15 @@ from keras_fpn.cli import export
 
 @pytest.fixture
 def calls(monkeypatch):
-    """What the command asked for: of load_detector, and of export_saved_model."""
+    """What the command asked for: of the check, of load_detector, of the export."""
     calls = []
+
+    def check_export(directory, version=None, **options):
+        calls.append(("check", directory, version, options))
+        if version == 12:
+            raise ValueError("version must be new;\nreceived version=12.")
+        if options["warmup"] and version == 11:
+            raise ImportError("pip install it")
 
     def load_detector(preset, weights=None):
         calls.append((preset, weights))
@@ -19,26 +27,26 @@ def calls(monkeypatch):
     def export_saved_model(model, directory, version=None, **options):
         calls.append((model, directory, version, options))
         if version == 13:
-            raise ValueError("version must be new;\nreceived version=13.")
+            raise ValueError("outputs must have names;\nreceived masks.")
         if version == 14:
             raise OSError("disk full")
-        if options["warmup"] and version == 15:
-            raise ImportError("pip install it")
         return pathlib.Path(directory) / str(version or 1)
 
     monkeypatch.setattr(export, "load_detector", load_detector)
+    monkeypatch.setattr(keras_fpn.serving, "check_export", check_export)
     monkeypatch.setattr(keras_fpn.serving, "export_saved_model", export_saved_model)
     return calls
 
 
 def options(**given):
     names = ("frozen", "warmup", "normalized_boxes", "with_xyxy")
-    return {**dict(zip(names, (True, False, False, False), strict=True)), **given}
+    return {**dict.fromkeys(names, False), **given}
 
 
 def test_a_preset_is_exported_with_its_published_weights(calls, capsys):
     assert cli.main(["export", "small", "models/small"]) == 0
     assert calls == [
+        ("check", "models/small", None, {"warmup": False}),
         ("small", None),
         ("the model", "models/small", None, options()),
     ]
@@ -46,17 +54,23 @@ def test_a_preset_is_exported_with_its_published_weights(calls, capsys):
 
 
 def test_every_option_reaches_the_export(calls):
-    argv = "export small d --weights random --version 4 --variables --warmup"
-    assert cli.main([*argv.split(), "--normalized-boxes", "--xyxy"]) == 0
-    given = options(frozen=False, warmup=True, normalized_boxes=True, with_xyxy=True)
-    assert calls == [("small", "random"), ("the model", "d", 4, given)]
+    argv = "export small d --weights random --version 4 --frozen --warmup"
+    limits = ["--max-pixels", "9000", "--max-photos", "3"]
+    assert cli.main([*argv.split(), "--normalized-boxes", "--xyxy", *limits]) == 0
+    checked = {"warmup": True, "max_pixels": 9000, "max_photos": 3}
+    given = {**dict.fromkeys(options(), True), **checked}
+    assert calls == [
+        ("check", "d", 4, checked),
+        ("small", "random"),
+        ("the model", "d", 4, given),
+    ]
 
 
 def test_a_saved_detector_is_exported(calls, tmp_path, capsys):
     saved = tmp_path / "m.keras"
     saved.write_bytes(b"")
     assert cli.main(["export", str(saved), "d"]) == 0
-    assert calls[0] == (None, str(saved))
+    assert calls[1] == (None, str(saved))
     assert cli.main(["export", str(saved), "d", "--weights", "x.pth"]) == 2
     assert "Leave out --weights." in capsys.readouterr().err
     assert cli.main(["export", "gone.keras", "d"]) == 2
@@ -64,14 +78,27 @@ def test_a_saved_detector_is_exported(calls, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("version", "code", "message"),
+    ("version", "code", "message", "loaded"),
     [
-        (13, 2, "version must be new; received version=13."),
-        (14, 1, "d could not be written: disk full"),
-        (15, 2, "pip install it"),
+        (11, 2, "pip install it", False),
+        (12, 2, "version must be new; received version=12.", False),
+        (13, 2, "outputs must have names; received masks.", True),
+        (14, 1, "d could not be written: disk full", True),
     ],
 )
-def test_failures_are_one_line(calls, capsys, version, code, message):
+def test_failures_are_one_line_and_come_before_the_model_if_they_can(
+    calls, capsys, version, code, message, loaded
+):
     argv = ["export", "small", "d", "--version", str(version), "--warmup"]
     assert cli.main(argv) == code
     assert capsys.readouterr().err == f"keras-fpn: error: {message}\n"
+    assert (("small", None) in calls) == loaded
+
+
+def test_another_backend_is_refused_before_the_model_is_loaded(
+    monkeypatch, tmp_path, capsys
+):
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    monkeypatch.setattr(export, "load_detector", None)  # calling it would fail
+    assert cli.main(["export", "small", str(tmp_path)]) == 2
+    assert "received KERAS_BACKEND=jax." in capsys.readouterr().err

@@ -1,16 +1,11 @@
-"""What the graph is made of: nothing that a stock server lacks.
-
-The rule. A stock TensorFlow Serving links TensorFlow's own operations and CPU kernels
-(and TensorFlow Text's and Decision Forests', which are not used here). So every
-operation of the graph and of its functions must be registered by `import tensorflow`
-alone, have a kernel for CPU, and call back into no Python.
-"""
+"""Exports have operations of a list, and a stock server has the list."""
 
 import json
 import subprocess
 import sys
 
 import pytest
+from serving.operations import ALLOWED, assert_stock, operations
 
 pytestmark = pytest.mark.tensorflow_only
 
@@ -29,49 +24,52 @@ OF_THE_RUNTIME = {"If", "StatelessIf", "While", "StatelessWhile"}
 LIST = """
 import json, sys
 import tensorflow as tf
-from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow.python.framework import kernels, op_def_registry
 
 kernels_of = kernels.get_registered_kernels_for_op
-
-model = saved_model_pb2.SavedModel.FromString(open(sys.argv[1], "rb").read())
-[graph] = [meta.graph_def for meta in model.meta_graphs]
-functions = {f.signature.name for f in graph.library.function}
-nodes = [*graph.node, *(n for f in graph.library.function for n in f.node_def)]
-ops = sorted({node.op for node in nodes} - functions)
 print(json.dumps({
     op: [
         op_def_registry.get(op) is not None,
         sorted({kernel.device_type for kernel in kernels_of(op).kernel}),
     ]
-    for op in ops
+    for op in sys.argv[1:]
 }))
 """
 
 
 @pytest.fixture(scope="module")
-def operations(exported):
+def registered():
     """dict, operation -> whether TensorFlow registers it, devices of its kernels."""
-    path = exported / "saved_model.pb"
     done = subprocess.run(
-        [sys.executable, "-c", LIST, str(path)],
+        [sys.executable, "-c", LIST, *sorted(ALLOWED), "NoSuchOperation"],
         capture_output=True,
         text=True,
         check=True,
     )
-    return json.loads(done.stdout.splitlines()[-1])
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found.pop("NoSuchOperation") == [False, []]
+    return found
 
 
-def test_every_operation_is_tensorflows_own(operations):
-    assert "Conv2D" in operations
-    assert "CombinedNonMaxSuppression" in operations
-    assert [op for op, (registered, _) in operations.items() if not registered] == []
+def test_every_operation_of_the_list_is_tensorflows_own(registered):
+    assert [op for op, (own, _) in registered.items() if not own] == []
 
 
-def test_every_operation_has_a_kernel_for_cpu(operations):
-    without = {op for op, (_, on) in operations.items() if not ANY_CPU & set(on)}
+def test_every_operation_of_the_list_has_a_kernel_for_cpu(registered):
+    without = {op for op, (_, on) in registered.items() if not ANY_CPU & set(on)}
     assert without - OF_THE_RUNTIME == set()
 
 
-def test_no_operation_calls_python(operations):
-    assert OF_PYTHON & set(operations) == set()
+def test_no_operation_of_the_list_calls_python():
+    assert OF_PYTHON & ALLOWED == set()
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_a_detectors_export_has_operations_of_the_list(
+    exported, exported_frozen, frozen
+):
+    folder = exported_frozen if frozen else exported
+    found = operations(folder)
+    assert {"Conv2D", "CombinedNonMaxSuppression", "DecodeJpeg"} <= found
+    assert ("ReadVariableOp" in found) != frozen
+    assert_stock(folder)

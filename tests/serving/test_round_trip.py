@@ -23,6 +23,7 @@ PREDICT = "tiny:predict"
 @pytest.fixture(scope="module")
 def servers(exported):
     """Addresses of the stand-in: REST's and gRPC's."""
+    pytest.importorskip("tensorflow_serving", reason="the extra `serving` is absent")
     from serving import stand_in_server
 
     model = stand_in_server.ServedModel(exported.parent)

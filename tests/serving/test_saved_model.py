@@ -1,5 +1,7 @@
+import io
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -9,10 +11,12 @@ import pytest
 from PIL import Image
 from skimage import data
 
+from keras_fpn.preprocessing import read_photo, resize
 from keras_fpn.serving import export_saved_model
 
 BOX_TOLERANCE = 0.01  # pixels; resizing rounds positions in another place
 SCORE_TOLERANCE = 1e-4
+LEVEL_TOLERANCE = 0.05  # of 255, in a resized photo
 
 # A fresh process in which neither keras nor keras_fpn can be imported.
 PLAIN = """
@@ -154,28 +158,57 @@ def test_the_folder_is_what_a_server_expects(exported):
 
 
 @pytest.mark.tensorflow_only
-def test_frozen_weights_are_in_the_graph_and_others_in_their_files(
-    exported, ask, detector, tmp_path
+def test_weights_are_in_their_files_once_and_frozen_ones_in_the_graph(
+    exported, exported_frozen, ask, detector
 ):
     import tensorflow as tf
 
-    kept = export_saved_model(detector, tmp_path / "m", 7, frozen=False)
     count = sum(weight.numpy().nbytes for weight in detector.weights)
     stored = [
         sum(p.stat().st_size for p in (folder / "variables").iterdir())
-        for folder in (exported, kept)
+        for folder in (exported, exported_frozen)
     ]
-    assert stored[0] < 1024
-    assert stored[1] > count
+    assert count < stored[0] < count + 32_000  # names and shapes
+    assert stored[1] < 1024
     largest = max((weight.numpy() for weight in detector.weights), key=np.size)
-    graphs = [(p / "saved_model.pb").read_bytes() for p in (exported, kept)]
-    assert [graph.count(largest.tobytes()) for graph in graphs] == [1, 0]
+    for folder, places in ((exported, 0), (exported_frozen, 1)):
+        graph = (folder / "saved_model.pb").read_bytes()
+        assert graph.count(largest.tobytes()) == places
     photo = data.coffee()[None]
-    loaded = tf.saved_model.load(str(kept))
+    loaded = tf.saved_model.load(str(exported_frozen))
     outputs = loaded.signatures["image_tensor"](inputs=photo)
     for name, value in ask(photo, "image_tensor").items():
         if name != "status":
             np.testing.assert_allclose(value, outputs[name], atol=1e-3)
+
+
+@pytest.mark.tensorflow_only
+def test_a_large_photo_is_read_and_resized_as_detect_does():
+
+    from keras_fpn.serving.read_photos_tensorflow import PhotoReader
+
+    large = Image.fromarray(data.coffee()).resize((4000, 3000), Image.Resampling.BOX)
+    file = io.BytesIO()
+    large.save(file, "JPEG", quality=90)
+    status, pixels, size = PhotoReader(800, 1333, 64_000_000).encoded(file.getvalue())
+    assert (status, size.numpy().tolist()) == (b"ok", [3000, 4000])
+    expected = resize(read_photo(Image.open(file)), (800, 1066))
+    np.testing.assert_allclose(pixels, expected, atol=LEVEL_TOLERANCE)
+
+
+@pytest.mark.tensorflow_only
+def test_the_documentation_shows_what_tensorflows_own_tool_shows(
+    exported, repository_root
+):
+    command = [
+        *(sys.executable, "-m", "tensorflow.python.tools.saved_model_cli", "show"),
+        *("--dir", str(exported), "--tag_set", "serve"),
+        *("--signature_def", "serving_default"),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    page = (repository_root / "docs" / "serving.md").read_text("utf-8")
+    [shown] = re.findall(r"```text\n\$ saved_model_cli show .*\n([^`]*)```", page)
+    assert shown.split() == done.stdout.split()
 
 
 @pytest.mark.tensorflow_only
@@ -184,6 +217,7 @@ def test_frozen_weights_are_in_the_graph_and_others_in_their_files(
     [
         ({"version": 0}, "at least 1; received version=0"),
         ({"max_pixels": 0}, "max_pixels must be at least 1; received max_pixels=0"),
+        ({"max_photos": 0}, "max_photos must be at least 1; received max_photos=0"),
     ],
 )
 def test_options_out_of_range_are_refused(detector, tmp_path, options, message):

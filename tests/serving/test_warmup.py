@@ -1,30 +1,55 @@
-import importlib
 import sys
 
 import pytest
 import tensorflow as tf
+from serving.conftest import FixedDetector
 
+from keras_fpn.preprocessing import Preprocessing
 from keras_fpn.serving import export_saved_model
 
 pytestmark = pytest.mark.tensorflow_only
 
 
-def test_warm_up_requests_are_answered_by_every_signature(exported, ask):
-    from tensorflow_serving.apis import prediction_log_pb2
+def requests(folder):
+    """Returns the warm-up requests of a version, list of PredictRequest."""
+    messages = pytest.importorskip(
+        "tensorflow_serving.apis.prediction_log_pb2", reason="no extra `serving`"
+    )
+    path = folder / "assets.extra" / "tf_serving_warmup_requests"
+    return [
+        messages.PredictionLog.FromString(record.numpy()).predict_log.request
+        for record in tf.data.TFRecordDataset(str(path))
+    ]
 
-    path = exported / "assets.extra" / "tf_serving_warmup_requests"
-    asked = {}
-    for record in tf.data.TFRecordDataset(str(path)):
-        log = prediction_log_pb2.PredictionLog.FromString(record.numpy())
-        request = log.predict_log.request
+
+def test_every_warm_up_request_is_answered_by_its_signature(exported, ask, tmp_path):
+    pytest.importorskip("tensorflow_serving", reason="no extra `serving`")
+    from keras_fpn.serving.warmup_tensorflow import write_warmup
+
+    signatures = ["serving_default", "image_tensor", "tf_example", "xyxy"]
+    (tmp_path / "assets.extra").mkdir()
+    write_warmup(tmp_path / "assets.extra", "tiny", signatures)
+    asked = []
+    for request in requests(tmp_path):
         assert request.model_spec.name == "tiny"
-        signature = request.model_spec.signature_name
-        asked.setdefault(signature, []).append(request.inputs["inputs"])
-    assert set(asked) == {"serving_default", "image_tensor", "tf_example", "xyxy"}
-    for signature, [request, *others] in asked.items():
-        assert len(others) == 3
-        outputs = ask(tf.make_ndarray(request), signature)
+        asked.append(request.model_spec.signature_name)
+        outputs = ask(tf.make_ndarray(request.inputs["inputs"]), asked[-1])
         assert outputs["status"].tolist() == [b"ok"]
+    assert sorted(asked) == sorted(signatures * 4)
+
+
+@pytest.mark.parametrize("directory", [".", "{}"])
+def test_warm_up_names_the_model_as_its_folder_is_named(
+    tmp_path, monkeypatch, directory
+):
+    pytest.importorskip("tensorflow_serving", reason="no extra `serving`")
+    model = FixedDetector(Preprocessing(min_size=32, max_size=32))
+    folder = tmp_path / "detector"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    export_saved_model(model, directory.format(folder), warmup=True)
+    names = [request.model_spec.name for request in requests(folder / "1")]
+    assert names == ["detector"] * 12
 
 
 def test_without_the_messages_warm_up_is_refused_before_the_export(
@@ -37,5 +62,3 @@ def test_without_the_messages_warm_up_is_refused_before_the_export(
     with pytest.raises(ImportError, match=message):
         export_saved_model(detector, tmp_path, warmup=True)
     assert list(tmp_path.iterdir()) == []
-    monkeypatch.undo()
-    importlib.import_module(name)
