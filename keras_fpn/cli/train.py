@@ -92,7 +92,9 @@ def _changed(plan, arguments: argparse.Namespace):
         try:
             load_imagenet(model.backbone, weights)
         except (ValueError, OSError) as error:
-            raise CommandError(f"--backbone-weights: {one_line(error)}") from error
+            raise CommandError(
+                f"--backbone-weights {weights}: {one_line(error)}"
+            ) from error
         return model
 
     return dataclasses.replace(plan, build=build)

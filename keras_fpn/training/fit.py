@@ -13,6 +13,7 @@ from keras_fpn.training.distribution import make_devices
 from keras_fpn.training.divergence import StopOnDivergence
 from keras_fpn.training.freezing import exclude_from_decay, freeze_bottom_up
 from keras_fpn.training.history import History
+from keras_fpn.training.photos_left import StopWithoutPhotos
 from keras_fpn.training.run_folder import RunFolder
 from keras_fpn.training.same_training import settings_of
 
@@ -57,7 +58,7 @@ class Training:
 
         Raises:
             TrainingDiverged: the loss was not finite.
-            OSError: a checkpoint could not be written.
+            OSError: a checkpoint could not be written, or no photo be read.
         """
         history = History(self.folder)
         if self.folder.finished:
@@ -69,10 +70,11 @@ class Training:
             self.folder, self.loader, MONITORED if evaluation else None, save_every
         )
         own = [
+            StopWithoutPhotos(self.loader),
             guard,
             *([OnAverages(evaluation)] if evaluation else []),
             # Before the saver: what it has saved is not trained, nor noted, again.
-            *([history] if self.devices.is_chief else []),
+            history,
             saver,
         ]
         for first, stop, start_batch, steps in self._stretches():

@@ -15,7 +15,7 @@ class History(keras.callbacks.Callback):
     that are not finite are null. Put it after callbacks that add to the logs.
 
     Args:
-        folder: `RunFolder`.
+        folder: `RunFolder`; of several workers the one that writes does.
 
     Attributes:
         epochs: list of dict, as in the file.
@@ -34,6 +34,8 @@ class History(keras.callbacks.Callback):
         # A resumed run repeats the epoch that the killed one may have written already.
         kept = [entry for entry in self.epochs if entry["epoch"] < epoch]
         self.epochs = [*kept, {"epoch": epoch, **values}]
+        if not self.folder.writes:
+            return
         text = json.dumps(self.epochs, indent=1) + "\n"
         with self.folder.writing(self.path, len(text)) as partial:
             partial.write_text(text, "utf-8")

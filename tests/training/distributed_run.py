@@ -4,13 +4,15 @@ How many devices there are must be settled before the backend starts. The proces
 losses, logs and weights into an .npz file. OPTIONS is a dict of "output", path of that
 file; "strategies", for `make_devices`, one after the other; "logical_cpus", how many
 devices TensorFlow shall see; "runs", names of `RUNS`; "optimizers", whether those of
-`optimizers` are tried on a small model; "pieces", whether to cut batches in pieces.
+`optimizers` are tried on a small model; "pieces", whether to cut batches in pieces;
+"resume", a folder in which to train, and to go on where that training was once.
 """
 
 import dataclasses
 import json
 import os
 import pathlib
+import shutil
 import sys
 
 TESTS = pathlib.Path(__file__).resolve().parent.parent
@@ -112,15 +114,82 @@ def train(name, devices, validate):
             callbacks=[evaluation, note] if validate else [note],
             **options,
         ).history
-    found = {f"weight {v.path}": v.numpy() for v in model.variables}
-    for variable in optimizer.variables:
-        found[f"state {variable.path.split('/', 1)[1]}"] = variable.numpy()
+    found = variables(model)
     found |= {f"log {key}": np.array(values) for key, values in history.items()}
     found["detections"] = [
         [one["image_id"], one["category_id"], *one["bbox"], one["score"]]
         for one in evaluation.results
     ]
     return found | {"steps": steps, "read": sorted(read), "copies": copies(model)}
+
+
+def variables(model):
+    """Returns dict of copies of the model's and the optimizer's variables, by name."""
+    import numpy as np
+
+    found = {f"weight {v.path}": v for v in model.variables}
+    for variable in model.optimizer.variables:
+        found[f"state {variable.path.split('/', 1)[1]}"] = variable
+    return {name: np.array(variable.numpy()) for name, variable in found.items()}
+
+
+def plan():
+    """Nine steps; weights change after each third one, and their averages each time."""
+    from training.mean_box import MeanBox
+
+    from keras_fpn.data.augment import RandomFlip
+    from keras_fpn.training import SGD, TrainingPlan, WarmupCosine
+
+    return TrainingPlan(
+        name="resume",
+        build=MeanBox,
+        batch_size=BATCH_SIZE,
+        learning_rate=0.5,
+        schedule=lambda rate, _, total: WarmupCosine(rate, total, warmup_steps=2),
+        optimizer=lambda rate: SGD(
+            rate,
+            global_clipnorm=CLIPPING,
+            use_ema=True,
+            ema_momentum=0.5,
+            gradient_accumulation_steps=3,
+        ),
+        epochs=3,
+        augment=(RandomFlip(),),
+    )
+
+
+def resume(devices, folder):
+    """Trains to the end, and once more from what was on the disk after five steps.
+
+    Returns:
+        dict of arrays: "whole ..." and "resumed ...", all variables in the end, and
+        "losses" of the epochs; "start", epoch and batch of the second run's first step.
+    """
+    import keras
+
+    from keras_fpn.data.scenes import scene_dataset
+    from keras_fpn.training.fit import prepare_training
+
+    dataset = scene_dataset(9, seed=3, size=(64, 96), objects=(1, 3))
+    whole, cut = folder / "whole", folder / "cut"
+
+    def copy(batch, logs):
+        newest = whole / "checkpoint-0001-000002.keras"
+        if devices.is_chief and newest.exists() and not cut.exists():
+            shutil.copytree(whole, cut)
+
+    found = {}
+    for name, path in (("whole", whole), ("resumed", cut)):
+        losses = []
+        note = keras.callbacks.LambdaCallback(
+            on_train_batch_end=copy,
+            on_epoch_end=lambda epoch, logs, losses=losses: losses.append(logs["loss"]),
+        )
+        training = prepare_training(plan(), dataset, path, devices=devices)
+        training.run([note], save_every=2)
+        found |= {f"{name} {key}": v for key, v in variables(training.model).items()}
+        found[f"{name} losses"] = losses
+    return found | {"start": [training.start.epoch, training.start.batch]}
 
 
 def noted_reading(loader):
@@ -238,7 +307,7 @@ def refusal(devices):
 def results(options, devices):
     """Returns dict of arrays of all that the options ask for, by name."""
     found = {"place": [devices.replicas, devices.workers, devices.worker_index]}
-    found["refusal"] = refusal(devices)
+    found["steps"], found["refusal"] = devices._steps_of_workers(5), refusal(devices)
     for name in options.get("runs", ()):
         values = train(name, devices, validate=name == "clipped")
         found |= {f"{name} {key}": value for key, value in values.items()}
@@ -248,6 +317,9 @@ def results(options, devices):
             found |= {f"{name} {key}": value for key, value in values.items()}
     if options.get("pieces") and devices.replicas > 1:
         found["pieces"] = pieces(devices)
+    if options.get("resume") and devices.replicas > 1:
+        values = resume(devices, pathlib.Path(options["resume"]))
+        found |= {f"resume {key}": value for key, value in values.items()}
     return found
 
 

@@ -5,6 +5,7 @@ import pathlib
 import signal
 import subprocess
 import sys
+import threading
 import zipfile
 
 import keras
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 SCRIPT = pathlib.Path(__file__).parent / "train_scenes.py"
+LIMIT = 600  # seconds, far more than a training takes also beside other work
 
 
 def start(folder, *moment):
@@ -39,19 +41,24 @@ def start(folder, *moment):
 def ended(folder, *moment, code=0):
     """Runs the training until it ends or kills itself; returns the lines it prints."""
     process = start(folder, *moment)
-    output, _ = process.communicate(timeout=300)
+    output, _ = process.communicate(timeout=LIMIT)
     assert process.returncode == code, folder.with_suffix(".err").read_text()
     return output.splitlines()
 
 
-def killed_after(process, steps):
-    """Kills a training from outside as soon as it has taken so many steps."""
+def killed_after(folder, steps):
+    """Kills a training from outside when it has taken so many steps, and waits."""
+    process = start(folder, f"step:{steps}")
+    late = threading.Timer(LIMIT, process.kill)
+    late.start()
     with process:
         for line in process.stdout:
             steps -= line.startswith("step")
             if steps == 0:
                 break
-        process.send_signal(signal.SIGKILL)
+        process.kill()
+    late.cancel()
+    assert steps == 0, folder.with_suffix(".err").read_text()
     assert process.returncode == -signal.SIGKILL
 
 
@@ -74,7 +81,7 @@ def runs(tmp_path_factory):
     whole, cut = folder / "whole", folder / "cut"
     printed = {"whole": ended(whole)}
     # After the third step of the second epoch.
-    killed_after(start(cut), 7)
+    killed_after(cut, 7)
     printed["files"] = files(cut)
     if keras.config.backend() == "tensorflow":
         # The second process writes best.keras and a checkpoint after the second epoch,

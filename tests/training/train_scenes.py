@@ -1,8 +1,9 @@
-"""A small training that can be killed: `python train_scenes.py FOLDER RESULT [KILL]`.
+"""A small training that can be killed: `python train_scenes.py FOLDER RESULT [MOMENT]`.
 
 It trains as `keras_fpn.training` does, in a folder in which it goes on when it is
-started again, and at its end writes all variables into the .npz file RESULT. KILL says
-when the process kills itself, see `kill_at`.
+started again, and at its end writes all variables into the .npz file RESULT. MOMENT
+says when the process kills itself, see `kill_at`, or waits for that: "step:N", after
+so many steps.
 """
 
 import dataclasses
@@ -59,13 +60,26 @@ class Measured(keras.callbacks.Callback):
         logs["val_AP"] = epoch + float(np.tanh(sum(w.sum() for w in weights)))
 
 
-def train(folder, dataset):
-    """Returns the trained model."""
+def train(folder, dataset, wait_after=None):
+    """Returns the trained model.
+
+    Args:
+        folder, dataset: to train in and on.
+        wait_after: int, the step after which it waits to be killed; None.
+    """
     training = prepare_training(PLAN, dataset, folder, seed=5)
     training = dataclasses.replace(training, evaluation=Measured())
     print("start", training.start.epoch, training.start.batch, flush=True)
+    steps = []
+
+    def say_step(batch, logs):
+        print("step", logs["loss"], flush=True)
+        steps.append(batch)
+        if len(steps) == wait_after:
+            signal.pause()
+
     say = keras.callbacks.LambdaCallback(
-        on_train_batch_end=lambda batch, logs: print("step", logs["loss"], flush=True),
+        on_train_batch_end=say_step,
         on_epoch_end=lambda epoch, logs: print("epoch", epoch, logs, flush=True),
     )
     training.run([say], save_every=SAVE_EVERY)
@@ -98,11 +112,14 @@ def main(folder, result, moment=None):
         import tensorflow as tf
 
         tf.config.experimental.enable_op_determinism()
-    if moment:
+    wait_after = None
+    if moment and moment.startswith("step:"):
+        wait_after = int(moment.removeprefix("step:"))
+    elif moment:
         kill_at(moment)
     # Seven photos: the fourth batch of an epoch is filled up.
     dataset = scene_dataset(7, seed=1, size=(64, 64), objects=(1, 3))
-    model = train(folder, dataset)
+    model = train(folder, dataset, wait_after)
     variables = [*model.variables, *model.optimizer.variables]
     arrays = {
         f"{place} {variable.path}": keras.ops.convert_to_numpy(variable)
