@@ -230,9 +230,15 @@ def ask_grpc(server, model, photos, timeout):
             message = one_line(error.details())
             raise RuntimeError(f"{error.code().name}: {message[-REFUSAL:]}") from error
     outputs = {name: tf.make_ndarray(v).tolist() for name, v in reply.outputs.items()}
-    rows = zip(*outputs.values(), strict=True)
-    answers = checked([dict(zip(outputs, row, strict=True)) for row in rows])
-    return [{**answer, "status": answer["status"].decode()} for answer in answers]
+    try:
+        rows = zip(*outputs.values(), strict=True)
+        answers = checked([dict(zip(outputs, row, strict=True)) for row in rows])
+        return [{**answer, "status": answer["status"].decode()} for answer in answers]
+    except (TypeError, AttributeError) as error:  # outputs of another kind of model
+        raise RuntimeError(
+            f"The model's outputs must have a row for each photo; received {error}. "
+            "Serve a model that `keras-fpn export` wrote."
+        ) from error
 
 
 def checked(answers):

@@ -217,7 +217,9 @@ def _summary(training, plan):
         f"images an epoch, {training.total_steps} steps in all",
         f"folder {training.folder.path}",
     ]
-    if (start.epoch, start.batch) != (0, 0):
+    if training.folder.finished:
+        parts.append("it has ended, and is measured again")
+    elif (start.epoch, start.batch) != (0, 0):
         parts.append(f"goes on at epoch {start.epoch + 1}, step {start.batch + 1}")
     return "; ".join(parts)
 

@@ -21,7 +21,8 @@ class AugmentedPhotos:
             warning names it.
 
     Attributes:
-        skipped: dict, image id -> str, why a photo could not be read.
+        skipped: dict, image id -> str, why a photo could not be read when it was last
+            tried.
 
     Raises:
         ValueError: on_error is neither, or masks are needed and a photo has none.
@@ -79,7 +80,9 @@ class AugmentedPhotos:
     def _read(self, photo):
         """Returns a photo's sample, or None for one that is skipped."""
         try:
-            return load_sample(photo, masks=self._masks or self._pastes)
+            sample = load_sample(photo, masks=self._masks or self._pastes)
+            self.skipped.pop(photo.image_id, None)
+            return sample
         except (ValueError, OSError) as error:
             text = f"{photo.path} (image id {photo.image_id}): {error}"
             if self._on_error == "stop":

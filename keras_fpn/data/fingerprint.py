@@ -26,7 +26,8 @@ def fingerprint(dataset):
 
     add([list(dataset.class_names), [int(number) for number in dataset.category_ids]])
     for photo in dataset.photos:
-        add([int(photo.image_id), photo.path.name, photo.height, photo.width])
+        sizes = [int(photo.height), int(photo.width)]
+        add([int(photo.image_id), photo.path.name, *sizes, len(photo.objects)])
         objects = photo.objects
         for array in (objects.boxes, objects.labels, objects.is_crowd):
             digest.update(np.ascontiguousarray(array).tobytes())
@@ -41,4 +42,7 @@ def _bytes_of(segment):
     """Returns bytes of a segment: None, polygons, or a run-length dict."""
     if isinstance(segment, dict) or segment is None:
         return repr(segment).encode()
-    return b"".join(np.asarray(part, np.float64).tobytes() for part in segment)
+    lengths = repr([len(part) for part in segment]).encode()
+    return lengths + b"".join(
+        np.asarray(part, np.float64).tobytes() for part in segment
+    )

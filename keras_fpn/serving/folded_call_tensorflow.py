@@ -42,7 +42,8 @@ def folded_call(model, frozen):
     def detect(images, image_sizes):
         inputs = {"images": images, "image_sizes": image_sizes}
         with contextlib.ExitStack() as stack:
-            for layer, (kernel, bias) in folded.items():
+            for layer, values in folded.items():
+                kernel, bias = map(tf.constant, values) if frozen else values
                 stack.enter_context(layer.folded_before(kernel, bias))
             mapping = [(variable, tf.constant(value)) for variable, value in constants]
             stack.enter_context(keras.StatelessScope(mapping))

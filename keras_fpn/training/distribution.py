@@ -70,7 +70,7 @@ class Devices:
         Raises:
             ValueError: the workers gave different ones.
         """
-        steps = self._steps_of_workers(step)
+        steps = self.of_workers(step)
         if len(set(steps)) > 1:
             raise ValueError(
                 "All workers must go on from the same step; received steps "
@@ -78,9 +78,9 @@ class Devices:
                 "storage that all machines see."
             )
 
-    def _steps_of_workers(self, step):
-        """Returns the list of all workers' steps."""
-        return [step]
+    def of_workers(self, number):
+        """Returns the list of all workers' numbers, int; every worker must call it."""
+        return [number]
 
     def _batches(self, loader, *place):
         if keras.backend.backend() == "tensorflow":

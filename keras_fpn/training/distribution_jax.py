@@ -34,10 +34,10 @@ class DataParallelDevices(Devices):
     def fit_scope(self):
         return self.distribution.scope()  # Keras asks for it when it hands out batches
 
-    def _steps_of_workers(self, step):
+    def of_workers(self, number):
         from jax.experimental import multihost_utils
 
-        return np.ravel(multihost_utils.process_allgather(np.int32(step))).tolist()
+        return np.ravel(multihost_utils.process_allgather(np.int32(number))).tolist()
 
     def _batches(self, loader, *place):
         rows = WorkerRows(loader, self.worker_index, self.workers)

@@ -33,8 +33,8 @@ class StrategyDevices(Devices):
     def scope(self):
         return self.strategy.scope()
 
-    def _steps_of_workers(self, step):
-        own = [step * (index == self.worker_index) for index in range(self.workers)]
+    def of_workers(self, number):
+        own = [number * (index == self.worker_index) for index in range(self.workers)]
 
         def add():  # of a tensor from outside, a worker's replicas would add one copy
             return all_reduced(tf.constant(own, tf.int64))

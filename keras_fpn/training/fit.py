@@ -14,8 +14,10 @@ from keras_fpn.training.divergence import StopOnDivergence
 from keras_fpn.training.freezing import exclude_from_decay, freeze_bottom_up
 from keras_fpn.training.history import History
 from keras_fpn.training.photos_left import StopWithoutPhotos
+from keras_fpn.training.positions import Position
 from keras_fpn.training.run_folder import RunFolder
 from keras_fpn.training.same_training import settings_of
+from keras_fpn.training.stopping import StopTogether, check_callbacks
 
 MONITORED = "val_AP"  # what the best checkpoint has most of
 
@@ -26,11 +28,12 @@ class Training:
 
     Attributes:
         plan: `TrainingPlan`.
-        model: the detector, compiled, with the weights of the last checkpoint if any.
+        model: the detector, compiled, with the weights of `last.keras` or of the last
+            checkpoint, if any.
         loader: `keras_fpn.data.Loader` of the training photos.
         devices: `Devices`.
         folder: `RunFolder`.
-        start: `Position` of the next step.
+        start: `Position` of the next step; of a training that has ended, the end.
         evaluation: `keras_fpn.metrics.CocoEvaluation` or None.
     """
 
@@ -48,7 +51,7 @@ class Training:
         Args:
             callbacks: list of `keras.callbacks.Callback`, after this package's own; all
                 begin anew where training is resumed. One that stops the training, such
-                as `EarlyStopping`, ends it for good.
+                as `EarlyStopping`, ends it for good, on all workers.
             save_every: int, steps between checkpoints within an epoch; None, one after
                 each epoch.
             workers: int, threads that read photos; None, one per CPU core.
@@ -57,13 +60,14 @@ class Training:
             list of dict, the logs of every epoch, also of those before a resumption.
 
         Raises:
+            ValueError: a callback would put other weights in place of the trained.
             TrainingDiverged: the loss was not finite.
             OSError: a checkpoint could not be written, or no photo be read.
         """
         history = History(self.folder)
         if self.folder.finished:
-            self.folder.load_last(self.model)
             return history.epochs
+        check_callbacks(callbacks)
         evaluation = self.evaluation
         guard = StopOnDivergence(self.loader, self.folder, save_every)
         saver = RunCheckpoints(
@@ -77,6 +81,7 @@ class Training:
             history,
             saver,
         ]
+        last = [StopTogether(self.devices)] if self.devices.workers > 1 else []
         for first, stop, start_batch, steps in self._stretches():
             guard.start_batch = saver.start_batch = start_batch
             data = self.devices.dataset(
@@ -90,7 +95,7 @@ class Training:
                     steps_per_epoch=steps,
                     shuffle=False,
                     verbose=0,
-                    callbacks=[*own, *callbacks],
+                    callbacks=[*own, *callbacks, *last],
                 )
             if self.model.stop_training:
                 break
@@ -188,6 +193,10 @@ def prepare_training(plan, dataset, output, validation=None, devices=None, seed=
         )
     settings = settings_of(plan, model, loader, validation, seed)
     folder = RunFolder(output, settings, devices.is_chief)
-    start = folder.restore(model)
+    if folder.finished:
+        folder.load_last(model)
+        start = Position(*divmod(plan.total_steps(len(loader)), len(loader)))
+    else:
+        start = folder.restore(model)
     devices.check_same_step(start.epoch * len(loader) + start.batch)
     return Training(plan, model, loader, devices, folder, start, evaluation)

@@ -8,7 +8,7 @@ class StopWithoutPhotos(keras.callbacks.Callback):
 
     One damaged file costs no more than a warning; with all of them, the disk is gone or
     the files were cut short. It is looked at after each epoch. Of several machines each
-    sees its own photos alone, and does not end.
+    knows of the photos alone that it has read itself.
 
     Args:
         loader: `keras_fpn.data.Loader` of the training photos.

@@ -13,6 +13,7 @@ from keras_fpn.files import replacing
 NAME = "run.json"
 LOCK = ".lock"
 _ABSENT = "nothing"
+_DESCRIBED = ("model", "optimizer")  # settings in the words of a version
 _PACKAGE = __name__.partition(".")[0]
 
 
@@ -110,20 +111,25 @@ def _check_same(path, settings):
             "Choose another output folder."
         ) from error
     different = list(_differences(former, settings))
+    others = [name for name, v in _made_with().items() if made_with.get(name) != v]
+    if others:  # versions may describe the same in other words
+        described = [text for text in different if text.startswith(_DESCRIBED)]
+        different = [text for text in different if text not in described]
+        for text in described:
+            print(f"Taken for a change of versions: {text}.", file=sys.stderr)
     if different:
         raise ValueError(
             "Only the same settings continue a run; received "
             f"{'; '.join(different)} in {path.parent}. Start with the run's own "
             "settings, or choose another output folder."
         )
-    for name, version in _made_with().items():
-        if made_with.get(name) != version:
-            print(
-                f"The run in {path.parent} was begun with {name} "
-                f"{made_with.get(name, _ABSENT)} and goes on with {version}: its "
-                "weights may differ from an uninterrupted run's.",
-                file=sys.stderr,
-            )
+    for name in others:
+        print(
+            f"The run in {path.parent} was begun with {name} "
+            f"{made_with.get(name, _ABSENT)} and goes on with {_made_with()[name]}: "
+            "its weights may differ from an uninterrupted run's.",
+            file=sys.stderr,
+        )
 
 
 def _differences(former, present, name=""):

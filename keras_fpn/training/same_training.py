@@ -1,14 +1,16 @@
 """What two processes must share for one to continue the other's training."""
 
 import hashlib
+import json
 import re
 
 import keras
 
 from keras_fpn.data.fingerprint import fingerprint
 
-# What every layer's config has: of no account, or in the weights' own description.
-_OF_EVERY_LAYER = ("name", "trainable", "dtype")
+# What Keras numbers where it is not named, and what stands elsewhere in the settings.
+_OF_EVERY_LAYER = ("name", "trainable", "dtype", "build_config", "shared_object_id")
+_DIGITS = 16
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
@@ -22,9 +24,6 @@ def settings_of(plan, model, loader, validation, seed):
         validation: `keras_fpn.data.Dataset` or None.
         seed: int.
     """
-    optimizer = keras.saving.serialize_keras_object(model.optimizer)["config"]
-    # Keras numbers those that were not named: it says nothing of the training.
-    optimizer = {key: value for key, value in optimizer.items() if key != "name"}
     return {
         "recipe": plan.name,
         "dataset": _told(loader.dataset),
@@ -33,15 +32,14 @@ def settings_of(plan, model, loader, validation, seed):
         "epochs": plan.epochs,
         "steps": plan.steps,
         "batch_size": plan.batch_size,
-        # A class of one's own may not say more than its name, and where it lies.
-        "augment": [_ADDRESS.sub("", repr(one)) for one in plan.augment],
-        "shapes": _ADDRESS.sub("", repr(plan.shapes)),
+        "augment": [_text(augmentation) for augmentation in plan.augment],
+        "shapes": _text(plan.shapes),
         "frozen_through": plan.frozen_through,
         "undecayed": list(plan.undecayed),
         "dtype_policy": plan.dtype_policy,
-        "optimizer": optimizer,
+        "optimizer": _config(model.optimizer),
         "preprocessing": model.preprocessing.to_config(),
-        "model": {name: _config(part) for name, part in model.parts().items()},
+        "model": {name: _part(part) for name, part in model.parts().items()},
         "weights": _shapes(model),
         "seed": seed,
     }
@@ -53,22 +51,49 @@ def _told(dataset):
     return f"{dataset.name}, {len(dataset)} photos, {fingerprint(dataset)}"
 
 
-def _config(part):
-    """Returns a layer's own arguments; of a functional model its weights tell enough.
+def _text(value):
+    """Returns repr, without the place in memory that a class of one's own may give."""
+    return _ADDRESS.sub("", repr(value))
+
+
+def _part(part):
+    """Returns what a part of a model is made of, for JSON.
 
     Args:
-        part: layer, or an object that can be printed.
+        part: layer; functional model, of which a hash tells enough; or anything else.
     """
-    if isinstance(part, keras.Model):
-        return part.name
     if not isinstance(part, keras.layers.Layer):
-        return repr(part)
-    config = part.get_config()
-    return {key: value for key, value in config.items() if key not in _OF_EVERY_LAYER}
+        return _text(part)
+    if not isinstance(part, keras.Model):
+        return _config(part)
+    layers = json.dumps([_part(layer) for layer in part.layers], sort_keys=True)
+    return _hash(layers)
+
+
+def _config(thing):
+    """Returns a layer's or an optimizer's class and arguments, for JSON."""
+    serialized = keras.saving.serialize_keras_object(thing)
+    name = serialized["registered_name"] or serialized["class_name"]
+    return {"class": name, **_own(serialized["config"])}
+
+
+def _own(config):
+    if isinstance(config, dict):
+        return {
+            key: _own(value)
+            for key, value in config.items()
+            if key not in _OF_EVERY_LAYER
+        }
+    if isinstance(config, list | tuple):
+        return [_own(value) for value in config]
+    return config
+
+
+def _hash(text):
+    return hashlib.sha256(text.encode()).hexdigest()[:_DIGITS]
 
 
 def _shapes(model):
     """Returns how many values are in a model's weights, and a hash of their shapes."""
     shapes = [(tuple(weight.shape), weight.trainable) for weight in model.weights]
-    digest = hashlib.sha256(repr(shapes).encode()).hexdigest()
-    return f"{model.count_params()} parameters, {digest[:16]}"
+    return f"{model.count_params()} parameters, {_hash(repr(shapes))}"

@@ -98,7 +98,7 @@ class TensorBoardLog(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         numbers = {n: as_float(value) for n, value in (logs or {}).items()}
         self._write({f"epochs/{name}": value for name, value in numbers.items()})
-        for photo in self._photos:
+        for photo in self._photos if self._writer is not None else ():
             results, dataset = self.evaluation.results, self.evaluation.loader.dataset
             picture = compared_photo(photo, results, dataset)
             self._write_picture(f"photos/{photo.image_id} {photo.path.name}", picture)

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 
 PREDICTOR = "box_predictor"
+_STATISTICS = "moving_variance_initializer"  # only such norms have it
 
 
 def kept_classes(source, class_names):
@@ -65,12 +66,16 @@ def with_classes(source, class_names, category_ids, preprocessing=None):
 
 
 def _as_new(config):
-    """Returns a config without what says how the layers in it were trained."""
+    """Returns a config without what says how the layers in it were trained.
+
+    Norms whose statistics were fixed keep them: nobody unfreezes these by chance.
+    """
     if isinstance(config, dict):
+        dropped = [] if _STATISTICS in config else ["trainable"]
+        if isinstance(config.get("dtype"), dict):  # a policy
+            dropped.append("dtype")
         return {
-            key: _as_new(value)
-            for key, value in config.items()
-            if key != "trainable" and not (key == "dtype" and isinstance(value, dict))
+            key: _as_new(value) for key, value in config.items() if key not in dropped
         }
     if isinstance(config, list | tuple):
         return type(config)(_as_new(value) for value in config)

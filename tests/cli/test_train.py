@@ -122,7 +122,7 @@ def test_a_recipe_is_trained_and_its_best_checkpoint_measured(runs):
 def test_the_same_command_again_trains_nothing_more(runs):
     _, (_, before), ((code, out, err), after) = runs
     assert code == 0, err
-    assert "goes on at epoch 3, step 1" in out
+    assert "it has ended, and is measured again" in out
     assert "Epoch " not in err
     assert after == before
 
@@ -272,3 +272,18 @@ def test_a_training_of_which_no_photo_can_be_read_ends_with_an_error(tmp_path):
         error = refused(*argv, "--no-tensorboard", code=1)
     assert "received 4, none of which can be read" in error
     assert not list((tmp_path / "run").glob("*.keras"))
+
+
+@pytest.mark.tensorflow_only
+def test_deterministic_operations_are_asked_for(photos, tmp_path, monkeypatch):
+    from keras_fpn.training import determinism_tensorflow
+
+    asked = []
+    monkeypatch.setattr(
+        determinism_tensorflow, "make_deterministic", lambda: asked.append(1)
+    )
+    (tmp_path / "other").write_text("not a run")
+    argv = [recipe(tmp_path), photos / "train", "--output", tmp_path]
+    for more in ([], ["--deterministic"]):
+        assert "must be new, empty" in refused(*argv, *more)
+    assert asked == [1]

@@ -307,7 +307,7 @@ def refusal(devices):
 def results(options, devices):
     """Returns dict of arrays of all that the options ask for, by name."""
     found = {"place": [devices.replicas, devices.workers, devices.worker_index]}
-    found["steps"], found["refusal"] = devices._steps_of_workers(5), refusal(devices)
+    found["steps"], found["refusal"] = devices.of_workers(5), refusal(devices)
     for name in options.get("runs", ()):
         values = train(name, devices, validate=name == "clipped")
         found |= {f"{name} {key}": value for key, value in values.items()}

@@ -104,7 +104,7 @@ def test_several_replicas_refuse_incomplete_batches():
 
 def test_workers_refuse_to_start_from_different_steps(monkeypatch):
     devices = Devices()
-    monkeypatch.setattr(devices, "_steps_of_workers", lambda step: [step, 12])
+    monkeypatch.setattr(devices, "of_workers", lambda step: [step, 12])
     devices.check_same_step(12)
     with pytest.raises(ValueError, match=r"received steps \[7, 12\] .* storage that"):
         devices.check_same_step(7)

@@ -5,7 +5,6 @@ Real processes train; what they do is in `distributed_run.py`.
 
 import contextlib
 import json
-import os
 import pathlib
 import socket
 import subprocess
@@ -15,6 +14,7 @@ import time
 import keras
 import numpy as np
 import pytest
+from process_environment import environment_of_its_own
 
 SCRIPT = pathlib.Path(__file__).with_name("distributed_run.py")
 LIMIT = 900  # seconds, far more than it takes also beside other work; then a run hangs
@@ -32,7 +32,7 @@ def start(folder, name, environment, **options):
     with log.open("w") as stream:
         process = subprocess.Popen(
             [sys.executable, "-W", "error::UserWarning", SCRIPT, path],
-            env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1", **environment},
+            env=environment_of_its_own(CUDA_VISIBLE_DEVICES="-1", **environment),
             stdout=stream,
             stderr=subprocess.STDOUT,
         )

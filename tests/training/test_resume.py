@@ -1,6 +1,5 @@
 """Processes that are killed and started again end as those never killed, to the bit."""
 
-import os
 import pathlib
 import signal
 import subprocess
@@ -11,6 +10,7 @@ import zipfile
 import keras
 import numpy as np
 import pytest
+from process_environment import environment_of_its_own
 
 SCRIPT = pathlib.Path(__file__).parent / "train_scenes.py"
 LIMIT = 600  # seconds, far more than a training takes also beside other work
@@ -19,14 +19,13 @@ LIMIT = 600  # seconds, far more than a training takes also beside other work
 def start(folder, *moment):
     """Starts the training; its result will be beside the folder."""
     cache = str(folder.parent / "compiled")  # what JAX compiles, for the next process
-    environment = {
-        **os.environ,
-        "KERAS_BACKEND": keras.config.backend(),
-        "JAX_COMPILATION_CACHE_DIR": cache,
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
-        "PYTHONUNBUFFERED": "1",
-    }
+    environment = environment_of_its_own(
+        KERAS_BACKEND=keras.config.backend(),
+        JAX_COMPILATION_CACHE_DIR=cache,
+        JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS="0",
+        JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES="-1",
+        PYTHONUNBUFFERED="1",
+    )
     result = folder.with_suffix(".npz")
     with open(folder.with_suffix(".err"), "w") as errors:
         return subprocess.Popen(

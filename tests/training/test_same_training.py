@@ -1,6 +1,7 @@
 """Only the same training goes on in a run's folder, and one that ended stays ended."""
 
 import dataclasses
+import json
 
 import keras
 import numpy as np
@@ -73,7 +74,7 @@ def test_whatever_changes_the_weights_is_refused(dataset, tmp_path):
         r"undecayed=": {"undecayed": ()},
         r"augment=.*RandomFlip": {"augment": (RandomFlip(),)},
         r"model.proposals.nms_threshold=0.6 where the run has 0.7": {
-            "build": lambda *classes: with_threshold(*classes)
+            "build": with_threshold
         },
     }
     for said, changes in others.items():
@@ -130,29 +131,34 @@ def test_segments_have_part_in_a_fingerprint(dataset):
     assert len({fingerprint(with_segment(segment)) for segment in segments}) == 4
 
 
-class StopAfter(keras.callbacks.Callback):
-    """Stands for `EarlyStopping` that restores the best weights."""
+class StopAtOnce(keras.callbacks.Callback):
+    """Stands for `EarlyStopping`."""
 
     def on_epoch_end(self, epoch, logs=None):
         self.model.stop_training = True
 
-    def on_train_end(self, logs=None):
-        kernel = self.model.box_predictor.class_logits.kernel
-        kernel.assign(np.full(kernel.shape, 0.5))
-
 
 def test_a_training_that_a_callback_stopped_stays_stopped(dataset, tmp_path):
-    training = prepared(dataset, tmp_path)
+    optimizer = {"optimizer": lambda rate: SGD(rate, use_ema=True, ema_momentum=0.5)}
+    training = prepared(dataset, tmp_path, **optimizer)
     # The first of two calls of `fit` is what is left of an interrupted epoch.
     training = dataclasses.replace(
         training, start=dataclasses.replace(training.start, batch=1)
     )
-    assert [epoch["epoch"] for epoch in training.run([StopAfter()])] == [0]
-    again = prepared(dataset, tmp_path)
+    assert [epoch["epoch"] for epoch in training.run([StopAtOnce()])] == [0]
+    for path in tmp_path.glob("checkpoint-*"):  # not needed any more
+        path.write_bytes(b"damaged")
+    again = prepared(dataset, tmp_path, **optimizer)
     assert [epoch["epoch"] for epoch in again.run()] == [0]
-    kernel = keras.ops.convert_to_numpy(again.model.box_predictor.class_logits.kernel)
-    np.testing.assert_array_equal(kernel, np.full(kernel.shape, 0.5, "float32"))
-    assert again.folder.newest.name == "checkpoint-0001-000000.keras"
+    ended = zip(again.model.get_weights(), training.model.get_weights(), strict=True)
+    for weight, expected in ended:
+        np.testing.assert_array_equal(weight, expected)
+
+
+def test_putting_weights_back_is_refused(dataset, tmp_path):
+    callback = keras.callbacks.EarlyStopping("loss", restore_best_weights=True)
+    with pytest.raises(ValueError, match=r"received EarlyStopping with .*best\.keras"):
+        prepared(dataset, tmp_path).run([callback])
 
 
 def test_a_disk_too_full_for_the_history_is_said(dataset, tmp_path):
@@ -174,3 +180,55 @@ def test_photos_without_objects_train_or_not_as_the_plan_says(dataset, tmp_path)
         for name in ("all", "some")
     ]
     assert found == [4, 3]
+
+
+def test_the_class_of_the_optimizer_and_activations_count(dataset, tmp_path):
+    prepared(dataset, tmp_path)
+    with pytest.raises(
+        ValueError, match=r"optimizer.class='SGD' where .*keras_fpn>SGD"
+    ):
+        prepared(dataset, tmp_path, optimizer=keras.optimizers.SGD)
+
+    def sigmoid(*classes):
+        model = build(*classes)
+        model.backbone.get_layer("stem").activation = keras.activations.sigmoid
+        return model
+
+    with pytest.raises(ValueError, match=r"model.backbone='\w{16}' where"):
+        prepared(dataset, tmp_path, build=sigmoid)
+
+
+def test_parts_that_keras_numbers_are_the_same_again(dataset, tmp_path):
+    def unnamed(*classes):
+        images = keras.Input((None, None, 3))
+        x, maps = images, {}
+        for level in ("C2", "C3", "C4"):
+            strides = 4 if level == "C2" else 2
+            x = keras.layers.Conv2D(8, 3, strides, "same", activation="relu")(x)
+            maps[level] = x
+        return tiny_detector(
+            None,
+            class_names=classes[0],
+            category_ids=classes[1],
+            backbone=keras.Model(images, maps),
+            preprocessing=Preprocessing(64, 64),
+        )
+
+    for _ in range(2):
+        prepared(dataset, tmp_path, build=unnamed)
+
+
+def test_other_versions_may_describe_a_model_in_other_words(dataset, tmp_path, capsys):
+    prepared(dataset, tmp_path)
+    path = tmp_path / "run.json"
+    run = json.loads(path.read_text())
+    del run["settings"]["model"]["proposals"]["score_threshold"]
+    path.write_text(json.dumps(run))
+    with pytest.raises(ValueError, match="where the run has 'nothing'"):
+        prepared(dataset, tmp_path)
+    run["made_with"]["Keras"] = "3.0"
+    path.write_text(json.dumps(run))
+    prepared(dataset, tmp_path)
+    said = capsys.readouterr().err
+    assert "Taken for a change of versions: model.proposals.score_threshold=0.0" in said
+    assert "was begun with Keras 3.0 and goes on with" in said

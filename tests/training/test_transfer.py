@@ -115,3 +115,19 @@ def test_how_the_source_was_trained_has_no_part_in_it():
     assert model.backbone.trainable_weights
     assert len(model.trainable_weights) == len(model.weights) - 1  # but for the step
     np.testing.assert_array_equal(weights(model.neck), weights(source.neck))
+
+
+def test_norms_with_fixed_statistics_keep_them():
+    images = keras.Input((None, None, 3))
+    x, maps = images, {}
+    for level in ("C2", "C3", "C4", "C5"):
+        x = keras.layers.Conv2D(8, 3, 4 if level == "C2" else 2, "same")(x)
+        norm = keras.layers.BatchNormalization(name=f"{level}_norm", trainable=False)
+        maps[level] = x = norm(x)
+    source = tiny_detector(2, backbone=keras.Model(images, maps, name="backbone"))
+    source.backbone.layers[1].trainable = False
+    model = with_classes(source, ["bee"], [1])
+    trainable = {layer.name: layer.trainable for layer in model.backbone.layers[1:]}
+    assert [name for name in trainable if not trainable[name]] == [
+        f"{level}_norm" for level in ("C2", "C3", "C4", "C5")
+    ]

@@ -109,9 +109,9 @@ def kill_at(moment):
 
 def main(folder, result, moment=None):
     if keras.config.backend() == "tensorflow":
-        import tensorflow as tf
+        from keras_fpn.training.determinism_tensorflow import make_deterministic
 
-        tf.config.experimental.enable_op_determinism()
+        make_deterministic()
     wait_after = None
     if moment and moment.startswith("step:"):
         wait_after = int(moment.removeprefix("step:"))
