@@ -208,7 +208,8 @@ class Detector(_model_class()):  # type: ignore[misc]  # depends on the backend
             for name, part in config.items()
         }
         model = cls(preprocessing=preprocessing, **parts)
-        model.trainable = trainable
+        if not trainable:  # to be set alone: it reaches every layer within
+            model.trainable = False
         return model
 
     # Names of the losses, in the order in which `fit` prints them.

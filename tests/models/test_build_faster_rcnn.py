@@ -185,3 +185,14 @@ def tiny_detector_without_classes(**arguments):
         **parts,
     }
     return keras_fpn.models.faster_rcnn_fpn(**{**defaults, **arguments})
+
+
+def test_what_is_frozen_comes_back_frozen():
+    model = tiny_detector()
+    model.backbone.layers[1].trainable = False
+    again = type(model).from_config(model.get_config())
+    frozen = [layer.name for layer in again._flatten_layers() if not layer.trainable]
+    assert frozen == [model.backbone.layers[1].name]
+    model.trainable = False
+    again = type(model).from_config(model.get_config())
+    assert not again.trainable_weights
