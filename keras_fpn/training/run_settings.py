@@ -111,7 +111,8 @@ def _check_same(path, settings):
             "Choose another output folder."
         ) from error
     different = list(_differences(former, settings))
-    others = [name for name, v in _made_with().items() if made_with.get(name) != v]
+    present = _made_with()
+    others = [name for name in present if made_with.get(name) != present[name]]
     if others:  # versions may describe the same in other words
         described = [text for text in different if text.startswith(_DESCRIBED)]
         different = [text for text in different if text not in described]
@@ -126,8 +127,8 @@ def _check_same(path, settings):
     for name in others:
         print(
             f"The run in {path.parent} was begun with {name} "
-            f"{made_with.get(name, _ABSENT)} and goes on with {_made_with()[name]}: "
-            "its weights may differ from an uninterrupted run's.",
+            f"{made_with.get(name, _ABSENT)} and goes on with {present[name]}: its "
+            "weights may differ from an uninterrupted run's.",
             file=sys.stderr,
         )
 

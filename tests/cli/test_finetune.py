@@ -1,12 +1,12 @@
 import argparse
-import contextlib
 import dataclasses
-import io
+import functools
 import json
 import types
 
 import keras
 import pytest
+from cli import calling
 from data.tiny_sets import voc_object, write, write_coco_set, write_voc_photo
 from models.tiny import tiny_backbone, tiny_detector
 
@@ -36,12 +36,7 @@ def made(tmp_path_factory):
     return folder
 
 
-def called(*argv):
-    """The command's exit code, and what it wrote to stdout and stderr."""
-    out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        code = cli.main(["finetune", *map(str, argv)])
-    return code, out.getvalue(), err.getvalue()
+called = functools.partial(calling.called, "finetune")
 
 
 @pytest.fixture(scope="module")

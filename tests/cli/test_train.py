@@ -1,10 +1,10 @@
-import contextlib
-import io
+import functools
 import json
 
 import keras
 import numpy as np
 import pytest
+from cli import calling
 from models.tiny import tiny_backbone
 from training.mean_box import MeanBox
 
@@ -66,12 +66,7 @@ def photos(tmp_path_factory):
     return folder
 
 
-def called(*argv):
-    """The command's exit code, and what it wrote to stdout and stderr."""
-    out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        code = cli.main(["train", *map(str, argv)])
-    return code, out.getvalue(), err.getvalue()
+called = functools.partial(calling.called, "train")
 
 
 def refused(*argv, code=2):
