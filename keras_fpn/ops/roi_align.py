@@ -1,9 +1,14 @@
 """RoIAlign: the features under each box, resampled to a small grid of fixed size."""
 
+from typing import Any, NamedTuple
+
 import keras
 from keras import ops
 
 from keras_fpn.boxes import split_boxes
+
+# RoIs whose gradients are added at a time: 7x7 bins of 256 channels are 2.4 MiB.
+_CHUNK = 50
 
 
 def roi_align(
@@ -15,8 +20,11 @@ def roi_align(
     beyond the map's last row or column take its value; points more than one cell
     outside the map count as zero.
 
-    Source: He et al. 2017 (arXiv:1703.06870), Sec. 3; points, borders and the smallest
-    box as in torchvision.ops.roi_align.
+    The gradient with respect to the maps returns to the cells that were read, by their
+    weights; boxes have none. It keeps nothing of the forward pass but the boxes.
+
+    Source: He et al. 2017 (arXiv:1703.06870), Sec. 3; points, borders, the smallest box
+    and the gradient as in torchvision.ops.roi_align.
 
     Args:
         features: list of L maps, float (B, H_l, W_l, C).
@@ -47,12 +55,77 @@ def roi_align(
         )
     if levels is None:
         levels = ops.zeros(ops.shape(boxes)[:2], "int32")
-    boxes, levels = ops.cast(boxes, "float32"), ops.cast(levels, "int32")
+    boxes = ops.stop_gradient(ops.cast(boxes, "float32"))
+    levels = ops.cast(levels, "int32")
+    settings = (boxes, scales, levels, output_size, sampling_ratio, aligned)
     if keras.backend.backend() == "tensorflow":
-        from keras_fpn.ops.roi_align_tensorflow import roi_align_tensorflow as align
-    else:
-        align = roi_align_portable
-    return align(features, boxes, scales, levels, output_size, sampling_ratio, aligned)
+        from keras_fpn.ops.roi_align_tensorflow import roi_align_tensorflow
+
+        return roi_align_tensorflow(features, *settings)
+    return roi_align_portable(features, *settings)
+
+
+def roi_align_portable(
+    features, boxes, scales, levels, output_size, sampling_ratio, aligned
+):
+    """`roi_align` in `keras.ops` alone: weighted sums of gathered rows of cells."""
+    points = sample_points(
+        features, boxes, scales, levels, output_size, sampling_ratio, aligned
+    )
+
+    @ops.custom_gradient
+    def align(*features):
+        def gradient(upstream):
+            return _spread(upstream, features, points, sampling_ratio)
+
+        return _gather(features, points, output_size, sampling_ratio), gradient
+
+    return align(*features)
+
+
+class SamplePoints(NamedTuple):
+    """Where each box samples: its first point, the steps, and the map it reads.
+
+    Attributes:
+        y, x, step_y, step_x: float32 (B, R), as from `first_points_and_steps`.
+        height, width: int32 (B, R), cells of the map.
+        first_cell: int32 (B, R), the map's first cell among the flattened cells of all
+            images and maps.
+    """
+
+    y: Any
+    x: Any
+    step_y: Any
+    step_x: Any
+    height: Any
+    width: Any
+    first_cell: Any
+
+
+def sample_points(
+    features, boxes, scales, levels, output_size, sampling_ratio, aligned
+):
+    """Returns the `SamplePoints` of boxes; arguments as of `roi_align`."""
+    scale = ops.take(ops.convert_to_tensor(scales, "float32"), levels)
+    y, x, step_y, step_x = first_points_and_steps(
+        boxes, scale, output_size, sampling_ratio, aligned
+    )
+    sizes = [ops.shape(level)[1:3] for level in features]
+    starts, per_image = [], 0
+    for height, width in sizes:
+        starts.append(per_image)
+        per_image = per_image + height * width
+    sizes = ops.stack([ops.stack([height, width]) for height, width in sizes])
+    image = ops.arange(ops.shape(boxes)[0])[:, None]
+    return SamplePoints(
+        y,
+        x,
+        step_y,
+        step_x,
+        ops.take(sizes[:, 0], levels),
+        ops.take(sizes[:, 1], levels),
+        ops.take(ops.stack(starts), levels) + image * per_image,
+    )
 
 
 def first_points_and_steps(boxes, scale, output_size, sampling_ratio, aligned):
@@ -77,21 +150,20 @@ def first_points_and_steps(boxes, scale, output_size, sampling_ratio, aligned):
     return y1 + 0.5 * step_y, x1 + 0.5 * step_x, step_y, step_x
 
 
-def roi_align_portable(
-    features, boxes, scales, levels, output_size, sampling_ratio, aligned
-):
-    """`roi_align` in `keras.ops` alone: weighted sums of gathered rows of cells."""
-    cells, sizes, starts = _flatten_maps(features)
-    scale = ops.take(ops.convert_to_tensor(scales, "float32"), levels)
-    points = first_points_and_steps(boxes, scale, output_size, sampling_ratio, aligned)
-    y, x, step_y, step_x = (value[..., None] for value in points)  # (B, R, 1)
-    height = ops.take(sizes[:, 0], levels)[..., None]
-    width = ops.take(sizes[:, 1], levels)[..., None]
-    per_image = ops.shape(cells)[0] // ops.shape(boxes)[0]
-    image = ops.arange(ops.shape(boxes)[0])[:, None]
-    start = (ops.take(starts, levels) + image * per_image)[..., None, None]
+def cells_and_weights(points, output_size, sampling_ratio):
+    """Yields what every bin reads: a cell beside one of its samples, and its weight.
+
+    Args:
+        points: `SamplePoints` of shape (...).
+
+    Yields:
+        cell: int32 (..., P, P), a row of the flattened cells.
+        weight: float32 (..., P, P), the cell's part in the bin's average.
+    """
+    y, x, step_y, step_x, height, width, first_cell = (
+        value[..., None] for value in points
+    )
     bins = ops.arange(output_size, dtype="float32") * sampling_ratio
-    total = 0.0
     for sample_y in range(sampling_ratio):
         rows = _neighbours(y + (bins + sample_y) * step_y, height)
         for sample_x in range(sampling_ratio):
@@ -100,23 +172,70 @@ def roi_align_portable(
                 for column, column_weight in columns:
                     cell = row[..., :, None] * width[..., None] + column[..., None, :]
                     weight = row_weight[..., :, None] * column_weight[..., None, :]
-                    values = ops.take(cells, start + cell, axis=0)
-                    total += ops.cast(values, "float32") * weight[..., None]
-    return ops.cast(total / sampling_ratio**2, cells.dtype)
+                    yield first_cell[..., None] + cell, weight / sampling_ratio**2
 
 
-def _flatten_maps(features):
-    """Returns all cells (B * S, C), sizes int (L, 2) and each map's first cell (L,)."""
+def maps_of_cells(cells, features):
+    """Returns the flattened cells (S, C) as maps of the shapes and dtypes of others."""
     batch, channels = ops.shape(features[0])[0], features[0].shape[-1]
-    sizes = [ops.shape(level)[1:3] for level in features]
-    starts, end = [], 0
-    for height, width in sizes:
-        starts.append(end)
-        end = end + height * width
-    flat = [ops.reshape(level, (batch, -1, channels)) for level in features]
-    flat = ops.concatenate(flat, axis=1) if len(flat) > 1 else flat[0]
-    sizes = ops.stack([ops.stack([h, w]) for h, w in sizes])
-    return ops.reshape(flat, (-1, channels)), sizes, ops.stack(starts)
+    cells = ops.reshape(cells, (batch, -1, channels))
+    maps, start = [], 0
+    for feature in features:
+        height, width = ops.shape(feature)[1:3]
+        end = start + height * width
+        level = ops.reshape(cells[:, start:end], (batch, height, width, channels))
+        maps.append(ops.cast(level, feature.dtype))
+        start = end
+    return maps
+
+
+def _gather(features, points, output_size, sampling_ratio):
+    """Returns the features of every box, float (B, R, P, P, C)."""
+    batch, channels = ops.shape(features[0])[0], features[0].shape[-1]
+    cells = [ops.reshape(level, (batch, -1, channels)) for level in features]
+    cells = ops.reshape(ops.concatenate(cells, axis=1), (-1, channels))
+    total = 0.0
+    for cell, weight in cells_and_weights(points, output_size, sampling_ratio):
+        values = ops.take(cells, cell, axis=0)
+        total += ops.cast(values, "float32") * weight[..., None]
+    return ops.cast(total, cells.dtype)
+
+
+def _spread(upstream, features, points, sampling_ratio):
+    """Returns the gradients of the maps; the transposed loop over chunks of boxes.
+
+    Args:
+        upstream: float (B, R, P, P, C), the gradient of what `_gather` returned.
+    """
+    output_size, channels = upstream.shape[3:]
+    boxes = ops.shape(upstream)[0] * ops.shape(upstream)[1]
+    chunks = -(-boxes // _CHUNK)
+
+    def in_chunks(value, inner):
+        value = ops.reshape(value, (-1, *inner))
+        # Boxes that only fill the last chunk have no gradient, and cells that exist.
+        filling = ((0, chunks * _CHUNK - boxes), *((0, 0) for _ in inner))
+        value = ops.pad(value, filling, constant_values=0 if inner else 1)
+        return ops.reshape(value, (-1, _CHUNK, *inner))
+
+    gradients = in_chunks(
+        ops.cast(upstream, "float32"), (output_size, output_size, channels)
+    )
+    points = SamplePoints(*(in_chunks(value, ()) for value in points))
+
+    def add_chunk(number, cells):
+        here = SamplePoints(*(ops.take(value, number, axis=0) for value in points))
+        gradient = ops.take(gradients, number, axis=0)
+        for cell, weight in cells_and_weights(here, output_size, sampling_ratio):
+            rows = ops.reshape(gradient * weight[..., None], (-1, channels))
+            cells = ops.scatter_update(
+                cells, ops.reshape(cell, (-1, 1)), rows, reduction="add"
+            )
+        return cells
+
+    count = sum(ops.shape(level)[1] * ops.shape(level)[2] for level in features)
+    cells = ops.zeros((ops.shape(features[0])[0] * count, channels), "float32")
+    return maps_of_cells(ops.fori_loop(0, chunks, add_chunk, cells), features)
 
 
 def _neighbours(points, size):

@@ -3,17 +3,64 @@
 `tf.image.crop_and_resize` is not RoIAlign: it puts its samples on the box's border.
 Given a box from the first sample point to the last, and an average over each bin, it
 is. Points beyond the map's border need that border repeated once.
+
+Its own gradient on a CPU adds to cells from several threads without locks and loses
+some of the sums, so the gradient here is a product with a sparse matrix.
 """
 
 import tensorflow as tf
 
-from keras_fpn.ops.roi_align import first_points_and_steps
+from keras_fpn.ops.roi_align import (
+    cells_and_weights,
+    first_points_and_steps,
+    maps_of_cells,
+    sample_points,
+)
 
 
 def roi_align_tensorflow(
     features, boxes, scales, levels, output_size, sampling_ratio, aligned
 ):
-    """`roi_align`, one crop per map for the boxes that read it."""
+    """`roi_align`, its samples taken by the crop kernel."""
+    settings = (boxes, scales, levels, output_size, sampling_ratio, aligned)
+
+    @tf.custom_gradient
+    def align(*features):
+        def gradient(upstream):
+            points = sample_points(features, *settings)
+            return _spread(upstream, features, points, output_size, sampling_ratio)
+
+        return _crop_levels(features, *settings), gradient
+
+    return align(*features)
+
+
+def _spread(upstream, features, points, output_size, sampling_ratio):
+    """Returns the gradients of the maps, of the gradient of the features.
+
+    The features are W f for the cells f (S, C) and a sparse W of 4 * `sampling_ratio`^2
+    weights per bin; the gradient is W^T u. W is all that is kept beside the result: 24
+    bytes per weight.
+    """
+    found = cells_and_weights(points, output_size, sampling_ratio)
+    cells, weights = (tf.stack(values, axis=-1) for values in zip(*found, strict=True))
+    per_bin = cells.shape[-1]
+    bins = tf.size(cells, tf.int64) // per_bin
+    bin_of_weight = tf.repeat(tf.range(bins), per_bin)
+    cell_of_weight = tf.cast(tf.reshape(cells, [-1]), tf.int64)
+    count = tf.add_n([tf.reduce_prod(tf.shape(level)[:3]) for level in features])
+    matrix = tf.SparseTensor(
+        tf.stack([bin_of_weight, cell_of_weight], axis=1),
+        tf.reshape(weights, [-1]),
+        tf.stack([bins, tf.cast(count, tf.int64)]),
+    )
+    upstream = tf.reshape(tf.cast(upstream, tf.float32), [-1, upstream.shape[-1]])
+    gradient = tf.sparse.sparse_dense_matmul(matrix, upstream, adjoint_a=True)
+    return maps_of_cells(gradient, features)
+
+
+def _crop_levels(features, boxes, scales, levels, output_size, sampling_ratio, aligned):
+    """Returns the features of all boxes: one crop per map for those that read it."""
     crops, places = [], []
     for level, (feature, scale) in enumerate(zip(features, scales, strict=True)):
         place = tf.where(levels == level)  # (n, 2): image, RoI
