@@ -161,7 +161,7 @@ def level_strides(model):
         {"images": (1, _PROBE_SIDE, _PROBE_SIDE, 3), "image_sizes": (1, 2)}
     )
     return {
-        level: _PROBE_SIDE // int(shapes["pyramid"][level][1])
+        level: _PROBE_SIDE // int(shapes["rpn_pyramid"][level][1])
         for level in model.anchors.sizes
     }
 

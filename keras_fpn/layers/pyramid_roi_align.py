@@ -40,10 +40,12 @@ class PyramidRoIAlign(keras.layers.Layer):
         output_size: int, P, bins per side.
         sampling_ratio: int, sample points per side of a bin.
         aligned: bool, as in `ops.roi_align`.
-        levels: names of the levels that are read, such as ("P2", "P3"); None, all.
+        levels: names of the levels that are read, such as ("P2", "P3"); None, all
+            those of the pyramid that the layer is built with.
 
     Call arguments:
-        pyramid: dict "P<l>" -> float (B, H / 2^l, W / 2^l, C).
+        pyramid: dict "P<l>" -> float (B, H / 2^l, W / 2^l, C); levels that the layer
+            was not built with are not read.
         rois: float (B, R, 4), xyxy, input-image pixels.
 
     Returns:
@@ -69,14 +71,16 @@ class PyramidRoIAlign(keras.layers.Layer):
                 f"The pyramid must hold the levels to read; received levels "
                 f"{ordered_names(pyramid_shape)}, without {missing}."
             )
+        # Fixed here: a later call with coarser levels, such as the RPN's P6, must not
+        # move large RoIs to them.
+        self.names = ordered_names(self.levels or pyramid_shape)
 
     def call(self, pyramid, rois):
-        names = ordered_names(self.levels or pyramid)
-        numbers = [level_number(name) for name in names]
+        numbers = [level_number(name) for name in self.names]
         rois = ops.cast(rois, "float32")
         levels = levels_of_boxes(rois, numbers[0], numbers[-1])
         features = roi_align(
-            [pyramid[name] for name in names],
+            [pyramid[name] for name in self.names],
             rois,
             [2.0**-number for number in numbers],
             levels - numbers[0],

@@ -28,8 +28,9 @@ class FasterRCNN(Detector):
     """Two stages: a region proposal network, and a head on the RoIs it proposes.
 
     `trunk` is the graph up to the proposals, over the same layers: a functional model
-    whose outputs are "bottom_up", "pyramid", "anchors", "objectness", "deltas", "rois"
-    and "roi_scores". Its RoIs go through `roi_align`, `box_head` and `box_predictor`.
+    whose outputs are "bottom_up", "pyramid" (what RoIs read), "rpn_pyramid" (with the
+    RPN's coarser levels), "anchors", "objectness", "deltas", "rois" and "roi_scores".
+    Its RoIs go through `roi_align`, `box_head` and `box_predictor`.
 
     Source: Ren et al. 2015 (arXiv:1506.01497) and Lin et al. 2017 (arXiv:1612.03144),
     Sec. 4; numbers as in torchvision.
@@ -119,7 +120,8 @@ class FasterRCNN(Detector):
             inputs,
             {
                 "bottom_up": bottom_up,
-                "pyramid": rpn_pyramid,
+                "pyramid": pyramid,
+                "rpn_pyramid": rpn_pyramid,
                 "anchors": anchor_boxes,
                 "objectness": objectness,
                 "deltas": deltas,

@@ -12,6 +12,10 @@ from keras_fpn.files import replacing
 
 NAME = "run.json"
 LOCK = ".lock"
+# What the numbers of a training depend on beside its settings. It is raised with every
+# change after which a run that was begun before would end with other weights.
+# 1: there was no number; RoIs beyond 896 pixels read P6 while training.
+FORMAT = 2
 _ABSENT = "nothing"
 _DESCRIBED = ("model", "optimizer")  # settings in the words of a version
 _PACKAGE = __name__.partition(".")[0]
@@ -43,7 +47,11 @@ def open_run(folder, settings):
         if path.is_file():
             _check_same(path, settings)
         else:
-            content = {"settings": settings, "made_with": _made_with()}
+            content = {
+                "format": FORMAT,
+                "settings": settings,
+                "made_with": _made_with(),
+            }
             with replacing(path) as partial:
                 partial.write_text(json.dumps(content, indent=1) + "\n", "utf-8")
     except BaseException:
@@ -101,15 +109,24 @@ def _locked(folder):
 
 
 def _check_same(path, settings):
-    """Refuses other settings than the file's; says so if the versions are others."""
+    """Raises for another format or other settings; says if versions are others."""
     try:
         run = json.loads(path.read_text("utf-8"))
         former, made_with = run["settings"], dict(run["made_with"])
+        begun_with = run.get("format", 1)
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(
             f"{NAME} must be what a training wrote; received {path}, which is damaged. "
             "Choose another output folder."
         ) from error
+    if begun_with != FORMAT:
+        raise ValueError(
+            "Only a run begun by a version that computes the same can continue; "
+            f"received {path.parent}, begun with format {begun_with} by keras_fpn "
+            f"{made_with.get('keras_fpn', _ABSENT)}, where this version has format "
+            f"{FORMAT}. Start again in another output folder, or continue with the "
+            "version that began it."
+        )
     different = list(_differences(former, settings))
     present = _made_with()
     others = [name for name in present if made_with.get(name) != present[name]]

@@ -132,7 +132,7 @@ def test_strides_are_those_of_the_detectors_maps():
         {"images": (1, height, width, 3), "image_sizes": (1, 2)}
     )
     for level, stride in strides.items():
-        grid = tuple(shapes["pyramid"][level][1:3])
+        grid = tuple(shapes["rpn_pyramid"][level][1:3])
         assert grid == (-(-height // stride), -(-width // stride))
 
 

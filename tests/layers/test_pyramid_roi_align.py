@@ -167,3 +167,15 @@ def test_an_absent_level_is_refused():
     message = r"received levels \['P3', 'P4'\], without \['P2', 'P5'\]"
     with pytest.raises(ValueError, match=message):
         layer.build(shapes, (None, 10, 4))
+
+
+def test_levels_are_those_it_was_built_with():
+    layer = PyramidRoIAlign(output_size=1)
+    layer.build({f"P{level}": (None, None, None, 1) for level in (2, 3, 4, 5)}, (1, 1))
+    # By Eq. 1 a box of 1000 px belongs on level 4 + log2(1000 / 224) = 6.2; the RPN's
+    # P6 was not there.
+    got = outputs_of(
+        lambda pyramid: layer(pyramid, boxes(square(1000))),
+        constant_pyramid(1024, (2, 3, 4, 5, 6)),
+    )
+    assert_array_equal(got.ravel(), [5.0])

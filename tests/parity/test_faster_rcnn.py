@@ -55,7 +55,7 @@ def test_bottom_up_maps_are_equal(run):
 
 
 def test_pyramid_maps_are_equal(run):
-    levels = run.levels("pyramid")
+    levels = run.levels("rpn_pyramid")
     for number, level in enumerate(levels):
         name = "pool" if number == len(levels) - 1 else number
         run.golden.assert_stage(level, f"{run.image}/P/{name}")

@@ -1,12 +1,19 @@
 import json
+import pathlib
+import shutil
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+from fixtures.make_fixtures import PLAN, run_data
 from training.small_model import SETTINGS, compiled
 
+from keras_fpn.training.fit import prepare_training
 from keras_fpn.training.run_folder import RunFolder
+from keras_fpn.training.run_settings import FORMAT
+
+FIXTURES = pathlib.Path(__file__).resolve().parent.parent / "fixtures"
 
 
 def test_other_settings_are_refused_each_by_name(tmp_path):
@@ -44,6 +51,33 @@ def test_damaged_settings_are_refused(tmp_path):
     (tmp_path / "run.json").write_text('{"settings":')
     with pytest.raises(ValueError, match=r"run.json, which is damaged"):
         RunFolder(tmp_path, SETTINGS)
+
+
+def test_a_run_of_another_format_is_refused_by_its_number(tmp_path):
+    RunFolder(tmp_path, SETTINGS)
+    path = tmp_path / "run.json"
+    run = json.loads(path.read_text())
+    assert run["format"] == FORMAT == 2
+    for number in (1, 3, None):
+        path.write_text(json.dumps({**run, "format": number}))
+        before = path.read_bytes()
+        with pytest.raises(ValueError, match=f"begun with format {number} ") as error:
+            RunFolder(tmp_path, SETTINGS)
+        assert str(tmp_path) in str(error.value)
+        assert f"this version has format {FORMAT}" in str(error.value)
+        assert "\n" not in str(error.value)
+        assert path.read_bytes() == before
+
+
+def test_a_run_from_before_there_were_formats_is_refused(tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(FIXTURES / "run", folder)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    with pytest.raises(ValueError, match=r"format 1 by keras_fpn 0\.1\.0\.dev0, where"):
+        prepare_training(PLAN, run_data(), folder, seed=5)
+    after = {path.name: path.read_bytes() for path in folder.iterdir()}
+    after.pop(".lock")
+    assert after == before
 
 
 def test_other_versions_are_said_on_resuming(tmp_path, capsys):
