@@ -75,7 +75,7 @@ def test_a_failed_photo_is_reported_in_a_line_and_the_others_go_on(
     first, second = err.splitlines()
     assert first.startswith(f"{folder / 'aa.png'}: Both sides")
     assert first.endswith("received size=13.")
-    assert second.startswith(f"{folder / 'broken.JPG'}: A photo must be in a format")
+    assert second.startswith(f"{folder / 'broken.JPG'}: A photo must be in one of")
 
 
 def test_ctrl_c_ends_the_work_and_keeps_what_is_done(detector, folder, tmp_path):
