@@ -60,6 +60,15 @@ def replacing(path, sync=True):
         partial.unlink(missing_ok=True)
 
 
+def printable(text):
+    """Returns text that every file can hold: names of files may be no Unicode.
+
+    What is none, such as the byte 0xff in a name, becomes "\\udcff". In JSON that
+    stands for the very name, and reading it gives it back.
+    """
+    return text.encode("utf-8", errors="backslashreplace").decode("utf-8")
+
+
 def _stream(there):
     """Returns sys.stdout or sys.stderr if it is what `os.stat` found, else None."""
     for stream in (sys.stdout, sys.stderr):
@@ -73,7 +82,7 @@ def _stream(there):
 
 @contextlib.contextmanager
 def _buffered(path, stream):
-    """Yields the Path of a file elsewhere, whose bytes then go to a stream or device."""
+    """Yields the Path of a file whose bytes then go to a stream or device."""
     with tempfile.TemporaryDirectory() as folder:
         partial = pathlib.Path(folder, f"partial{path.suffix}")
         yield partial

@@ -41,6 +41,8 @@ REFUSAL = 500
 
 def main(argv=None):
     """Asks for each photo that the command line names; returns the exit code."""
+    if hasattr(sys.stdout, "reconfigure"):  # names that cannot be printed end nothing
+        sys.stdout.reconfigure(errors="backslashreplace")
     arguments = parse(argv)
     from keras_fpn.cli.photo_files import picture_paths
 

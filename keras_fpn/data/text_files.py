@@ -29,7 +29,19 @@ def read_text(path):
 
 
 def write_text(path, text):
-    """Writes a text file, complete or not at all; folders above are made."""
+    """Writes a text file, complete or not at all; folders above are made.
+
+    Raises:
+        ValueError: the text has a name that is no Unicode.
+    """
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        around = text[max(0, error.start - 30) : error.end + 30]
+        raise ValueError(
+            "A text file must hold Unicode alone; received for "
+            f"path={str(path)!r} {around!r}. Rename that photo or class."
+        ) from error
     # Data sets have thousands of them: to bring each onto the disk would take minutes.
     with replacing(pathlib.Path(path), sync=False) as partial:
         partial.write_text(text, encoding="utf-8")

@@ -5,6 +5,7 @@ import json
 
 import keras
 
+from keras_fpn.files import printable
 from keras_fpn.serving.version_folder import check_version, new_version
 
 MAX_PIXELS = 64_000_000  # above what phones make; decoded, 192 MB
@@ -108,4 +109,5 @@ def _write_classes(model, path):
         {"id": number, "name": name}
         for number, name in zip(model.category_ids, model.class_names, strict=True)
     ]
-    path.write_text(json.dumps(classes, indent=0, ensure_ascii=False) + "\n", "utf-8")
+    text = json.dumps(classes, indent=0, ensure_ascii=False) + "\n"
+    path.write_text(printable(text), "utf-8")

@@ -141,6 +141,22 @@ def test_the_json_file_is_what_coco_loads(tmp_path):
     assert [a["area"] for a in loaded.loadAnns(loaded.getAnnIds())] == [12, 12]
 
 
+def test_names_that_are_no_unicode_lose_no_results(
+    detector, folder, tmp_path, odd_name
+):
+    odd = folder / odd_name
+    Image.new("RGB", (40, 50)).save(odd)
+    outcome = detect_photos(detector, [folder / "a.png", odd], tmp_path / "out")
+    assert outcome.failed == 0
+    write_json(outcome.results, tmp_path / "r.json")
+    found = json.loads((tmp_path / "r.json").read_text("utf-8"))
+    assert [one["file_name"] for one in found] == [
+        (folder / "a.png").as_posix(),
+        odd.as_posix(),
+    ]
+    assert (tmp_path / "out" / odd.name).is_file()
+
+
 def test_no_results_are_an_empty_list(tmp_path):
     write_json([], tmp_path / "r.json")
     assert json.loads((tmp_path / "r.json").read_text()) == []
