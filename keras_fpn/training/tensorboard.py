@@ -101,7 +101,10 @@ class TensorBoardLog(keras.callbacks.Callback):
         self._write({f"epochs/{name}": value for name, value in numbers.items()})
         for photo in self._photos if self._writer is not None else ():
             results, dataset = self.evaluation.results, self.evaluation.loader.dataset
-            picture = compared_photo(photo, results, dataset)
+            try:
+                picture = compared_photo(photo, results, dataset)
+            except ValueError:  # a damaged photo, which the evaluation has named
+                continue
             name = printable(f"photos/{photo.image_id} {photo.path.name}")
             self._write_picture(name, picture)
         with self._or_no_more():

@@ -97,6 +97,15 @@ def test_each_epoch_shows_the_same_photos(tmp_path):
     assert (truth != own).any()
 
 
+def test_a_damaged_photo_is_left_out_and_ends_nothing(tmp_path):
+    photos = [photo(tmp_path / name, i) for i, name in enumerate(["a.png", "b.png"])]
+    photos[0].path.write_bytes(b"damaged")
+    loader = SimpleNamespace(dataset=Dataset(photos, ("cat", "dog"), (7, 8)))
+    log(tmp_path / "logs", evaluation=SimpleNamespace(loader=loader, results=[]))
+    shown = [tag for tag in read(tmp_path / "logs") if tag.startswith("photos/")]
+    assert shown == ["photos/1 b.png"]
+
+
 def test_a_photos_name_that_is_no_unicode_is_shown_by_its_bytes(tmp_path, monkeypatch):
     from keras_fpn.training import tensorboard
 
