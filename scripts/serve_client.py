@@ -24,6 +24,7 @@ import warnings
 from PIL import ExifTags, Image
 
 SCHEMES = ("http://", "https://", "grpc://")
+FORMATS = ("JPEG", "PNG")
 STARTS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")  # of JPEG and PNG, sent as they are
 UPRIGHT = (None, 1)  # EXIF orientations that leave a photo as it is stored
 OUTPUTS = {
@@ -40,6 +41,8 @@ REFUSAL = 500
 
 def main(argv=None):
     """Asks for each photo that the command line names; returns the exit code."""
+    if hasattr(sys.stdout, "reconfigure"):  # names that cannot be printed end nothing
+        sys.stdout.reconfigure(errors="backslashreplace")
     arguments = parse(argv)
     from keras_fpn.cli.photo_files import picture_paths
 
@@ -115,7 +118,7 @@ def ask_and_draw(path, target, arguments):
     if answer["status"] != "ok":
         raise RuntimeError(answer["status"])
     found = above(answer, arguments.threshold)
-    pixels = read_photo(Image.open(io.BytesIO(photo)))
+    pixels = read_photo(Image.open(io.BytesIO(photo), formats=FORMATS))
     if arguments.normalized_boxes:
         height, width, _ = pixels.shape
         found["boxes"] = [
@@ -158,7 +161,7 @@ def is_upright(contents):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         try:
-            with Image.open(io.BytesIO(contents)) as image:
+            with Image.open(io.BytesIO(contents), formats=FORMATS) as image:
                 return image.getexif().get(ExifTags.Base.Orientation) in UPRIGHT
         except Exception:  # Pillow raises whatever the damage leads to
             return False

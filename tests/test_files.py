@@ -1,17 +1,32 @@
+import os
+import stat
+import subprocess
+import sys
+import threading
+
 import pytest
 
+from keras_fpn import files
 from keras_fpn.files import replacing
 
+posix_only = pytest.mark.skipif(os.name != "posix", reason="needs POSIX's files")
 
-def test_a_file_appears_only_when_it_is_complete(tmp_path):
-    path = tmp_path / "new" / "file.txt"
+
+def write(path, text="new"):
     with replacing(path) as partial:
+        partial.write_text(text)
+
+
+@pytest.mark.parametrize("sync", [True, False])
+def test_a_file_appears_only_when_it_is_complete(tmp_path, sync):
+    path = tmp_path / "new" / "file.txt"
+    with replacing(path, sync) as partial:
         partial.write_text("first")
         assert not path.exists()
     assert path.read_text() == "first"
 
     def write_half():
-        with replacing(path) as partial:
+        with replacing(path, sync) as partial:
             partial.write_text("sec")
             raise RuntimeError("cut")
 
@@ -19,3 +34,133 @@ def test_a_file_appears_only_when_it_is_complete(tmp_path):
         write_half()
     assert path.read_text() == "first"
     assert [file.name for file in path.parent.iterdir()] == ["file.txt"]
+
+
+@posix_only
+def test_a_link_stays_one_and_what_it_leads_to_is_replaced(tmp_path):
+    there, target = tmp_path / "there", tmp_path / "elsewhere" / "r.json"
+    target.parent.mkdir()
+    target.write_text("old")
+    there.symlink_to(target.parent)  # a folder's link on the way, too
+    link = tmp_path / "link.json"
+    link.symlink_to(there / "r.json")
+    write(link)
+    assert link.is_symlink()
+    assert target.read_text() == "new"
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "elsewhere",
+        "link.json",
+        "there",
+    ]
+    assert [path.name for path in target.parent.iterdir()] == ["r.json"]
+
+
+@posix_only
+def test_a_link_to_what_is_not_there_gets_it(tmp_path):
+    link = tmp_path / "link.json"
+    link.symlink_to(tmp_path / "absent" / "r.json")
+    write(link)
+    assert link.is_symlink()
+    assert (tmp_path / "absent" / "r.json").read_text() == "new"
+
+
+@posix_only
+def test_links_in_a_circle_are_refused(tmp_path):
+    one, other = tmp_path / "one", tmp_path / "other"
+    one.symlink_to(other)
+    other.symlink_to(one)
+    with pytest.raises(OSError, match=r"symbolic links.*one'"):
+        write(one)
+    assert one.is_symlink()
+    assert other.is_symlink()
+
+
+@posix_only
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o666])
+def test_a_replaced_file_keeps_its_permissions(tmp_path, mode):
+    path = tmp_path / "r.json"
+    path.write_text("old")
+    path.chmod(mode)
+    write(path)
+    assert stat.S_IMODE(path.stat().st_mode) == mode
+    write(tmp_path / "other.json")
+    mask = os.umask(0)
+    os.umask(mask)
+    assert stat.S_IMODE((tmp_path / "other.json").stat().st_mode) == 0o666 & ~mask
+
+
+def test_a_folder_is_refused(tmp_path):
+    (tmp_path / "kept").write_text("old")
+    with pytest.raises(IsADirectoryError, match=r"received the folder '.*Name a file"):
+        write(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["kept"]
+
+
+@posix_only
+def test_a_pipe_gets_the_bytes_and_stays_one(tmp_path):
+    pipe, read = tmp_path / "pipe.json", []
+    os.mkfifo(pipe)
+    reader = threading.Thread(target=lambda: read.append(pipe.read_text()))
+    reader.start()
+    write(pipe)
+    reader.join(10)
+    assert read == ["new"]
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+    assert [path.name for path in tmp_path.iterdir()] == ["pipe.json"]
+
+
+@posix_only
+def test_a_device_is_written_to_and_not_replaced(tmp_path):
+    null = tmp_path / "null"  # by a link: to replace the system's own would harm it
+    null.symlink_to(os.devnull)
+    write(null)
+    assert null.is_symlink()
+    assert stat.S_ISCHR(os.stat(os.devnull).st_mode)
+    if os.path.exists("/dev/full"):
+        null.unlink()
+        null.symlink_to("/dev/full")
+        with pytest.raises(OSError, match="No space left"):
+            write(null)
+
+
+@posix_only
+def test_a_devices_own_name_stands_after_it_was_written_to(tmp_path):
+    # As root this replaced the device by a file: so a device of the test's own.
+    device = tmp_path / "null"
+    try:
+        os.mknod(device, 0o666 | stat.S_IFCHR, os.makedev(1, 3))
+        device.write_text("")
+    except PermissionError:
+        pytest.skip("only root may make devices, and not everywhere")
+    write(device)
+    assert stat.S_ISCHR(device.stat().st_mode)
+
+
+CODE = """
+import importlib.util, pathlib, sys
+spec = importlib.util.spec_from_file_location("files", sys.argv[2])
+files = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(files)
+print("before")
+with files.replacing(pathlib.Path(sys.argv[1])) as partial:
+    partial.write_text("results\\n")
+print("after")
+"""
+
+
+@posix_only
+@pytest.mark.parametrize("redirected", [False, True])
+@pytest.mark.parametrize("name", ["stdout", "stderr"])
+def test_the_process_own_output_gets_the_bytes_in_order(tmp_path, name, redirected):
+    out = tmp_path / "out.txt"
+    with open(out, "w") as file:
+        target = file if redirected else subprocess.PIPE
+        done = subprocess.run(
+            [sys.executable, "-c", CODE, f"/dev/{name}", files.__file__],
+            stdout=target,
+            stderr=subprocess.STDOUT,
+            check=True,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        )
+    written = out.read_bytes() if redirected else done.stdout
+    assert written == b"before\nresults\nafter\n"

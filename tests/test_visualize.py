@@ -52,6 +52,7 @@ def test_the_photo_itself_is_not_drawn_on():
         [600, 440, 640, 480],
         [0, 470, 30, 480],
         [630, 0, 640, 10],
+        [-1e300, 100, 1e12, 1e300],  # places for its label are not tried as far
     ],
 )
 def test_boxes_and_labels_stay_inside_the_picture(box):

@@ -1,3 +1,5 @@
+import time
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -197,6 +199,18 @@ def test_keypoints_outside_are_cut_off():
     pixels = pointed([[[0, 0, 2], [400, 300, 2], [-50, 900, 2]]], [0])
     assert is_color(pixels[0, 0], 0)
     assert is_color(pixels[299, 399], 0)
+
+
+@pytest.mark.parametrize("far", [1e12, 1e300])
+def test_a_line_to_a_far_keypoint_is_as_one_that_leaves_the_photo(far):
+    def drawn(x):
+        return pointed([[[20, 20, 2], [x, 20, 2]]], [0], skeleton=[(0, 1)])
+
+    start = time.perf_counter()
+    pixels = drawn(far)
+    assert time.perf_counter() - start < 5  # Pillow goes along all of it in 9 seconds
+    assert is_color(pixels, 0)[19:21, 30:].any(axis=0).all()
+    np.testing.assert_array_equal(pixels, drawn(700))
 
 
 def test_no_keypoints_leave_the_photo_as_it_is():

@@ -5,6 +5,7 @@ giving a wrong path gets its answer at once.
 """
 
 import argparse
+import sys
 
 from keras_fpn.cli import data, detect, evaluate, export, finetune, presets, train
 from keras_fpn.cli.errors import CommandError
@@ -20,6 +21,9 @@ def main(argv=None):
         int, the exit code: 0 all went well, 1 part of the work failed, 2 the command
         was called wrongly (argparse leaves by SystemExit(2) itself), 130 interrupted.
     """
+    if hasattr(sys.stdout, "reconfigure"):  # a notebook's cannot be
+        # Whatever the terminal's encoding, no name of a photo or a class ends the work.
+        sys.stdout.reconfigure(errors="backslashreplace")
     parser = argparse.ArgumentParser(
         prog="keras-fpn", description="Detects objects with Feature Pyramid Networks."
     )

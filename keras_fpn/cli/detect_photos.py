@@ -8,7 +8,7 @@ from pathlib import Path
 
 from keras_fpn.cli.errors import CommandError, one_line
 from keras_fpn.cli.photo_files import image_ids, picture_paths
-from keras_fpn.files import replacing
+from keras_fpn.files import printable, replacing
 
 _JPEG_SIDE = 65500  # pixels; longer ones JPEG cannot hold
 _ENCODING = {
@@ -138,7 +138,8 @@ def write_json(results, path):
     lines = ",\n".join(json.dumps(result, ensure_ascii=False) for result in results)
     try:
         with replacing(path) as partial:
-            partial.write_text(f"[\n{lines}\n]\n" if results else "[]\n", "utf-8")
+            text = f"[\n{lines}\n]\n" if results else "[]\n"
+            partial.write_text(printable(text), "utf-8")
     except OSError as error:
         raise CommandError(
             f"The results could not be written: {one_line(error)}", code=1

@@ -7,7 +7,7 @@ from typing import Any
 
 from keras_fpn.cli.detect_photos import write_json
 from keras_fpn.cli.errors import CommandError, one_line
-from keras_fpn.files import replacing
+from keras_fpn.files import printable, replacing
 
 METRICS, DETECTIONS, PAGE = "metrics.json", "detections.json", "index.html"
 
@@ -116,7 +116,7 @@ def write_evaluation(evaluation, folder, with_page):
     for name, text in texts.items():
         try:
             with replacing(folder / name) as partial:
-                partial.write_text(text, "utf-8")
+                partial.write_text(printable(text), "utf-8")
         except OSError as error:
             raise CommandError(
                 f"{folder / name} could not be written: {one_line(error)}", code=1

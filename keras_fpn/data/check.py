@@ -251,12 +251,14 @@ def _sound_segment(one, unit, size, found):
         return None
     try:
         check_segment(segment, size)
+        if isinstance(segment, dict) or (unit == 1).all():
+            return segment
+        scaled = [(np.reshape(p, (-1, 2)) * unit).ravel().tolist() for p in segment]
+        check_segment(scaled, size)
+        return scaled
     except ValueError as error:
         found.add("bad_mask", f"{one.where}: {error}")
         return None
-    if isinstance(segment, dict) or (unit == 1).all():
-        return segment
-    return [(np.reshape(p, (-1, 2)) * unit).ravel().tolist() for p in segment]
 
 
 def _sound_keypoints(one, joints, unit, found):

@@ -3,7 +3,6 @@
 import pathlib
 
 import numpy as np
-from PIL import Image
 
 from keras_fpn.data.check import checked
 from keras_fpn.data.listing import (
@@ -16,6 +15,7 @@ from keras_fpn.data.photo_files import is_photo
 from keras_fpn.data.report import Report
 from keras_fpn.data.segments import label_image_objects
 from keras_fpn.data.text_files import class_list
+from keras_fpn.preprocessing.photo import open_image
 
 LABEL_SUFFIXES = (".png", ".tif", ".tiff")  # of formats that keep numbers exact
 
@@ -77,7 +77,7 @@ def read_label_images(
 def _listed(photo, file, found):
     """Returns a list of the ListedPhoto of a label image, empty if it is damaged."""
     try:
-        with Image.open(file) as image:
+        with open_image(file) as image:
             labels = np.asarray(image)
         boxes, segments = label_image_objects(labels)
     except Exception as error:  # decoders raise whatever the damage leads to

@@ -3,7 +3,7 @@
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from keras_fpn.data.segments import check_segment
+from keras_fpn.data.segments import segment_runs
 
 
 def segment_mask(segment, size):
@@ -19,20 +19,11 @@ def segment_mask(segment, size):
         bool (H, W); False everywhere for None.
 
     Raises:
-        ValueError: a run-length dict is broken or of another size.
+        ValueError: a polygon or a run-length dict is broken, or of another size.
     """
-    height, width = size
-    if isinstance(segment, dict):
-        check_segment(segment, size)  # pycocotools decodes whatever it gets
-        compressed = isinstance(segment["counts"], (str, bytes))
-        runs = segment if compressed else coco_mask.frPyObjects(segment, height, width)
-        return coco_mask.decode(runs).astype(bool)
-    # pycocotools would take a polygon of 4 numbers for a box.
-    polygons = [polygon for polygon in segment or () if len(polygon) >= 6]
-    if not polygons:
-        return np.zeros((height, width), bool)
-    runs = coco_mask.merge(coco_mask.frPyObjects(polygons, height, width))
-    return coco_mask.decode(runs).astype(bool)
+    if segment is None:
+        return np.zeros(size, bool)
+    return coco_mask.decode(segment_runs(segment, size)).astype(bool)
 
 
 def mask_extents(masks):

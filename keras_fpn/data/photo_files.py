@@ -10,6 +10,8 @@ import warnings
 
 from PIL import ExifTags, Image
 
+from keras_fpn.preprocessing.photo import RefusedPhoto, open_image
+
 PHOTO_SUFFIXES = frozenset(
     ".avif .bmp .gif .jfif .jpe .jpeg .jpg .mpo .png .ppm .tif .tiff .webp".split()
 )
@@ -57,7 +59,7 @@ def read_headers(paths):
 
 def _read_header(path):
     try:
-        with Image.open(path) as image:
+        with open_image(path) as image:
             width, height = image.size
             # Not image.getexif(): for PNG that decodes the pixels, to find an EXIF
             # block that stands behind them.
@@ -66,6 +68,8 @@ def _read_header(path):
             turned = image.format == "TIFF"  # Pillow states the upright size of these
     except FileNotFoundError:
         return None
+    except RefusedPhoto as error:
+        return str(error)
     except Exception as error:  # decoders raise whatever the damage leads to
         return f"{type(error).__name__}: {' '.join(str(error).split())}"
     if 0 in (width, height):

@@ -6,7 +6,13 @@
 import numpy as np
 import pycocotools.mask
 
+from keras_fpn.data.polygons import clip_polygon, outline_length
+
 _SHOWN = 60  # characters of what was received, in messages
+_MOST_PIXELS = 2**32 - 1  # pycocotools counts them in 32 bits
+_FARTHEST = 1e12  # pixels from the photo's corner; polygons are cut to 1e-3 px there
+# Of an object, in pixels; pycocotools holds about 100 bytes for each.
+_LONGEST_OUTLINE = 2**22
 
 
 def mask_segment(mask):
@@ -59,6 +65,41 @@ def segment_area(segment):
     return sum(map(_polygon_area, segment), 0.0)
 
 
+def segment_runs(segment, size):
+    """Returns the pixels of a segment as pycocotools draws it, bounded by the photo.
+
+    Polygons are cut off a photo's side away from the photo: pycocotools takes time and
+    memory for what is outside, too, and ends the process where they do not suffice.
+
+    Args:
+        segment: list of polygons, of which those of fewer than 3 points cover nothing,
+            or run-length dict; see `Objects.segments`.
+        size: height and width of the photo, pixels.
+
+    Returns:
+        COCO's run-length dict, its counts compressed: bytes or str.
+
+    Raises:
+        ValueError: as `check_segment`.
+    """
+    height, width = (int(side) for side in size)
+    if isinstance(segment, dict):
+        check_segment(segment, size)
+        runs = {"size": [height, width], "counts": segment["counts"]}
+        if isinstance(runs["counts"], (str, bytes)):
+            return runs
+        runs["counts"] = run_lengths(segment).tolist()
+        return pycocotools.mask.frPyObjects(runs, height, width)
+    # pycocotools would take a polygon of 4 numbers for a box.
+    segment = [polygon for polygon in segment or () if len(polygon) >= 6]
+    check_segment(segment, size)
+    polygons = [clipped.ravel().tolist() for clipped in _clipped(segment, size)]
+    if not polygons:
+        return pycocotools.mask.encode(np.zeros((height, width), np.uint8, order="F"))
+    drawn = pycocotools.mask.frPyObjects(polygons, height, width)
+    return pycocotools.mask.merge(drawn)
+
+
 def check_segment(segment, size):
     """Refuses a segment that is broken or of a photo of another size.
 
@@ -67,14 +108,21 @@ def check_segment(segment, size):
         size: height and width of the photo, pixels.
 
     Raises:
-        ValueError: a polygon has less than 3 points or one that is not finite, or the
-            run lengths do not fill the photo.
+        ValueError: a polygon has less than 3 points, one that is not finite or absurdly
+            far away, or an absurdly long outline; the run lengths do not fill the
+            photo; or that has more pixels than they can count.
     """
+    if not 0 < size[0] * size[1] <= _MOST_PIXELS:
+        raise ValueError(
+            f"A mask's photo must have 1 to {_MOST_PIXELS} pixels; received a height "
+            f"and width of {list(size)}."
+        )
     if isinstance(segment, dict):
         _check_run_lengths(segment, size)
     elif isinstance(segment, (list, tuple)):
         for polygon in segment:
             _check_polygon(polygon)
+        _check_outlines(segment, size)
     else:
         raise ValueError(
             "A mask must be a list of polygons or a run-length dict; received "
@@ -118,11 +166,13 @@ def _check_run_lengths(segment, size):
             "A mask must have its photo's height and width, "
             f"{list(size)}; received size={stated}."
         )
-    counts = run_lengths(segment)
-    if (counts < 0).any() or counts.sum() != size[0] * size[1]:
+    counts, pixels = run_lengths(segment), size[0] * size[1]
+    fitting = ((counts >= 0) & (counts <= pixels)).all()  # or their sum may wrap around
+    if not fitting or counts.sum() != pixels:
         raise ValueError(
-            f"Run lengths must sum to the photo's {size[0] * size[1]} pixels; "
-            f"received counts that sum to {counts.sum()}."
+            f"Run lengths must sum to the photo's {pixels} pixels; received counts "
+            f"that sum to {counts.astype(float).sum():.0f}, from "
+            f"{counts.min(initial=0)} to {counts.max(initial=0)}."
         )
 
 
@@ -133,17 +183,42 @@ def _check_polygon(polygon):
             "A polygon must be x, y, x, y, ... of at least 3 points; received "
             f"polygon={_shown(polygon)}."
         )
-    if not np.isfinite(points).all():
+    if not (np.abs(points) <= _FARTHEST).all():  # NaN is not, either
         raise ValueError(
-            "A polygon's points must be finite numbers; received "
+            f"A polygon's points must be finite numbers up to {_FARTHEST:g}; received "
             f"polygon={_shown(polygon)}."
         )
 
 
+def _check_outlines(polygons, size):
+    """Refuses what would take too much memory though it is cut off."""
+    corners = sum(map(len, polygons))
+    if corners * max(size) <= _LONGEST_OUTLINE / 8:  # not worth measuring
+        return
+    length = sum(map(outline_length, _clipped(polygons, size)))
+    if length > _LONGEST_OUTLINE:
+        raise ValueError(
+            f"A mask's polygons must have outlines of at most {_LONGEST_OUTLINE} "
+            f"pixels; received {corners // 2} points and {length:.0f} pixels."
+        )
+
+
+def _clipped(polygons, size):
+    """Yields polygons as far as they are near a photo, float (n, 2), x, y."""
+    height, width = size
+    margin = max(size)
+    low, high = (-margin, -margin), (width + margin, height + margin)
+    for polygon in polygons:
+        points = np.asarray(polygon, np.float64).reshape(-1, 2)
+        points = clip_polygon(points, low, high)
+        if len(points):
+            yield points
+
+
 def _decompressed(counts):
     """Returns the int64 run lengths of COCO's compressed text; see `run_lengths`."""
-    if isinstance(counts, str):
-        counts = counts.encode("ascii", errors="replace")
+    if isinstance(counts, str):  # as pycocotools encodes it: what it reads is checked
+        counts = counts.encode("utf-8", errors="surrogatepass")
     codes = np.frombuffer(counts, np.uint8).astype(np.int64) - 48
     more = (codes & 0x20).astype(bool)
     if len(codes) == 0 or more[-1] or (codes < 0).any() or (codes > 63).any():

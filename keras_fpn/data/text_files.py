@@ -4,6 +4,8 @@ import csv
 import os
 import pathlib
 
+from keras_fpn.files import replacing
+
 
 def read_text(path):
     """Returns a text file's content, str, UTF-8 with or without its mark.
@@ -27,15 +29,22 @@ def read_text(path):
 
 
 def write_text(path, text):
-    """Writes a text file, complete or not at all; folders above are made."""
-    path = pathlib.Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    """Writes a text file, complete or not at all; folders above are made.
+
+    Raises:
+        ValueError: the text has a name that is no Unicode.
+    """
     try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        around = text[max(0, error.start - 30) : error.end + 30]
+        raise ValueError(
+            "A text file must hold Unicode alone; received for "
+            f"path={str(path)!r} {around!r}. Rename that photo or class."
+        ) from error
+    # Data sets have thousands of them: to bring each onto the disk would take minutes.
+    with replacing(pathlib.Path(path), sync=False) as partial:
         partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def class_list(class_names):

@@ -10,9 +10,7 @@ import dataclasses
 import math
 import numbers
 
-from pycocotools import mask as coco_mask
-
-from keras_fpn.data.segments import check_segment, segment_area
+from keras_fpn.data.segments import check_segment, segment_area, segment_runs
 
 KINDS = ("bbox", "segm", "keypoints")
 _SHOWN = 20  # ids that an error lists
@@ -147,10 +145,7 @@ def _run_lengths(segment, size, where):
             raise ValueError("A mask must have a polygon; received segment=[].")
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from error
-    if isinstance(segment, dict) and not isinstance(segment["counts"], list):
-        return segment
-    runs = coco_mask.frPyObjects(segment, *size)
-    return coco_mask.merge(runs) if isinstance(runs, list) else runs
+    return segment_runs(segment, size)
 
 
 def _box(entry, where):

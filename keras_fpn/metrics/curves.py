@@ -5,6 +5,7 @@ import warnings
 
 import numpy as np
 
+from keras_fpn.files import printable
 from keras_fpn.metrics.extra import from_extra
 from keras_fpn.metrics.text import percent, shown_classes
 from keras_fpn.visualize import class_color
@@ -82,7 +83,8 @@ def draw_class_curves(metrics):
         if len(shown) <= MOST_COLORED:
             for label, one in shown:
                 color = tuple(value / 255 for value in class_color(label))
-                name = f"{one.name[:24]}   {percent(one.values['AP50'])}"
+                name = printable(one.name[:24])
+                name = f"{name}   {percent(one.values['AP50'])}"
                 figure.line(recall, at_half[:, label], color, name)
             figure.legend("class and its AP50, %")
         else:

@@ -5,6 +5,11 @@ import numpy as np
 
 from keras_fpn.layers import Detections
 from keras_fpn.models.compiled import compiled_call
+from keras_fpn.models.export_formats import (
+    FORMAT,
+    check_export_folder,
+    check_export_format,
+)
 from keras_fpn.models.ground_truth import ground_truth
 from keras_fpn.ops.replicas import global_sum, replica_count
 from keras_fpn.preprocessing import Preprocessing, boxes_to_photo, read_photo
@@ -182,6 +187,18 @@ class Detector(_model_class()):  # type: ignore[misc]  # depends on the backend
                 model = keras.Model(self.input, looser(**candidates))
             compiled[threshold, limit] = compiled_call(model)
         return compiled[threshold, limit]
+
+    def export(self, filepath, format=FORMAT, *args, **kwargs):
+        """Writes a SavedModel that takes the model's inputs; see `keras.Model.export`.
+
+        One that takes photos is written by `keras_fpn.serving.export_saved_model`.
+
+        Raises:
+            ValueError: the format is another one, or the backend is not TensorFlow.
+        """
+        check_export_format(format)
+        check_export_folder(filepath)
+        return super().export(filepath, format, *args, **kwargs)
 
     def get_config(self):
         return {

@@ -4,8 +4,12 @@ import os
 import warnings
 
 import numpy as np
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, ImageFile
 
+# Pillow reads some 30 more. They are not for photos, and one runs a program: an EPS
+# file, whatever its name, is handed to Ghostscript. The most common come first.
+FORMATS = tuple("JPEG PNG WEBP BMP TIFF GIF PPM AVIF JPEG2000 DIB TGA QOI".split())
+_FOUND = {*FORMATS, "MPO"}  # Pillow's name for a JPEG file of several pictures
 _UPRIGHT = {  # EXIF orientation -> what turns the stored picture upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -18,6 +22,36 @@ _UPRIGHT = {  # EXIF orientation -> what turns the stored picture upright
 _EIGHT_BIT_MODES = frozenset(
     "1 L LA P PA RGB RGBA RGBa RGBX CMYK YCbCr LAB HSV".split()
 )
+
+
+class RefusedPhoto(ValueError):
+    """A file is of no format that photos have, or its pixels of no certain 0..255."""
+
+
+def open_image(file):
+    """Opens an image file, of one of `FORMATS` alone, whatever it is called.
+
+    Nothing else in the package opens images.
+
+    Args:
+        file: str or os.PathLike, or a binary file object.
+
+    Returns:
+        PIL.Image, of which only the header is read yet.
+
+    Raises:
+        RefusedPhoto: it is of another format, or damaged at its start.
+        OSError and what else Pillow raises: it cannot be read.
+    """
+    try:
+        return Image.open(file, formats=FORMATS)
+    except Image.UnidentifiedImageError as error:
+        name = os.fspath(file) if isinstance(file, (str, os.PathLike)) else file
+        raise RefusedPhoto(
+            f"A photo must be in one of the formats {', '.join(FORMATS)}; received "
+            f"photo={name!r}, which is none, or damaged at its start. Convert it to "
+            "JPEG or PNG."
+        ) from error
 
 
 def read_photo(photo):
@@ -36,12 +70,20 @@ def read_photo(photo):
         uint8 (H, W, 3), RGB; an array that has this form already is not copied.
 
     Raises:
-        ValueError: there is no such file, it is damaged or no image, or what was
-            given has another type, dtype, rank or order of axes, or no pixels.
+        ValueError: there is no such file, it is damaged or of a format that is none
+            of `FORMATS`, or what was given has another type, dtype, rank or order of
+            axes, or no pixels.
     """
     if isinstance(photo, (str, os.PathLike)):
         return _read_file(photo)
     if isinstance(photo, Image.Image):
+        if isinstance(photo, ImageFile.ImageFile) and photo.format not in _FOUND:
+            # It may not be decoded yet, and to decode it may run a program.
+            raise RefusedPhoto(
+                "A PIL image of a file must be in one of the formats "
+                f"{', '.join(FORMATS)}; received photo={photo!r} of format "
+                f"{photo.format!r}. If you trust the file, pass photo.convert('RGB')."
+            )
         try:
             photo.load()
         except Exception as error:  # decoders raise whatever the damage leads to
@@ -72,32 +114,23 @@ def _read_file(path):
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            image = Image.open(path)
+            image = open_image(path)
         with image:
             image.load()
             return _pil_pixels(image, path)
-    except Image.UnidentifiedImageError as error:
-        raise ValueError(
-            f"A photo must be in a format that Pillow reads; received photo={path!r}, "
-            "which is none, or damaged at its start. Convert it to JPEG or PNG."
-        ) from error
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise ValueError(
             f"A photo must have at most {Image.MAX_IMAGE_PIXELS} pixels; received "
             f"photo={path!r}, which has more. Make it smaller, or raise "
             "PIL.Image.MAX_IMAGE_PIXELS if you trust the file."
         ) from error
-    except _RefusedPixels:
+    except RefusedPhoto:
         raise
     except Exception as error:  # decoders raise whatever the damage leads to
         raise ValueError(
             f"A photo must be a readable, undamaged image; received photo={path!r}, "
             f"which failed with: {_reason(error)}."
         ) from error
-
-
-class _RefusedPixels(ValueError):
-    """The file was read; its pixels are of a kind that has no certain 0..255."""
 
 
 def _reason(error):
@@ -108,7 +141,7 @@ def _reason(error):
 def _pil_pixels(image, received):
     """Returns uint8 (H, W, 3), upright, of a loaded PIL image."""
     if 0 in image.size:
-        raise _RefusedPixels(
+        raise RefusedPhoto(
             "A photo must have pixels; received "
             f"photo={received!r} of {image.width}x{image.height}."
         )
@@ -122,7 +155,7 @@ def _pil_pixels(image, received):
         grey = (np.asarray(image) >> 8).astype(np.uint8)
         return np.repeat(grey[:, :, None], 3, axis=2)
     if mode not in _EIGHT_BIT_MODES:
-        raise _RefusedPixels(
+        raise RefusedPhoto(
             "A photo's pixels must be grey or colour values of 8 bits; received "
             f"photo={received!r} of PIL mode {mode!r}, whose range is not known. Scale "
             "its pixels to 0..255 and cast them to uint8."

@@ -3,8 +3,12 @@
 import importlib
 import json
 
-import keras
-
+from keras_fpn.files import printable
+from keras_fpn.models.export_formats import (
+    FORMAT,
+    check_export_folder,
+    check_export_format,
+)
 from keras_fpn.serving.version_folder import check_version, new_version
 
 MAX_PIXELS = 64_000_000  # above what phones make; decoded, 192 MB
@@ -52,8 +56,9 @@ def export_saved_model(
         pathlib.Path of the version's folder.
 
     Raises:
-        ValueError: the backend is not TensorFlow; the version is no new number; a limit
-            is below 1; an output of the model has no name for servers yet.
+        ValueError: the backend is not TensorFlow; the folder is called as a file of
+            another format; the version is no new number; a limit is below 1; an output
+            of the model has no name for servers yet.
         ImportError: warmup without tensorflow-serving-api.
     """
     check_export(directory, version, warmup, max_pixels, max_photos)
@@ -87,13 +92,8 @@ def check_export(
     max_photos=MAX_PHOTOS,
 ):
     """Raises what `export_saved_model` would, but for the model; makes nothing."""
-    backend = keras.backend.backend()
-    if backend != "tensorflow":
-        raise ValueError(
-            "A SavedModel must be exported on the TensorFlow backend; received "
-            f"KERAS_BACKEND={backend}. Save the model with `model.save` and export the "
-            "file with KERAS_BACKEND=tensorflow."
-        )
+    check_export_folder(directory)
+    check_export_format(FORMAT)
     for name, value in (("max_pixels", max_pixels), ("max_photos", max_photos)):
         if value < 1:
             raise ValueError(f"{name} must be at least 1; received {name}={value}.")
@@ -108,4 +108,5 @@ def _write_classes(model, path):
         {"id": number, "name": name}
         for number, name in zip(model.category_ids, model.class_names, strict=True)
     ]
-    path.write_text(json.dumps(classes, indent=0, ensure_ascii=False) + "\n", "utf-8")
+    text = json.dumps(classes, indent=0, ensure_ascii=False) + "\n"
+    path.write_text(printable(text), "utf-8")

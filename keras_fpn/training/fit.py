@@ -62,7 +62,8 @@ class Training:
         Raises:
             ValueError: a callback would put other weights in place of the trained.
             TrainingDiverged: the loss was not finite.
-            OSError: a checkpoint could not be written, or no photo be read.
+            OSError: a checkpoint could not be written, or more than 1 % of the photos
+                not be read; one of few.
         """
         history = History(self.folder)
         if self.folder.finished:
@@ -74,7 +75,7 @@ class Training:
             self.folder, self.loader, MONITORED if evaluation else None, save_every
         )
         own = [
-            StopWithoutPhotos(self.loader),
+            StopWithoutPhotos(self.loader, self.devices),
             guard,
             *([OnAverages(evaluation)] if evaluation else []),
             # Before the saver: what it has saved is not trained, nor noted, again.
@@ -174,7 +175,7 @@ def prepare_training(plan, dataset, output, validation=None, devices=None, seed=
                 seed,
                 shuffle=True,
                 shapes=plan.shapes,
-                on_error="skip",  # one damaged file must not end a night's training
+                on_error="skip",  # up to 1 %, see StopWithoutPhotos
                 fill=True,
             )
             schedule = plan.schedule(

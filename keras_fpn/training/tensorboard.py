@@ -13,6 +13,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from keras_fpn.files import printable
 from keras_fpn.training.compared_photos import compared_photo, photos_to_compare
 from keras_fpn.training.recent_means import RecentMeans, as_float, learning_rate
 
@@ -100,8 +101,12 @@ class TensorBoardLog(keras.callbacks.Callback):
         self._write({f"epochs/{name}": value for name, value in numbers.items()})
         for photo in self._photos if self._writer is not None else ():
             results, dataset = self.evaluation.results, self.evaluation.loader.dataset
-            picture = compared_photo(photo, results, dataset)
-            self._write_picture(f"photos/{photo.image_id} {photo.path.name}", picture)
+            try:
+                picture = compared_photo(photo, results, dataset)
+            except ValueError:  # a damaged photo, which the evaluation has named
+                continue
+            name = printable(f"photos/{photo.image_id} {photo.path.name}")
+            self._write_picture(name, picture)
         with self._or_no_more():
             if self._writer is not None:
                 self._writer.flush()

@@ -55,7 +55,9 @@ def draw_detections(photo, boxes, labels, scores, class_names, title=None):
     else:
         written = [f"{score:.2f}" for score in scores]
     boxes, labels, scores = _checked(boxes, labels, scores, class_names)
-    factor = _enlargement(*pixels.shape[:2])
+    height, width = pixels.shape[:2]
+    boxes = np.clip(boxes, 0, [width, height, width, height])
+    factor = _enlargement(height, width)
     picture = Image.fromarray(pixels)
     if factor > 1:
         size = picture.width * factor, picture.height * factor

@@ -3,6 +3,7 @@
 import numpy as np
 from PIL import Image, ImageDraw
 
+from keras_fpn.data.polygons import clip_polygon
 from keras_fpn.preprocessing import read_photo
 from keras_fpn.visualize.colors import check_labels, class_color, ink
 
@@ -61,11 +62,16 @@ def _draw_points(draw, points, skeleton, color, radius):
     rim, edge = max(1, radius // 4), ink(color)
     line = max(1, radius // 2)
     joined = [points[list(pair)] for pair in skeleton]
-    lines = [ends[:, :2].ravel().tolist() for ends in joined if (ends[:, 2] > 0).all()]
+    lines = [ends[:, :2] for ends in joined if (ends[:, 2] > 0).all()]
+    # Pillow goes along every pixel of a thin line, also of those far outside.
+    reach = max(draw.im.size)
+    low, high = (-reach, -reach), (2 * reach, 2 * reach)
+    lines = [clip_polygon(ends, low, high).ravel().tolist() for ends in lines]
     for width, fill in ((line + 2 * rim, edge), (line, color)):
-        for ends in lines:
+        for ends in filter(None, lines):
             draw.line(ends, fill, width)
-    for x, y, visibility in points[points[:, 2] > 0].tolist():
+    shown = (points[:, 2] > 0) & (np.abs(points[:, :2]) <= high).all(axis=1)
+    for x, y, visibility in points[shown].tolist():
         # The pixel whose middle is x + 0.5 has the number x.
         middle = x - 0.5, y - 0.5
         draw.circle(middle, radius + rim, edge)

@@ -1,5 +1,7 @@
 """What the tests of the console command share: photos, and a detector that is none."""
 
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -39,6 +41,18 @@ def folder(tmp_path):
     (folder / "broken.JPG").write_bytes(b"no image")
     (folder / "notes.txt").write_text("no photo")
     return folder
+
+
+@pytest.fixture
+def odd_name(tmp_path):
+    """A file's name that is no Unicode: Python shows its byte 0xff as \\udcff."""
+    name = os.fsdecode(b"b\xff.png")
+    try:
+        (tmp_path / name).touch()
+    except OSError:
+        pytest.skip("this file system takes Unicode alone")
+    (tmp_path / name).unlink()
+    return name
 
 
 @pytest.fixture

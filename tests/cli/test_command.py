@@ -1,3 +1,4 @@
+import io
 import json
 import os
 import subprocess
@@ -69,6 +70,28 @@ def test_detect_takes_the_model_defaults_and_a_readable_threshold(
     assert limits["score_threshold"] == 0.5
     assert limits["min_size"] is limits["max_size"] is limits["max_detections"] is None
     assert (tmp_path / "out" / "a.png").is_file()
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_names_that_the_terminal_cannot_show_end_nothing(
+    folder, tmp_path, monkeypatch, fake, odd_name, encoding
+):
+    names = ["é.png", odd_name]
+    os.rename(folder / "a.png", folder / names[0])
+    os.rename(folder / "b.jpg", folder / names[1])
+    raw = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding))
+    for name in names:
+        argv = ["detect", folder / name, "--output", tmp_path, "--json", tmp_path / "r"]
+        assert cli.main([str(argument) for argument in argv]) == 0
+        assert json.loads((tmp_path / "r").read_text("utf-8"))[0]["file_name"] == str(
+            folder / name
+        )
+    sys.stdout.flush()
+    shown = "é" if encoding == "utf-8" else r"\xe9"
+    first, second = raw.getvalue().decode(encoding).splitlines()
+    assert f"picture: {tmp_path}/{shown}.png; " in first
+    assert rf"picture: {tmp_path}/b\udcff.png; " in second
 
 
 def test_detect_sample_needs_no_photo(tmp_path, fake):

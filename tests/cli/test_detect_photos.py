@@ -75,7 +75,7 @@ def test_a_failed_photo_is_reported_in_a_line_and_the_others_go_on(
     first, second = err.splitlines()
     assert first.startswith(f"{folder / 'aa.png'}: Both sides")
     assert first.endswith("received size=13.")
-    assert second.startswith(f"{folder / 'broken.JPG'}: A photo must be in a format")
+    assert second.startswith(f"{folder / 'broken.JPG'}: A photo must be in one of")
 
 
 def test_ctrl_c_ends_the_work_and_keeps_what_is_done(detector, folder, tmp_path):
@@ -139,6 +139,22 @@ def test_the_json_file_is_what_coco_loads(tmp_path):
     coco.createIndex()
     loaded = coco.loadRes(str(tmp_path / "new" / "r.json"))
     assert [a["area"] for a in loaded.loadAnns(loaded.getAnnIds())] == [12, 12]
+
+
+def test_names_that_are_no_unicode_lose_no_results(
+    detector, folder, tmp_path, odd_name
+):
+    odd = folder / odd_name
+    Image.new("RGB", (40, 50)).save(odd)
+    outcome = detect_photos(detector, [folder / "a.png", odd], tmp_path / "out")
+    assert outcome.failed == 0
+    write_json(outcome.results, tmp_path / "r.json")
+    found = json.loads((tmp_path / "r.json").read_text("utf-8"))
+    assert [one["file_name"] for one in found] == [
+        (folder / "a.png").as_posix(),
+        odd.as_posix(),
+    ]
+    assert (tmp_path / "out" / odd.name).is_file()
 
 
 def test_no_results_are_an_empty_list(tmp_path):

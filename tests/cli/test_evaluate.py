@@ -1,4 +1,5 @@
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -47,6 +48,22 @@ def fake(detector, monkeypatch):
 
     monkeypatch.setattr(evaluate, "load_detector", load_detector)
     return detector
+
+
+def test_a_photos_name_that_is_no_unicode_loses_no_results(
+    coco, tmp_path, fake, odd_name
+):
+    os.rename(tmp_path / "a.png", tmp_path / odd_name)
+    contents = json.loads(coco.read_text())
+    contents["images"][0]["file_name"] = odd_name
+    contents["categories"][0]["name"] = "bird\udcff"
+    coco.write_text(json.dumps(contents))
+    out = tmp_path / "out"
+    assert cli.main(["evaluate", str(coco), "--output", str(out)]) == 0
+    assert sorted(path.name for path in out.iterdir()) == FILES
+    assert r"b\udcff.png" in (out / "index.html").read_text("utf-8")
+    measured = json.loads((out / "metrics.json").read_text("utf-8"))
+    assert "bird\udcff" in json.dumps(measured, ensure_ascii=False)
 
 
 def test_evaluate_prints_the_table_and_writes_all(coco, tmp_path, capsys, fake):

@@ -258,15 +258,45 @@ def test_numbers_must_be_positive(tmp_path, capsys, option):
     assert f"argument {option}: " in capsys.readouterr().err
 
 
-def test_a_training_of_which_no_photo_can_be_read_ends_with_an_error(tmp_path):
-    write_scenes(tmp_path / "set", 4, size=(64, 64), objects=(1, 2), sides=(16, None))
-    for photo in (tmp_path / "set" / "images").iterdir():
-        photo.write_bytes(photo.read_bytes()[:200])  # the header is sound
+def cut_short(folder, count):
+    """Photos of a set whose pixels are gone, their headers sound: what they were."""
+    cut = {}
+    for photo in sorted((folder / "images").iterdir())[:count]:
+        cut[photo] = photo.read_bytes()
+        photo.write_bytes(cut[photo][:200])
+    return cut
+
+
+@pytest.mark.parametrize(("count", "damaged"), [(6, 5), (6, 2), (4, 4), (1, 1)])
+def test_a_training_ends_at_unreadable_photos_and_goes_on_once_they_are_back(
+    tmp_path, count, damaged
+):
+    scenes = {"size": (64, 64), "objects": (1, 2), "sides": (16, None)}
+    write_scenes(tmp_path / "set", count, **scenes)
+    cut = cut_short(tmp_path / "set", damaged)
     argv = [recipe(tmp_path), tmp_path / "set", "--output", tmp_path / "run"]
     with pytest.warns(UserWarning, match="A photo was skipped"):
         error = refused(*argv, "--no-tensorboard", code=1)
-    assert "received 4, none of which can be read" in error
+    most = min(1, count - 1)
+    assert f"Of a training's {count} photos at most {most} may be unreadable" in error
+    named = [photo for photo in cut if str(photo) in error]
+    assert len(named) > most
+    assert "truncated" in error
     assert not list((tmp_path / "run").glob("*.keras"))
+    for photo, content in cut.items():
+        photo.write_bytes(content)
+    assert called(*argv, "--no-tensorboard")[0] == 0
+    assert (tmp_path / "run" / "last.keras").is_file()
+
+
+def test_one_damaged_photo_does_not_end_a_training(tmp_path):
+    scenes = {"size": (64, 64), "objects": (1, 2), "sides": (16, None)}
+    write_scenes(tmp_path / "set", 4, **scenes)
+    cut_short(tmp_path / "set", 1)
+    argv = [recipe(tmp_path), tmp_path / "set", "--output", tmp_path / "run"]
+    with pytest.warns(UserWarning, match="A photo was skipped"):
+        assert called(*argv, "--no-tensorboard")[0] == 0
+    assert (tmp_path / "run" / "last.keras").is_file()
 
 
 @pytest.mark.tensorflow_only

@@ -68,6 +68,17 @@ def test_what_does_not_fit_together_is_told(tmp_path):
     assert "shape=(80, 100, 3)" in report.examples["unreadable_file"][0]
 
 
+def test_a_label_image_of_another_format_is_not_opened(tmp_path):
+    for stem in "ab":
+        write_photo(tmp_path / f"images/{stem}.jpg")
+    write_labels(tmp_path, "a.png", two_discs(np.uint8))
+    eps = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 100 80\n%%EndComments\n"
+    (tmp_path / "labels/b.png").write_bytes(eps)
+    _, report = read(read_label_images, tmp_path / "images", tmp_path / "labels")
+    assert report.defects == {"unreadable_file": 1}
+    assert "formats JPEG, PNG" in report.examples["unreadable_file"][0]
+
+
 def test_folders_and_the_class_are_checked(tmp_path):
     (tmp_path / "labels").mkdir()
     with pytest.raises(ValueError, match=r"images must be a folder; .*nowhere'"):

@@ -7,6 +7,7 @@ from PIL import Image
 
 from keras_fpn.data import Objects, Photo
 from keras_fpn.data.photo_files import (
+    PHOTO_SUFFIXES,
     copy_photos,
     find_photos,
     image_ids,
@@ -14,6 +15,7 @@ from keras_fpn.data.photo_files import (
     relative_path,
 )
 from keras_fpn.preprocessing import read_photo
+from keras_fpn.preprocessing.photo import FORMATS
 
 
 @pytest.mark.parametrize("orientation", [None, *range(1, 10)])
@@ -31,9 +33,24 @@ def test_headers_come_in_order_with_what_is_wrong(tmp_path):
     paths[5].write_text("text")
     headers = read_headers(paths)
     assert headers[3] is None
-    assert "UnidentifiedImageError" in headers[5]
+    assert headers[5].startswith("A photo must be in one of the formats JPEG, PNG")
     widths = [header.width for i, header in enumerate(headers) if i not in (3, 5)]
     assert widths == [10 + i for i in range(20) if i not in (3, 5)]
+
+
+def test_every_suffix_is_of_a_format_that_is_opened():
+    Image.init()
+    formats = {Image.registered_extensions()[suffix] for suffix in PHOTO_SUFFIXES}
+    assert formats <= {*FORMATS, "MPO"}
+
+
+def test_an_eps_file_named_as_a_photo_has_no_header(tmp_path):
+    path = tmp_path / "a.jpg"
+    path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 4 2\n\n")
+    with Image.open(path) as image:
+        assert image.size == (4, 2)  # Pillow alone takes it for a photo
+    (header,) = read_headers([path])
+    assert "formats JPEG, PNG" in header
 
 
 def test_photos_are_found_in_all_folders_sorted(tmp_path):

@@ -86,8 +86,8 @@ def test_label_images_have_one_channel_of_whole_numbers():
     [
         ([[1, 2, 3, 4]], r"at least 3 points; received polygon=\[1, 2, 3, 4\]"),
         ([[1, 2, 3, 4, 5, 6, 7]], r"at least 3 points; .*6, 7\]"),
-        ([[0, 0, 9, 0, 9, float("nan")]], r"finite numbers; .*9, nan\]"),
-        ([["a", "b", 1, 2, 3, 4]], r"finite numbers; .*'a', 'b'"),
+        ([[0, 0, 9, 0, 9, float("nan")]], r"finite numbers .*9, nan\]"),
+        ([["a", "b", 1, 2, 3, 4]], r"finite numbers .*'a', 'b'"),
         ([None], r"polygon=None"),
         ("box", r"run-length dict; received segment=box"),
         ({"size": [5, 4], "counts": [20]}, r"\[4, 5\]; received size=\[5, 4\]"),
@@ -107,3 +107,50 @@ def test_label_images_have_one_channel_of_whole_numbers():
 def test_broken_segments_are_refused(segment, message):
     with pytest.raises(ValueError, match=message):
         check_segment(segment, (4, 5))
+
+
+@pytest.mark.parametrize(
+    ("segment", "message"),
+    [
+        ([[0, 0, 9, 0, 9, 1.1e12]], r"numbers up to 1e\+12; .* 9, 1100000000000"),
+        ([[0, 0, float("-inf"), 0, 9, 9]], r"finite numbers .*-inf"),
+        (
+            [[-4, -4, 9, 9, 9, -4] * 120_000],
+            r"at most 4194304 pixels; received 36",
+        ),
+        # Each of 2^53 or so, which as a sum of 64 bits wraps around to 20.
+        ({"size": [4, 5], "counts": [2**53 - 1] * 2048 + [2068]}, r"9007199254740991"),
+        ({"size": [4, 5], "counts": [2**52, 20 - 2**52]}, r"sum to 20, from -4503"),
+        # pycocotools would read on behind its end.
+        ({"size": [4, 5], "counts": "4@\u00e9"}, r"compressed text; .*4@"),
+    ],
+)
+def test_what_would_harm_the_process_is_refused(segment, message):
+    for refuse in (check_segment, segment_mask):
+        with pytest.raises(ValueError, match=message):
+            refuse(segment, (4, 5))
+
+
+@pytest.mark.parametrize("size", [(2**16, 2**16), (0, 5), (5, 0)])
+def test_a_mask_has_no_more_pixels_than_can_be_counted(size):
+    with pytest.raises(ValueError, match=r"1 to 4294967295 pixels; received a height"):
+        check_segment([[0, 0, 1, 0, 1, 1]], size)
+
+
+@pytest.mark.parametrize("far", [1e9, 2.0**31, 1e12])
+def test_a_polygon_that_reaches_far_away_covers_what_is_inside_it(far):
+    covered = segment_mask([[2, 1, far, 1, far, far, 2, far]], (4, 5))
+    np.testing.assert_array_equal(covered, np.outer([0, 1, 1, 1], [0, 0, 1, 1, 1]))
+    around = segment_mask([[-far, -far, far, -far, far, far, -far, far]], (4, 5))
+    assert around.all()
+    for corner in ((far, far - 1e3), (1e3 - far, 2)):  # a square that lies there
+        x, y = corner
+        aside = [[x, y, x - 1e3, y, x - 1e3, y + 1e3, x, y + 1e3]]
+        assert not segment_mask(aside, (4, 5)).any()
+
+
+def test_two_far_polygons_and_a_short_one_are_merged():
+    far = 1e9
+    left, right = [-far, 0, 1, 0, 1, 4, -far, 4], [4, 0, far, 0, far, 4, 4, 4]
+    covered = segment_mask([left, [1, 2], right], (4, 5))
+    np.testing.assert_array_equal(covered, np.outer(np.ones(4), [1, 0, 0, 0, 1]))

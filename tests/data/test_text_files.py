@@ -9,8 +9,9 @@ def test_files_are_written_whole_or_not_at_all(tmp_path):
     path = tmp_path / "deep/er/a.txt"
     write_text(path, "né\n")
     assert path.read_bytes() == "né\n".encode()
-    with pytest.raises(UnicodeEncodeError):
-        write_text(path, "\udc80")
+    message = r"a\.txt' 'x{30}\\udc80y'\. Rename that photo or class"
+    with pytest.raises(ValueError, match=message):
+        write_text(path, 40 * "x" + "\udc80y")
     assert path.read_bytes() == "né\n".encode()
     assert [file.name for file in path.parent.iterdir()] == ["a.txt"]
 

@@ -307,3 +307,14 @@ def test_repeated_or_missing_lists_are_named():
     many = ground_truth([], images=30)
     with pytest.raises(ValueError, match=r"19, 20, \.\.\. \(30 in all\)\]; received"):
         evaluate_boxes(many, [result(0, 3, (0, 0, 9, 9), 0.5)])
+
+
+def test_masks_that_reach_far_away_are_measured_by_what_is_in_the_photo():
+    far = 1e9  # to draw it all would end the process
+    truth = ground_truth([(1, 3, (0, 0, 200, 50))])
+    truth["annotations"][0]["segmentation"] = [[0, 0, 200, 0, 200, 50, 0, 50]]
+    found = [result(1, 3, (0, 0, 200, 50), 0.3)]
+    found[0]["segmentation"] = [[-far, -far, far, -far, far, 50, -far, 50]]
+    assert evaluate_boxes(truth, found, "segm").values["AP"] == pytest.approx(1)
+    found[0]["segmentation"] = [[-far, 60, far, 60, far, far, -far, far]]
+    assert evaluate_boxes(truth, found, "segm").values["AP"] == 0

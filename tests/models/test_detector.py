@@ -221,3 +221,54 @@ def test_mixed_precision_keeps_boxes_in_float32(photo):
     assert len(found["boxes"]) > 0
     # Corners in bfloat16 would be multiples of 0.5 or more at this size.
     assert (found["boxes"] % 0.25 != 0).any()
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("onnx", "onnxruntime refuses its non-maximum suppression"),
+        ("litert", "operations that LiteRT cannot run"),
+        ("openvino", "nobody has tried"),
+        ("torch", "this package does not run"),
+        ("pdf", "there is no such format"),
+        (None, "there is no such format"),
+    ],
+)
+def test_formats_that_do_not_work_are_refused_with_the_reason(
+    model, tmp_path, name, reason
+):
+    message = rf"'tf_saved_model'; received format={name!r}: .*{reason}"
+    with pytest.raises(ValueError, match=message):
+        model.export(tmp_path / "m", format=name)
+    with pytest.raises(ValueError, match=message):
+        model.export(tmp_path / "m", name)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.tensorflow_only
+def test_a_saved_model_finds_what_the_model_finds(model, tmp_path):
+    import tensorflow as tf
+
+    with pytest.raises(
+        ValueError, match=r"m\.onnx', a name of format 'onnx': .*onnxru"
+    ):
+        model.export(tmp_path / "m.onnx")
+    model.export(tmp_path / "m", verbose=False)
+    images = np.random.default_rng(0).uniform(0, 255, (2, 96, 128, 3))
+    x = {
+        "images": images.astype(np.float32),
+        "image_sizes": np.array([[96, 128], [80, 100]], np.float32),
+    }
+    loaded = tf.saved_model.load(str(tmp_path / "m"))  # holds the variables
+    found = loaded.serve(x)
+    expected = model.predict_on_batch(x)
+    assert set(found) == set(expected)
+    assert (expected["num_detections"] > 0).all()
+    for name, value in expected.items():
+        np.testing.assert_allclose(found[name], value, rtol=0, atol=2e-3)
+
+
+@pytest.mark.skipif(keras.backend.backend() == "tensorflow", reason="of the others")
+def test_other_backends_export_nothing(model, tmp_path):
+    with pytest.raises(ValueError, match=r"KERAS_BACKEND=jax.*model\.save"):
+        model.export(tmp_path / "m")

@@ -2,9 +2,10 @@ import io
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import EpsImagePlugin, Image
 
 from keras_fpn.preprocessing import read_photo
+from keras_fpn.preprocessing.photo import FORMATS, open_image
 
 # Distinct corners, so that every way of turning it shows: 2 rows, 3 columns.
 PIXELS = np.arange(18, dtype=np.uint8).reshape(2, 3, 3) * 10
@@ -126,6 +127,59 @@ def test_deep_pixels_without_a_certain_range_are_refused(tmp_path, dtype, mode):
     for photo in (image, tmp_path / "deep.tiff"):
         with pytest.raises(ValueError, match=message):
             read_photo(photo)
+
+
+@pytest.mark.parametrize("form", [*FORMATS, "MPO"])
+def test_every_format_of_the_list_is_read_whatever_the_file_is_called(tmp_path, form):
+    path = tmp_path / "photo"
+    more = {"append_images": [Image.new("RGB", (8, 8))]} if form == "MPO" else {}
+    Image.new("RGB", (8, 8), (200, 200, 200)).save(path, form, **more)
+    with open_image(path) as image:
+        assert image.format == form
+        pixels = read_photo(image)
+    np.testing.assert_array_equal(read_photo(path), pixels)
+    assert pixels.shape == (8, 8, 3)
+    assert abs(pixels.astype(int) - 200).max() <= 2  # what lossy formats lose of grey
+
+
+@pytest.fixture
+def ghostscript(monkeypatch):
+    """The calls of Ghostscript, which paints everything in one colour."""
+    calls = []
+
+    def paint(tile, size, *args):
+        calls.append(size)
+        return Image.new("RGB", size, (1, 2, 3)).im
+
+    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", paint)
+    return calls
+
+
+EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 4 2\n%%EndComments\nshowpage\n"
+
+
+@pytest.mark.parametrize("name", ["a.eps", "a.jpg"])
+def test_no_file_makes_pillow_run_ghostscript(tmp_path, ghostscript, name):
+    path = tmp_path / name
+    path.write_bytes(EPS)
+    with Image.open(path) as image:
+        assert image.convert("RGB").size == (4, 2)
+    assert ghostscript == [(4, 2)]  # so Pillow would
+    message = rf"one of the formats JPEG, PNG, .*photo='.*{name}', which.*Convert it"
+    with pytest.raises(ValueError, match=message):
+        read_photo(path)
+    with pytest.raises(ValueError, match=message):
+        open_image(path)
+    assert len(ghostscript) == 1
+
+
+def test_a_pil_image_of_another_format_is_refused_before_it_is_decoded(ghostscript):
+    image = Image.open(io.BytesIO(EPS))
+    with pytest.raises(ValueError, match=r"format 'EPS'. If you trust .*convert"):
+        read_photo(image)
+    assert ghostscript == []
+    # As the message says: who trusts it lets Pillow decode it first.
+    np.testing.assert_array_equal(read_photo(image.convert("RGB"))[0, 0], [1, 2, 3])
 
 
 def test_a_missing_file_a_folder_and_an_address_are_told_apart(tmp_path):

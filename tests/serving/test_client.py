@@ -131,7 +131,7 @@ def test_what_is_no_photo_fails_before_it_is_sent(client, server, tmp_path, caps
     argv = [str(text), str(absent), "--server", server.address]
     assert client.main([*argv, "--output", str(tmp_path)]) == 1
     [first, second] = capsys.readouterr().err.splitlines()
-    assert first.startswith(f"{text}: A photo must be in a format that Pillow reads")
+    assert first.startswith(f"{text}: A photo must be in one of")
     assert second.startswith(f"{absent}: ")
     assert "No such file" in second
     assert server.requests == []

@@ -102,3 +102,17 @@ def test_another_backend_is_refused_before_the_model_is_loaded(
     monkeypatch.setattr(export, "load_detector", None)  # calling it would fail
     assert cli.main(["export", "small", str(tmp_path)]) == 2
     assert "received KERAS_BACKEND=jax." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "name", ["x.onnx", "x.ONNX", "x.tflite", "x.xml", "x.pt2", "x.pt", "x.pth"]
+)
+def test_a_file_of_another_format_is_refused_before_the_model_is_loaded(
+    tmp_path, monkeypatch, capsys, name
+):
+    monkeypatch.setattr(export, "load_detector", None)  # to call it fails otherwise
+    assert cli.main(["export", "small", str(tmp_path / name)]) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert "A SavedModel is a folder, and no other format can be written" in line
+    assert f"{name}', a name of format '" in line
+    assert list(tmp_path.iterdir()) == []

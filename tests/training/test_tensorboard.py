@@ -97,6 +97,28 @@ def test_each_epoch_shows_the_same_photos(tmp_path):
     assert (truth != own).any()
 
 
+def test_a_damaged_photo_is_left_out_and_ends_nothing(tmp_path):
+    photos = [photo(tmp_path / name, i) for i, name in enumerate(["a.png", "b.png"])]
+    photos[0].path.write_bytes(b"damaged")
+    loader = SimpleNamespace(dataset=Dataset(photos, ("cat", "dog"), (7, 8)))
+    log(tmp_path / "logs", evaluation=SimpleNamespace(loader=loader, results=[]))
+    shown = [tag for tag in read(tmp_path / "logs") if tag.startswith("photos/")]
+    assert shown == ["photos/1 b.png"]
+
+
+def test_a_photos_name_that_is_no_unicode_is_shown_by_its_bytes(tmp_path, monkeypatch):
+    from keras_fpn.training import tensorboard
+
+    picture = Image.new("RGB", (8, 8))
+    monkeypatch.setattr(tensorboard, "compared_photo", lambda *_: picture)
+    shown = photo(tmp_path / "a.png", 0)
+    object.__setattr__(shown, "path", tmp_path / "b\udcff.png")  # not on every system
+    dataset = Dataset([shown], ("cat", "dog"), (7, 8))
+    loader = SimpleNamespace(dataset=dataset)
+    log(tmp_path / "logs", evaluation=SimpleNamespace(loader=loader, results=[]))
+    assert r"photos/0 b\udcff.png" in read(tmp_path / "logs")
+
+
 def test_it_needs_nothing_of_the_package_that_shows_the_logs(tmp_path, monkeypatch):
     for name in [name for name in sys.modules if name.split(".")[0] == "tensorboard"]:
         monkeypatch.delitem(sys.modules, name)
