@@ -3,7 +3,6 @@
 import keras
 import numpy as np
 
-from keras_fpn.layers import Detections
 from keras_fpn.models.compiled import compiled_call
 from keras_fpn.models.ground_truth import ground_truth
 from keras_fpn.ops.replicas import global_sum, replica_count
@@ -34,6 +33,9 @@ class Detector(_model_class()):  # type: ignore[misc]  # depends on the backend
         preprocessing: `keras_fpn.preprocessing.Preprocessing`.
         class_names: list of str, K names.
         category_ids: list of int, K identifiers in the data set's files.
+
+    Attributes:
+        seed: int, what chance is drawn for while training; saved with the model.
     """
 
     def __init__(
@@ -177,7 +179,9 @@ class Detector(_model_class()):  # type: ignore[misc]  # depends on the backend
         if (threshold, limit) not in compiled:
             model = self
             if (threshold, limit) != (own.score_threshold, own.max_detections):
-                looser = Detections(threshold, own.nms_threshold, limit)
+                config = {**own.get_config(), "score_threshold": threshold}
+                # Of the same class, with all its other arguments.
+                looser = type(own).from_config({**config, "max_detections": limit})
                 candidates = self._candidates.value
                 model = keras.Model(self.input, looser(**candidates))
             compiled[threshold, limit] = compiled_call(model)
@@ -194,12 +198,14 @@ class Detector(_model_class()):  # type: ignore[misc]  # depends on the backend
             "preprocessing": self.preprocessing.to_config(),
             "class_names": self.class_names,
             "category_ids": self.category_ids,
+            "seed": int(self.seed),
         }
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
         config = dict(config)
         trainable = config.pop("trainable", True)
+        seed = config.pop("seed", 0)  # older files have none
         preprocessing = Preprocessing.from_config(config.pop("preprocessing"))
         parts = {
             name: keras.saving.deserialize_keras_object(part, custom_objects)
@@ -208,6 +214,7 @@ class Detector(_model_class()):  # type: ignore[misc]  # depends on the backend
             for name, part in config.items()
         }
         model = cls(preprocessing=preprocessing, **parts)
+        model.seed = seed
         if not trainable:  # to be set alone: it reaches every layer within
             model.trainable = False
         return model
