@@ -24,6 +24,8 @@ from keras_fpn.models.checkpoints import (
     find_weights,
     load_checkpoint,
     load_keras_file,
+    parts_of,
+    published_name,
 )
 from keras_fpn.models.classes import resolved_classes
 from keras_fpn.models.faster_rcnn import FasterRCNN
@@ -59,8 +61,8 @@ def faster_rcnn_fpn(
 ):
     """Builds Faster R-CNN on a feature pyramid.
 
-    Every part that is not given is that of the architecture `weights` was made with,
-    or else the paper's, fitted to the backbone's levels.
+    Every part that is not given is that of the architecture `weights` was made with, if
+    a name or a file tells it, or else the paper's, fitted to the backbone's levels.
 
     Source: Ren et al. 2015 (arXiv:1506.01497) on Lin et al. 2017 (arXiv:1612.03144);
     numbers as in torchvision 0.27.
@@ -77,7 +79,8 @@ def faster_rcnn_fpn(
         weights: None, random; "coco", the builder's own checkpoint for the backbone;
             "imagenet", for the backbone alone; a preset's name (see
             `keras_fpn.list_presets`); or a file: .keras of this package, .weights.h5 of
-            this architecture, or a torchvision .pth.
+            this architecture, or a torchvision .pth, a published one of which is known
+            by its SHA-256.
         num_classes: int, K, without background; None, as the checkpoint (COCO's 90
             columns where there is none). With another number than the checkpoint's,
             everything but the box predictor is loaded, and a warning says so.
@@ -108,7 +111,13 @@ def faster_rcnn_fpn(
         weights = _coco_checkpoint(backbone)
     elif weights not in (None, "imagenet"):
         weights = find_weights(weights, FASTER_RCNN)
-    parts = _backbone_and_its_parts(backbone, weights)
+    file = SHIPPED[weights].path() if weights in SHIPPED else weights
+    source = load_keras_file(file) if isinstance(file, Path) else None
+    published = _published_parts(weights, source)
+    parts = _backbone_and_its_parts(backbone, weights, published)
+    if preprocessing is not None and "preprocessing" in parts:
+        own = parts["preprocessing"]  # it knows the pixels that the weights expect
+        preprocessing = preprocessing.completed(own.mean, own.std)
     given = {
         "neck": neck,
         "coarse_level": coarse_level,
@@ -123,9 +132,6 @@ def faster_rcnn_fpn(
         "roi_assignment": roi_assignment,
     }
     parts.update({name: part for name, part in given.items() if part is not None})
-    if weights in SHIPPED:
-        weights = SHIPPED[weights].path()
-    source = load_keras_file(weights) if isinstance(weights, Path) else None
     classes = resolved_classes(
         classes_of(source), num_classes, class_names, category_ids
     )
@@ -138,7 +144,7 @@ def faster_rcnn_fpn(
     if weights == "imagenet":
         load_imagenet(model.backbone, weights)
     elif weights is not None:
-        load_checkpoint(model, weights, source)
+        load_checkpoint(model, file, source)
     return model
 
 
@@ -154,13 +160,29 @@ def _coco_checkpoint(backbone):
     return COCO_OF_BACKBONE[name]
 
 
-def _backbone_and_its_parts(backbone, weights):
+def _published_parts(weights, source):
+    """Returns the parts that weights were made with, as far as they tell.
+
+    A published file given by its path is known by its contents.
+
+    Args:
+        weights: None, a published name, "imagenet" or a `Path`.
+        source: the detector in the file, where it is a .keras file.
+    """
+    if weights in FASTER_RCNN:
+        return FASTER_RCNN[weights]()
+    if source is not None:
+        return parts_of(source)
+    name = published_name(weights, FASTER_RCNN) if isinstance(weights, Path) else None
+    return FASTER_RCNN[name]() if name else {}
+
+
+def _backbone_and_its_parts(backbone, weights, published):
     """Returns the parts that come with a checkpoint's name or with a backbone.
 
     A name becomes a model first, and all the rest depends on the model alone: so a
     backbone's name and the backbone itself make the same detector.
     """
-    published = FASTER_RCNN[weights]() if weights in FASTER_RCNN else {}
     if not isinstance(backbone, keras.Model):
         backbone = _named_backbone(backbone, published)
     _check_outputs(backbone)
@@ -192,14 +214,14 @@ def _check_belongs(backbone, own, weights):
     """
     if backbone.name in backbones.__all__ and backbone.name != own.name:
         raise ValueError(
-            f"weights={weights!r} are those of the backbone {own.name!r}; received "
-            f"backbone={backbone.name!r}. Leave the backbone out, or take "
+            f"weights={str(weights)!r} are those of the backbone {own.name!r}; "
+            f"received backbone={backbone.name!r}. Leave the backbone out, or take "
             "weights='imagenet'."
         )
     stored, given = _frozen_epsilons(own), _frozen_epsilons(backbone)
     if stored and given and stored != given:
         raise ValueError(
-            f"weights={weights!r} were stored for frozen norms of epsilon "
+            f"weights={str(weights)!r} were stored for frozen norms of epsilon "
             f"{stored}; received a backbone {backbone.name!r} of epsilon {given}. "
             "Build it with the same epsilon, or leave it out."
         )
