@@ -83,6 +83,8 @@ def from_preset(name, load_weights=True, **overrides):
 def _without_weights(preset, overrides):
     """Returns a preset's parts, and its classes where no others are asked for."""
     parts = preset.parts()
+    if overrides.get("backbone") == parts["backbone"].name:
+        del overrides["backbone"]  # this very one, with the norms of its weights
     if preset.name not in SHIPPED or {"num_classes", "class_names"} & set(overrides):
         return parts
     checkpoint = preset.checkpoint

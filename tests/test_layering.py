@@ -34,6 +34,18 @@ TENSORFLOW_FOLDERS = {"data", "serving", "training"}
 MAX_FILE_LINES = 400
 MAX_BODY_LINES = 60
 
+# Filters of warnings are the whole process's: these change them in the main thread, or
+# hold a lock. What threads read photos by must not.
+CHANGE_WARNING_FILTERS = {
+    "keras_fpn/cli/detect_photos.py",
+    "keras_fpn/cli/evaluate_photos.py",
+    "keras_fpn/cli/load_detector.py",
+    "keras_fpn/cli/look.py",
+    "keras_fpn/data/photo_files.py",
+    "keras_fpn/metrics/page.py",
+    "keras_fpn/training/checkpoint_file.py",
+}
+
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
@@ -113,6 +125,17 @@ def body_lines(function):
 def test_every_unit_has_its_place():
     units = {unit_of(dotted_name(path)) for path in library_files()}
     assert units - set(RANK) == set(), "put it into LAYERS of this test"
+
+
+def test_filters_of_warnings_are_changed_in_few_places():
+    changing = {
+        place(path)
+        for path in library_files()
+        for node in ast.walk(parsed(path))
+        if isinstance(node, ast.Attribute)
+        and node.attr in ("catch_warnings", "filterwarnings", "simplefilter")
+    }
+    assert changing == CHANGE_WARNING_FILTERS
 
 
 def test_every_folder_is_a_package():

@@ -227,11 +227,17 @@ def _summary(training, plan):
 def _evaluate(training, validation):
     """Measures the best checkpoint and writes the page, if there is a second data set.
 
-    Without one the last checkpoint is all there is.
+    Without one, or where no epoch could be measured, the last is all there is.
     """
     folder = training.folder
-    checkpoint = folder.last if validation is None else folder.best
+    checkpoint = folder.last if validation is None else folder.result
     if validation is not None:
+        if checkpoint == folder.last:
+            print(
+                f"There is no {folder.best}: no epoch had a finite AP. "
+                f"{folder.last.name} is taken in its place.",
+                file=sys.stderr,
+            )
         import keras
 
         from keras_fpn.metrics.extra import missing_packages

@@ -6,6 +6,7 @@ import dataclasses
 import os
 import pathlib
 import shutil
+import threading
 import warnings
 
 from PIL import ExifTags, Image
@@ -16,6 +17,7 @@ PHOTO_SUFFIXES = frozenset(
     ".avif .bmp .gif .jfif .jpe .jpeg .jpg .mpo .png .ppm .tif .tiff .webp".split()
 )
 _THREADS = 8
+_FILTERED = threading.Lock()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +53,8 @@ def read_headers(paths):
     Returns:
         list of: Header; None, no such file; or str, why it cannot be read.
     """
-    with warnings.catch_warnings():  # outside the threads: it is not safe in them
+    # Outside the threads, and never twice at a time: filters are the whole process's.
+    with _FILTERED, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with concurrent.futures.ThreadPoolExecutor(_THREADS) as pool:
             return list(pool.map(_read_header, paths))

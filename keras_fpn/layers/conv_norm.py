@@ -117,7 +117,17 @@ class ConvNorm(keras.layers.Layer):
         return self.activation(outputs)
 
     def folded(self):
-        """Returns the kernel and the bias, float32, with a batch norm folded in."""
+        """Returns the kernel and the bias, float32, with a batch norm folded in.
+
+        Raises:
+            ValueError: the norm is a group norm: it depends on each image.
+        """
+        if self.norm == "group":
+            raise ValueError(
+                "A norm must be none or a batch norm to be folded into its kernel; "
+                f"received norm='group' of the layer {self.name!r}, whose statistics "
+                "are each image's own. Leave that layer as it is."
+            )
         if self.norm is None:
             return self.kernel, self.bias
         scale = self.gamma / ops.sqrt(self.moving_variance + self.epsilon)

@@ -1,7 +1,6 @@
 """Precision-recall curves as figures."""
 
 import io
-import warnings
 
 import numpy as np
 
@@ -44,9 +43,9 @@ def mean_curves(metrics):
         dict of IoU threshold, float, to float (101,), 0..1; NaN where no class has an
         object.
     """
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Mean of empty slice", RuntimeWarning)
-        means = np.nanmean(metrics.precision, axis=2)
+    counted = ~np.isnan(metrics.precision)
+    totals, counts = metrics.precision.sum(axis=2, where=counted), counted.sum(axis=2)
+    means = np.where(counts, totals / np.maximum(counts, 1), np.nan)
     return dict(zip(metrics.iou_thresholds.round(2).tolist(), means, strict=True))
 
 

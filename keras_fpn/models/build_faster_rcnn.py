@@ -1,5 +1,6 @@
 """The builder of Faster R-CNN: names become parts, weights go in."""
 
+import math
 from pathlib import Path
 
 import keras
@@ -7,6 +8,7 @@ import keras
 from keras_fpn import backbones
 from keras_fpn.layers import (
     BoxPredictor,
+    ConvNorm,
     Detections,
     FeaturePyramid,
     MultiLevelAnchors,
@@ -16,24 +18,26 @@ from keras_fpn.layers import (
     SubsampledLevel,
     TwoFCBoxHead,
 )
-from keras_fpn.levels import level_number, ordered_names
+from keras_fpn.levels import level_number, ordered_names, pyramid_name
 from keras_fpn.models.checkpoints import (
     classes_of,
     find_weights,
     load_checkpoint,
     load_keras_file,
+    parts_of,
+    published_name,
 )
 from keras_fpn.models.classes import resolved_classes
 from keras_fpn.models.faster_rcnn import FasterRCNN
 from keras_fpn.models.published import (
     COCO_OF_BACKBONE,
     FASTER_RCNN,
-    mobilenet_v3_large_parts,
+    PARTS_OF_STRIDES,
 )
 from keras_fpn.preprocessing import Preprocessing
 from keras_fpn.weights import SHIPPED, load_imagenet
 
-_PROBE_SIDE = 256  # pixels of the image on which a backbone's strides are checked
+_PROBE_SIDE = 256  # pixels of the image on which a backbone's strides are measured
 
 
 def faster_rcnn_fpn(
@@ -57,8 +61,8 @@ def faster_rcnn_fpn(
 ):
     """Builds Faster R-CNN on a feature pyramid.
 
-    Every part that is not given is that of the architecture `weights` was made with,
-    or else the paper's, fitted to the backbone's levels.
+    Every part that is not given is that of the architecture `weights` was made with, if
+    a name or a file tells it, or else the paper's, fitted to the backbone's levels.
 
     Source: Ren et al. 2015 (arXiv:1506.01497) on Lin et al. 2017 (arXiv:1612.03144);
     numbers as in torchvision 0.27.
@@ -71,11 +75,12 @@ def faster_rcnn_fpn(
         backbone: name in `keras_fpn.backbones`, such as "resnet50" (the default),
             "resnet101" or "mobilenet_v3_large"; or any functional `keras.Model` whose
             outputs are a dict of contiguous levels, "C2".."C5" or a part of them, the
-            map C<l> of stride 2^l.
+            map C<l> of stride 2^l. A name means the model of that name.
         weights: None, random; "coco", the builder's own checkpoint for the backbone;
             "imagenet", for the backbone alone; a preset's name (see
             `keras_fpn.list_presets`); or a file: .keras of this package, .weights.h5 of
-            this architecture, or a torchvision .pth.
+            this architecture, or a torchvision .pth, a published one of which is known
+            by its SHA-256.
         num_classes: int, K, without background; None, as the checkpoint (COCO's 90
             columns where there is none). With another number than the checkpoint's,
             everything but the box predictor is loaded, and a warning says so.
@@ -90,7 +95,7 @@ def faster_rcnn_fpn(
         box_head: None, `TwoFCBoxHead`.
         detections: None, `Detections`.
         preprocessing: None, `keras_fpn.preprocessing.Preprocessing`, which holds the
-            photo's size and the backbone's pixel mean and deviation.
+            photo's size and, if others than the backbone's, pixel mean and deviation.
         rpn_assignment, roi_assignment: `keras_fpn.models.Assignment` of anchors and of
             RoIs, while training; None, the paper's.
         name: str, the model's.
@@ -106,7 +111,13 @@ def faster_rcnn_fpn(
         weights = _coco_checkpoint(backbone)
     elif weights not in (None, "imagenet"):
         weights = find_weights(weights, FASTER_RCNN)
-    parts = _named_parts(backbone, weights)
+    file = SHIPPED[weights].path() if weights in SHIPPED else weights
+    source = load_keras_file(file) if isinstance(file, Path) else None
+    published = _published_parts(weights, source)
+    parts = _backbone_and_its_parts(backbone, weights, published)
+    if preprocessing is not None and "preprocessing" in parts:
+        own = parts["preprocessing"]  # it knows the pixels that the weights expect
+        preprocessing = preprocessing.completed(own.mean, own.std)
     given = {
         "neck": neck,
         "coarse_level": coarse_level,
@@ -121,9 +132,6 @@ def faster_rcnn_fpn(
         "roi_assignment": roi_assignment,
     }
     parts.update({name: part for name, part in given.items() if part is not None})
-    if weights in SHIPPED:
-        weights = SHIPPED[weights].path()
-    source = load_keras_file(weights) if isinstance(weights, Path) else None
     classes = resolved_classes(
         classes_of(source), num_classes, class_names, category_ids
     )
@@ -136,7 +144,7 @@ def faster_rcnn_fpn(
     if weights == "imagenet":
         load_imagenet(model.backbone, weights)
     elif weights is not None:
-        load_checkpoint(model, weights, source)
+        load_checkpoint(model, file, source)
     return model
 
 
@@ -152,31 +160,82 @@ def _coco_checkpoint(backbone):
     return COCO_OF_BACKBONE[name]
 
 
-def _named_parts(backbone, weights):
-    """Returns the parts that come with a checkpoint's name and with a backbone's."""
-    parts = FASTER_RCNN[weights]() if weights in FASTER_RCNN else {}
-    if isinstance(backbone, keras.Model):
-        _check_backbone(backbone)
-        return {**parts, "backbone": backbone}
-    if parts and backbone in (None, parts["backbone"].name):
-        return parts
-    if parts:
-        raise ValueError(
-            f"weights={weights!r} are those of the backbone "
-            f"{parts['backbone'].name!r}; received backbone={backbone!r}. Leave the "
-            "backbone out, or take weights='imagenet'."
-        )
-    name = backbone or "resnet50"
+def _published_parts(weights, source):
+    """Returns the parts that weights were made with, as far as they tell.
+
+    A published file given by its path is known by its contents.
+
+    Args:
+        weights: None, a published name, "imagenet" or a `Path`.
+        source: the detector in the file, where it is a .keras file.
+    """
+    if weights in FASTER_RCNN:
+        return FASTER_RCNN[weights]()
+    if source is not None:
+        return parts_of(source)
+    name = published_name(weights, FASTER_RCNN) if isinstance(weights, Path) else None
+    return FASTER_RCNN[name]() if name else {}
+
+
+def _backbone_and_its_parts(backbone, weights, published):
+    """Returns the parts that come with a checkpoint's name or with a backbone.
+
+    A name becomes a model first, and all the rest depends on the model alone: so a
+    backbone's name and the backbone itself make the same detector.
+    """
+    if not isinstance(backbone, keras.Model):
+        backbone = _named_backbone(backbone, published)
+    _check_outputs(backbone)
+    if published:
+        _check_belongs(backbone, published["backbone"], weights)
+        return {**published, "backbone": backbone}
+    strides = tuple(_strides(backbone).items())
+    return {**PARTS_OF_STRIDES.get(strides, dict)(), "backbone": backbone}
+
+
+def _named_backbone(name, published):
+    """Returns the backbone of a name, a checkpoint's own where it has this name."""
+    own = published.get("backbone")
+    if own is not None and name in (None, own.name):
+        return own
+    name = name or "resnet50"
     if name not in backbones.__all__:
         raise ValueError(
             "backbone must be a functional keras.Model or one of "
-            f"{sorted(backbones.__all__)}; received backbone={backbone!r}."
+            f"{sorted(backbones.__all__)}; received backbone={name!r}."
         )
-    if name == "mobilenet_v3_large":
-        return mobilenet_v3_large_parts()
-    if name == "mobilenet_v2":
-        parts["preprocessing"] = Preprocessing(mean=(0.5,) * 3, std=(0.5,) * 3)
-    return {**parts, "backbone": getattr(backbones, name)()}
+    return getattr(backbones, name)()
+
+
+def _check_belongs(backbone, own, weights):
+    """Raises where a checkpoint's weights are not for a backbone of ours.
+
+    What the tensors themselves tell, such as other channels, is told by their loader.
+    """
+    if backbone.name in backbones.__all__ and backbone.name != own.name:
+        raise ValueError(
+            f"weights={str(weights)!r} are those of the backbone {own.name!r}; "
+            f"received backbone={backbone.name!r}. Leave the backbone out, or take "
+            "weights='imagenet'."
+        )
+    stored, given = _frozen_epsilons(own), _frozen_epsilons(backbone)
+    if stored and given and stored != given:
+        raise ValueError(
+            f"weights={str(weights)!r} were stored for frozen norms of epsilon "
+            f"{stored}; received a backbone {backbone.name!r} of epsilon {given}. "
+            "Build it with the same epsilon, or leave it out."
+        )
+
+
+def _frozen_epsilons(backbone):
+    """Returns the epsilons of a backbone's frozen norms, sorted list of float."""
+    return sorted(
+        {
+            float(layer.epsilon)
+            for layer in backbone.layers
+            if isinstance(layer, ConvNorm) and layer.norm == "frozen_batch"
+        }
+    )
 
 
 def _completed(parts, num_classes):
@@ -189,6 +248,7 @@ def _completed(parts, num_classes):
         "box_head": TwoFCBoxHead,
         "detections": Detections,
     }
+    _check_strides(parts)
     parts = dict(parts)
     for name, layer in defaults.items():
         if name not in parts:
@@ -210,8 +270,8 @@ def _output_shapes(backbone):
     return {name: tuple(output.shape) for name, output in backbone.output.items()}
 
 
-def _check_backbone(backbone):
-    """Raises where a given model's outputs are no bottom-up levels."""
+def _check_outputs(backbone):
+    """Raises where a model's outputs are no bottom-up levels."""
     outputs = backbone.output
     if not isinstance(outputs, dict):
         raise ValueError(
@@ -226,14 +286,37 @@ def _check_backbone(backbone):
             f"A backbone's levels must be named C2, C3, ...; received {names}. Rename "
             f"{wrong}."
         )
-    if backbone.name in backbones.__all__:
-        return  # ours say themselves where a map's stride is another
+
+
+def _strides(backbone):
+    """Returns how many pixels apart the cells of each map are, measured, by level.
+
+    Returns:
+        dict "C<l>" -> int or float, from the finest level on; NaN where the two axes
+        differ, or where a size cannot be told.
+    """
     shapes = backbone.compute_output_shape((1, _PROBE_SIDE, _PROBE_SIDE, 3))
-    for name in names:
-        expected = _PROBE_SIDE // 2 ** level_number(name)
-        if tuple(shapes[name][1:3]) != (expected, expected):
-            raise ValueError(
-                f"The map {name} must have stride {2 ** level_number(name)}, "
-                f"{expected} cells of {_PROBE_SIDE} pixels; received "
-                f"{shapes[name][1]} x {shapes[name][2]} cells. Rename the outputs."
-            )
+    strides = {}
+    for name in ordered_names(shapes):
+        height, width = shapes[name][1:3]
+        known = height == width and height
+        stride = _PROBE_SIDE / height if known else math.nan
+        strides[name] = int(stride) if known and stride == int(stride) else stride
+    return strides
+
+
+def _check_strides(parts):
+    """Raises where RoIs or default anchors would misread a map of another stride.
+
+    RoIs of level l are scaled by 2^-l, and default anchors grow by it.
+    """
+    strides = _strides(parts["backbone"])
+    wrong = [name for name in strides if strides[name] != 2 ** level_number(name)]
+    read = getattr(parts.get("roi_align"), "levels", None)
+    unread = read and not {pyramid_name(name) for name in wrong} & set(read)
+    if wrong and not (unread and "anchors" in parts):
+        raise ValueError(
+            f"The map {wrong[0]} must have stride {2 ** level_number(wrong[0])}; "
+            f"received maps of strides {strides}. Rename the outputs; or give anchors, "
+            f"and a roi_align whose levels are without {pyramid_name(wrong[0])}."
+        )

@@ -8,9 +8,17 @@ from pathlib import Path
 import keras
 
 from keras_fpn.models.classes import Classes
-from keras_fpn.weights import fetch, get_checkpoint, load_torchvision, read_torch
+from keras_fpn.weights import (
+    SHIPPED,
+    fetch,
+    get_checkpoint,
+    load_torchvision,
+    read_torch,
+)
+from keras_fpn.weights.download import sha256_of
 
 _TORCH_CLASSES = "roi_heads.box_predictor.cls_score.bias"
+_STATISTICS = "moving_variance_initializer"  # only norms have it
 
 
 def find_weights(weights, names):
@@ -39,6 +47,59 @@ def find_weights(weights, names):
 def load_keras_file(path):
     """Returns the detector in a .keras file, or None for a file of another kind."""
     return keras.models.load_model(path) if path.suffix == ".keras" else None
+
+
+def published_name(path, names):
+    """Returns the name of the published checkpoint that a file is, by its SHA-256.
+
+    Args:
+        path: `Path`.
+        names: collection of str, published names.
+
+    Returns:
+        str; None where it is none of them.
+    """
+    if path.suffix != ".pth":
+        return None
+    digest = sha256_of(path)
+    for name in set(names) - set(SHIPPED):
+        if digest.startswith(get_checkpoint(name).sha256):
+            return name
+    return None
+
+
+def parts_of(source):
+    """Returns new parts like a detector's, by argument, without its weights.
+
+    The box predictor is left out, for it depends on the classes.
+    """
+    config = as_new(source.get_config())
+    parts = {"preprocessing": source.preprocessing}
+    for name in source.parts():
+        part = config[name]
+        if isinstance(part, dict):
+            part.pop("build_config", None)  # of what it was connected with
+            part = keras.saving.deserialize_keras_object(part)
+        parts[name] = part
+    parts.pop("box_predictor", None)
+    return parts
+
+
+def as_new(config):
+    """Returns a config without what says how the layers in it were trained.
+
+    Norms whose statistics were fixed keep them: nobody unfreezes these by chance.
+    """
+    if isinstance(config, dict):
+        dropped = [] if _STATISTICS in config else ["trainable"]
+        if isinstance(config.get("dtype"), dict):  # a policy
+            dropped.append("dtype")
+        return {
+            key: as_new(value) for key, value in config.items() if key not in dropped
+        }
+    if isinstance(config, list | tuple):
+        return type(config)(as_new(value) for value in config)
+    return config
 
 
 def classes_of(source):

@@ -3,7 +3,6 @@
 import keras
 import numpy as np
 
-from keras_fpn.layers import Detections
 from keras_fpn.models.compiled import compiled_call
 from keras_fpn.models.export_formats import (
     FORMAT,
@@ -39,6 +38,9 @@ class Detector(_model_class()):  # type: ignore[misc]  # depends on the backend
         preprocessing: `keras_fpn.preprocessing.Preprocessing`.
         class_names: list of str, K names.
         category_ids: list of int, K identifiers in the data set's files.
+
+    Attributes:
+        seed: int, what chance is drawn for while training; saved with the model.
     """
 
     def __init__(
@@ -182,7 +184,9 @@ class Detector(_model_class()):  # type: ignore[misc]  # depends on the backend
         if (threshold, limit) not in compiled:
             model = self
             if (threshold, limit) != (own.score_threshold, own.max_detections):
-                looser = Detections(threshold, own.nms_threshold, limit)
+                config = {**own.get_config(), "score_threshold": threshold}
+                # Of the same class, with all its other arguments.
+                looser = type(own).from_config({**config, "max_detections": limit})
                 candidates = self._candidates.value
                 model = keras.Model(self.input, looser(**candidates))
             compiled[threshold, limit] = compiled_call(model)
@@ -211,12 +215,14 @@ class Detector(_model_class()):  # type: ignore[misc]  # depends on the backend
             "preprocessing": self.preprocessing.to_config(),
             "class_names": self.class_names,
             "category_ids": self.category_ids,
+            "seed": int(self.seed),
         }
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
         config = dict(config)
         trainable = config.pop("trainable", True)
+        seed = config.pop("seed", 0)  # older files have none
         preprocessing = Preprocessing.from_config(config.pop("preprocessing"))
         parts = {
             name: keras.saving.deserialize_keras_object(part, custom_objects)
@@ -225,6 +231,7 @@ class Detector(_model_class()):  # type: ignore[misc]  # depends on the backend
             for name, part in config.items()
         }
         model = cls(preprocessing=preprocessing, **parts)
+        model.seed = seed
         if not trainable:  # to be set alone: it reaches every layer within
             model.trainable = False
         return model

@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_fpn.backbones.pixels import pixel_mean_and_std
 from keras_fpn.layers import NormalizePixels
 from keras_fpn.models.assignment import ROI_ASSIGNMENT, RPN_ASSIGNMENT
 from keras_fpn.models.detector import Detector
@@ -46,7 +47,8 @@ class FasterRCNN(Detector):
         box_head: layer, (B, R, P, P, C) -> (B, R, D).
         box_predictor: `BoxPredictor`.
         detections: `Detections`.
-        preprocessing: `Preprocessing`, with the backbone's mean and deviation.
+        preprocessing: `Preprocessing`; without a mean and deviation of its own it gets
+            the backbone's.
         class_names: list of str, K names.
         category_ids: list of int, K identifiers in the data set's files.
         rpn_assignment: `Assignment` of anchors, while training.
@@ -81,6 +83,7 @@ class FasterRCNN(Detector):
         roi_assignment=ROI_ASSIGNMENT,
         name="faster_rcnn_fpn",
     ):
+        preprocessing = preprocessing.completed(*pixel_mean_and_std(backbone))
         normalize = NormalizePixels(
             preprocessing.mean, preprocessing.std, name="normalize"
         )

@@ -46,10 +46,17 @@ def resnet50_v2_parts():
 def mobilenet_v3_large_parts():
     """Parts of fasterrcnn_mobilenet_v3_large_fpn: all anchors on three coarse levels.
 
-    Both maps of the backbone have stride 32, so every RoI reads the first.
+    The backbone's maps bring all but itself: see `PARTS_OF_STRIDES`.
+    """
+    return {"backbone": mobilenet_v3_large(), **two_maps_of_stride_32_parts()}
+
+
+def two_maps_of_stride_32_parts():
+    """Parts for a backbone whose C5 and C6 both have stride 32.
+
+    Every RoI reads the first, the one whose name says its stride.
     """
     return {
-        "backbone": mobilenet_v3_large(),
         "anchors": MultiLevelAnchors(
             dict.fromkeys(("P5", "P6", "P7"), _MOBILE_SIZES), name="anchors"
         ),
@@ -100,9 +107,7 @@ def small_mobilenet_v2_parts(min_size=320, max_size=533):
     return {
         "backbone": mobilenet_v2(),
         **_small_photos_parts(channels=96, head_channels=256),
-        "preprocessing": Preprocessing(
-            min_size=min_size, max_size=max_size, mean=(0.5,) * 3, std=(0.5,) * 3
-        ),
+        "preprocessing": Preprocessing(min_size=min_size, max_size=max_size),
     }
 
 
@@ -131,6 +136,11 @@ FASTER_RCNN: dict[str, Callable[[], dict]] = {
     "faster_rcnn_resnet50_fpn_v2_coco": resnet50_v2_parts,
     "faster_rcnn_mobilenet_v3_large_fpn_coco": mobilenet_v3_large_parts,
     "faster_rcnn_mobilenet_v3_large_320_fpn_coco": mobilenet_v3_large_320_parts,
+}
+
+# The parts of backbones whose maps do not have stride 2^l, by the strides they have.
+PARTS_OF_STRIDES: dict[tuple[tuple[str, float], ...], Callable[[], dict]] = {
+    (("C5", 32), ("C6", 32)): two_maps_of_stride_32_parts,
 }
 
 # The checkpoint that weights="coco" means, by the name of the backbone.

@@ -16,8 +16,9 @@ class Preprocessing:
         min_size: int, the resized photo's shorter side, pixels; see `resized_size`.
         max_size: int, limit for its longer side, pixels.
         size_divisor: int, the padded sides are multiples of it, pixels.
-        mean: 3 floats, subtracted from R, G, B in 0..1, by the model.
-        std: 3 floats, R, G, B are divided by them then, by the model.
+        mean: 3 floats, subtracted from R, G, B in 0..1, by the model; None, those that
+            the model's backbone expects.
+        std: 3 floats, R, G, B are divided by them then, by the model; None, as mean.
 
     Raises:
         ValueError: a size is no positive int, or mean or std are not 3 numbers.
@@ -26,8 +27,8 @@ class Preprocessing:
     min_size: int = 800
     max_size: int = 1333
     size_divisor: int = 32
-    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
-    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    mean: tuple[float, float, float] | None = None
+    std: tuple[float, float, float] | None = None
 
     def __post_init__(self):
         check_sizes(
@@ -36,6 +37,8 @@ class Preprocessing:
             size_divisor=self.size_divisor,
         )
         for name in ("mean", "std"):
+            if getattr(self, name) is None:
+                continue
             values = tuple(float(value) for value in getattr(self, name))
             if len(values) != 3 or (name == "std" and min(values) <= 0):
                 raise ValueError(
@@ -47,12 +50,27 @@ class Preprocessing:
     def to_config(self):
         """Returns a dict that JSON can hold; `from_config` is its inverse."""
         config = dataclasses.asdict(self)
-        return {**config, "mean": list(self.mean), "std": list(self.std)}
+        return {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in config.items()
+        }
 
     @classmethod
     def from_config(cls, config):
         """Returns the Preprocessing that `to_config` described."""
         return cls(**config)
+
+    def completed(self, mean, std):
+        """Returns a Preprocessing that has these where it has none of its own.
+
+        Args:
+            mean, std: 3 floats each, what the backbone expects.
+        """
+        return dataclasses.replace(
+            self,
+            mean=mean if self.mean is None else self.mean,
+            std=std if self.std is None else self.std,
+        )
 
     def prepare(self, photos, min_size=None, max_size=None):
         """Resizes photos and puts them into one batch.

@@ -1,7 +1,6 @@
 """Reads photos: files, PIL images and arrays become uint8 (H, W, 3), RGB, upright."""
 
 import os
-import warnings
 
 import numpy as np
 from PIL import ExifTags, Image, ImageFile
@@ -112,13 +111,11 @@ def _read_file(path):
             f"A photo's path must be an image file; received photo={path!r}, {hint}."
         )
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            image = open_image(path)
-        with image:
+        with open_image(path) as image:
+            _check_pixel_count(image)
             image.load()
             return _pil_pixels(image, path)
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+    except Image.DecompressionBombError as error:
         raise ValueError(
             f"A photo must have at most {Image.MAX_IMAGE_PIXELS} pixels; received "
             f"photo={path!r}, which has more. Make it smaller, or raise "
@@ -131,6 +128,17 @@ def _read_file(path):
             f"A photo must be a readable, undamaged image; received photo={path!r}, "
             f"which failed with: {_reason(error)}."
         ) from error
+
+
+def _check_pixel_count(image):
+    """Raises Pillow's error from that size on from which Pillow warns.
+
+    To make an error of its warning would change the filters of all threads: they are
+    the process's, and threads that restore them in turns leave the wrong ones behind.
+    """
+    limit = Image.MAX_IMAGE_PIXELS
+    if limit is not None and image.width * image.height > limit:
+        raise Image.DecompressionBombError
 
 
 def _reason(error):

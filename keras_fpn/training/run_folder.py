@@ -50,6 +50,8 @@ class RunFolder:
         path: pathlib.Path.
         best, last: pathlib.Path of `best.keras` and `last.keras`, there or not.
         best_value: float, the monitored number of `best.keras`; None without it.
+        result: pathlib.Path of the trained detector: `best`, or `last` where no epoch
+            was measured.
         newest: pathlib.Path of the last checkpoint that is known to be intact; None.
 
     Raises:
@@ -73,6 +75,10 @@ class RunFolder:
     @property
     def newest(self):
         return self._kept[-1] if self._kept else None
+
+    @property
+    def result(self):
+        return self.best if self.best.is_file() else self.last
 
     @property
     def finished(self):
@@ -114,6 +120,7 @@ class RunFolder:
             self._metrics = state["metrics"]
             if self.best.is_file():
                 self.best_value = state["best_value"]
+            self._remove_unknown_best()
             return Position(state["epoch"], state["batch"])
         if damaged:
             raise ValueError(
@@ -121,6 +128,7 @@ class RunFolder:
                 f"damaged ones: {'; '.join(damaged)}. Put back a copy of one, or start "
                 "anew in another output folder."
             )
+        self._remove_unknown_best()
         return Position()
 
     def restore_metrics(self, model):
@@ -174,7 +182,8 @@ class RunFolder:
 
         Args:
             model: `keras.Model`, compiled.
-            value: float, the monitored number; more is better, a NaN never is.
+            value: float, the monitored number; more is better, one that is not finite
+                never is.
 
         Returns:
             bool, whether it is the best.
@@ -184,7 +193,7 @@ class RunFolder:
         """
         value = float(value)
         beaten = self.best_value is not None and value <= self.best_value
-        if math.isnan(value) or beaten:
+        if not math.isfinite(value) or beaten:
             return False
         if self.writes:
             with averaged_weights(model):
@@ -238,6 +247,14 @@ class RunFolder:
                 f"received {error.strerror or error!r}, with {free:.1f} MB free. "
                 f"Intact is {intact}: make room and start the same command again."
             ) from error
+
+    def _remove_unknown_best(self):
+        """Removes a `best.keras` of an epoch that is to be trained and measured again.
+
+        A killed process may have left it; measuring may fail this time.
+        """
+        if self.writes and self.best_value is None:
+            self.best.unlink(missing_ok=True)
 
     def _checkpoints(self):
         """Returns the Paths of all checkpoints, the newest first."""

@@ -4,8 +4,9 @@ import dataclasses
 
 import numpy as np
 
+from keras_fpn.models.checkpoints import as_new
+
 PREDICTOR = "box_predictor"
-_STATISTICS = "moving_variance_initializer"  # only such norms have it
 
 
 def kept_classes(source, class_names):
@@ -31,7 +32,8 @@ def with_classes(source, class_names, category_ids, preprocessing=None):
         source: `keras_fpn.models.FasterRCNN`, which stays as it is.
         class_names: list of str, K names.
         category_ids: list of K int.
-        preprocessing: `keras_fpn.preprocessing.Preprocessing`; None, the source's.
+        preprocessing: `keras_fpn.preprocessing.Preprocessing`; None, the source's, and
+            so are its mean and deviation where they are None.
 
     Returns:
         `keras_fpn.models.FasterRCNN`, not compiled; its training step is 0.
@@ -44,14 +46,16 @@ def with_classes(source, class_names, category_ids, preprocessing=None):
             f"A detector to fine-tune must have a {PREDICTOR}; received a "
             f"{type(source).__name__}."
         )
-    config = _as_new(source.get_config())
+    config = as_new(source.get_config())
+    own = source.preprocessing
+    preprocessing = (preprocessing or own).completed(own.mean, own.std)
     predictor = config[PREDICTOR]
     sizes = {**predictor["config"], "num_classes": len(class_names)}
     config |= {
         PREDICTOR: {**predictor, "config": sizes},
         "class_names": list(class_names),
         "category_ids": [int(number) for number in category_ids],
-        "preprocessing": (preprocessing or source.preprocessing).to_config(),
+        "preprocessing": preprocessing.to_config(),
     }
     # Keras notes the shapes of the source, which are not those of the new predictor.
     config[PREDICTOR].pop("build_config", None)
@@ -63,23 +67,6 @@ def with_classes(source, class_names, category_ids, preprocessing=None):
     if kept_classes(source, class_names):
         _copy_known(source, model)
     return model
-
-
-def _as_new(config):
-    """Returns a config without what says how the layers in it were trained.
-
-    Norms whose statistics were fixed keep them: nobody unfreezes these by chance.
-    """
-    if isinstance(config, dict):
-        dropped = [] if _STATISTICS in config else ["trainable"]
-        if isinstance(config.get("dtype"), dict):  # a policy
-            dropped.append("dtype")
-        return {
-            key: _as_new(value) for key, value in config.items() if key not in dropped
-        }
-    if isinstance(config, list | tuple):
-        return type(config)(_as_new(value) for value in config)
-    return config
 
 
 def resized(preprocessing, min_size=None, max_size=None):

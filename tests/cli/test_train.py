@@ -1,5 +1,6 @@
 import functools
 import json
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -9,8 +10,9 @@ from models.tiny import tiny_backbone
 from training.mean_box import MeanBox
 
 from keras_fpn import cli
-from keras_fpn.cli import train
+from keras_fpn.cli import run_training, train
 from keras_fpn.data.scenes import write_scenes
+from keras_fpn.training.run_folder import RunFolder
 
 RECIPE = """
 from types import SimpleNamespace
@@ -138,6 +140,22 @@ def test_without_photos_to_measure_on_the_last_checkpoint_is_the_result(unmeasur
     assert not (folder / "evaluation").exists()
     history = json.loads((folder / "history.json").read_text())
     assert [sorted(entry) for entry in history] == 2 * [["box_loss", "epoch", "loss"]]
+
+
+def test_where_no_epoch_was_measured_the_last_checkpoint_is_the_result(
+    unmeasured, monkeypatch, capsys
+):
+    folder, measured = RunFolder(unmeasured[0], {}, writes=False), []
+    monkeypatch.setattr(keras.models, "load_model", measured.append)
+    text = SimpleNamespace(text=lambda: "numbers")
+    monkeypatch.setattr(run_training, "evaluate_photos", lambda *_: text)
+    monkeypatch.setattr(run_training, "write_evaluation", lambda *_: ["index.html"])
+    run_training._evaluate(SimpleNamespace(folder=folder), "a data set")
+    out, err = capsys.readouterr()
+    assert measured == [folder.last]
+    assert out.splitlines()[-1].endswith(f" --weights {folder.last}")
+    [line] = err.splitlines()
+    assert line.startswith(f"There is no {folder.best}: no epoch had a finite AP.")
 
 
 def test_the_folder_of_another_training_is_refused(unmeasured, photos, tmp_path):

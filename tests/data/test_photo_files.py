@@ -1,4 +1,6 @@
+import concurrent.futures
 import pathlib
+import warnings
 
 import numpy as np
 import pytest
@@ -101,3 +103,12 @@ def test_headers_of_large_photos_are_cheap(tmp_path, monkeypatch):
     Image.fromarray(np.zeros((50, 60), np.uint8)).save(path)
     monkeypatch.setattr(Image.Image, "load", lambda self: pytest.fail("decoded"))
     assert read_headers([path])[0].size == (50, 60)
+
+
+def test_headers_read_in_many_threads_leave_the_filters_of_warnings_alone(tmp_path):
+    paths = [write_photo(tmp_path / f"{i}.png") for i in range(3)]
+    before = list(warnings.filters)
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        sets = list(pool.map(read_headers, [paths] * 100))
+    assert all(header.size for headers in sets for header in headers)
+    assert warnings.filters == before

@@ -250,6 +250,13 @@ def test_folded_kernel_and_bias_by_hand():
     assert_allclose(bias, [-1.0])  # 7 - 4 * 6 / 3
 
 
+@pytest.mark.parametrize("kind", [ConvNorm, DepthwiseConvNorm])
+def test_a_group_norm_cannot_be_folded(kind):
+    layer = built(kind, 4, 4, norm="group", name="stem")
+    with pytest.raises(ValueError, match=r"received norm='group' of the layer 'stem'"):
+        layer.folded()
+
+
 @pytest.mark.parametrize(("filters", "groups"), [(64, 32), (96, 32), (24, 8), (5, 1)])
 def test_group_norm_has_32_groups_or_as_many_as_divide(filters, groups):
     layer = built(ConvNorm, 2, filters, norm="group", epsilon=0.1)

@@ -11,6 +11,8 @@ from models.tiny import tiny_detector
 from PIL import Image
 from skimage import data
 
+from keras_fpn.layers import Detections
+
 
 @pytest.fixture(scope="module")
 def model():
@@ -61,6 +63,38 @@ def test_a_looser_threshold_adds_detections_below_the_own_one(model, photo):
     assert looser["scores"].min() < 0.2
     count = int(np.sum(looser["scores"] > 0.2))
     np.testing.assert_allclose(looser["boxes"][:count][:20], own["boxes"], atol=1e-3)
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class DetectionsOfOneClass(Detections):
+    """Drops all classes but one."""
+
+    def __init__(self, label=0, **arguments):
+        super().__init__(**arguments)
+        self.label = label
+
+    def call(self, class_logits, box_deltas, rois, image_sizes):
+        labels = keras.ops.arange(class_logits.shape[-1])
+        background = labels == class_logits.shape[-1] - 1
+        kept = keras.ops.logical_or(labels == self.label, background)
+        class_logits = keras.ops.where(kept, class_logits, -1e3)
+        return super().call(class_logits, box_deltas, rois, image_sizes)
+
+    def get_config(self):
+        return {**super().get_config(), "label": self.label}
+
+
+@pytest.mark.parametrize("limit", [{"score_threshold": 0.0}, {"max_detections": 90}])
+def test_looser_limits_keep_the_kind_of_detections_and_its_other_arguments(
+    photo, limit
+):
+    own = DetectionsOfOneClass(
+        label=1, score_threshold=0.1, nms_threshold=1.0, max_detections=60
+    )
+    [found] = tiny_detector(detections=own).detect(photo, **limit)
+    assert set(found["labels"]) == {1}
+    # Of the 50 proposals each is found once: an IoU of 1.0 suppresses nothing.
+    assert 45 < len(found["scores"]) <= 50
 
 
 def test_stricter_limits_keep_the_best(model, photo):
@@ -187,6 +221,16 @@ def test_saved_model_detects_alike_in_a_fresh_process(model, photo, tmp_path):
         np.testing.assert_array_equal(np.float32(found[name]), np.float32(values))
     assert meaning == [["cup", "spoon", "table"], [7, 3, 90]]
     assert min_size == 96
+
+
+def test_the_seed_is_saved_and_is_0_in_a_file_without_one(model, tmp_path):
+    seeded = type(model).from_config({**model.get_config(), "seed": 7})
+    assert seeded.seed == 7
+    seeded.save(tmp_path / "seeded.keras")
+    assert keras.models.load_model(tmp_path / "seeded.keras").seed == 7
+    config = model.get_config()
+    assert config.pop("seed") == 0
+    assert type(model).from_config(config).seed == 0
 
 
 def test_weights_file_round_trip(model, photo, tmp_path):

@@ -1,4 +1,6 @@
+import concurrent.futures
 import io
+import warnings
 
 import numpy as np
 import pytest
@@ -250,3 +252,42 @@ def test_a_decompression_bomb_is_refused_with_the_limit(tmp_path, monkeypatch, l
 def test_what_is_no_photo_is_refused(array, message):
     with pytest.raises(ValueError, match=message):
         read_photo(array)
+
+
+def test_reading_in_many_threads_leaves_the_filters_of_warnings_alone(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 9)
+    small = stored(tmp_path, PIXELS, "small.png")
+    large = stored(tmp_path, np.tile(PIXELS, (2, 1, 1)), "large.png")  # 12 pixels
+
+    def read(path):
+        try:
+            return read_photo(path).shape
+        except ValueError as error:
+            return "at most 9 pixels" in str(error)
+
+    # They are the process's: a thread that puts them back may put back another's.
+    before = list(warnings.filters)
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(read, [small, large] * 300))
+    assert found == [(2, 3, 3), True] * 300
+    assert warnings.filters == before
+    monkeypatch.setattr(warnings, "catch_warnings", lambda: pytest.fail("in a thread"))
+    assert read(large) is True
+
+
+def test_a_photo_above_the_limit_is_refused_also_where_warnings_are_ignored(
+    tmp_path, monkeypatch
+):
+    path = stored(tmp_path, PIXELS, "a.png")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for limit in (6, None):
+            monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
+            np.testing.assert_array_equal(read_photo(path), PIXELS)
+        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 5)
+        with pytest.raises(
+            ValueError, match=r"at most 5 pixels; received photo=.*a.png"
+        ):
+            read_photo(path)

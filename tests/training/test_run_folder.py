@@ -182,6 +182,37 @@ def test_best_is_replaced_by_better_ones_only(tmp_path):
     np.testing.assert_array_equal(best.get_weights()[0], np.full((2, 4), 4.0))
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_without_a_finite_number_the_last_model_is_the_result(tmp_path, value):
+    folder, model = RunFolder(tmp_path, SETTINGS), compiled()
+    assert not folder.save_best(model, value)
+    folder.finish(model)
+    assert folder.result == folder.last
+    assert folder.save_best(model, -1.0)
+    assert folder.result == folder.best
+
+
+def test_the_best_model_of_an_epoch_that_is_trained_again_is_removed(tmp_path):
+    folder, model = RunFolder(tmp_path / "killed", SETTINGS), compiled()
+    folder.save_best(model, 0.4)  # and is killed before the first checkpoint
+    del folder
+    again = RunFolder(tmp_path / "killed", SETTINGS)
+    assert again.restore(model) == Position(0, 0)
+    assert again.result == again.last
+    assert names(again.path) == ["run.json"]
+    # Of an epoch after a checkpoint, when none before was measured.
+    folder = saved_run(tmp_path / "later", (1, 0))
+    folder.save_best(model, 0.4)
+    del folder
+    again = RunFolder(tmp_path / "later", SETTINGS)
+    assert again.restore(model) == Position(1, 0)
+    assert names(again.path) == ["checkpoint-0001-000000.keras", "run.json"]
+    # A worker that does not write leaves it to the chief.
+    again.save_best(model, 0.4)
+    RunFolder(again.path, SETTINGS, writes=False).restore(model)
+    assert again.best.is_file()
+
+
 def test_a_resumed_run_knows_its_best_value_while_the_file_is_there(tmp_path):
     folder, model = RunFolder(tmp_path, SETTINGS), compiled()
     folder.save_best(model, 0.4)
