@@ -115,7 +115,7 @@ def _read_file(path):
             _check_pixel_count(image)
             image.load()
             return _pil_pixels(image, path)
-    except Image.DecompressionBombError as error:
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise ValueError(
             f"A photo must have at most {Image.MAX_IMAGE_PIXELS} pixels; received "
             f"photo={path!r}, which has more. Make it smaller, or raise "
