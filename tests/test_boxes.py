@@ -1,5 +1,6 @@
 import numpy as np
 from keras import ops
+from plain_loops import iou_by_loop
 
 from keras_fpn.boxes import (
     box_areas,
@@ -20,16 +21,6 @@ def random_boxes(generator, *shape):
     corner = generator.uniform(-20, 60, (*shape, 2))
     sides = generator.uniform(0, 40, (*shape, 2))
     return floats(np.concatenate([corner, corner + sides], axis=-1))
-
-
-def iou_by_loop(box, other):
-    shared = 1.0
-    for axis in (0, 1):
-        low, high = max(box[axis], other[axis]), min(box[axis + 2], other[axis + 2])
-        shared *= max(high - low, 0.0)
-    areas = [(b[2] - b[0]) * (b[3] - b[1]) for b in (box, other)]
-    union = sum(areas) - shared
-    return shared / union if union > 0 else 0.0
 
 
 def test_sides_and_area_count_no_extra_pixel():
