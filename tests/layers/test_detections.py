@@ -60,6 +60,13 @@ def test_keeps_what_a_layer_owes():
     )
 
 
+def test_the_numbers_are_torchvisions():
+    config = Detections().get_config()
+    assert config["score_threshold"] == 0.05
+    assert config["nms_threshold"] == 0.5
+    assert config["max_detections"] == 100
+
+
 def test_detections_are_best_first_with_their_classes():
     found = detected([A, APART], [[0.1, 0.2, 0.7], [0.6, 0.3, 0.1]])
     assert found["num_detections"] == 4
@@ -109,7 +116,7 @@ def test_padding_rois_are_dropped_whatever_is_predicted_for_them():
     assert_allclose(found["scores"], [0.6, 0, 0, 0], rtol=1e-5)
 
 
-@pytest.mark.parametrize(("side", "kept"), [(5e-3, 0), (0.02, 1)])
+@pytest.mark.parametrize(("side", "kept"), [(5e-3, 0), (0.99e-2, 0), (1e-2, 1)])
 def test_boxes_narrower_than_a_hundredth_of_a_pixel_are_dropped(side, kept):
     for roi in [(0, 0, side, 10), (0, 0, 10, side)]:
         assert detected([roi], [[0.9, 0.1]])["num_detections"] == kept
