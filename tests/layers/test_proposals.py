@@ -88,7 +88,9 @@ def test_keeps_what_a_layer_owes():
 
 def test_the_numbers_are_torchvisions():
     config = Proposals().get_config()
-    numbers = {name: config[name] for name in config if "_k" in name or "threshold" in name}
+    numbers = {
+        name: config[name] for name in config if "_k" in name or "threshold" in name
+    }
     assert numbers == {
         "pre_nms_top_k": 1000,
         "post_nms_top_k": 1000,
