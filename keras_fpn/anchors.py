@@ -36,9 +36,11 @@ def grid_anchors(cell, grid_size, image_size):
         grid_size: (h, w) of the level's map, ints or scalar tensors.
         image_size: (H, W) of the padded image, pixels, ints or scalar tensors.
     """
-    down = _shifts(grid_size[0], image_size[0])
-    right = _shifts(grid_size[1], image_size[1])
-    shift_x, shift_y = ops.meshgrid(right, down)  # both (h, w)
+    shift_y = _shifts(grid_size[0], image_size[0])[:, None]
+    shift_x = _shifts(grid_size[1], image_size[1])[None, :]
+    shift_x, shift_y = (
+        ops.broadcast_to(shift, tuple(grid_size)) for shift in (shift_x, shift_y)
+    )
     shifts = ops.stack([shift_x, shift_y, shift_x, shift_y], axis=-1)
     anchors = ops.expand_dims(shifts, 2) + ops.convert_to_tensor(cell)
     return ops.reshape(anchors, (-1, 4))
