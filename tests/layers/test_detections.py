@@ -89,10 +89,11 @@ def test_scores_are_strictly_above_the_threshold():
 
 def test_every_class_moves_the_roi_by_its_own_weighted_deltas():
     # dx, dy are predicted 10 times, dw, dh 5 times too large: half a width to the
-    # right; a quarter of the height down; twice as wide.
-    deltas = [[[5, 0, 0, 0], [0, 2.5, 0, 0], [0, 0, 5 * np.log(2), 0]]]
-    found = detected([(20, 20, 30, 40)], [[0.4, 0.3, 0.2, 0.1]], deltas)
-    expected = [(25, 20, 35, 40), (20, 25, 30, 45), (15, 20, 35, 40), NOTHING]
+    # right; a quarter of the height down; twice as wide; half as high.
+    log2 = 5 * np.log(2)
+    deltas = [[[5, 0, 0, 0], [0, 2.5, 0, 0], [0, 0, log2, 0], [0, 0, 0, -log2]]]
+    found = detected([(20, 20, 30, 40)], [[0.35, 0.25, 0.2, 0.15, 0.05]], deltas)
+    expected = [(25, 20, 35, 40), (20, 25, 30, 45), (15, 20, 35, 40), (20, 25, 30, 35)]
     assert_allclose(found["boxes"], expected, rtol=1e-5)
 
 
