@@ -38,7 +38,9 @@ def grid_anchors(cell, grid_size, image_size):
     """
     shift_y = _shifts(grid_size[0], image_size[0])[:, None]
     shift_x = _shifts(grid_size[1], image_size[1])[None, :]
-    shift_x, shift_y = shift_x + 0.0 * shift_y, shift_y + 0.0 * shift_x  # both (h, w)
+    shift_x, shift_y = (
+        ops.broadcast_to(shift, tuple(grid_size)) for shift in (shift_x, shift_y)
+    )
     shifts = ops.stack([shift_x, shift_y, shift_x, shift_y], axis=-1)
     anchors = ops.expand_dims(shifts, 2) + ops.convert_to_tensor(cell)
     return ops.reshape(anchors, (-1, 4))

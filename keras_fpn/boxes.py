@@ -69,7 +69,12 @@ def box_iou(boxes, others):
         boxes, others: float (..., 4), xyxy; leading axes broadcast.
     """
     shared = intersections(boxes, others)
-    union = box_areas(boxes) + box_areas(others) - shared
+    return iou_of_areas(shared, box_areas(boxes), box_areas(others))
+
+
+def iou_of_areas(shared, areas, other_areas):
+    """Returns `box_iou` of boxes whose areas, and those shared, are known already."""
+    union = areas + other_areas - shared
     return ops.where(union > 0, shared / ops.where(union > 0, union, 1.0), 0.0)
 
 

@@ -2,7 +2,7 @@
 
 from keras import ops
 
-from keras_fpn.boxes import box_areas, intersections, pairwise_iou
+from keras_fpn.boxes import box_areas, intersections, iou_of_areas
 
 # Labels of anchors and RoIs.
 POSITIVE = 1
@@ -19,12 +19,16 @@ def match(boxes, gt_boxes, gt_valid, gt_crowd, thresholds, allow_low_quality=Fal
     for the ground truth it overlaps most itself. Crowd regions match nothing; a
     negative at least half inside one is ignored, by intersection over its own area.
 
+    One ground truth is compared at a time, up to the last that is no padding. So only
+    arrays (B, N) are held, however many there are: 60 MB at the most for 2 images and
+    270,000 anchors, with 300 objects as with 1.
+
     Source: Ren et al. 2015 (arXiv:1506.01497), Sec. 3.1.2; ties as in torchvision's
     Matcher; crowds as in COCO's evaluation.
 
     Args:
         boxes: float32 (B, N, 4), xyxy, pixels, N anchors or RoIs.
-        gt_boxes: float32 (B, G, 4), xyxy, pixels.
+        gt_boxes: float32 (B, G, 4), xyxy, pixels, G at least 1.
         gt_valid: bool (B, G), False for padding.
         gt_crowd: bool (B, G), crowd regions.
         thresholds: (lower, upper), floats 0..1.
@@ -35,27 +39,50 @@ def match(boxes, gt_boxes, gt_valid, gt_crowd, thresholds, allow_low_quality=Fal
         matches: int32 (B, N), 0..G-1, the ground truth of the best IoU.
     """
     lower, upper = thresholds
-    target = ops.logical_and(gt_valid, ops.logical_not(gt_crowd))
-    target = ops.logical_and(target, box_areas(gt_boxes) > 0)
-    iou = ops.where(
-        target[:, :, None], pairwise_iou(gt_boxes, boxes), -1.0
-    )  # (B, G, N)
-    matches = ops.cast(ops.argmax(iou, axis=1), "int32")
-    best = ops.max(iou, axis=1)
-    positive = best >= upper
-    if allow_low_quality:
-        best_of_gt = ops.max(iou, axis=2, keepdims=True)
-        equal = ops.logical_and(iou == best_of_gt, best_of_gt > 0)
-        positive = ops.logical_or(positive, ops.any(equal, axis=1))
+    best, matches, best_of_any, in_crowd = _compared(
+        ops.stop_gradient(boxes), gt_boxes, gt_valid, gt_crowd, allow_low_quality
+    )
     labels = ops.where(best < lower, NEGATIVE, IGNORED)
-    crowd = ops.logical_and(gt_valid, gt_crowd)
-    labels = ops.where(_inside(boxes, gt_boxes, crowd), IGNORED, labels)
+    labels = ops.where(in_crowd, IGNORED, labels)
+    positive = ops.logical_or(best >= upper, best_of_any)
     return ops.cast(ops.where(positive, POSITIVE, labels), "int32"), matches
 
 
-def _inside(boxes, regions, valid):
-    """Returns bool (B, N), whether at least half of a box lies in one valid region."""
-    shared = intersections(ops.expand_dims(regions, 2), ops.expand_dims(boxes, 1))
-    half = 0.5 * ops.expand_dims(box_areas(boxes), 1)
-    inside = ops.logical_and(shared >= half, valid[:, :, None])
-    return ops.any(ops.logical_and(inside, half > 0), axis=1)
+def _compared(boxes, gt_boxes, gt_valid, gt_crowd, allow_low_quality):
+    """Returns what `match` knows of every box after all ground truths, each (B, N).
+
+    The best IoU, float32, -1 without any ground truth; whose it is, int32; whether the
+    box is a best one of some ground truth, bool, never without low-quality matches;
+    whether at least half of it lies in a crowd region, bool.
+    """
+    target = ops.logical_and(gt_valid, ops.logical_not(gt_crowd))
+    target = ops.logical_and(target, box_areas(gt_boxes) > 0)
+    crowd = ops.logical_and(gt_valid, gt_crowd)
+    areas = box_areas(boxes)
+    half = ops.where(areas > 0, 0.5 * areas, float("inf"))  # empty boxes: in no crowd
+
+    def compare(place, best, matches, best_of_any, in_crowd):
+        def of_place(values):
+            return ops.take(values, place, axis=1)[:, None]
+
+        gt = of_place(gt_boxes)
+        shared = intersections(gt, boxes)
+        iou = iou_of_areas(shared, box_areas(gt), areas)
+        iou = ops.where(of_place(target), iou, -1.0)
+        better = iou > best  # of equal ones the first stays
+        if allow_low_quality:
+            highest = ops.max(iou, axis=1, keepdims=True, initial=0.0)
+            equal = ops.logical_and(iou == highest, highest > 0)
+            best_of_any = ops.logical_or(best_of_any, equal)
+        half_in = ops.logical_and(of_place(crowd), shared >= half)
+        best = ops.where(better, iou, best)
+        matches = ops.where(better, place, matches)
+        in_crowd = ops.logical_or(in_crowd, half_in)
+        return place + 1, best, matches, best_of_any, in_crowd
+
+    shape = ops.shape(gt_boxes)[0], ops.shape(boxes)[1]
+    no = ops.zeros(shape, "bool")
+    start = (0, -ops.ones(shape), ops.zeros(shape, "int32"), no, no)
+    counts = ops.arange(1, ops.shape(gt_valid)[1] + 1)
+    last = ops.max(ops.where(gt_valid, counts, 0), initial=0)
+    return ops.while_loop(lambda place, *_: place < last, compare, start)[1:]

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from keras import ops
+from on_backend import graph_of_all_sizes
 
 from keras_fpn.anchors import cell_anchors, grid_anchors
 
@@ -89,3 +90,16 @@ def test_every_cell_has_the_cells_anchors():
     assert got.dtype == np.float32
     relative = got.reshape(15, 6, 4) - got.reshape(15, 6, 4)[:, :1]
     np.testing.assert_array_equal(relative, np.tile(cell - cell[0], (15, 1, 1)))
+
+
+def test_one_graph_serves_maps_and_images_of_all_sizes():
+    cell = cell_anchors((32, 50), RATIOS)
+    run = graph_of_all_sizes(
+        lambda grid, image: grid_anchors(cell, ops.shape(grid), ops.shape(image)),
+        [(None, None), (None, None)],
+    )
+    for grid, image in (((3, 5), (96, 160)), ((7, 2), (100, 33)), ((1, 1), (64, 64))):
+        got = run(np.zeros(grid, "float32"), np.zeros(image, "float32"))
+        expected = ops.convert_to_numpy(grid_anchors(cell, grid, image))
+        assert len(expected) == grid[0] * grid[1] * 6
+        np.testing.assert_array_equal(got, expected)

@@ -1,5 +1,6 @@
 import numpy as np
 from keras import ops
+from plain_loops import iou_by_loop
 
 from keras_fpn.boxes import (
     box_areas,
@@ -9,6 +10,7 @@ from keras_fpn.boxes import (
     intersections,
     pairwise_iou,
     split_boxes,
+    take_rows,
 )
 
 
@@ -20,16 +22,6 @@ def random_boxes(generator, *shape):
     corner = generator.uniform(-20, 60, (*shape, 2))
     sides = generator.uniform(0, 40, (*shape, 2))
     return floats(np.concatenate([corner, corner + sides], axis=-1))
-
-
-def iou_by_loop(box, other):
-    shared = 1.0
-    for axis in (0, 1):
-        low, high = max(box[axis], other[axis]), min(box[axis + 2], other[axis + 2])
-        shared *= max(high - low, 0.0)
-    areas = [(b[2] - b[0]) * (b[3] - b[1]) for b in (box, other)]
-    union = sum(areas) - shared
-    return shared / union if union > 0 else 0.0
 
 
 def test_sides_and_area_count_no_extra_pixel():
@@ -125,3 +117,15 @@ def test_no_boxes_give_no_ious():
     assert tuple(pairwise_iou(none, some).shape) == (0, 3)
     assert tuple(pairwise_iou(some, none).shape) == (3, 0)
     assert tuple(clip_boxes(none[None], floats([[5, 5]])).shape) == (1, 0, 4)
+
+
+def test_rows_are_taken_from_their_own_image():
+    rows = np.arange(2 * 3 * 2, dtype="float32").reshape(2, 3, 2)
+    got = ops.convert_to_numpy(take_rows(rows, np.array([[2, 0, 2, 1], [1, 1, 0, 2]])))
+    np.testing.assert_array_equal(got[0], [[4, 5], [0, 1], [4, 5], [2, 3]])
+    np.testing.assert_array_equal(got[1], [[8, 9], [8, 9], [6, 7], [10, 11]])
+
+
+def test_a_box_of_less_than_a_square_pixel_has_an_iou():
+    tiny = floats([0, 0, 0.5, 0.5])
+    assert float(box_iou(tiny, tiny)) == 1

@@ -47,6 +47,13 @@ def test_convolutions_keep_what_a_layer_owes(norm):
     )
 
 
+def test_the_papers_heads_are_the_default():
+    assert TwoFCBoxHead().channels == 1024
+    head = ConvBoxHead()
+    assert (head.num_convs, head.conv_channels, head.channels) == (4, 256, 1024)
+    assert head.norm is None
+
+
 def test_predictor_keeps_what_a_layer_owes():
     check_layer(
         BoxPredictor,

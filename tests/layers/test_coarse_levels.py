@@ -101,6 +101,10 @@ def test_convolutions_may_start_from_another_map():
     assert layer.convolutions["P6"].kernel.shape == (3, 3, 3, 1)
 
 
+def test_the_papers_channels_are_the_default():
+    assert ConvolvedLevels().channels == 256
+
+
 def test_both_start_uniform_within_the_square_root_of_three_by_the_inputs():
     keras.utils.set_random_seed(0)
     layer = ConvolvedLevels(32)

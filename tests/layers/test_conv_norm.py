@@ -108,6 +108,14 @@ def test_depthwise_equals_the_explicit_one(padding):
     assert_allclose(outputs_of(layer, inputs), expected, rtol=1e-4, atol=1e-4)
 
 
+def test_defaults_are_a_bare_convolution_of_single_cells():
+    layer = ConvNorm(3)
+    assert (layer.kernel_size, layer.strides, layer.padding) == (1, 1, "symmetric")
+    assert layer.norm is None
+    assert layer.epsilon == 1e-5  # torch's
+    assert layer.activation is keras.activations.linear
+
+
 def test_without_a_norm_there_is_a_bias():
     layer = built(ConvNorm, 3, 2)
     layer.kernel.assign(np.array([[1, 0], [10, 0], [100, 1]]).reshape(1, 1, 3, 2))

@@ -60,6 +60,13 @@ def test_keeps_what_a_layer_owes():
     )
 
 
+def test_the_numbers_are_torchvisions():
+    config = Detections().get_config()
+    assert config["score_threshold"] == 0.05
+    assert config["nms_threshold"] == 0.5
+    assert config["max_detections"] == 100
+
+
 def test_detections_are_best_first_with_their_classes():
     found = detected([A, APART], [[0.1, 0.2, 0.7], [0.6, 0.3, 0.1]])
     assert found["num_detections"] == 4
@@ -82,10 +89,11 @@ def test_scores_are_strictly_above_the_threshold():
 
 def test_every_class_moves_the_roi_by_its_own_weighted_deltas():
     # dx, dy are predicted 10 times, dw, dh 5 times too large: half a width to the
-    # right; a quarter of the height down; twice as wide.
-    deltas = [[[5, 0, 0, 0], [0, 2.5, 0, 0], [0, 0, 5 * np.log(2), 0]]]
-    found = detected([(20, 20, 30, 40)], [[0.4, 0.3, 0.2, 0.1]], deltas)
-    expected = [(25, 20, 35, 40), (20, 25, 30, 45), (15, 20, 35, 40), NOTHING]
+    # right; a quarter of the height down; twice as wide; half as high.
+    log2 = 5 * np.log(2)
+    deltas = [[[5, 0, 0, 0], [0, 2.5, 0, 0], [0, 0, log2, 0], [0, 0, 0, -log2]]]
+    found = detected([(20, 20, 30, 40)], [[0.35, 0.25, 0.2, 0.15, 0.05]], deltas)
+    expected = [(25, 20, 35, 40), (20, 25, 30, 45), (15, 20, 35, 40), (20, 25, 30, 35)]
     assert_allclose(found["boxes"], expected, rtol=1e-5)
 
 
@@ -109,7 +117,7 @@ def test_padding_rois_are_dropped_whatever_is_predicted_for_them():
     assert_allclose(found["scores"], [0.6, 0, 0, 0], rtol=1e-5)
 
 
-@pytest.mark.parametrize(("side", "kept"), [(5e-3, 0), (0.02, 1)])
+@pytest.mark.parametrize(("side", "kept"), [(5e-3, 0), (0.99e-2, 0), (1e-2, 1)])
 def test_boxes_narrower_than_a_hundredth_of_a_pixel_are_dropped(side, kept):
     for roi in [(0, 0, side, 10), (0, 0, 10, side)]:
         assert detected([roi], [[0.9, 0.1]])["num_detections"] == kept

@@ -39,6 +39,11 @@ def test_keeps_what_a_layer_owes():
     )
 
 
+def test_the_papers_pyramid_is_the_default():
+    fpn = FeaturePyramid()
+    assert (fpn.channels, fpn.norm, fpn.fuse) == (256, None, "sum")
+
+
 def test_coarse_level_reaches_the_finer_one_by_nearest_upsampling():
     maps = {
         "C3": np.full((1, 4, 4, 1), 10, "float32"),

@@ -78,6 +78,12 @@ def test_what_a_convolution_takes_besides_is_kept_too(make):
 
 
 @BOTH
+def test_the_papers_channels_are_the_default(make):
+    assert make().filters == 256
+    assert make().norm is None
+
+
+@BOTH
 def test_another_norm_is_refused(make):
     with pytest.raises(ValueError, match="received norm='layer'"):
         make(8, norm="layer")

@@ -86,6 +86,21 @@ def test_keeps_what_a_layer_owes():
     )
 
 
+def test_the_numbers_are_torchvisions():
+    config = Proposals().get_config()
+    numbers = {
+        name: config[name] for name in config if "_k" in name or "threshold" in name
+    }
+    assert numbers == {
+        "pre_nms_top_k": 1000,
+        "post_nms_top_k": 1000,
+        "training_pre_nms_top_k": 2000,
+        "training_post_nms_top_k": 2000,
+        "nms_threshold": 0.7,
+        "score_threshold": 0.0,
+    }
+
+
 def test_proposals_are_best_first_over_all_levels():
     rois, scores = proposed(
         {"P2": [A, APART], "P3": [FAR]}, {"P2": [-1, 2], "P3": [0.5]}
@@ -162,6 +177,26 @@ def test_training_has_its_own_counts(training, places, count):
     assert np.count_nonzero(scores) == count
 
 
+def test_a_level_of_fewer_anchors_than_are_decoded_is_filled_with_nothing():
+    # Three of ten places of P2 and one of P3 are anchors; a box of the filling would
+    # be a copy of the last anchor, which a threshold of 1 would keep.
+    rois, scores = proposed(
+        {"P2": [A, APART, FAR], "P3": [A]},
+        {"P2": [1, 2, 3], "P3": [0]},
+        nms_threshold=1.0,
+        post_nms_top_k=8,
+    )
+    assert_array_equal(rois[:4], [FAR, APART, A, A])
+    assert_allclose(scores, [*sigmoid([3, 2, 1, 0]), 0, 0, 0, 0], rtol=1e-5)
+
+
+def test_training_is_off_unless_said():
+    layer = Proposals(post_nms_top_k=3, training_post_nms_top_k=5)
+    inputs = {"P2": floats([A])}, {"P2": floats([[0]])}, {"P2": floats([[[0] * 4]])}
+    rois, _ = outputs_of(layer, *inputs, floats([[100, 100]]))
+    assert rois.shape == (1, 3, 4)
+
+
 def test_shape_is_known_beforehand_for_inference_and_training():
     layer = Proposals(training_post_nms_top_k=2000)
     inputs = (
@@ -191,7 +226,9 @@ def test_suppression_sees_the_clipped_boxes():
     assert np.count_nonzero(scores) == 1
 
 
-@pytest.mark.parametrize(("side", "kept"), [(0.0, 0), (5e-4, 0), (2e-3, 1), (1.0, 1)])
+@pytest.mark.parametrize(
+    ("side", "kept"), [(0.0, 0), (5e-4, 0), (0.99e-3, 0), (1e-3, 1), (1.0, 1)]
+)
 def test_boxes_narrower_than_a_thousandth_of_a_pixel_are_dropped(side, kept):
     for anchor in [(0, 0, side, 10), (0, 0, 10, side)]:
         _, scores = proposed({"P2": [anchor]}, {"P2": [1]})

@@ -91,12 +91,19 @@ def test_unshared_weights_differ_by_level():
     assert names == ["conv1_P4", "conv2_P4"]
 
 
+def test_the_papers_head_is_the_default():
+    config = RPNHead().get_config()
+    assert (config["num_anchors"], config["num_convs"]) == (3, 1)
+    assert config["shared"] is True
+
+
 def test_both_kinds_start_near_zero():
     keras.utils.set_random_seed(0)
     head = RPNHead(3)
     head.build({"P3": (None, 4, 4, 64)})
     convolutions, objectness, deltas = head.towers["P3"]
     for layer in (*convolutions, objectness, deltas):
+        assert layer.kernel_initializer.stddev == 0.01
         assert_allclose(arrays(layer.kernel).std(), 0.01, rtol=0.2)
         assert not arrays(layer.bias).any()
 

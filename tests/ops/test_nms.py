@@ -2,6 +2,7 @@ import keras
 import numpy as np
 import pytest
 from on_backend import compiled
+from plain_loops import iou_by_loop
 
 from keras_fpn.ops.nms import grouped_nms, grouped_nms_portable
 
@@ -29,16 +30,6 @@ def suppressed(form, boxes, scores, iou_threshold, max_outputs):
 def column(*boxes):
     """Boxes (N, 1, 4) that all groups share."""
     return [[box] for box in boxes]
-
-
-def iou_by_loop(box, other):
-    shared = 1.0
-    for axis in (0, 1):
-        low, high = max(box[axis], other[axis]), min(box[axis + 2], other[axis + 2])
-        shared *= max(high - low, 0.0)
-    areas = [(b[2] - b[0]) * (b[3] - b[1]) for b in (box, other)]
-    union = sum(areas) - shared
-    return shared / union if union > 0 else 0.0
 
 
 def nms_by_loop(boxes, scores, iou_threshold, max_outputs):

@@ -8,6 +8,13 @@ from keras_fpn.preprocessing import Preprocessing
 PIXELS = np.arange(18, dtype=np.uint8).reshape(2, 3, 3) * 10
 
 
+def test_the_numbers_are_torchvisions():
+    own = Preprocessing()
+    assert (own.min_size, own.max_size, own.size_divisor) == (800, 1333, 32)
+    assert own.mean == (0.485, 0.456, 0.406)  # ImageNet's
+    assert own.std == (0.229, 0.224, 0.225)
+
+
 def test_a_batch_is_padded_to_the_multiple_of_the_largest():
     photos = [np.full((40, 60, 3), 7, np.uint8), np.full((90, 30, 3), 9, np.uint8)]
     inputs, sizes = Preprocessing(min_size=20, max_size=50).prepare(photos)

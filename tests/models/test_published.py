@@ -1,0 +1,135 @@
+import keras
+import pytest
+
+from keras_fpn.models import published
+from keras_fpn.models.published import COCO_OF_BACKBONE, FASTER_RCNN
+
+FIVE_SIZES = (32, 64, 128, 256, 512)
+MOBILE = {
+    "backbone": ("mobilenet_v3_large", {}),
+    "anchors": {"sizes": dict.fromkeys(("P5", "P6", "P7"), FIVE_SIZES)},
+    "proposals": {"score_threshold": 0.05},
+    "roi_align": {"levels": ("P5",)},
+}
+# Ours, for photos half as large as the paper's.
+SMALL = {
+    "anchors": {
+        "sizes": {"P2": (16,), "P3": (32,), "P4": (64,), "P5": (128,), "P6": (256,)}
+    },
+    "proposals": {
+        "post_nms_top_k": 300,
+        "training_pre_nms_top_k": 1000,
+        "training_post_nms_top_k": 500,
+    },
+    "roi_assignment": {
+        "lower": 0.5,
+        "upper": 0.5,
+        "allow_low_quality": False,
+        "count": 128,
+        "positive_fraction": 0.25,
+    },
+}
+RESNET18 = {
+    **SMALL,
+    "backbone": ("resnet18", {"norm": "group", "channels": 24}),
+    "neck": {"channels": 64, "norm": "group"},
+    "box_head": {"channels": 128},
+}
+# What each architecture has another than the paper's, torchvision 0.27 for COCO's.
+EXPECTED = {
+    "faster_rcnn_resnet50_fpn_coco": {"backbone": ("resnet50", {"epsilon": 0.0})},
+    "faster_rcnn_resnet50_fpn_v2_coco": {
+        "backbone": ("resnet50", {"norm": "batch"}),
+        "neck": {"norm": "batch"},
+        "rpn_head": {"num_convs": 2},
+        "box_head": {"norm": "batch"},
+    },
+    "faster_rcnn_mobilenet_v3_large_fpn_coco": MOBILE,
+    "faster_rcnn_mobilenet_v3_large_320_fpn_coco": {
+        **MOBILE,
+        "proposals": {
+            "pre_nms_top_k": 150,
+            "post_nms_top_k": 150,
+            "score_threshold": 0.05,
+        },
+        "preprocessing": {"min_size": 320, "max_size": 640},
+    },
+    "faster_rcnn_resnet18_fpn_scenes": {
+        **RESNET18,
+        "preprocessing": {"min_size": 320, "max_size": 533},
+    },
+    "faster_rcnn_resnet18_fpn_bccd": {
+        **RESNET18,
+        "preprocessing": {"min_size": 360, "max_size": 480},
+    },
+}
+SMALL_MOBILENET_V2 = {
+    **SMALL,
+    "backbone": ("mobilenet_v2", {}),
+    "neck": {"channels": 96, "norm": "group"},
+    "box_head": {"channels": 256},
+    "preprocessing": {
+        "min_size": 320,
+        "max_size": 533,
+        "mean": [0.5, 0.5, 0.5],
+        "std": [0.5, 0.5, 0.5],
+    },
+}
+
+
+@pytest.fixture(autouse=True)
+def _backbones_are_only_named(monkeypatch):
+    """A backbone is here its name and arguments: building one takes seconds."""
+    for name in ("resnet18", "resnet50", "mobilenet_v2", "mobilenet_v3_large"):
+        stand_in = _named(name)
+        monkeypatch.setattr(published, name, stand_in)
+
+
+def _named(name):
+    return lambda **arguments: (name, arguments)
+
+
+def described(part):
+    """A part as the values of its config that are not its class's defaults."""
+    if isinstance(part, tuple):
+        return part
+    describe = "to_config" if hasattr(part, "to_config") else "get_config"
+    config = getattr(part, describe)()
+    try:
+        plain = getattr(type(part)(), describe)()
+    except TypeError:  # sizes of anchors, and an assignment's numbers, have no default
+        plain = {}
+        if isinstance(part, keras.layers.Layer):
+            plain = type(part)(config["sizes"]).get_config() | {"sizes": None}
+    ours = {
+        name: config[name] for name in config if config[name] != plain.get(name, [])
+    }
+    ours.pop("name", None)
+    return ours
+
+
+def test_every_architecture_has_the_parts_of_its_table():
+    assert set(FASTER_RCNN) == set(EXPECTED)
+    for architecture, parts in FASTER_RCNN.items():
+        found = {name: described(part) for name, part in parts().items()}
+        assert found == EXPECTED[architecture], architecture
+
+
+def test_the_small_mobile_one_has_the_parts_of_its_table():
+    parts = published.small_mobilenet_v2_parts()
+    found = {name: described(part) for name, part in parts.items()}
+    assert found == SMALL_MOBILENET_V2
+
+
+def test_layers_are_named_as_what_they_are():
+    for parts in FASTER_RCNN.values():
+        for name, part in parts().items():
+            if isinstance(part, keras.layers.Layer):
+                assert part.name == name
+
+
+def test_cocos_weights_are_those_of_the_backbones_first_architecture():
+    assert COCO_OF_BACKBONE == {
+        "resnet50": "faster_rcnn_resnet50_fpn_coco",
+        "mobilenet_v3_large": "faster_rcnn_mobilenet_v3_large_fpn_coco",
+    }
