@@ -99,9 +99,8 @@ class FasterRCNN(Detector):
             anchor_boxes, objectness, deltas, sizes
         )  # (B, R, 4)
         roi_features = roi_align(pyramid, rois)  # (B, R, 7, 7, C)
-        class_logits, box_deltas = box_predictor(
-            box_head(roi_features)
-        )  # (B, R, K + 1)
+        hidden = box_head(roi_features)  # (B, R, D)
+        class_logits, box_deltas = box_predictor(hidden)  # (B, R, K + 1), (B, R, K, 4)
 
         inputs = {"images": images, "image_sizes": sizes}
         candidates = {
@@ -110,14 +109,9 @@ class FasterRCNN(Detector):
             "rois": rois,
             "image_sizes": sizes,
         }
+        labels = (class_names, category_ids)
         super().__init__(
-            inputs,
-            candidates,
-            detections,
-            preprocessing,
-            class_names,
-            category_ids,
-            name=name,
+            inputs, candidates, detections, preprocessing, *labels, name=name
         )
         self.trunk = keras.Model(
             inputs,
