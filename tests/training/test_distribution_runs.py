@@ -16,6 +16,8 @@ import numpy as np
 import pytest
 from process_environment import environment_of_its_own
 
+pytestmark = pytest.mark.ci  # `test_training_steps.py` has one of them in every run
+
 SCRIPT = pathlib.Path(__file__).with_name("distributed_run.py")
 LIMIT = 900  # seconds, far more than it takes also beside other work; then a run hangs
 
