@@ -264,6 +264,23 @@ def test_multiworker_training_equals_one_replicas(one_machine, two_workers):
 
 
 @pytest.mark.tensorflow_only
+def test_multiworker_steps_train_alike_whether_sums_repeat_or_not(
+    one_machine, tmp_path
+):
+    expected = part(part(one_machine, "none"), "momentum")
+    options = {"strategies": ["multiworker"], "runs": ["momentum"], "free": True}
+    for worker in finished_workers(tmp_path, **options):
+        found = part(part(worker, "multiworker"), "momentum")
+        check_meaningful(found)
+        # Of the first step all but the last bits; later a RoI may be another one.
+        steps, repeated = found["steps"], expected["steps"]
+        np.testing.assert_allclose(steps[0], repeated[0], rtol=1e-4)
+        np.testing.assert_allclose(steps[-1], repeated[-1], rtol=2e-2)
+        first, last = found["log loss"]
+        assert last < first
+
+
+@pytest.mark.tensorflow_only
 def test_multiworker_processes_end_with_the_same_bits(two_workers):
     one, two = (part(part(found, "multiworker"), "clipped") for found in two_workers)
     for name, values in one.items():
