@@ -22,8 +22,12 @@ keras.utils.set_random_seed(0)  # sums that repeat allow no chance without a see
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
+@pytest.hookimpl(tryfirst=True)  # before -m looks at the markers
 def pytest_collection_modifyitems(items):
-    """Skips, on another backend, the tests marked `tensorflow_only`."""
+    """Marks what needs real data sets as `ci`; skips what needs another backend."""
+    for item in items:
+        if "data_folder" in item.fixturenames:
+            item.add_marker("ci")
     if keras.config.backend() == "tensorflow":
         return
     skip = pytest.mark.skip(

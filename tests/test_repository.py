@@ -2,6 +2,7 @@
 
 import ast
 import configparser
+import itertools
 import os
 import pathlib
 import re
@@ -73,12 +74,28 @@ def test_ci_runs_the_readmes_own_command(name):
 
 
 def test_readmes_commands_start_from_nothing():
-    for name, ends_with in [("demo", "--output out\n"), ("tests", "-m pytest\n")]:
+    for name, ends_with in [("demo", "--output out\n"), ("tests", "loadfile\n")]:
         command = readme_command(name)
         assert command.startswith("python3 -m venv .venv && .venv/bin/pip install ")
         assert command.endswith(ends_with)
     assert ".venv/bin/keras-fpn detect --sample" in readme_command("demo")
     assert '-e ".[test]"' in readme_command("tests")
+    assert ".venv/bin/python -m pytest -n 2 --dist loadfile" in readme_command("tests")
+
+
+@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+def test_every_test_but_the_slow_ones_is_in_one_stage_of_ci(backend):
+    ci = text_of(".ci/run")
+    expressions = dict(re.findall(r"^(\w+)='(.* slow)'$", ci, re.MULTILINE))
+    run = rf"^stage .* (?:tests {backend}|{backend}_tests) \"\$(\w+)\"$"
+    chosen = [expressions[name] for name in re.findall(run, ci, re.MULTILINE)]
+    if backend == "tensorflow":
+        addopts = setup_cfg()["tool:pytest"]["addopts"]
+        chosen.append(re.search(r'-m "(.*)"', addopts)[1])
+    for marks in itertools.product([False, True], repeat=3):
+        kind = dict(zip(("slow", "ci", "parity"), marks, strict=True))
+        stages = [expression for expression in chosen if eval(expression, kind)]
+        assert len(stages) == (0 if kind["slow"] else 1), (kind, stages)
 
 
 def test_ci_is_executable():

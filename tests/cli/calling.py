@@ -2,8 +2,14 @@
 
 import contextlib
 import io
+import pathlib
+import runpy
+import sys
+from unittest import mock
 
 from keras_fpn import cli
+
+SCRIPTS = pathlib.Path(__file__).resolve().parents[2] / "scripts"
 
 
 def called(*argv):
@@ -12,3 +18,18 @@ def called(*argv):
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         code = cli.main([*map(str, argv)])
     return code, out.getvalue(), err.getvalue()
+
+
+def script_called(name, *argv):
+    """The same of a file in scripts/, run as `python scripts/NAME ARGV` runs it."""
+    path, out, err = str(SCRIPTS / name), io.StringIO(), io.StringIO()
+    with (
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+        mock.patch.object(sys, "argv", [path, *map(str, argv)]),
+    ):
+        try:
+            runpy.run_path(path, run_name="__main__")
+        except SystemExit as left:
+            return left.code, out.getvalue(), err.getvalue()
+    raise AssertionError(f"{name} ended without an exit code")

@@ -6,6 +6,7 @@ import sys
 import types
 
 import pytest
+from cli.calling import script_called
 
 import keras_fpn
 from keras_fpn import cli
@@ -188,14 +189,7 @@ sys.exit(f"loaded {{slow}}" if slow else code)
     assert "Name at least one photo" in done.stderr
 
 
-def test_the_script_is_the_command(repository_root):
-    done = subprocess.run(
-        [sys.executable, "scripts/detect.py", "gone.jpg"],
-        cwd=repository_root,
-        env={**os.environ, "PYTHONPATH": str(repository_root)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 2
-    assert "received 'gone.jpg', which does not exist" in done.stderr
+def test_the_script_is_the_command():
+    code, _, err = script_called("detect.py", "gone.jpg")
+    assert code == 2
+    assert "received 'gone.jpg', which does not exist" in err

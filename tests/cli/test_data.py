@@ -1,12 +1,10 @@
 """`keras-fpn data`: the report, the pictures and the exit codes."""
 
 import json
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
+from cli.calling import script_called
 from data.painted import color, painted_dataset
 from models.tiny import tiny_detector
 from PIL import Image
@@ -186,14 +184,7 @@ def test_what_argparse_refuses(capsys, argv, message):
     assert message in capsys.readouterr().err
 
 
-def test_the_script_is_the_command(repository_root):
-    done = subprocess.run(
-        [sys.executable, "scripts/data.py", "check", "gone.json"],
-        cwd=repository_root,
-        env={**os.environ, "PYTHONPATH": str(repository_root)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 2
-    assert "received path='gone.json'" in done.stderr
+def test_the_script_is_the_command():
+    code, _, err = script_called("data.py", "check", "gone.json")
+    assert code == 2
+    assert "received path='gone.json'" in err

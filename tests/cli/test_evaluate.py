@@ -1,11 +1,9 @@
 import json
 import os
-import pathlib
-import subprocess
-import sys
 
 import numpy as np
 import pytest
+from cli.calling import script_called
 from PIL import Image
 
 from keras_fpn import cli
@@ -245,13 +243,7 @@ def test_files_that_cannot_be_written_are_named(coco, tmp_path, capsys, fake):
     assert "metrics.json could not be written: " in capsys.readouterr().err
 
 
-def test_the_script_is_the_command(repository_root):
-    script = pathlib.Path(repository_root) / "scripts" / "evaluate.py"
-    done = subprocess.run(
-        [sys.executable, str(script), "--help"],
-        env={"PYTHONPATH": str(repository_root)},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "--proposals" in done.stdout
+def test_the_script_is_the_command():
+    code, out, err = script_called("evaluate.py", "--help")
+    assert code == 0, err
+    assert "--proposals" in out

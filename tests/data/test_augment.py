@@ -101,7 +101,7 @@ def test_images_without_objects_pass(name, size):
 
 
 @pytest.mark.parametrize("size", [(1, 1), (9, 6)])
-@pytest.mark.parametrize("name", set(AUGMENTATIONS) - {"CopyPaste"})
+@pytest.mark.parametrize("name", sorted(set(AUGMENTATIONS) - {"CopyPaste"}))
 def test_an_object_that_covers_the_image_still_does(name, size):
     height, width = size
     sample = without_objects(size) | {

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from models.tiny import tiny_detector
+from models.tiny import tiny_backbone, tiny_detector
 
 RATE = 0.01
 SIDE = 64
@@ -25,9 +25,14 @@ def batch(seed):
     return x, y
 
 
+def two_levels():
+    """A tiny detector that is sooner compiled than one of more levels."""
+    return tiny_detector(backbone=tiny_backbone(("C3", "C4")))
+
+
 @pytest.fixture(scope="module")
 def model():
-    return tiny_detector()
+    return two_levels()
 
 
 class Steps:
@@ -92,7 +97,8 @@ def test_averages_follow_the_weights(steps):
         np.testing.assert_allclose(np.array(average), expected, rtol=1e-4, atol=1e-6)
 
 
-def test_mixed_bfloat16_trains_float32_weights_with_nearly_the_same_losses(model):
+def test_mixed_bfloat16_trains_float32_weights_with_nearly_the_same_losses():
+    model = tiny_detector()
     x, y = batch(1)
     model.compile(optimizer=keras.optimizers.SGD(0.0))
     exact = model.evaluate(x, y, batch_size=2, verbose=0, return_dict=True)
@@ -127,7 +133,7 @@ def test_on_an_accelerator_a_detector_trains_without_xla(monkeypatch):
     plain = keras.Sequential([keras.layers.Dense(1)])
     plain.compile()
     assert plain.jit_compile  # by default, where nothing speaks against it
-    model = tiny_detector()
+    model = two_levels()
     model.compile(optimizer=keras.optimizers.SGD(RATE))
     assert not model.jit_compile
     with pytest.warns(UserWarning, match="jit_compile"):

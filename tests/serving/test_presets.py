@@ -1,7 +1,8 @@
 """Every preset can be exported; those that are added to the list later, too.
 
-In every run all of them, on small photos. The slow tests take each as it is, with
-photos of its own size; they ran last on 2026-11-21: all six answered as `detect`.
+On small photos one of each kind of backbone in every run, all of them in .ci/run. The
+slow tests take each as it is, with photos of its own size; they ran last on 2026-11-21:
+all six answered as `detect`.
 """
 
 import numpy as np
@@ -18,6 +19,14 @@ from keras_fpn.serving import export_saved_model
 pytestmark = pytest.mark.tensorflow_only
 
 PRESETS = sorted(keras_fpn.list_presets())
+IN_EVERY_RUN = {
+    "faster_rcnn_mobilenet_v3_large_320_fpn_coco",
+    "faster_rcnn_resnet18_fpn_scenes",
+}
+SOME_IN_CI = [
+    pytest.param(name, marks=[] if name in IN_EVERY_RUN else [pytest.mark.ci])
+    for name in PRESETS
+]
 
 
 def assert_it_answers_as_detect_does(model, folder):
@@ -36,7 +45,11 @@ def assert_it_answers_as_detect_does(model, folder):
     np.testing.assert_allclose(scores, detected["scores"], atol=1e-3)
 
 
-@pytest.mark.parametrize("name", PRESETS)
+def test_the_presets_of_every_run_are_there():
+    assert set(PRESETS) > IN_EVERY_RUN
+
+
+@pytest.mark.parametrize("name", SOME_IN_CI)
 def test_a_preset_answers_as_its_detect_does_on_small_photos(name, tmp_path):
     small = Preprocessing(min_size=64, max_size=96)
     model = keras_fpn.from_preset(name, load_weights=False, preprocessing=small)

@@ -5,7 +5,8 @@ losses, logs and weights into an .npz file. OPTIONS is a dict of "output", path 
 file; "strategies", for `make_devices`, one after the other; "logical_cpus", how many
 devices TensorFlow shall see; "runs", names of `RUNS`; "optimizers", whether those of
 `optimizers` are tried on a small model; "pieces", whether to cut batches in pieces;
-"resume", a folder in which to train, and to go on where that training was once.
+"resume", a folder in which to train, and to go on where that training was once; "free",
+whether sums need not repeat, as where users train.
 """
 
 import dataclasses
@@ -337,13 +338,13 @@ def main(path):
 
     from keras_fpn.training.distribution import make_devices
 
-    if keras.backend.backend() == "tensorflow":
+    if keras.backend.backend() == "tensorflow" and not options.get("free"):
         # Threads that add in another order now and then change a last bit, and that,
         # rarely, which of two RoIs is kept: another training, on any number of devices.
         from keras_fpn.training.determinism_tensorflow import make_deterministic
 
         make_deterministic()
-        keras.utils.set_random_seed(1)
+    keras.utils.set_random_seed(1)
     found = {}
     for strategy in options["strategies"]:
         values = results(options, make_devices(strategy))

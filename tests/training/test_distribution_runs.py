@@ -16,6 +16,8 @@ import numpy as np
 import pytest
 from process_environment import environment_of_its_own
 
+pytestmark = pytest.mark.ci  # `test_training_steps.py` has one of them in every run
+
 SCRIPT = pathlib.Path(__file__).with_name("distributed_run.py")
 LIMIT = 900  # seconds, far more than it takes also beside other work; then a run hangs
 
@@ -259,6 +261,23 @@ def test_multiworker_training_equals_one_replicas(one_machine, two_workers):
     for index, found in enumerate(two_workers):
         assert found["multiworker place"].tolist() == [2, 2, index]
         check_same_training(one, part(part(found, "multiworker"), "clipped"))
+
+
+@pytest.mark.tensorflow_only
+def test_multiworker_steps_train_alike_whether_sums_repeat_or_not(
+    one_machine, tmp_path
+):
+    expected = part(part(one_machine, "none"), "clipped")
+    options = {"strategies": ["multiworker"], "runs": ["clipped"], "free": True}
+    for worker in finished_workers(tmp_path, **options):
+        found = part(part(worker, "multiworker"), "clipped")
+        check_meaningful(found)
+        # Of the first step all but the last bits; later a RoI may be another one.
+        steps, repeated = found["steps"], expected["steps"]
+        np.testing.assert_allclose(steps[0], repeated[0], rtol=1e-4)
+        np.testing.assert_allclose(steps[-1], repeated[-1], rtol=2e-2)
+        first, last = found["log loss"]
+        assert last < first
 
 
 @pytest.mark.tensorflow_only

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from process_environment import environment_of_its_own
 
+pytestmark = pytest.mark.ci  # `cli/test_finetune.py` has a resumption in every run
+
 SCRIPT = pathlib.Path(__file__).parent / "train_scenes.py"
 LIMIT = 600  # seconds, far more than a training takes also beside other work
 

@@ -89,6 +89,7 @@ def content(path):
     return found
 
 
+@pytest.mark.ci
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs POSIX")
 def test_sigkill_before_any_change_to_files_resumes_to_the_same_end(tmp_path):
     train(tmp_path / "whole")
