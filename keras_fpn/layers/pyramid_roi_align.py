@@ -24,8 +24,8 @@ def levels_of_boxes(boxes, finest, coarsest):
         finest, coarsest: int, levels to stay within.
     """
     side = ops.sqrt(box_areas(boxes))
-    ratio = ops.maximum(side / CANONICAL_SIZE, 1e-10)  # empty boxes: the finest level
-    level = ops.floor(CANONICAL_LEVEL + ops.log(ratio) / math.log(2.0) + 1e-6)
+    octaves = ops.log(side / CANONICAL_SIZE) / math.log(2.0)  # -inf for empty boxes
+    level = ops.floor(CANONICAL_LEVEL + octaves + 1e-6)
     return ops.cast(ops.clip(level, finest, coarsest), "int32")
 
 

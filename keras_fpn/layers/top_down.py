@@ -36,9 +36,8 @@ class TopDownMerge(keras.layers.Layer):
         self.fuse = fuse
 
     def call(self, lateral, coarser):
-        size, coarse_size = ops.shape(lateral)[1:3], ops.shape(coarser)[1:3]
         for axis in (1, 2):
-            cells, coarse_cells = size[axis - 1], coarse_size[axis - 1]
+            cells, coarse_cells = ops.shape(lateral)[axis], ops.shape(coarser)[axis]
             nearest = ops.arange(cells) * coarse_cells // cells
             coarser = ops.take(coarser, nearest, axis=axis)
         merged = lateral + coarser

@@ -162,11 +162,9 @@ def _fields(entry):
 
 def _overlaps(entry, others):
     """Returns the IoU of an entry's box with each of the others, float (n,)."""
-    if not others:
-        return np.zeros(0)
     boxes = np.array([other["bbox"] for other in others], float)
     own = np.array([entry["bbox"]], float)
-    return masks.iou(boxes, own, [0])[:, 0]
+    return np.ravel(masks.iou(boxes, own, [0]))  # without others an empty list
 
 
 def _xyxy(box):

@@ -70,6 +70,20 @@ def test_anchors_are_whole_pixels_under_every_policy():
     assert_array_equal(got[1001], [1000, -1, 1002, 1])
 
 
+@pytest.mark.parametrize(
+    ("shape", "places"),
+    [
+        ((None, 4, 6, None), 4 * 6 * 3),
+        ((None, None, 6, 8), None),
+        ((None, 4, None, 8), None),
+    ],
+)
+def test_the_number_of_anchors_is_known_with_height_and_width(shape, places):
+    layer = MultiLevelAnchors({"P2": (8,)})
+    got = layer.compute_output_shape({"P2": shape}, (None, None, None, 3))
+    assert got == {"P2": (places, 4)}
+
+
 def test_only_sizes_are_read_from_the_maps():
     layer = MultiLevelAnchors({"P2": (8,)})
     shape = (2, 3, 4, 5)

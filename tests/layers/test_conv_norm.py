@@ -5,7 +5,7 @@ from layer_checks import check_layer, randomize
 from numpy.testing import assert_allclose, assert_array_equal
 from on_backend import arrays, outputs_of
 
-from keras_fpn.layers import ConvNorm, DepthwiseConvNorm
+from keras_fpn.layers import ConvNorm, DepthwiseConvNorm, conv_norm
 
 NORMS = [None, "frozen_batch", "batch", "group"]
 
@@ -169,6 +169,31 @@ def test_batch_norm_in_training_uses_and_keeps_the_batchs_statistics():
     expected = 10 + 3 * (inputs - 1.1) / np.sqrt(2.2 + 0.5)
     assert_allclose(got, expected, rtol=1e-5)
     assert_allclose(arrays(layer.moving_mean), [1.1], rtol=1e-6)
+
+
+def test_batch_norm_on_two_replicas_has_the_statistics_of_both(monkeypatch):
+    own, other = maps(2, 3, 4, 1), 3 + maps(2, 3, 4, 1, seed=1)
+    both = np.concatenate([own, other])
+    # What each replica adds to a sum: its mean, and its squares around the mean of all.
+    sums = iter(
+        [
+            (own.mean(), other.mean()),
+            (((own - both.mean()) ** 2).mean(), ((other - both.mean()) ** 2).mean()),
+        ]
+    )
+
+    def global_sum(value):
+        mine, others = next(sums)
+        assert_allclose(arrays(value), [mine], rtol=1e-5)
+        return value + others
+
+    monkeypatch.setattr(conv_norm, "replica_count", lambda: 2)
+    monkeypatch.setattr(conv_norm, "global_sum", global_sum)
+    layer = one_cell_kernel("batch", epsilon=0.0)
+    got = arrays(layer(own, training=True))
+    assert_allclose(got, (own - both.mean()) / both.std(), rtol=1e-4, atol=1e-5)
+    assert_allclose(arrays(layer.moving_mean), [0.1 * both.mean()], rtol=1e-5)
+    assert_allclose(arrays(layer.moving_variance), [0.9 + 0.1 * both.var()], rtol=1e-5)
 
 
 def test_training_batch_norm_is_kerass_own():

@@ -89,6 +89,14 @@ def test_level_depends_on_the_area_alone():
     assert_array_equal(outputs_of(levels_of_boxes, same, 2, 5), [[4, 4, 4]])
 
 
+def test_the_papers_numbers_are_the_default():
+    # Lin et al. 2017, Sec. 4.2 (7 x 7 bins); the rest is torchvision's.
+    layer = PyramidRoIAlign()
+    assert (layer.output_size, layer.sampling_ratio) == (7, 2)
+    assert layer.aligned is False
+    assert layer.levels is None
+
+
 def test_empty_boxes_are_on_the_finest_level():
     empty = boxes([0, 0, 0, 0], [7, 7, 7, 900], [3, 4, 500, 4])
     got = outputs_of(levels_of_boxes, empty, 2, 5)

@@ -108,6 +108,18 @@ def test_both_kinds_start_near_zero():
         assert not arrays(layer.bias).any()
 
 
+@pytest.mark.parametrize(
+    ("height", "width", "anchors"), [(4, 6, 48), (None, 6, None), (4, None, None)]
+)
+def test_the_number_of_predictions_is_known_with_height_and_width(
+    height, width, anchors
+):
+    shapes = {"P3": (None, height, width, 8)}
+    objectness, deltas = RPNHead(2).compute_output_shape(shapes)
+    assert objectness == {"P3": (None, anchors)}
+    assert deltas == {"P3": (None, anchors, 4)}
+
+
 def test_one_row_of_cells_is_a_map_too():
     logits, deltas = outputs_of(RPNHead(3), {"P6": maps(1, 1, 2, 4)})
     assert logits["P6"].shape == (1, 6)

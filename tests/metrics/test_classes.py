@@ -31,3 +31,12 @@ def test_names_that_stand_twice_are_refused():
         shared_categories(["dog", "cat"], data("dog", "cat", "dog"))
     with pytest.raises(ValueError, match=r"received twice: \['cat'\]"):
         shared_categories(["cat", "cat"], data("cat"))
+
+
+@pytest.mark.parametrize(
+    ("count", "end"), [(10, r"'class 9'\] and"), (11, r"'class 9', \.\.\.\] and")]
+)
+def test_ten_names_are_listed_and_more_are_cut(count, end):
+    names = [f"class {i}" for i in range(count)]
+    with pytest.raises(ValueError, match=f"'class 8', {end}"):
+        shared_categories(names, data("dog"))

@@ -96,6 +96,20 @@ def test_half_of_the_objects_found_is_half_the_area():
     np.testing.assert_allclose(metrics.iou_thresholds, np.arange(50, 100, 5) / 100)
 
 
+def test_curves_are_those_of_100_detections_in_objects_of_every_scale():
+    # What is right comes after 12 mistakes in the same photo: the 13th.
+    box = (0, 0, 40, 40)
+    truth = ground_truth([(1, 3, box)])
+    found = [result(1, 3, (100, 0, 40, 40), 0.9 - i / 100) for i in range(12)]
+    metrics = evaluate_boxes(truth, [*found, result(1, 3, box, 0.5)])
+    label = CATEGORY_IDS.index(3)
+    np.testing.assert_allclose(metrics.precision[0, :, label], np.full(101, 1 / 13))
+    # Recall 0 is reached with the first detection, all else with the right one.
+    np.testing.assert_allclose(metrics.scores[0, :, label], [0.9] + [0.5] * 100)
+    assert metrics.values["AR10"] == 0
+    assert metrics.values["AR100"] == 1
+
+
 def test_an_overlap_counts_at_the_thresholds_below_it():
     # 40 x 40 against 40 x 50, one inside the other: IoU 0.8, reached at 7 of the 10
     # thresholds 0.5, 0.55, ..., 0.8.

@@ -72,6 +72,16 @@ def test_detections_become_results_that_json_can_hold():
     ]
 
 
+def test_sides_have_no_digits_that_only_subtracting_makes():
+    # 0.3 - 0.1 is 0.19999999999999998; what is beyond 9 digits is no measurement.
+    boxes = np.array([[0.1, 0.1, 0.3, 0.1000123456789]], np.float32)
+    [one] = detections_to_coco({"boxes": boxes, "labels": [0], "scores": [1]}, 7, (3,))
+    assert one["bbox"][:3] == [0.1, 0.1, 0.2]
+    assert (
+        one["bbox"][3] == round(one["bbox"][3], 9) == pytest.approx(1.23e-5, abs=1e-7)
+    )
+
+
 def test_detections_of_a_label_without_category_are_left_out():
     found = {"boxes": BOXES, "labels": [1, 0], "scores": [0.1, 0.7]}
     [result] = detections_to_coco(found, 7, (None, 3))

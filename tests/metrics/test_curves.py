@@ -1,3 +1,4 @@
+import itertools
 import re
 
 import numpy as np
@@ -11,6 +12,7 @@ from keras_fpn.metrics.curves import (
     draw_mean_curves,
     mean_curves,
 )
+from keras_fpn.visualize import class_color
 
 
 def curves_in(svg):
@@ -37,6 +39,91 @@ def test_the_mean_curve_has_the_ap_under_it():
     assert mean_curves(metrics)[0.5].mean() == pytest.approx(metrics.values["AP50"])
 
 
+def two_of_three_found():
+    """Numbers in which every class, and both halves of the thresholds, differ.
+
+    Class 3 is found wholly, of class 17 the better one of two detections is wrong, and
+    IoU 0.8 is all the overlap of class 90's.
+    """
+    box = (0, 0, 40, 40)
+    truth = ground_truth([(1, 3, box), (1, 17, box), (1, 90, box)])
+    found = [
+        result(1, 3, box, 0.5),
+        result(2, 17, box, 0.9),
+        result(1, 17, box, 0.5),
+        result(1, 90, (0, 0, 40, 50), 0.5),
+    ]
+    return evaluate_boxes(truth, found)
+
+
+def frame(svg):
+    """Left, right, bottom and top of the square that curves are drawn in."""
+    path = re.search(r'<g id="patch_2">\s*<path d="([^"]+)"', svg)[1]
+    corners = np.array(re.findall(r"([\d.-]+) ([\d.-]+)", path), float)
+    return *np.sort(corners[:, 0])[[0, -1]], *np.sort(corners[:, 1])[[-1, 0]]
+
+
+def heights(svg):
+    """The share of the frame's height at which each curve runs, all of them level."""
+    left, right, bottom, top = frame(svg)
+    levels = []
+    for curve in curves_in(svg):
+        assert curve[:, 0].min() == pytest.approx(left, abs=0.01)
+        assert curve[:, 0].max() == pytest.approx(right, abs=0.01)
+        assert np.ptp(curve[:, 1]) < 0.01
+        levels.append((bottom - curve[0, 1]) / (bottom - top))
+    return levels
+
+
+def test_mean_curves_run_at_their_precision_from_recall_0_to_1():
+    svg = draw_mean_curves(two_of_three_found())
+    # (1 + 1/2 + 1) / 3 up to IoU 0.8, and then (1 + 1/2) / 3; 1 is a little below the
+    # frame's top.
+    expected = np.array([5 / 6] * 4 + [1 / 2]) / 1.02
+    np.testing.assert_allclose(heights(svg), expected, atol=1e-3)
+    labels = re.findall(r"IoU (0\.\d\d)   ([\d.]+)", svg)
+    means = [("0.50", "83.3"), ("0.60", "83.3"), ("0.70", "83.3"), ("0.80", "83.3")]
+    assert labels == [*means, ("0.90", "50.0")]
+
+
+def test_class_curves_run_at_their_precision_at_iou_one_half():
+    svg = draw_class_curves(two_of_three_found())
+    expected = np.array([1, 1, 1 / 2]) / 1.02  # 90, 3, 17
+    np.testing.assert_allclose(heights(svg), expected, atol=1e-3)
+
+
+def line_colors(svg):
+    """Colours of the curves, list of three shares of 255."""
+    axes = svg[svg.index('<g id="axes_1">') : svg.index('<g id="legend_1">')]
+    found = re.findall(r"stroke: #([0-9a-f]{6}); stroke-width: 1\.8", axes)
+    return [tuple(bytes.fromhex(color)) for color in found]
+
+
+def test_curves_are_the_lighter_the_stricter_and_classes_have_their_colours():
+    colors = line_colors(draw_mean_curves(two_of_three_found()))
+    assert len(colors) == 5
+    for dark, light in itertools.pairwise(colors):
+        steps = np.subtract(light, dark)
+        np.testing.assert_allclose(steps, [35, 30.6, 26.8], atol=1)  # equal steps
+    assert colors[0] == (8, 64, 122)
+    assert colors[-1] == (148, 186, 229)
+    colors = line_colors(draw_class_curves(two_of_three_found()))
+    assert colors == [class_color(label) for label in range(3)]
+
+
+def test_pictures_are_wider_than_high():
+    svg = draw_mean_curves(two_of_three_found())
+    # 72 points to the inch; the page shows two beside each other.
+    assert 'width="374.4pt" height="288pt"' in svg
+
+
+def test_names_are_cut_after_24_letters():
+    truth = ground_truth([(1, 3, (0, 0, 40, 40))])
+    truth["categories"][1]["name"] = "abcdefghijklmnopqrstuvwxyz"
+    svg = draw_class_curves(evaluate_boxes(truth, []))
+    assert "abcdefghijklmnopqrstuvwx   0.0" in svg
+
+
 def test_five_mean_curves_are_drawn_and_named():
     metrics = evaluate_boxes(*random_case(0))
     svg = draw_mean_curves(metrics)
@@ -53,6 +140,13 @@ def test_few_classes_are_drawn_in_their_colours_and_named():
         assert f"{one.name}   {100 * one.values['AP50']:.1f}" in svg
 
 
+def test_up_to_eight_classes_are_told_apart_by_colour():
+    ids = tuple(range(1, 9))
+    truth = ground_truth([(1, i, (0, 0, 9, 9)) for i in ids], category_ids=ids)
+    svg = draw_class_curves(evaluate_boxes(truth, []))
+    assert len(line_colors(svg)) == MOST_COLORED == 8
+
+
 def test_many_classes_are_drawn_behind_their_mean():
     ids = tuple(range(1, MOST_COLORED + 2))
     truth = ground_truth([(1, i, (0, 0, 9 + i, 9)) for i in ids], category_ids=ids)
@@ -60,6 +154,12 @@ def test_many_classes_are_drawn_behind_their_mean():
     svg = draw_class_curves(metrics)
     assert len(curves_in(svg)) == len(ids) + 1
     assert f"{len(ids)} classes" in svg
+    # One of nine is found: so high is the mean; it is drawn last, above them.
+    axes = svg[svg.index('<g id="axes_1">') : svg.index('<g id="legend_1">')]
+    assert heights(svg)[-1] == pytest.approx(1 / len(ids) / 1.02, abs=1e-3)
+    faint = re.findall(r"stroke-opacity: 0\.45; stroke-width: 0\.6;", axes)
+    assert len(faint) == len(ids)
+    assert axes.count("stroke-width: 2.2") == 1
 
 
 def test_without_objects_there_are_no_curves_but_a_picture():

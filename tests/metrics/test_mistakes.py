@@ -107,6 +107,73 @@ def test_the_worst_come_first_and_few_from_one_photo():
     assert len(wrong) == len(missed) == 2
 
 
+def test_the_largest_objects_come_first_whatever_their_shape():
+    boxes = [(0, 0, 9, 9), (0, 0, 30, 4), (0, 0, 5, 20), (0, 0, 90, 1)]
+    objects = [(image_id, DOG, box) for image_id, box in enumerate(boxes, 1)]
+    _, missed = find_mistakes(ground_truth(objects, images=4), [])
+    # Areas of 120, 100, 90 and 81 pixels.
+    assert [mistake.image_id for mistake in missed] == [2, 3, 4, 1]
+
+
+def test_objects_of_all_scales_are_each_one_mistake():
+    # COCO's small, medium and large; found as another class.
+    sides = (20, 60, 100)
+    objects = [
+        (number, DOG, (0, 0, side, side)) for number, side in enumerate(sides, 1)
+    ]
+    found = [result(*wrong, 0.5) for wrong in objects]
+    for one in found:
+        one["category_id"] = CAT
+    wrong, missed = find_mistakes(ground_truth(objects, images=3), found)
+    assert sorted(mistake.box[2] for mistake in wrong) == [20, 60, 100]
+    assert [mistake.box[2] for mistake in missed] == [100, 60, 20]
+
+
+def test_24_mistakes_of_a_kind_are_enough_two_of_a_photo():
+    objects = [(image_id, DOG, BOX) for image_id in range(1, 15) for _ in range(3)]
+    wrong, missed = find_mistakes(ground_truth(objects, images=14), [])
+    assert (len(wrong), len(missed)) == (0, 24)
+    few = [one for one in objects if one[0] < 9]
+    _, missed = find_mistakes(ground_truth(few, images=14), [])
+    assert len(missed) == 2 * 8
+
+
+@pytest.mark.parametrize(
+    ("height", "category", "reason"),
+    [
+        (40, DOG, "found twice"),
+        (20, DOG, "found twice"),  # IoU 20 of 40 rows: at 0.5
+        (19, DOG, "badly placed"),
+        (4, DOG, "badly placed"),  # at 0.1
+        (3, DOG, "fits no object"),
+        (20, CAT, "wrong class"),
+        (19, CAT, "fits no object"),
+    ],
+)
+def test_reasons_change_at_overlaps_of_a_half_and_a_tenth(height, category, reason):
+    found = [result(1, DOG, BOX, 0.9), result(1, category, (10, 10, 40, height), 0.5)]
+    wrong, missed = only([(1, DOG, BOX)], found)
+    assert (wrong.score, wrong.reason) == (0.5, reason)
+    assert missed is None
+
+
+def test_of_several_objects_the_one_that_overlaps_most_is_named():
+    # The nearest is of another class: what is badly placed, is so for its own.
+    near, nearer = (10, 40, 40, 40), (10, 35, 40, 40)  # IoU 10 and 15 of 70 and 65 rows
+    objects = [(1, DOG, near), (1, DOG, nearer), (1, CAT, (10, 31, 40, 40))]
+    false_positives, _ = find_mistakes(ground_truth(objects), [result(1, DOG, BOX, 1)])
+    [wrong] = false_positives
+    assert (wrong.reason, wrong.other_category_id) == ("badly placed", DOG)
+    assert wrong.other_box == (10, 35, 50, 75)
+
+
+def test_what_does_not_say_so_is_no_crowd():
+    truth = ground_truth([(1, CAT, BOX)])
+    del truth["annotations"][0]["iscrowd"]
+    [wrong], [missed] = find_mistakes(truth, [result(1, DOG, BOX, 0.7)])
+    assert wrong.reason == missed.reason == "wrong class"
+
+
 def iou(box, other):
     """IoU of two boxes x, y, width, height."""
     sides = [

@@ -13,6 +13,7 @@ from keras_fpn.metrics import (
     evaluate_boxes,
     evaluate_proposals,
 )
+from keras_fpn.metrics import page as page_module
 from keras_fpn.metrics.extra import from_extra, missing_packages
 from keras_fpn.metrics.page import evaluation_page
 
@@ -77,6 +78,26 @@ def test_the_page_shows_the_numbers(page):
     assert "<td>1000</td><td>33.3</td>" in page  # of proposals: 1 of 3 objects
 
 
+def test_classes_are_sorted_by_exact_numbers_and_have_bars_of_their_ap(page):
+    # AP 51 / 101; no object of the script's class is found; both are of small size.
+    ap = 51 / 101
+    assert f'style="--share: {100 * ap:.1f}%" data-value="{round(ap, 6)}"' in page
+    assert 'style="--share: 0.0%" data-value="0.0">0.0<' in page
+    assert page.count("--share: ") == 2  # of two classes, one cell each
+    # What there is no number for is below all: AP of medium and large objects.
+    assert len(re.findall(r'data-value="-1">-<', page)) == 2 * 2
+
+
+def test_the_numbers_stand_in_two_rows_of_six(page):
+    rows = page.split('<div class="numbers">')[1:]
+    names = [re.findall("<span>([^<]*)</span>", row)[:6] for row in rows]
+    assert names[0][0] == "AP"
+    assert names[0][-1] == "AP, large"
+    assert names[1][0] == "recall, 1 per photo"
+    assert names[1][-1] == "recall, large"
+    assert page.count('class="first"') == 1
+
+
 def test_the_page_names_each_mistake(page):
     wrong, missed = page.split("<h2>Worst misses</h2>")
     assert "<b>cat 0.80</b><br>wrong class: &lt;script&gt;" in wrong
@@ -95,6 +116,19 @@ def test_a_page_without_mistakes_or_proposals_says_so(dataset):
     assert "Proposals" not in page
     assert "Evaluation on a data set" in page
     assert "Note." not in page
+
+
+def test_24_mistakes_of_a_kind_are_shown(dataset, monkeypatch):
+    asked = []
+
+    def none(truth, results, count):
+        asked.append(count)
+        return [], []
+
+    monkeypatch.setattr(page_module, "find_mistakes", none)
+    metrics = evaluate_boxes(coco_ground_truth(dataset), [])
+    evaluation_page(dataset, metrics, [], "model")
+    assert asked == [24]
 
 
 def test_a_photo_that_is_gone_leaves_an_empty_frame(dataset):

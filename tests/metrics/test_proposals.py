@@ -11,7 +11,8 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from keras_fpn.metrics import evaluate_proposals, proposing
-from keras_fpn.preprocessing import read_photo
+from keras_fpn.metrics.proposals import _reaching
+from keras_fpn.preprocessing import Preprocessing, read_photo
 
 SCALES = ("", "_small", "_medium", "_large")
 NAMES = [f"AR{limit}{scale}" for limit in (100, 1000) for scale in SCALES]
@@ -86,6 +87,37 @@ def test_the_120th_best_proposal_counts_among_1000_not_100():
     assert recall.objects == 2
 
 
+def test_boxes_that_reach_an_object_by_half_are_kept():
+    # IoU 1/2 exactly, 19 of 40 rows, and 1/2 of the proposal's own area in a crowd.
+    truth = ground_truth([(1, 3, (10, 10, 40, 40)), (1, 3, (100, 0, 90, 90))])
+    truth["annotations"][1]["iscrowd"] = 1
+    boxes = np.array([[10, 10, 40, 20], [10, 10, 40, 19], [90, 20, 20, 20]], float)
+    kept = _reaching(boxes, truth["annotations"])
+    assert kept.tolist() == [True, False, True]
+    for annotation in truth["annotations"]:
+        del annotation["iscrowd"]
+    assert _reaching(boxes, truth["annotations"]).tolist() == [True, False, False]
+    assert _reaching(boxes, []).tolist() == [False] * 3
+    proposal = (1, [[10, 10, 50, 30]], [0.5])
+    # At the first of the ten thresholds, of one of two objects.
+    recall = evaluate_proposals(truth, [proposal])
+    assert recall.values["AR100"] == pytest.approx(0.1 / 2)
+    assert recall.objects == 2
+
+
+def test_the_best_100_are_by_score_and_of_equal_ones_the_first():
+    truth = ground_truth([(1, 3, (10, 10, 40, 40))], category_ids=(3,))
+    boxes = np.tile([150.0, 60, 160, 70], (101, 1))
+    for place, found in ((0, 1.0), (99, 1.0), (100, 0.0)):
+        boxes[place] = [10, 10, 50, 50]
+        recall = evaluate_proposals(truth, [(1, boxes, np.full(101, 0.5))])
+        assert recall.values["AR100"] == found, place
+        boxes[place] = boxes[50]
+    boxes[100] = [10, 10, 50, 50]
+    recall = evaluate_proposals(truth, [(1, boxes, np.linspace(0, 1, 101))])
+    assert recall.values["AR100"] == 1.0
+
+
 def test_no_proposals_reach_nothing():
     truth = ground_truth([(1, 3, (10, 10, 40, 40))])
     none = (1, np.zeros((0, 4)), np.zeros(0))
@@ -101,6 +133,11 @@ def test_no_proposals_reach_nothing():
         ([(1, np.ones((2, 4)), [1.0])], r"\(2, 4\) and scores of shape \(1,\)"),
         ([(1, np.full((1, 4), math.nan), [1.0])], r"image_id=1, finite: False"),
         ([(1, np.ones((1, 4)), [math.inf])], r"image_id=1, finite: False"),
+        ([(1, np.ones(4), 0.5)], r"boxes of shape \(4,\) and scores of shape \(\) for"),
+        (
+            [(1, np.ones((1, 1, 4)), [[0.5]])],
+            r"\(1, 1, 4\) and scores of shape \(1, 1\)",
+        ),
     ],
 )
 def test_proposals_that_mean_nothing_are_named(proposals, message):
@@ -121,6 +158,41 @@ def test_proposals_of_a_model_come_in_the_photos_own_pixels():
     assert (np.diff(scores) <= 0).all()
     scale = np.array([100 / width, 60 / height] * 2)
     np.testing.assert_allclose(boxes, rois[kept] * scale, rtol=1e-4, atol=1e-3)
+
+
+class OneOfTwo(keras.layers.Layer):
+    """Proposes the whole image and, as padding, nothing."""
+
+    def call(self, sizes):
+        wide = sizes[:, ::-1]
+        none = keras.ops.zeros_like(wide)
+        rois = keras.ops.stack(
+            [
+                keras.ops.concatenate([none, wide], axis=1),
+                keras.ops.concatenate([none, none], axis=1),
+            ],
+            axis=1,
+        )
+        return rois, keras.ops.concatenate([sizes[:, :1], none[:, :1]], axis=1) / 192
+
+
+class ProposingModel:
+    """Stands for a detector whose trunk has nothing but proposals, one of them none."""
+
+    def __init__(self):
+        images = keras.Input((None, None, 3), name="images")
+        sizes = keras.Input((2,), name="image_sizes")
+        self.input = {"images": images, "image_sizes": sizes}
+        rois, scores = OneOfTwo()(sizes)
+        self.trunk = keras.Model(self.input, {"rois": rois, "roi_scores": scores})
+        self.preprocessing = Preprocessing(min_size=48, max_size=96)
+
+
+def test_padding_is_no_proposal_and_no_other_output_is_needed():
+    # A photo of 80 x 40, resized to 96 x 48: scores 96 / 192 and 0.
+    boxes, scores = proposing(ProposingModel())(np.zeros((80, 40, 3), np.uint8))
+    np.testing.assert_allclose(boxes, [[0, 0, 40, 80]], rtol=1e-6)
+    np.testing.assert_allclose(scores, [0.5])
 
 
 def test_models_of_one_stage_have_no_proposals():

@@ -68,12 +68,8 @@ SMALL_MOBILENET_V2 = {
     "backbone": ("mobilenet_v2", {}),
     "neck": {"channels": 96, "norm": "group"},
     "box_head": {"channels": 256},
-    "preprocessing": {
-        "min_size": 320,
-        "max_size": 533,
-        "mean": [0.5, 0.5, 0.5],
-        "std": [0.5, 0.5, 0.5],
-    },
+    # Mean and deviation of pixels are the backbone's.
+    "preprocessing": {"min_size": 320, "max_size": 533},
 }
 
 

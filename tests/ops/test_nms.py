@@ -4,6 +4,7 @@ import pytest
 from on_backend import compiled
 from plain_loops import iou_by_loop
 
+from keras_fpn.ops import nms
 from keras_fpn.ops.nms import grouped_nms, grouped_nms_portable
 
 # Elsewhere than on TensorFlow the portable form is the one that is chosen.
@@ -13,6 +14,18 @@ FORMS = pytest.mark.parametrize("form", [grouped_nms, grouped_nms_portable][: 1 
 A = (0, 0, 10, 10)
 HALF_OF_A = (0, 0, 10, 5)  # IoU with A: 50 / (100 + 50 - 50) = 0.5
 APART = (20, 20, 30, 30)
+
+
+def test_tensorflow_has_a_kernel_that_xla_cannot_compile_and_others_have_not():
+    assert nms.nms_supports_jit() == (keras.config.backend() != "tensorflow")
+
+
+@pytest.mark.tensorflow_only
+def test_on_tensorflow_its_kernel_is_chosen(monkeypatch):
+    from keras_fpn.ops import nms_tensorflow
+
+    monkeypatch.setattr(nms_tensorflow, "grouped_nms_tensorflow", lambda *given: given)
+    assert grouped_nms("boxes", "scores", 0.5, 3) == ("boxes", "scores", 0.5, 3)
 
 
 def suppressed(form, boxes, scores, iou_threshold, max_outputs):

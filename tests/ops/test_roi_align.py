@@ -167,6 +167,27 @@ def test_points_take_the_borders_value_up_to_one_cell_outside(portable):
 
 
 @FORMS
+def test_points_exactly_one_cell_outside_take_the_borders_value(portable):
+    # As torchvision: beyond -1 and beyond the number of cells is outside, not at it. On
+    # 3 x 3 cells all shares of the padded map are exact.
+    cells = np.arange(1.0, 10, dtype="float32").reshape(1, 3, 3, 1)  # 1..9 by rows
+    at = {(-1.0, 1.0): 4, (3.0, 1.0): 6, (1.0, -1.0): 2, (1.0, 3.0): 8, (3.0, 3.0): 9}
+    boxes = [[(x - 0.5, y - 0.5, x + 0.5, y + 0.5) for x, y in at]]
+    got = aligned_rois(portable, [cells], boxes, output_size=1, sampling_ratio=1)
+    np.testing.assert_allclose(got[0, :, 0, 0, 0], list(at.values()), atol=1e-5)
+
+
+def test_the_heads_numbers_are_the_default():
+    generator = np.random.default_rng(3)
+    [feature] = random_maps(generator, [(16, 21)])
+    boxes = np.array([[[3, 2, 60, 40]], [[5, 5, 5.5, 5.5]]], "float32")
+    got = arrays(roi_align([feature], boxes, (0.25,)))
+    levels = np.zeros((2, 1), int)
+    expected = all_by_loop([feature], boxes, (0.25,), levels, 7, 2, False)
+    np.testing.assert_allclose(got, expected, atol=2e-4)
+
+
+@FORMS
 def test_sampling_ratio_is_the_number_of_points_per_side(portable):
     # A map that is 1 in column 2 and 0 elsewhere; one bin from x 0 to 4. Points at 2;
     # 1 and 3; 2/3, 2 and 10/3.

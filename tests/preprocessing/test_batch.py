@@ -11,8 +11,17 @@ PIXELS = np.arange(18, dtype=np.uint8).reshape(2, 3, 3) * 10
 def test_the_numbers_are_torchvisions():
     own = Preprocessing()
     assert (own.min_size, own.max_size, own.size_divisor) == (800, 1333, 32)
-    assert own.mean == (0.485, 0.456, 0.406)  # ImageNet's
-    assert own.std == (0.229, 0.224, 0.225)
+    assert own.mean is own.std is None  # the backbone's
+
+
+def test_a_mean_and_deviation_of_its_own_are_kept():
+    others = (0.1, 0.2, 0.3), (0.4, 0.5, 0.6)
+    completed = Preprocessing().completed(*others)
+    assert (completed.mean, completed.std) == others
+    own = Preprocessing(mean=(0.0, 0.0, 0.0))
+    assert own.completed(*others) == Preprocessing(mean=own.mean, std=others[1])
+    own = Preprocessing(std=(1.0, 1.0, 1e-3))
+    assert own.completed(*others) == Preprocessing(mean=others[0], std=own.std)
 
 
 def test_a_batch_is_padded_to_the_multiple_of_the_largest():
