@@ -120,6 +120,11 @@ def test_on_several_replicas_losses_are_shares_and_metrics_are_the_whole(
     assert losses_of(HEAD)[1]["box_loss"] == 4 * 5  # 4 times 0.25 is a count of 1
 
 
+def test_the_counter_of_steps_is_no_weight_to_train(model):
+    assert not model.training_step.trainable
+    assert model.training_step.dtype == "int32"
+
+
 def test_only_training_counts_steps(model, losses_of):
     model.training_step.assign(5)
     _, _, seen = losses_of(RPN, stages="stages")  # training, unless told otherwise
