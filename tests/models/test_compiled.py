@@ -9,7 +9,11 @@ from on_backend import arrays
 from keras_fpn.models.compiled import compiled_call
 
 
-@pytest.fixture(params=["own", "portable"])
+# On JAX its own form is the other one.
+BOTH = keras.config.backend() == "tensorflow"
+
+
+@pytest.fixture(params=["own", "portable"][: 1 + BOTH])
 def compiled(request, monkeypatch):
     """`compiled_call`, also as it is on JAX, without JAX's compiling."""
     if request.param == "portable":
