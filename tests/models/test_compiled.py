@@ -8,7 +8,6 @@ from on_backend import arrays
 
 from keras_fpn.models.compiled import compiled_call
 
-
 # On JAX its own form is the other one.
 BOTH = keras.config.backend() == "tensorflow"
 
