@@ -239,7 +239,7 @@ def measure_tests(runner, options, near, record, mutants):
         }
         jobs = [
             {"files": [name], "tests": None, "options": options, "change": None}
-            | {"stop_after": budget, "seconds": 5 * budget}
+            | {"stop_after": budget, "seconds": 5 * budget + 30}
             for name in sorted(unknown - {None})
         ]
         if not jobs:
@@ -247,7 +247,7 @@ def measure_tests(runner, options, near, record, mutants):
         for job, outcome in runner.run(jobs):
             [name] = job["files"]
             # 2: stopped; 5: no test of the file is a fast one.
-            if outcome["failed"] or outcome["ended"] not in (0, 2, 5, "timeout"):
+            if outcome["failed"] or outcome["ended"] not in (0, 2, 5, *runs.TOO_LONG):
                 raise SystemExit(
                     f"{name} must pass before faults are tried; it ended with "
                     f"{outcome['ended']}, failed: {outcome['failed']}"

@@ -45,7 +45,7 @@ class Detections(keras.layers.Layer):
         self, score_threshold=0.05, nms_threshold=0.5, max_detections=100, **kwargs
     ):
         # Boxes and probabilities are float32 under every policy.
-        super().__init__(**{**kwargs, "dtype": "float32", "autocast": False})
+        super().__init__(**{**kwargs, "dtype": "float32"})
         self.score_threshold = score_threshold
         self.nms_threshold = nms_threshold
         self.max_detections = max_detections

@@ -53,7 +53,7 @@ class Proposals(keras.layers.Layer):
         **kwargs,
     ):
         # Boxes are float32 under every policy.
-        super().__init__(**{**kwargs, "dtype": "float32", "autocast": False})
+        super().__init__(**{**kwargs, "dtype": "float32"})
         self.pre_nms_top_k = pre_nms_top_k
         self.post_nms_top_k = post_nms_top_k
         self.training_pre_nms_top_k = training_pre_nms_top_k

@@ -14,7 +14,7 @@ from keras_fpn.models.compiled import compiled_call
 from keras_fpn.preprocessing import boxes_to_photo, read_photo
 
 LIMITS = (100, 1000)
-_LEAST_IOU = 0.5  # the lowest threshold; proposals below it reach nothing
+_LEAST_IOU = 0.49  # less than the lowest threshold, 0.5, whatever was rounded
 
 
 @dataclasses.dataclass(frozen=True)
@@ -151,7 +151,7 @@ def _reaching(boxes, annotations):
     objects = np.array([annotation["bbox"] for annotation in annotations], np.float64)
     crowd = [int(annotation.get("iscrowd", 0)) for annotation in annotations]
     overlaps = masks.iou(boxes, objects, crowd)
-    return overlaps.max(axis=1) >= _LEAST_IOU - 1e-6
+    return overlaps.max(axis=1) >= _LEAST_IOU
 
 
 def _recalls(ground_truth, results, limit):

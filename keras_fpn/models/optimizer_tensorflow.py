@@ -19,7 +19,7 @@ def adapt_to_replicas(optimizer):
     Args:
         optimizer: `keras.optimizers.Optimizer`, or a wrapper of Keras's around some.
     """
-    if hasattr(optimizer, "_adapted_to_replicas"):
+    if getattr(optimizer, "_adapted_to_replicas", False):
         return
     optimizer._adapted_to_replicas = True
     optimizer.apply = _with_sums(optimizer.apply)

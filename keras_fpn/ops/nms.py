@@ -66,7 +66,7 @@ def grouped_nms_portable(boxes, scores, iou_threshold, max_outputs):
     columns = ops.arange(groups)[None, :, None]
 
     def standing(step, scores, *_):
-        return ops.logical_and(step < max_outputs, ops.any(scores > 0))
+        return ops.any(scores > 0)
 
     def keep_best(step, scores, kept_boxes, kept_scores, kept_groups):
         flat = ops.reshape(scores, (batch, -1))
@@ -97,5 +97,7 @@ def grouped_nms_portable(boxes, scores, iou_threshold, max_outputs):
         ops.zeros((batch, max_outputs), scores.dtype),
         -ops.ones((batch, max_outputs), "int32"),
     )
-    _, _, boxes, scores, groups = ops.while_loop(standing, keep_best, start)
+    _, _, boxes, scores, groups = ops.while_loop(
+        standing, keep_best, start, maximum_iterations=max_outputs
+    )
     return boxes, scores, groups, ops.sum(ops.cast(groups >= 0, "int32"), axis=1)

@@ -113,10 +113,10 @@ class Imports:
 def chosen(mutant, ranks, measured, budget):
     """Returns the nearest tests that call the function of a fault.
 
-    A test file that calls it in any test counts whole, as a fixture may have done what
-    a later test looks at; those that call it themselves come first. For a module's own
-    constants it is any function of the file. Where none of the nearest files calls it
-    (a test may do so in another process), they count all.
+    Tests that call it themselves come before the others of their files, which may look
+    at what a fixture did. One that calls it is there even if it alone takes more than
+    the budget. For a module's own constants it is any function of the file. Where none
+    of the nearest files calls it (a test may do so in another process), they count all.
 
     Args:
         mutant: dict, the fault.
@@ -125,43 +125,38 @@ def chosen(mutant, ranks, measured, budget):
         budget: float, seconds that the tests may take.
 
     Returns:
-        tests: list of tests, nearest first.
+        tests: list of tests, file by file, nearest first.
         unknown: test file to be measured before it can be said, or None.
     """
     key, whole = f"{mutant['path']}:{mutant['function']}", mutant["function"] == ""
     nearest_files = list(ranks)[:LOOK_INTO]
-    tests, left, calling = [], budget, 0
+    seconds_of: dict[str, float] = {}
+    callers, calling, spent = [], [], 0.0
     for name in nearest_files:
-        if calling == CALLING or left < 0.1 * budget:
+        if len(calling) == CALLING or spent > budget:
             break
         if name not in measured:
             return [], name
-        calls, seconds_of = measured[name]["calls"], measured[name]["seconds_of"]
-        called = [
-            numbers
-            for function, numbers in calls.items()
-            if function == key or (whole and function.startswith(key))
-        ]
-        if called:
-            calling += 1
-            names = list(seconds_of)
-            callers = {names[number] for numbers in called for number in numbers}
-            order = sorted(seconds_of, key=lambda t: (t not in callers, seconds_of[t]))
-            left -= _add_fitting(tests, order, seconds_of, left)
-    for name in nearest_files if not tests else []:
-        seconds_of = measured[name]["seconds_of"]
-        left -= _add_fitting(tests, sorted(seconds_of), seconds_of, left)
-    return tests, None
-
-
-def _add_fitting(tests, order, seconds_of, left):
-    """Adds to the tests those that fit into the seconds left; returns their seconds."""
-    spent = 0.0
-    for test in order:
-        if spent + seconds_of[test] <= left:
-            tests.append(test)
-            spent += seconds_of[test]
-    return spent
+        in_file = measured[name]["seconds_of"]
+        seconds_of |= in_file
+        names, numbers = list(in_file), set()
+        for function, tests in measured[name]["calls"].items():
+            if function == key or (whole and function.startswith(key)):
+                numbers |= set(tests)
+        if numbers:
+            calling.append(name)
+            callers += sorted((names[n] for n in numbers), key=seconds_of.__getitem__)
+            spent += sum(in_file[names[n]] for n in numbers)
+    files = calling if callers else nearest_files
+    others = [t for n in files for t in measured[n]["seconds_of"] if t not in callers]
+    cheapest = min(callers, key=seconds_of.__getitem__, default=None)
+    taken, left = [], budget
+    for test in [*callers, *sorted(others, key=seconds_of.__getitem__)]:
+        if seconds_of[test] <= left or test == cheapest:
+            taken.append(test)
+            left -= seconds_of[test]
+    place = {name: number for number, name in enumerate(files)}
+    return sorted(taken, key=lambda test: place[test.split("::")[0]]), None
 
 
 def _import_statements(tree):

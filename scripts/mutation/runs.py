@@ -7,6 +7,7 @@ this file does what the forked process would: `python runs.py ORDER.json`.
 import compileall
 import contextlib
 import importlib.util
+import inspect
 import json
 import os
 import pathlib
@@ -24,6 +25,7 @@ PACKAGE = "keras_fpn"
 NOT_COPIED = (".git", ".venv", "out", "__pycache__", "*_cache", "*.egg-info")
 WAITING = 10  # times as long as it may compute, a process may last
 WRONG_CHECKOUT = 70  # exit code, none of pytest's
+TOO_LONG = (-signal.SIGXCPU, "timeout")  # how a process ends that does not end
 MEMORY = 8 << 30  # bytes a process may ask for: a fault may ask for all there is
 
 
@@ -118,8 +120,8 @@ def end_of(pid, deadline):
     """Returns None while a process runs, then how it ended and what it computed.
 
     Returns:
-        ended: int, the exit code; the negative number of the signal that ended it, -24
-            (SIGXCPU) if it computed for too long; or "timeout", killed at the deadline.
+        ended: int, the exit code; the negative number of the signal that ended it; or
+            "timeout", killed at the deadline.
         seconds: float, of the processor, with those of what it started and awaited.
     """
     done, status, usage = os.wait4(pid, os.WNOHANG)
@@ -193,7 +195,9 @@ class Watcher:
     def trace(self, frame, event, argument):
         """Notes a call of the library; returns None: no line of it is of interest."""
         code = frame.f_code
-        if code.co_filename.startswith(self.library):
+        # Bodies of modules and classes run when they are imported: no call of a test.
+        function = code.co_flags & inspect.CO_OPTIMIZED
+        if function and code.co_filename.startswith(self.library):
             self.called.add((code.co_filename, code.co_qualname))
 
     def pytest_sessionstart(self, session):

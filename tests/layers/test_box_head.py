@@ -114,6 +114,7 @@ def test_there_are_as_many_convolutions_as_asked_for(num_convs):
 def test_live_norms_of_the_head_learn_in_training_only():
     head = ConvBoxHead(2, 6, 8, norm="batch")
     rois = features(2, 5, 3, 3, 4)
+    head(rois)
     head(rois, training=False)
     assert not any(arrays(c.moving_mean).any() for c in head.convolutions)
     head(rois, training=True)

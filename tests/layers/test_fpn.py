@@ -168,3 +168,14 @@ def test_no_level_is_refused():
 def test_unknown_options_are_refused_when_built(option, value):
     with pytest.raises(ValueError, match=f"received {option}='{value}'"):
         FeaturePyramid(**{option: value}).build({"C3": (1, 8, 8, 4)})
+
+
+def test_live_norms_use_what_they_stored_unless_trained():
+    maps = bottom_up(2, C3=(4, 6, 1), C4=(2, 3, 1))
+    fpn = FeaturePyramid(2, norm="batch")
+    fpn.build({name: value.shape for name, value in maps.items()})
+    norms = [*fpn.lateral.values(), *fpn.smooth.values()]
+    fpn(maps)
+    assert not any(arrays(norm.moving_mean).any() for norm in norms)
+    fpn(maps, training=True)
+    assert all(arrays(norm.moving_mean).any() for norm in norms)

@@ -115,6 +115,9 @@ def test_pictures_are_wider_than_high():
     svg = draw_mean_curves(two_of_three_found())
     # 72 points to the inch; the page shows two beside each other.
     assert 'width="374.4pt" height="288pt"' in svg
+    # The ground and two lines, below and at the left.
+    axes = svg[svg.index('<g id="axes_1">') : svg.index('<g id="legend_1">')]
+    assert axes.count('<g id="patch_') == 3
 
 
 def test_names_are_cut_after_24_letters():

@@ -1,5 +1,7 @@
+import base64
 import dataclasses
 import importlib
+import io
 import re
 
 import numpy as np
@@ -116,6 +118,18 @@ def test_a_page_without_mistakes_or_proposals_says_so(dataset):
     assert "Proposals" not in page
     assert "Evaluation on a data set" in page
     assert "Note." not in page
+
+
+def test_pictures_are_jpegs_of_quality_85(page):
+    def tables(content):
+        return Image.open(io.BytesIO(content)).quantization
+
+    stream = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(stream, "JPEG", quality=85)
+    pictures = re.findall(r"data:image/jpeg;base64,([^\"]*)", page)
+    assert len(pictures) == 3
+    for picture in pictures:
+        assert tables(base64.b64decode(picture)) == tables(stream.getvalue())
 
 
 def test_24_mistakes_of_a_kind_are_shown(dataset, monkeypatch):

@@ -87,18 +87,18 @@ def test_the_120th_best_proposal_counts_among_1000_not_100():
     assert recall.objects == 2
 
 
-def test_boxes_that_reach_an_object_by_half_are_kept():
-    # IoU 1/2 exactly, 19 of 40 rows, and 1/2 of the proposal's own area in a crowd.
-    truth = ground_truth([(1, 3, (10, 10, 40, 40)), (1, 3, (100, 0, 90, 90))])
+def test_boxes_that_reach_an_object_by_nearly_half_are_kept():
+    # IoU 49 and 48 of 100, and 1/2 of the proposal's own area in a crowd.
+    truth = ground_truth([(1, 3, (10, 0, 40, 100)), (1, 3, (100, 0, 90, 90))])
     truth["annotations"][1]["iscrowd"] = 1
-    boxes = np.array([[10, 10, 40, 20], [10, 10, 40, 19], [90, 20, 20, 20]], float)
+    boxes = np.array([[10, 0, 40, 49], [10, 0, 40, 48], [90, 20, 20, 20]], float)
     kept = _reaching(boxes, truth["annotations"])
     assert kept.tolist() == [True, False, True]
     for annotation in truth["annotations"]:
         del annotation["iscrowd"]
     assert _reaching(boxes, truth["annotations"]).tolist() == [True, False, False]
     assert _reaching(boxes, []).tolist() == [False] * 3
-    proposal = (1, [[10, 10, 50, 30]], [0.5])
+    proposal = (1, [[10, 0, 50, 50]], [0.5])
     # At the first of the ten thresholds, of one of two objects.
     recall = evaluate_proposals(truth, [proposal])
     assert recall.values["AR100"] == pytest.approx(0.1 / 2)

@@ -53,14 +53,6 @@ def reloaded(backbone, folder):
     return keras.models.load_model(folder / "backbone.keras")
 
 
-@pytest.mark.parametrize("name", backbones.__all__)
-def test_a_name_and_its_model_make_equal_detectors(name):
-    by_name = narrow_detector(name)
-    by_model = narrow_detector(getattr(backbones, name)())
-    assert config(by_name) == config(by_model)
-    assert by_model.preprocessing == by_name.preprocessing
-
-
 def test_a_name_and_its_model_from_a_file_detect_alike(tmp_path):
     inputs, _ = Preprocessing(64, 96).prepare([data.coffee()])
     by_name = narrow_detector("mobilenet_v2")
@@ -170,3 +162,11 @@ def test_published_weights_of_another_backbone_are_refused_for_name_and_model():
     for backbone in ("resnet18", backbones.resnet18()):
         with pytest.raises(ValueError, match=r"'resnet50'; received backbone='resnet1"):
             faster_rcnn_fpn(backbone, weights=name)
+
+
+@pytest.mark.parametrize("name", backbones.__all__)
+def test_a_name_and_its_model_make_equal_detectors(name):
+    by_name = narrow_detector(name)
+    by_model = narrow_detector(getattr(backbones, name)())
+    assert config(by_name) == config(by_model)
+    assert by_model.preprocessing == by_name.preprocessing

@@ -1,5 +1,6 @@
 """The builder: names, parts, classes, weights from everywhere, and refusals."""
 
+import math
 import re
 
 import keras
@@ -10,6 +11,7 @@ from models.tiny import tiny_backbone, tiny_detector
 import keras_fpn
 from keras_fpn.layers import FeaturePyramid, MultiLevelAnchors, RPNHead
 from keras_fpn.models import faster_rcnn_fpn
+from keras_fpn.models.build_faster_rcnn import _strides
 
 
 def test_the_graph_reads_as_the_figure():
@@ -153,6 +155,30 @@ def test_backbone_whose_maps_have_other_strides_is_refused():
     expected = "The map C3 must have stride 8; received maps of strides {'C3': 4, "
     with pytest.raises(ValueError, match=re.escape(expected)):
         faster_rcnn_fpn(backbone=keras.Model(backbone.input, shifted))
+
+
+def test_strides_are_pixels_by_cells_on_both_axes():
+    # What comes out of an image of 256 x 256 pixels.
+    shapes = {
+        "C3": (1, 32, 32, 8),
+        "C2": (1, 63, 63, 8),
+        "C4": (1, 16, 32, 8),
+        "C5": (1, 8, None, 8),
+        "C6": (1, None, None, 8),
+    }
+    asked = []
+
+    class Backbone:
+        def compute_output_shape(self, shape):
+            asked.append(shape)
+            return shapes
+
+    strides = _strides(Backbone())
+    assert asked == [(1, 256, 256, 3)]
+    assert list(strides) == ["C2", "C3", "C4", "C5", "C6"]
+    assert (strides["C2"], strides["C3"]) == (256 / 63, 8)
+    assert isinstance(strides["C3"], int)
+    assert all(math.isnan(strides[name]) for name in ("C4", "C5", "C6"))
 
 
 def test_anchors_for_other_levels_are_refused():

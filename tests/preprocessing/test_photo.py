@@ -239,6 +239,7 @@ def test_a_decompression_bomb_is_refused_with_the_limit(tmp_path, monkeypatch, l
         (np.array([["a"]]), r"must be uint8; received an array of dtype=<U1"),
         (np.zeros((3, 8, 9), np.uint8), r"\(3, 8, 9\). Move its first axis.*moveaxis"),
         (np.zeros((1, 8, 9), np.uint8), r"\(1, 8, 9\). Move its first axis"),
+        (np.zeros((4, 8, 9), np.uint8), r"\(4, 8, 9\). Move its first axis"),
         (np.zeros((8, 9, 2), np.uint8), r"\(8, 9, 2\). Pass grey, RGB or RGBA"),
         (np.zeros((1, 8, 9, 3), np.uint8), r"\(1, 8, 9, 3\). Pass a batch as a list"),
         (np.zeros(8, np.uint8), r"must be \(H, W\).*shape=\(8,\)"),

@@ -1,0 +1,180 @@
+"""Which file or name weights are, and what of them goes into a detector."""
+
+import types
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from keras_fpn.models import checkpoints
+from keras_fpn.models.checkpoints import (
+    as_new,
+    classes_of,
+    find_weights,
+    load_checkpoint,
+    load_keras_file,
+    published_name,
+)
+
+NAMES = ("small_one", "small_two", "small_three", "large_one")
+V2 = "faster_rcnn_resnet50_fpn_v2_coco"
+
+
+def test_a_name_stays_and_a_file_becomes_a_path(tmp_path):
+    assert find_weights("small_two", NAMES) == "small_two"
+    file = tmp_path / "a.pth"
+    file.touch()
+    assert find_weights(str(file), NAMES) == file
+    with pytest.raises(ValueError, match="existing file"):
+        find_weights(tmp_path, NAMES)
+
+
+def test_the_three_nearest_names_are_listed():
+    expected = r"Near names: \['small_one', 'small_two', '\w+'\]\."
+    with pytest.raises(ValueError, match=expected):
+        find_weights("small_onw", NAMES)
+    # Shares 2 of 5 and 4 letters with "coco": 4 / 9 is near, and 4 / 11 with 7 is not.
+    with pytest.raises(ValueError, match=r"Near names: \['coco'\]\."):
+        find_weights("coxyz", NAMES)
+    with pytest.raises(ValueError, match=r"\. Names: \['large_one', 'small_one'"):
+        find_weights("cowxyz7", NAMES)
+
+
+def test_only_keras_files_hold_a_detector(monkeypatch):
+    monkeypatch.setattr(
+        checkpoints.keras.models, "load_model", lambda path: f"loaded {path}"
+    )
+    assert load_keras_file(Path("a.keras")) == "loaded a.keras"
+    assert load_keras_file(Path("a.pth")) is None
+    assert load_keras_file(Path("a.weights.h5")) is None
+
+
+def test_published_files_are_known_by_their_contents_if_they_are_torchs(monkeypatch):
+    monkeypatch.setattr(checkpoints, "sha256_of", lambda path: "dd69338a" + 56 * "0")
+    names = (V2, "faster_rcnn_resnet50_fpn_coco", "faster_rcnn_resnet18_fpn_scenes")
+    assert published_name(Path("any.pth"), names) == V2
+    assert published_name(Path("any.pth"), names[1:]) is None
+    assert published_name(Path("any.h5"), names) is None
+
+
+def test_configs_forget_how_layers_were_trained_but_norms_keep_their_statistics():
+    policy = {"module": "keras", "config": {"name": "float32"}}
+    norm = {"moving_variance_initializer": "ones", "trainable": False, "dtype": policy}
+    layer = {"name": "conv", "trainable": False, "dtype": policy, "layers": [norm, 3]}
+    assert as_new({"config": layer, "pair": (layer, "x")}) == {
+        "config": {
+            "name": "conv",
+            "layers": [
+                {"moving_variance_initializer": "ones", "trainable": False},
+                3,
+            ],
+        },
+        "pair": (
+            {
+                "name": "conv",
+                "layers": [
+                    {"moving_variance_initializer": "ones", "trainable": False},
+                    3,
+                ],
+            },
+            "x",
+        ),
+    }
+    assert as_new({"dtype": "int32"}) == {"dtype": "int32"}  # no policy
+
+
+def test_classes_are_the_sources():
+    assert classes_of(None) is None
+    source = types.SimpleNamespace(class_names=["a", "b"], category_ids=[4, 9])
+    assert (classes_of(source).names, classes_of(source).ids) == (["a", "b"], [4, 9])
+
+
+@pytest.fixture
+def loaded(monkeypatch):
+    """What torch files are said to hold, and what was done with them."""
+    state = types.SimpleNamespace(tensors={}, kept=[], read=[])
+
+    def read_torch(path):
+        state.read.append(path)
+        return state.tensors
+
+    def load_torchvision(model, tensors, keep_predictor):
+        assert tensors is state.tensors
+        state.kept.append(keep_predictor)
+
+    monkeypatch.setattr(checkpoints, "fetch", lambda checkpoint: "fetched")
+    monkeypatch.setattr(checkpoints, "read_torch", read_torch)
+    monkeypatch.setattr(checkpoints, "load_torchvision", load_torchvision)
+    return state
+
+
+BIAS = "roi_heads.box_predictor.cls_score.bias"
+
+
+@pytest.mark.parametrize(("columns", "kept"), [(4, True), (3, False), (5, False)])
+def test_a_predictor_is_kept_where_the_classes_are_as_many(loaded, columns, kept):
+    model = types.SimpleNamespace(class_names=["a", "b", "c"])
+    loaded.tensors = {BIAS: np.zeros(columns)}  # one of them is the background's
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        load_checkpoint(model, Path("a.pth"))
+    assert loaded.kept == [kept]
+    assert loaded.read == [Path("a.pth")]
+    said = [str(warning.message) for warning in caught]
+    assert len(said) == (not kept)
+    if said:
+        assert f"'a.pth' has {columns - 1} classes and this model 3:" in said[0]
+
+
+def test_files_without_a_predictor_fit_any_classes(loaded):
+    model = types.SimpleNamespace(class_names=["a", "b", "c"])
+    load_checkpoint(model, V2)
+    assert loaded.kept == [True]
+    assert loaded.read == ["fetched"]
+
+
+def test_files_of_weights_alone_are_loaded_as_they_are():
+    given = []
+    model = types.SimpleNamespace(load_weights=given.append)
+    load_checkpoint(model, Path("own.weights.h5"))
+    assert given == [Path("own.weights.h5")]
+
+
+class Part:
+    def __init__(self, *weights):
+        self.weights = [np.full(shape, value) for shape, value in weights]
+
+    def get_weights(self):
+        return self.weights
+
+    def set_weights(self, weights):
+        self.weights = weights
+
+
+def detector_of(classes, **parts):
+    return types.SimpleNamespace(
+        class_names=["x"] * classes, layer_parts=lambda: dict(parts)
+    )
+
+
+def test_parts_are_copied_unless_their_shapes_differ():
+    source = detector_of(
+        2, neck=Part(((2, 3), 1.0), ((3,), 2.0)), box_predictor=Part(((3,), 5.0))
+    )
+    own = {"neck": Part(((2, 3), 0.0), ((3,), 0.0)), "box_predictor": Part(((3,), 0.0))}
+    load_checkpoint(detector_of(2, **own), Path("a.keras"), source)
+    assert own["neck"].weights[1].tolist() == [2.0] * 3
+    assert own["box_predictor"].weights[0].tolist() == [5.0] * 3
+    own = {"neck": Part(((2, 3), 0.0), ((3,), 0.0)), "box_predictor": Part(((4,), 0.0))}
+    with pytest.warns(UserWarning, match="has 2 classes and this model 3"):
+        load_checkpoint(detector_of(3, **own), Path("a.keras"), source)
+    assert own["neck"].weights[0].tolist() == [[1.0] * 3] * 2
+    assert not own["box_predictor"].weights[0].any()
+    own["neck"] = Part(((2, 4), 0.0), ((3,), 0.0))
+    with (
+        pytest.warns(UserWarning, match="has 2 classes"),
+        pytest.raises(ValueError, match=r"'a\.keras', whose neck has other weights"),
+    ):
+        load_checkpoint(detector_of(3, **own), Path("a.keras"), source)
+    assert not own["neck"].weights[1].any()
