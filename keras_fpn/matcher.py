@@ -82,7 +82,7 @@ def _compared(boxes, gt_boxes, gt_valid, gt_crowd, allow_low_quality):
 
     shape = ops.shape(gt_boxes)[0], ops.shape(boxes)[1]
     no = ops.zeros(shape, "bool")
-    start = (0, -ops.ones(shape), ops.zeros(shape, "int32"), no, no)
+    start = (0, ops.full(shape, -1.0, "float32"), ops.zeros(shape, "int32"), no, no)
     counts = ops.arange(1, ops.shape(gt_valid)[1] + 1)
     last = ops.max(ops.where(gt_valid, counts, 0), initial=0)
     return ops.while_loop(lambda place, *_: place < last, compare, start)[1:]

@@ -244,7 +244,6 @@ def test_one_graph_serves_all_numbers_of_images_boxes_and_ground_truth():
 
 
 def test_a_box_that_is_no_number_is_negative_and_disturbs_no_other():
-    # A training that diverges proposes such boxes; its last steps must still run.
     labels, _ = matched([[np.nan] * 4, GT], [GT], ROI)
     assert_array_equal(labels, [NEGATIVE, POSITIVE])
 

@@ -176,7 +176,7 @@ def cells_and_weights(points, output_size, sampling_ratio):
 
 
 def maps_of_cells(cells, features):
-    """Returns the flattened cells (S, C) as maps of the shapes and dtypes of others."""
+    """Returns flattened cells (..., C) as maps of the shapes and dtypes of others."""
     batch, channels = ops.shape(features[0])[0], features[0].shape[-1]
     cells = ops.reshape(cells, (batch, -1, channels))
     maps, start = [], 0
@@ -209,7 +209,7 @@ def _spread(upstream, features, points, sampling_ratio):
     """
     output_size, channels = upstream.shape[3:]
     boxes = ops.shape(upstream)[0] * ops.shape(upstream)[1]
-    chunks = -(-boxes // _CHUNK)
+    chunks = boxes // _CHUNK + 1  # never none: JAX traces the loop in any case
 
     def in_chunks(value, inner):
         value = ops.reshape(value, (-1, *inner))

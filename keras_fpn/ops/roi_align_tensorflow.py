@@ -11,6 +11,7 @@ some of the sums, so the gradient here is a product with a sparse matrix.
 import tensorflow as tf
 
 from keras_fpn.ops.roi_align import (
+    SamplePoints,
     cells_and_weights,
     first_points_and_steps,
     maps_of_cells,
@@ -38,24 +39,33 @@ def roi_align_tensorflow(
 def _spread(upstream, features, points, output_size, sampling_ratio):
     """Returns the gradients of the maps, of the gradient of the features.
 
-    The features are W f for the cells f (S, C) and a sparse W of 4 * `sampling_ratio`^2
-    weights per bin; the gradient is W^T u. W is all that is kept beside the result: 24
-    bytes per weight.
+    An image's features are W f for its cells f (S, C) and a sparse W of
+    4 * `sampling_ratio`^2 weights per bin; the gradient is W^T u. Beside the result
+    each W is all that is kept: 24 bytes per weight. Images are worked on in parallel.
     """
-    found = cells_and_weights(points, output_size, sampling_ratio)
-    cells, weights = (tf.stack(values, axis=-1) for values in zip(*found, strict=True))
-    per_bin = cells.shape[-1]
-    bins = tf.size(cells, tf.int64) // per_bin
-    bin_of_weight = tf.repeat(tf.range(bins), per_bin)
-    cell_of_weight = tf.cast(tf.reshape(cells, [-1]), tf.int64)
-    count = tf.add_n([tf.reduce_prod(tf.shape(level)[:3]) for level in features])
-    matrix = tf.SparseTensor(
-        tf.stack([bin_of_weight, cell_of_weight], axis=1),
-        tf.reshape(weights, [-1]),
-        tf.stack([bins, tf.cast(count, tf.int64)]),
-    )
-    upstream = tf.reshape(tf.cast(upstream, tf.float32), [-1, upstream.shape[-1]])
-    gradient = tf.sparse.sparse_dense_matmul(matrix, upstream, adjoint_a=True)
+    channels = upstream.shape[-1]
+    count = tf.add_n([tf.reduce_prod(tf.shape(level)[1:3]) for level in features])
+
+    def of_image(image):
+        here = SamplePoints(*(value[image] for value in points))
+        found = cells_and_weights(here, output_size, sampling_ratio)
+        cells, weights = (tf.stack(part, axis=-1) for part in zip(*found, strict=True))
+        per_bin = cells.shape[-1]
+        bins = tf.size(cells) // per_bin
+        bin_of_weight = tf.repeat(tf.range(bins), per_bin)
+        cell_of_weight = tf.reshape(cells, [-1]) - image * count
+        matrix = tf.SparseTensor(
+            tf.cast(tf.stack([bin_of_weight, cell_of_weight], axis=1), tf.int64),
+            tf.reshape(weights, [-1]),
+            tf.cast(tf.stack([bins, count]), tf.int64),
+        )
+        gradient = tf.reshape(tf.cast(upstream[image], tf.float32), [-1, channels])
+        return tf.sparse.sparse_dense_matmul(matrix, gradient, adjoint_a=True)
+
+    # One product for all images would be too large for TensorFlow's kernel on a GPU,
+    # which refuses 2^31 weights times channels.
+    images = tf.range(tf.shape(upstream)[0])
+    gradient = tf.map_fn(of_image, images, fn_output_signature=tf.float32)
     return maps_of_cells(gradient, features)
 
 

@@ -72,7 +72,11 @@ def export_saved_model(
             model, frozen, normalized_boxes, with_xyxy, max_pixels, max_photos
         )
         functions = served.functions()
-        tf.saved_model.save(served.module, str(folder), signatures=functions)
+        # What is served has no use for RoIAlign's gradient.
+        options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
+        tf.saved_model.save(
+            served.module, str(folder), signatures=functions, options=options
+        )
         extra = folder / "assets.extra"
         extra.mkdir()
         _write_classes(model, extra / CLASSES)

@@ -54,12 +54,18 @@ def test_saved_files_keep_what_goes_with_a_model(loaded):
         assert model.category_ids == CLASSES["category_ids"]
         assert int(model.optimizer.iterations) == 3
         assert int(model.training_step) == 3
+        momenta = [v for v in model.optimizer.variables if "momentum" in v.path]
+        assert momenta
+        assert all(np.any(keras.ops.convert_to_numpy(v)) for v in momenta)
     if name == "frozen":
         assert not model.backbone.get_layer("stem").trainable
         assert not model.backbone.get_layer("C2").trainable
         assert model.backbone.get_layer("C3").trainable
         assert not model.rpn_head.trainable
         assert model.box_head.trainable
+    if name == "group_norm":
+        assert model.neck.norm == model.box_head.norm == "group"
+        assert model.neck.fuse == "average"
     if name == "other_parts":
         assert model.preprocessing.min_size == 128
         assert model.preprocessing.mean == (0.5, 0.5, 0.5)

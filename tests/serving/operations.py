@@ -15,7 +15,7 @@ ALLOWED = frozenset(
     CombinedNonMaxSuppression ConcatV2 ConcatenateDataset Const Conv2D CropAndResize
     DatasetToSingleElement DecodeJpeg DecodeRaw DepthwiseConv2dNative
     DisableCopyOnRead DivNoNan Equal Exp ExpandDims ExtractJpegShape Floor FloorDiv
-    GatherNd GatherV2 Greater GreaterEqual Identity If IgnoreErrorsDataset
+    GatherNd GatherV2 Greater GreaterEqual Identity IdentityN If IgnoreErrorsDataset
     InvertPermutation Less Log LogicalAnd LogicalOr MapDataset MatMul Max MaxPool
     Maximum Mean MergeV2Checkpoints Min Minimum MirrorPad Mul Neg NoOp
     OptionsDataset Pack Pad PadV2 ParseExampleV2 PartitionedCall Placeholder Prod
