@@ -97,6 +97,7 @@ def parse(argv):
     add("--budget", type=float, default=20, help="seconds of tests (%(default)s)")
     add("--at-least", type=float, metavar="PERCENT", help="exit code 1 below it")
     add("--list", action="store_true", help="only list the nearest tests of each file")
+    add("--control", action="store_true", help="no faults: nothing may be noticed")
     add("--plain", action="store_true", help="start processes instead of forking")
     return parser.parse_args(argv)
 
@@ -174,6 +175,7 @@ class Record:
             "count": arguments.count,
             "only": arguments.only,
             "budget": arguments.budget,
+            "control": arguments.control,
             "backend": backend,
             "sources": sources_hash(root),
         }
@@ -274,7 +276,8 @@ def run_mutants(runner, options, near, sources, record, mutants):
     ]
     for job, outcome in runner.run(jobs):
         mutant, ended = job["mutant"], outcome["ended"]
-        mutant["noticed"] = bool(job["tests"]) and ended != 0
+        # Without any test left to run (5) nothing was noticed either.
+        mutant["noticed"] = bool(job["tests"]) and ended not in (0, 5)
         mutant["by"] = (outcome["failed"] or [f"ended with {ended}"])[0]
         mutant["tests"] = len(job["tests"])
         mutant["seconds"] = outcome["wall"]
@@ -292,7 +295,10 @@ def job_of(mutant, ranks, source, options, record):
     """Returns dict, the job of `runs.Runner` that tries a fault."""
     measured = record.content["tests"]
     tests, _ = nearest.chosen(mutant, ranks, measured, record.content["budget"])
-    changed = places.mutated(source, mutant["start"], mutant["end"], mutant["after"])
+    changed = source
+    if not record.content["control"]:
+        start, end = mutant["start"], mutant["end"]
+        changed = places.mutated(source, start, end, mutant["after"])
     files = list(dict.fromkeys(test.split("::")[0] for test in tests))
     seconds = sum(measured[name]["around"] for name in files)
     seconds += sum(measured[t.split("::")[0]]["seconds_of"][t] for t in tests)

@@ -197,6 +197,12 @@ def test_what_tests_do_not_look_at_is_listed_and_a_stopped_run_goes_on(
     assert "must be of the same draw and sources; received sources=" in text
 
 
+def test_without_faults_nothing_is_noticed(repository_root, checkout):
+    _, results = measured(repository_root, checkout, "--control")
+    assert len(results["mutants"]) == 5
+    assert not any(mutant["noticed"] for mutant in results["mutants"])
+
+
 def test_tests_that_fail_without_a_fault_are_named(repository_root, checkout):
     path = checkout / "tests" / "test_boxes.py"
     path.write_text(TESTS.replace("== 6", "== 7"))
