@@ -18,6 +18,7 @@ from keras_fpn.layers import (
 from keras_fpn.models import build_faster_rcnn, faster_rcnn_fpn
 from keras_fpn.preprocessing import Preprocessing
 
+LARGE = {"resnet101", "resnet152"}  # of blocks that resnet50 has, too
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -54,7 +55,13 @@ def reloaded(backbone, folder):
     return keras.models.load_model(folder / "backbone.keras")
 
 
-@pytest.mark.parametrize("name", backbones.__all__)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.ci) if name in LARGE else name
+        for name in backbones.__all__
+    ],
+)
 def test_a_name_and_its_model_make_equal_detectors(name):
     by_name = narrow_detector(name)
     by_model = narrow_detector(getattr(backbones, name)())
@@ -124,8 +131,10 @@ def test_mobilenet_v2_under_another_name_is_any_other_backbone_to_the_pixels():
 @pytest.mark.parametrize("given", ["mean", "std"])
 @pytest.mark.parametrize(
     ("name", "wrong"),
-    [("mobilenet_v2", dict(zip(("mean", "std"), IMAGENET, strict=True)))]
-    + [("resnet18", {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)})],
+    [
+        ("mobilenet_v2", dict(zip(("mean", "std"), IMAGENET, strict=True))),
+        ("resnet18", {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}),
+    ],
 )
 def test_imagenets_weights_are_not_loaded_for_other_pixels(
     monkeypatch, name, wrong, given
