@@ -17,7 +17,9 @@ def replacing(path, sync=True):
     before stays. The bytes are on the disk before the name changes: a machine that
     loses its power leaves no empty file either.
 
-    A link stays one: the file that it leads to is replaced, and keeps its permissions.
+    A link stays one: the file that it leads to is replaced, and keeps its permissions:
+    nobody else may read it while it is written either. One that is read-only is
+    replaced too, for that is up to the folder.
     What is no file but a device, a pipe or this process's output, such as /dev/null or
     /dev/stdout, is never replaced: it gets the bytes, once they are complete.
 
@@ -47,17 +49,35 @@ def replacing(path, sync=True):
     # The suffix stays, for writers that tell the format by it.
     partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
     try:
+        _create(partial, path, there)
         yield partial
-        if there is not None:
-            partial.chmod(there.st_mode & 0o777)
-        if sync:
-            with open(partial, "rb+") as file:
+        with open(partial, "rb+") as file:
+            if there is not None:  # now that it is open: it may become read-only
+                partial.chmod(there.st_mode & 0o777)
+            if sync:
                 os.fsync(file.fileno())
         partial.replace(path)
         if sync:
             _sync_folder(path.parent)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _create(partial, path, there):
+    """Creates an empty file that only its owner may have more rights to than `path`.
+
+    Raises:
+        OSError: it cannot be created; the file it names is `path`.
+    """
+    mode = 0o666  # less the umask, as every new file
+    if there is not None:
+        mode = there.st_mode & 0o777 | stat.S_IRUSR | stat.S_IWUSR
+    try:
+        partial.unlink(missing_ok=True)  # of a killed process that had this number
+        os.close(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode))
+    except OSError as error:
+        error.filename = str(path)  # what the user knows
+        raise
 
 
 def printable(text):

@@ -89,6 +89,79 @@ def test_a_replaced_file_keeps_its_permissions(tmp_path, mode):
     assert stat.S_IMODE((tmp_path / "other.json").stat().st_mode) == 0o666 & ~mask
 
 
+def mode_of(path):
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@posix_only
+@pytest.mark.parametrize(
+    ("mode", "meanwhile"),
+    # The owner's own rights to read and write are all that is added.
+    [(0o600, 0o600), (0o640, 0o640), (0o400, 0o600), (0o444, 0o644)],
+)
+def test_a_file_is_no_more_readable_while_it_is_written(tmp_path, mode, meanwhile):
+    path = tmp_path / "r.json"
+    path.write_text("old")
+    path.chmod(mode)
+    mask = os.umask(0o022)
+    try:
+        with replacing(path) as partial:
+            assert mode_of(partial) == meanwhile
+            partial.write_text("new")
+            assert mode_of(partial) == meanwhile
+    finally:
+        os.umask(mask)
+    assert mode_of(path) == mode
+    assert path.read_text() == "new"
+
+
+@posix_only
+@pytest.mark.parametrize("sync", [True, False])
+def test_a_read_only_file_is_replaced_by_any_user(tmp_path, monkeypatch, sync):
+    def open_as_a_user(path, mode="r"):  # root may open every file
+        if set(mode) & set("wa+") and not mode_of(path) & stat.S_IWUSR:
+            raise PermissionError(f"{path} is read-only")
+        return open(path, mode)
+
+    monkeypatch.setattr(files, "open", open_as_a_user, raising=False)
+    path = tmp_path / "r.json"
+    path.write_text("old")
+    path.chmod(0o444)
+    with pytest.raises(PermissionError, match="read-only"):  # the stand-in itself
+        open_as_a_user(path, "rb+")
+    with replacing(path, sync) as partial:
+        partial.write_text("new")
+    assert path.read_text() == "new"
+    assert mode_of(path) == 0o444
+
+
+def test_what_a_killed_process_of_the_same_number_left_is_no_obstacle(tmp_path):
+    path = tmp_path / "r.json"
+    with replacing(path) as partial:
+        partial.write_text("old")
+    partial.write_text("longer than what comes")
+    partial.chmod(0o666)
+    path.chmod(0o600)
+    with replacing(path) as again:
+        assert again == partial
+        assert again.read_text() == ""
+        assert os.name != "posix" or mode_of(again) == 0o600
+        again.write_text("new")
+    assert path.read_text() == "new"
+
+
+def test_where_no_file_can_be_made_the_error_names_the_one_asked_for(
+    tmp_path, monkeypatch
+):
+    def refused(path, flags, mode):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(files.os, "open", refused)
+    with pytest.raises(PermissionError, match=r"Permission denied: '.*[/\\]r.json'"):
+        write(tmp_path / "r.json")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_folder_is_refused(tmp_path):
     (tmp_path / "kept").write_text("old")
     with pytest.raises(IsADirectoryError, match=r"received the folder '.*Name a file"):

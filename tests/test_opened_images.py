@@ -12,16 +12,35 @@ ONLY = "keras_fpn/preprocessing/photo.py"
 OTHER_WAYS = {"load_img", "imread", "decode_image", "decode_gif", "decode_bmp"}
 
 
+# What opens a file as well: by what comes first in it, or as one format.
+OTHER_PILLOW = ("ImageFile.Parser", "Plugin")
+
+
+def renamed(node):
+    """What an import has of Pillow but not under Pillow's own name, list of str."""
+    aliases = node.names
+    if isinstance(node, ast.Import):  # `import PIL` alone
+        aliases = [a for a in aliases if a.name.split(".")[0] == "PIL"]
+        return [a.name for a in aliases if a.asname or a.name != "PIL"]
+    if node.module == "PIL":
+        return [a.name for a in aliases if a.asname or a.name == "*"]
+    return [a.name for a in aliases if (node.module or "").startswith("PIL.")]
+
+
 def faults(source, may_open):
-    """What is wrong with the calls of a module's source, list of (line, what)."""
+    """What is wrong with a module's source, list of (line, what).
+
+    Pillow's modules must be imported under their own names, for by these is
+    `Image.open` known.
+    """
     found = []
     for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.ImportFrom) and node.module == "PIL.Image":
-            found += [(node.lineno, a.name) for a in node.names if a.name == "open"]
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            found += [(node.lineno, name) for name in renamed(node)]
         if not isinstance(node, (ast.Attribute, ast.Name)):
             continue
         name = ast.unparse(node)
-        if name.split(".")[-1] in OTHER_WAYS:
+        if name.split(".")[-1] in OTHER_WAYS or name.endswith(OTHER_PILLOW):
             found.append((node.lineno, name))
         if name.endswith("Image.open") and not may_open:
             found.append((node.lineno, name))
@@ -43,6 +62,18 @@ def faults(source, may_open):
         ("PIL.Image.open(p)", False, 2),
         ("pool.map(Image.open, paths)", False, 1),
         ("from PIL.Image import open", True, 1),
+        ("from PIL.Image import *", True, 1),
+        ("from PIL.ImageFile import Parser", True, 1),
+        ("from PIL import *", True, 1),
+        ("from PIL import Image as I; I.open(p, formats=None)", True, 1),
+        ("import PIL.Image", True, 1),
+        ("import PIL.Image as I; I.open(p)", True, 1),
+        ("import PIL as P", True, 1),
+        ("def f():\n    from PIL import Image as I", True, 1),
+        ("ImageFile.Parser()", True, 1),
+        ("EpsImagePlugin.EpsImageFile(p)", True, 1),
+        ("import PIL, os.path as p\nfrom PIL import Image, ImageFile", False, 0),
+        ("from .PIL import x\nfrom . import y as z\nImageFile.ImageFile", False, 0),
         ("tf.io.decode_image(contents)", True, 1),
         ("keras.utils.load_img(path)", True, 1),
         ("pathlib.Path(p).open()\nopen(p)\nImage.new('L', (1, 1))", False, 0),

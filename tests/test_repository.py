@@ -98,6 +98,37 @@ def test_every_test_but_the_slow_ones_is_in_one_stage_of_ci(backend):
         assert len(stages) == (0 if kind["slow"] else 1), (kind, stages)
 
 
+@pytest.mark.parametrize(
+    ("closing", "noted"),
+    [
+        ("== 76 skipped, 20 deselected in 0.16s ==", True),
+        ("== 76 skipped, 20 deselected, 2 warnings in 75.21s (0:01:15) ==", True),
+        ("== 1 passed, 75 skipped, 20 deselected in 9.16s ==", False),
+        ("== 76 passed, 20 deselected in 300.16s (0:05:00) ==", False),
+        ("All checks passed!", False),
+        ("", False),
+    ],
+)
+def test_ci_says_of_a_stage_that_only_skipped_that_it_tested_nothing(
+    tmp_path, closing, noted
+):
+    ci = text_of(".ci/run")
+    names = "stage", "closing_line", "only_skipped"
+    functions = [
+        re.search(rf"^{name}\(\) \{{.*?^\}}$", ci, re.M | re.S)[0] for name in names
+    ]
+    setting = f"set -euo pipefail\nscratch={tmp_path}\nsummary={tmp_path}/summary"
+    run = f"stage parity printf '%s\\n' 'SKIPPED [8] a test: passed' '{closing}'"
+    subprocess.run(
+        ["bash", "-c", "\n".join([setting, *functions, run])],
+        stdout=subprocess.DEVNULL,
+        check=True,
+    )
+    summary = (tmp_path / "summary").read_text()
+    assert " parity\n" in summary
+    assert ("NOTHING TESTED" in summary) == noted
+
+
 def test_ci_is_executable():
     assert os.access(ROOT / ".ci" / "run", os.X_OK)
 

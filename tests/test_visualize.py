@@ -67,6 +67,32 @@ def test_boxes_and_labels_stay_inside_the_picture(box):
     assert longest_run(mask) > 100 or x2 - x1 == 640
 
 
+@pytest.mark.parametrize(
+    "box",
+    [
+        [-60, 100, -20, 200],  # left of it
+        [-60, 100, 0, 200],  # up to its border, which is no pixel of it
+        [640, 100, 700, 200],
+        [100, -60, 200, -20],
+        [100, 480, 200, 500],
+        [700, 500, 800, 600],
+    ],
+)
+def test_a_box_wholly_outside_leaves_no_trace(box):
+    np.testing.assert_array_equal(drawn(boxes=[box], labels=[2], scores=[0.9]), GREY)
+    other = {"boxes": [[100, 200, 300, 400]], "labels": [1], "scores": [0.5]}
+    both = drawn(boxes=[box, *other["boxes"]], labels=[2, 1], scores=[0.9, 0.5])
+    np.testing.assert_array_equal(both, drawn(**other))
+
+
+def test_a_box_with_one_column_of_pixels_in_the_photo_is_drawn():
+    pixels = drawn(boxes=[[639, 100, 700, 200]], labels=[2], scores=[0.9])
+    assert has_color(pixels, 2)[100:200, 639].any()
+    # One without a width lies in the photo all the same.
+    pixels = drawn(boxes=[[100, 100, 100, 200]], labels=[2], scores=[0.9])
+    assert has_color(pixels, 2)[100:200, 100].any()
+
+
 def test_a_label_does_not_hide_its_own_small_box():
     for box in ([0, 0, 12, 12], [628, 0, 640, 12], [628, 468, 640, 480]):
         mask = has_color(drawn(boxes=[box], labels=[2], scores=[0.99]), 2)

@@ -12,8 +12,8 @@ def pixel_mean_and_std(backbone):
     """Returns what pixels are normalised by for a backbone's ImageNet weights.
 
     Args:
-        backbone: functional model; one that is not of `keras_fpn.backbones` is taken to
-            expect ImageNet's mean and deviation.
+        backbone: functional model; one that is not of `keras_fpn.backbones`, or was
+            given another name, is taken to expect ImageNet's mean and deviation.
 
     Returns:
         mean, std: 3 floats each, of R, G, B in 0..1.

@@ -5,6 +5,7 @@ giving a wrong path gets its answer at once.
 """
 
 import argparse
+import contextlib
 import sys
 
 from keras_fpn.cli import data, detect, evaluate, export, finetune, presets, train
@@ -21,9 +22,30 @@ def main(argv=None):
         int, the exit code: 0 all went well, 1 part of the work failed, 2 the command
         was called wrongly (argparse leaves by SystemExit(2) itself), 130 interrupted.
     """
-    if hasattr(sys.stdout, "reconfigure"):  # a notebook's cannot be
-        # Whatever the terminal's encoding, no name of a photo or a class ends the work.
-        sys.stdout.reconfigure(errors="backslashreplace")
+    with _any_name_printable(sys.stdout):
+        return _run(argv)
+
+
+@contextlib.contextmanager
+def _any_name_printable(stream):
+    """Whatever the terminal's encoding, no name of a photo or a class ends the work.
+
+    A program that calls `main` has its stream back as it was.
+    """
+    if not hasattr(stream, "reconfigure"):  # such as a notebook's
+        yield
+        return
+    before = stream.errors
+    stream.reconfigure(errors="backslashreplace")
+    try:
+        yield
+    finally:
+        # It is flushed, too: a pipe that was closed is Python's to report, at its end.
+        with contextlib.suppress(OSError, ValueError):
+            stream.reconfigure(errors=before)
+
+
+def _run(argv):
     parser = argparse.ArgumentParser(
         prog="keras-fpn", description="Detects objects with Feature Pyramid Networks."
     )

@@ -1,7 +1,6 @@
 """The detector that a command line asks for."""
 
 import warnings
-import zipfile
 from pathlib import Path
 
 from keras_fpn.cli.errors import CommandError, one_line
@@ -95,25 +94,11 @@ def _load_h5(model, name, path):
 
 def _load_saved(preset, path):
     """Returns the detector in a .keras file."""
-    import keras
-
     if preset is not None:
         raise CommandError(
             "A .keras file has its own architecture; received --weights "
             f"{path} with --preset {preset}. Leave out --preset."
         )
-    if not zipfile.is_zipfile(path):
-        raise CommandError(
-            f"A .keras file must be what `model.save` wrote; received {path}, which is "
-            "not, or is damaged."
-        )
-    try:
-        model = keras.models.load_model(path)
-    except TypeError as error:  # what Keras raises for a class it does not know
-        raise CommandError(f"{path}: {one_line(error)}") from error
-    if not hasattr(model, "detect"):
-        raise CommandError(
-            f"A .keras file must hold a detector of keras_fpn; received {path}, which "
-            f"holds a {type(model).__name__}."
-        )
-    return model
+    from keras_fpn.models.checkpoints import load_keras_file
+
+    return load_keras_file(path)

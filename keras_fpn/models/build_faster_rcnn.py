@@ -6,6 +6,7 @@ from pathlib import Path
 import keras
 
 from keras_fpn import backbones
+from keras_fpn.backbones.pixels import pixel_mean_and_std
 from keras_fpn.layers import (
     BoxPredictor,
     ConvNorm,
@@ -142,10 +143,26 @@ def faster_rcnn_fpn(
         name=name,
     )
     if weights == "imagenet":
+        _check_pixels(model)
         load_imagenet(model.backbone, weights)
     elif weights is not None:
         load_checkpoint(model, file, source)
     return model
+
+
+def _check_pixels(model):
+    """Raises where a detector gives its backbone other pixels than ImageNet's weights
+    expect, which nothing but lower scores would tell."""
+    expected = pixel_mean_and_std(model.backbone)
+    received = model.preprocessing.mean, model.preprocessing.std
+    if received != expected:
+        raise ValueError(
+            f"The ImageNet weights of {model.backbone.name!r} expect pixels of mean "
+            f"{expected[0]} and std {expected[1]}; received a preprocessing of "
+            f"mean={received[0]}, std={received[1]}. Leave both out of it; or, to "
+            "train with them, call keras_fpn.weights.load_imagenet(model.backbone, "
+            "'imagenet') on a model without weights."
+        )
 
 
 def _coco_checkpoint(backbone):

@@ -3,11 +3,13 @@
 import difflib
 import os
 import warnings
+import zipfile
 from pathlib import Path
 
 import keras
 
 from keras_fpn.models.classes import Classes
+from keras_fpn.models.detector import Detector
 from keras_fpn.weights import (
     SHIPPED,
     fetch,
@@ -19,6 +21,7 @@ from keras_fpn.weights.download import sha256_of
 
 _TORCH_CLASSES = "roi_heads.box_predictor.cls_score.bias"
 _STATISTICS = "moving_variance_initializer"  # only norms have it
+_EXCERPT = 300  # letters; Keras's messages hold whole configs
 
 
 def find_weights(weights, names):
@@ -45,8 +48,38 @@ def find_weights(weights, names):
 
 
 def load_keras_file(path):
-    """Returns the detector in a .keras file, or None for a file of another kind."""
-    return keras.models.load_model(path) if path.suffix == ".keras" else None
+    """Returns the detector in a .keras file, or None for a file of another kind.
+
+    Args:
+        path: `Path`.
+
+    Raises:
+        ValueError: the file is damaged, or holds another model or unknown classes.
+    """
+    if path.suffix != ".keras":
+        return None
+    if not zipfile.is_zipfile(path):
+        raise ValueError(
+            f"A .keras file must be what `model.save` wrote; received {path}, which is "
+            "not, or is damaged."
+        )
+    try:
+        model = keras.models.load_model(path)
+    except (KeyError, TypeError) as error:  # a part is missing; a class is not known
+        # Keras quotes each part's config, then what was wrong within it.
+        innermost = str(error).rpartition("Exception encountered: ")[2]
+        reason = " ".join(innermost.split())[:_EXCERPT]
+        raise ValueError(
+            "A .keras file must hold a model of classes that are known, which those of "
+            f"yours are once imported; received {path}: {reason}"
+        ) from error
+    if not isinstance(model, Detector):
+        raise ValueError(
+            f"A .keras file must hold a detector of keras_fpn; received {path}, which "
+            f"holds a {type(model).__name__}. Name a file that a detector's own `save` "
+            "wrote."
+        )
+    return model
 
 
 def published_name(path, names):

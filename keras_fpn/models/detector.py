@@ -182,15 +182,18 @@ class Detector(_model_class()):  # type: ignore[misc]  # depends on the backend
         limit = max(max_detections, own.max_detections)
         compiled = self._compiled.value
         if (threshold, limit) not in compiled:
-            model = self
+            model, detections = self, own
             if (threshold, limit) != (own.score_threshold, own.max_detections):
                 config = {**own.get_config(), "score_threshold": threshold}
                 # Of the same class, with all its other arguments.
-                looser = type(own).from_config({**config, "max_detections": limit})
+                detections = type(own).from_config({**config, "max_detections": limit})
                 candidates = self._candidates.value
-                model = keras.Model(self.input, looser(**candidates))
-            compiled[threshold, limit] = compiled_call(model)
-        return compiled[threshold, limit]
+                model = keras.Model(self.input, detections(**candidates))
+            compiled[threshold, limit] = compiled_call(model), detections
+        call, detections = compiled[threshold, limit]
+        if detections is not own and own.weights:  # which may have changed since
+            detections.set_weights(own.get_weights())
+        return call
 
     def export(self, filepath, format=FORMAT, *args, **kwargs):
         """Writes a SavedModel that takes the model's inputs; see `keras.Model.export`.

@@ -35,7 +35,8 @@ def draw_detections(photo, boxes, labels, scores, class_names, title=None):
 
     Args:
         photo: path, PIL image or uint8 array; see `read_photo`.
-        boxes: float (n, 4), xyxy, pixels of the photo; what is outside is cut off.
+        boxes: float (n, 4), xyxy, pixels of the photo; what is outside is cut off, and
+            what is wholly outside is not drawn.
         labels: int (n,), 0..len(class_names) - 1.
         scores: float (n,), 0..1; None for ground truth, which has names alone.
         class_names: list of str, by label.
@@ -56,6 +57,9 @@ def draw_detections(photo, boxes, labels, scores, class_names, title=None):
         written = [f"{score:.2f}" for score in scores]
     boxes, labels, scores = _checked(boxes, labels, scores, class_names)
     height, width = pixels.shape[:2]
+    seen = (boxes[:, :2] < [width, height]).all(axis=1) & (boxes[:, 2:] > 0).all(axis=1)
+    boxes, labels, scores = boxes[seen], labels[seen], scores[seen]
+    written = [text for text, kept in zip(written, seen, strict=True) if kept]
     boxes = np.clip(boxes, 0, [width, height, width, height])
     factor = _enlargement(height, width)
     picture = Image.fromarray(pixels)

@@ -95,6 +95,30 @@ def test_names_that_the_terminal_cannot_show_end_nothing(
     assert rf"picture: {tmp_path}/b\udcff.png; " in second
 
 
+@pytest.mark.parametrize("errors", ["strict", "replace"])
+@pytest.mark.parametrize(
+    ("argv", "code"), [(["presets"], 0), (["detect", "absent"], 2), (["--help"], None)]
+)
+def test_a_program_that_calls_a_command_has_its_output_back_as_it_was(
+    monkeypatch, errors, argv, code
+):
+    stream = io.TextIOWrapper(io.BytesIO(), "ascii", errors)
+    monkeypatch.setattr(sys, "stdout", stream)
+    if code is None:
+        with pytest.raises(SystemExit):
+            cli.main(argv)
+    else:
+        assert cli.main(argv) == code
+    assert stream.errors == errors
+
+
+def test_an_output_that_was_closed_meanwhile_changes_no_exit_code(monkeypatch):
+    stream = io.TextIOWrapper(io.BytesIO(), "ascii")
+    monkeypatch.setattr(sys, "stdout", stream)
+    monkeypatch.setattr(cli, "_run", lambda argv: stream.close() or 7)
+    assert cli.main([]) == 7
+
+
 def test_detect_sample_needs_no_photo(tmp_path, fake):
     assert cli.main(["detect", "--sample", "--output", str(tmp_path)]) == 0
     assert fake.calls[0][0][0].shape == (400, 600, 3)

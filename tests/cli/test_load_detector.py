@@ -3,11 +3,15 @@ import zipfile
 
 import keras
 import pytest
+from data.tiny_sets import write_coco_set
 
 import keras_fpn
 from keras_fpn import cli
 from keras_fpn.cli.errors import CommandError
 from keras_fpn.cli.load_detector import load_detector
+from keras_fpn.models import checkpoints
+
+BOX = {"bbox": [10, 20, 30, 40]}
 
 
 @pytest.fixture
@@ -67,26 +71,34 @@ def test_a_saved_detector_needs_no_preset(detector, tmp_path, presets, monkeypat
     zipfile.ZipFile(path, "w").close()
     saved = detector
     monkeypatch.setattr(keras.models, "load_model", lambda given: {path: saved}[given])
+    monkeypatch.setattr(checkpoints, "Detector", type(saved))
     assert load_detector(None, str(path)) == (saved, None)
     assert presets == []
     with pytest.raises(CommandError, match=r"m.keras with --preset small. Leave out"):
         load_detector("small", str(path))
 
 
-def test_a_saved_model_that_is_no_detector_is_refused(tmp_path):
-    path = tmp_path / "m.keras"
-    keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]).save(path)
-    with pytest.raises(CommandError, match=r"received .*m.keras, which holds a Sequen"):
-        load_detector(None, str(path))
-
-
-def test_a_damaged_saved_model_is_refused(tmp_path):
-    path = tmp_path / "m.keras"
-    path.write_bytes(b"PK")
-    with pytest.raises(
-        CommandError, match=r"received .*m\.keras, which is not, or is d"
-    ):
-        load_detector(None, str(path))
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["detect", "--sample", "--weights", "m.keras"],
+        ["evaluate", "data/set.json", "--weights", "m.keras"],
+        ["finetune", "data/set.json", "--output", "run", "--weights", "m.keras"],
+        ["export", "m.keras", "served"],
+    ],
+)
+def test_a_saved_model_that_is_no_detector_is_refused_in_one_line(
+    tmp_path, monkeypatch, capsys, argv
+):
+    monkeypatch.chdir(tmp_path)
+    keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]).save("m.keras")
+    write_coco_set(tmp_path / "data", [BOX, {**BOX, "image_id": 9}])
+    assert cli.main(argv) == 2
+    assert capsys.readouterr().err == (
+        "keras-fpn: error: A .keras file must hold a detector of keras_fpn; received "
+        "m.keras, which holds a Sequential. Name a file that a detector's own `save` "
+        "wrote.\n"
+    )
 
 
 def test_weights_of_another_architecture_are_refused(tmp_path, monkeypatch):

@@ -7,6 +7,7 @@ from models.tiny import tiny_backbone, tiny_detector
 from skimage import data
 
 from keras_fpn import backbones
+from keras_fpn.backbones.pixels import pixel_mean_and_std
 from keras_fpn.layers import (
     FeaturePyramid,
     MultiLevelAnchors,
@@ -17,6 +18,7 @@ from keras_fpn.layers import (
 from keras_fpn.models import build_faster_rcnn, faster_rcnn_fpn
 from keras_fpn.preprocessing import Preprocessing
 
+LARGE = {"resnet101", "resnet152"}  # of blocks that resnet50 has, too
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -103,6 +105,40 @@ def test_any_other_backbone_is_given_imagenets_pixels_unless_told_otherwise():
     assert model.preprocessing.std == (0.5, 0.5, 0.5)
 
 
+def test_mobilenet_v2_under_another_name_is_any_other_backbone_to_the_pixels():
+    own = backbones.mobilenet_v2()
+    renamed = keras.Model(own.input, own.output, name="renamed")
+    assert narrow_detector(renamed).preprocessing.mean == IMAGENET[0]
+    pixels = Preprocessing(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+    told = narrow_detector(renamed, preprocessing=pixels)
+    assert told.get_layer("normalize").mean == (0.5, 0.5, 0.5)
+
+
+@pytest.mark.parametrize("given", ["mean", "std"])
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [
+        ("mobilenet_v2", dict(zip(("mean", "std"), IMAGENET, strict=True))),
+        ("resnet18", {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}),
+    ],
+)
+def test_imagenets_weights_are_not_loaded_for_other_pixels(
+    monkeypatch, name, wrong, given
+):
+    loaded = []
+    monkeypatch.setattr(build_faster_rcnn, "load_imagenet", lambda *a: loaded.append(a))
+    pixels = Preprocessing(**{given: wrong[given]})
+    with pytest.raises(
+        ValueError, match=rf"of '{name}' expect .*{given}=\({wrong[given][0]}, .*Leave"
+    ):
+        narrow_detector(name, weights="imagenet", preprocessing=pixels)
+    assert loaded == []
+    right = pixel_mean_and_std(narrow_detector(name).backbone)
+    for pixels in (Preprocessing(64, 96), Preprocessing(mean=right[0], std=right[1])):
+        model = narrow_detector(name, weights="imagenet", preprocessing=pixels)
+        assert loaded.pop() == (model.backbone, "imagenet")
+
+
 def test_a_name_of_ours_excuses_no_other_stride():
     tiny = tiny_backbone()
     shifted = {f"C{int(name[1]) + 1}": x for name, x in tiny.output.items()}
@@ -164,7 +200,13 @@ def test_published_weights_of_another_backbone_are_refused_for_name_and_model():
             faster_rcnn_fpn(backbone, weights=name)
 
 
-@pytest.mark.parametrize("name", backbones.__all__)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.ci) if name in LARGE else name
+        for name in backbones.__all__
+    ],
+)
 def test_a_name_and_its_model_make_equal_detectors(name):
     by_name = narrow_detector(name)
     by_model = narrow_detector(getattr(backbones, name)())

@@ -97,6 +97,29 @@ def test_looser_limits_keep_the_kind_of_detections_and_its_other_arguments(
     assert 45 < len(found["scores"]) <= 50
 
 
+@keras.saving.register_keras_serializable(package="tests")
+class DetectionsWithBias(Detections):
+    """Adds a trained number to each class's logit."""
+
+    def build(self, class_logits_shape, *_):
+        self.bias = self.add_weight(shape=class_logits_shape[-1:], initializer="zeros")
+
+    def call(self, class_logits, box_deltas, rois, image_sizes):
+        return super().call(class_logits + self.bias, box_deltas, rois, image_sizes)
+
+
+def test_looser_limits_keep_the_weights_of_detections_as_they_are_now(photo):
+    own = DetectionsWithBias(score_threshold=0.9, name="detections")
+    model = tiny_detector(detections=own)
+    for label in (1, 2):  # the second time the looser graph is there already
+        bias = np.full(4, -1e3)  # 3 classes and the background
+        bias[[label, 3]] = 0.0
+        own.bias.assign(bias)
+        [found] = model.detect(photo, score_threshold=0.1)
+        assert set(found["labels"]) == {label}
+        assert found["scores"].min() < 0.9
+
+
 def test_stricter_limits_keep_the_best(model, photo):
     [own] = model.detect(photo)
     middle = float(own["scores"][3])

@@ -1,5 +1,7 @@
 """Weights by name and by file bring one architecture: what is not given is theirs."""
 
+import zipfile
+
 import keras
 import numpy as np
 import pytest
@@ -87,6 +89,44 @@ def test_a_shipped_checkpoint_is_the_same_by_name_and_by_path():
     assert config(by_name) == config(by_path)
     for one, two in zip(by_name.get_weights(), by_path.get_weights(), strict=True):
         np.testing.assert_array_equal(one, two)
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class Unknown(keras.layers.Layer):
+    """Of a class that is registered no more when its file is read."""
+
+
+def damaged(path):
+    path.write_bytes(b"PK")
+
+
+def without_config(path):
+    zipfile.ZipFile(path, "w").close()
+
+
+def no_detector(path):
+    keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]).save(path)
+
+
+def of_unknown_class(path):
+    keras.Sequential([keras.Input((2,)), Unknown()]).save(path)
+    keras.saving.get_custom_objects().pop("tests>Unknown")
+
+
+@pytest.mark.parametrize(
+    ("write", "message"),
+    [
+        (damaged, r"^A .keras file must be .*; received .*m\.keras, which is not, or"),
+        (without_config, r"^A .keras file must .*; received .*m\.keras: .*config.json"),
+        (no_detector, r"received .*m\.keras, which holds a Sequential\. Name a file"),
+        (of_unknown_class, r"once imported; received .*m\.keras: .*class 'Unknown'"),
+    ],
+)
+def test_a_file_without_a_detector_is_refused_with_its_name(tmp_path, write, message):
+    path = tmp_path / "m.keras"
+    write(path)
+    with pytest.raises(ValueError, match=message):
+        faster_rcnn_fpn(weights=path)
 
 
 class _Found(Exception):
