@@ -66,6 +66,8 @@ def detect_photos(model, photos, output, title=None, **limits):
     with warnings.catch_warnings(), progress:
         # They tell of damaged metadata; damaged pixels raise.
         warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+        # It tells of too many pixels before ours does, which then refuses the photo.
+        warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"PIL\.")
         try:
             for photo, image_id, path in progress.track(work, description="Detecting"):
                 try:

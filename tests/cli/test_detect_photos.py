@@ -104,6 +104,20 @@ def test_damaged_metadata_says_nothing(detector, folder, tmp_path):
     assert len(said) == 1
 
 
+def test_a_photo_of_too_many_pixels_is_reported_in_one_line(
+    detector, folder, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1999)  # a.png has 40 x 50
+    photos = [folder / "a.png", folder / "b.jpg"]  # the other one 30 x 20
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        outcome = detect_photos(detector, photos, tmp_path)
+    assert [str(warning.message) for warning in said] == []
+    assert (outcome.failed, len(outcome.pictures)) == (1, 1)
+    [line] = capsys.readouterr().err.splitlines()
+    assert "a.png: A photo must have at most 1999 pixels; received" in line
+
+
 def test_a_picture_too_long_for_jpeg_is_a_png(detector, tmp_path):
     photo = tmp_path / "long.bmp"
     Image.new("RGB", (65501, 2)).save(photo)

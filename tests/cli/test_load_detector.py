@@ -84,7 +84,9 @@ def test_a_saved_detector_needs_no_preset(detector, tmp_path, presets, monkeypat
         ["detect", "--sample", "--weights", "m.keras"],
         ["evaluate", "data/set.json", "--weights", "m.keras"],
         ["finetune", "data/set.json", "--output", "run", "--weights", "m.keras"],
-        ["export", "m.keras", "served"],
+        pytest.param(
+            ["export", "m.keras", "served"], marks=pytest.mark.tensorflow_only
+        ),
     ],
 )
 def test_a_saved_model_that_is_no_detector_is_refused_in_one_line(
