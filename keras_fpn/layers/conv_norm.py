@@ -83,7 +83,7 @@ class ConvNorm(keras.layers.Layer):
         self.kernel = self._float32_weight(
             "kernel", self._kernel_shape(input_shape[-1]), self.kernel_initializer
         )
-        channels = (self._output_channels(input_shape[-1]),)
+        channels = (self.filters,)
         if self.norm is None:
             self.bias = self._float32_weight("bias", channels, "zeros")
         elif self.norm == "group":
@@ -152,7 +152,7 @@ class ConvNorm(keras.layers.Layer):
             None if side is None else -(-side // self.strides)
             for side in input_shape[1:3]
         )
-        return input_shape[0], height, width, self._output_channels(input_shape[-1])
+        return input_shape[0], height, width, self.filters
 
     def get_config(self):
         return {
@@ -179,9 +179,6 @@ class ConvNorm(keras.layers.Layer):
 
     def _kernel_shape(self, channels):
         return (self.kernel_size, self.kernel_size, channels, self.filters)
-
-    def _output_channels(self, channels):
-        return self.filters
 
     def _scale_kernel(self, kernel, scale):
         return kernel * scale

@@ -41,13 +41,13 @@ def test_the_three_nearest_names_are_listed():
         find_weights("cowxyz7", NAMES)
 
 
-def test_only_keras_files_hold_a_detector(monkeypatch):
-    monkeypatch.setattr(
-        checkpoints.keras.models, "load_model", lambda path: f"loaded {path}"
-    )
-    assert load_keras_file(Path("a.keras")) == "loaded a.keras"
-    assert load_keras_file(Path("a.pth")) is None
-    assert load_keras_file(Path("a.weights.h5")) is None
+def test_files_of_other_kinds_than_keras_hold_no_detector(tmp_path):
+    for name in ("a.pth", "a.weights.h5", "keras"):
+        (tmp_path / name).touch()
+        assert load_keras_file(tmp_path / name) is None
+    (tmp_path / "a.keras").touch()
+    with pytest.raises(ValueError, match="keras"):  # it was looked into
+        load_keras_file(tmp_path / "a.keras")
 
 
 def test_published_files_are_known_by_their_contents_if_they_are_torchs(monkeypatch):
