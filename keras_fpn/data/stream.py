@@ -8,6 +8,7 @@ from typing import Any
 
 # Pillow and NumPy work outside Python's global lock: threads share what processes would
 # have to copy.
+_THREAD = "keras_fpn_data"  # what their names begin with
 
 
 def stream_batches(loader, epochs=1, first_epoch=0, start_batch=0, workers=None):
@@ -118,7 +119,7 @@ def _plan(loader, epochs, first_epoch, start_batch):
 
 def _stream(loader, plan, workers):
     """Yields the planned batches, and keeps the threads busy with the next ones."""
-    pool = concurrent.futures.ThreadPoolExecutor(workers, "keras_fpn_data")
+    pool = concurrent.futures.ThreadPoolExecutor(workers, _THREAD)
     started = collections.deque()
     # Enough photos for all threads, and one batch more, while another is used.
     ahead = -(-workers // loader.batch_size) + 1
@@ -136,7 +137,10 @@ def _stream(loader, plan, workers):
         while started:
             yield _finished(*started.popleft())
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        # A forgotten stream may be collected as garbage in one of these threads, which
+        # cannot wait for itself.
+        in_pool = threading.current_thread().name.startswith(_THREAD)
+        pool.shutdown(wait=not in_pool, cancel_futures=True)
 
 
 def _finished(arrays, tasks):

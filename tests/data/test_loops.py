@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import threading
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -146,6 +147,44 @@ def test_a_sequence_may_begin_anew(loader):
     sequence = LoaderSequence(loader, 2, 2)
     for index in (0, 1, 2, 3, 0, 0, 1):
         check_same(sequence[index], expected[index])
+
+
+class ClosedByItsThread:
+    """Stands for a loader, one of whose threads closes the stream that it reads for."""
+
+    batch_size = 1
+
+    def __init__(self):
+        self.stream, self.errors = None, []
+        self.known, self.closed = threading.Event(), threading.Event()
+
+    def __len__(self):
+        return 9
+
+    def batches(self, epoch):
+        return [SimpleNamespace(indices=(0,), number=n) for n in range(len(self))]
+
+    def blank(self, batch):
+        return batch.number
+
+    def load_into(self, arrays, slot, batch, epoch):
+        if batch.number == 1:
+            self.known.wait(60)
+            try:
+                self.stream.close()
+            except Exception as error:
+                self.errors.append(error)
+            self.closed.set()
+
+
+def test_a_stream_may_be_collected_as_garbage_in_its_own_thread():
+    loader = ClosedByItsThread()
+    loader.stream = stream_batches(loader, workers=1)
+    assert next(loader.stream) == 0
+    loader.known.set()
+    assert loader.closed.wait(60)
+    assert loader.errors == []
+    assert list(loader.stream) == []
 
 
 def test_a_sequence_is_not_taken_out_of_order(loader):
