@@ -10,6 +10,7 @@ from fixtures.make_fixtures import PLAN, run_data
 from training.small_model import SETTINGS, compiled
 
 from keras_fpn.training.fit import prepare_training
+from keras_fpn.training.positions import Position
 from keras_fpn.training.run_folder import RunFolder
 from keras_fpn.training.run_settings import FORMAT
 
@@ -78,6 +79,15 @@ def test_a_run_from_before_there_were_formats_is_refused(tmp_path):
     after = {path.name: path.read_bytes() for path in folder.iterdir()}
     after.pop(".lock")
     assert after == before
+
+
+def test_a_run_of_this_format_continues_where_it_was_stopped(tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(FIXTURES / "run_format_2", folder)
+    training = prepare_training(PLAN, run_data(), folder, seed=5)
+    assert training.start == Position(1, 0)
+    assert int(training.model.training_step) == 2  # two steps of two photos
+    assert int(training.model.optimizer.iterations) == 2
 
 
 def test_other_versions_are_said_on_resuming(tmp_path, capsys):
