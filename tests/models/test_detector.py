@@ -339,3 +339,8 @@ def test_saved_model_detects_alike_in_a_fresh_process(model, photo, tmp_path):
         np.testing.assert_array_equal(np.float32(found[name]), np.float32(values))
     assert meaning == [["cup", "spoon", "table"], [7, 3, 90]]
     assert min_size == 96
+
+
+def test_inputs_are_padded_images_and_their_heights_and_widths(model):
+    shapes = {name: tensor.shape for name, tensor in model.input.items()}
+    assert shapes == {"images": (None, None, None, 3), "image_sizes": (None, 2)}
