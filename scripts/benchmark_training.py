@@ -16,8 +16,8 @@ import keras
 import keras_fpn
 from keras_fpn.data import Loader, open_dataset
 from keras_fpn.data.augment import RandomFlip
+from keras_fpn.distribute.devices import make_devices
 from keras_fpn.training import SGD
-from keras_fpn.training.distribution import make_devices
 from keras_fpn.training.transfer import resized
 
 

@@ -16,12 +16,16 @@ PACKAGE = "keras_fpn"
 # Lowest first. A unit is a module or a folder directly in the package.
 LAYERS = [
     "backend files levels boxes box_coder anchors chance matcher sampler losses",
+    "distribute",
     "ops",
     "layers",
     "backbones preprocessing weights",
     "models",
     "presets",
-    "data metrics training serving visualize",
+    "data visualize",
+    "metrics",
+    "report serving",
+    "training export",
     "cli __main__",
     PACKAGE,  # the package's own __init__ shows what is below to the user
 ]
@@ -30,7 +34,7 @@ RANK = {unit: rank for rank, units in enumerate(LAYERS) for unit in units.split(
 # `weights` maps tensors onto a model that it is given: it builds none.
 FORBIDDEN = {"weights": {"backbones"}}
 
-TENSORFLOW_FOLDERS = {"data", "serving", "training"}
+TENSORFLOW_FOLDERS = {"data", "export", "serving", "training"}
 MAX_FILE_LINES = 400
 MAX_BODY_LINES = 60
 
@@ -42,7 +46,7 @@ CHANGE_WARNING_FILTERS = {
     "keras_fpn/cli/load_detector.py",
     "keras_fpn/cli/look.py",
     "keras_fpn/data/photo_files.py",
-    "keras_fpn/metrics/page.py",
+    "keras_fpn/report/page.py",
     "keras_fpn/training/checkpoint_file.py",
 }
 

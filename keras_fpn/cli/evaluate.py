@@ -74,7 +74,7 @@ def run(arguments):
 
 def _page_is_possible():
     """Returns whether the page's packages are there; says how to get them if not."""
-    from keras_fpn.metrics.extra import INSTALL, missing_packages
+    from keras_fpn.report.extra import INSTALL, missing_packages
 
     missing = missing_packages()
     if missing:

@@ -34,7 +34,7 @@ class Evaluation:
 
     def text(self):
         """Returns what the terminal shows, str."""
-        from keras_fpn.metrics.text import counted, metrics_table
+        from keras_fpn.report.text import counted, metrics_table
 
         head = f"{self.dataset.name}: {self.subject}, {counted(self.metrics)}; in %"
         table = metrics_table(self.metrics, self.proposals)
@@ -103,7 +103,7 @@ def write_evaluation(evaluation, folder, with_page):
     write_json(evaluation.results, folder / DETECTIONS)
     texts = {METRICS: json.dumps(summary, indent=2, ensure_ascii=False) + "\n"}
     if with_page:
-        from keras_fpn.metrics.page import evaluation_page
+        from keras_fpn.report.page import evaluation_page
 
         texts[PAGE] = evaluation_page(
             evaluation.dataset,

@@ -64,7 +64,7 @@ def add_parser(commands):
 
 def run(arguments):
     """Exports as the command line asks; returns the exit code."""
-    from keras_fpn.serving import check_export, export_saved_model
+    from keras_fpn.export import check_export, export_saved_model
 
     limits = {
         name: value

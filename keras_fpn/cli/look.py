@@ -12,10 +12,10 @@ from keras_fpn.cli.errors import CommandError, one_line
 from keras_fpn.cli.load_detector import DEFAULT_PRESET
 from keras_fpn.cli.photo_files import picture_paths
 from keras_fpn.data import augment
-from keras_fpn.data.anchor_coverage import anchor_coverage, level_strides
 from keras_fpn.data.loader import Loader
 from keras_fpn.files import replacing
 from keras_fpn.preprocessing import Preprocessing
+from keras_fpn.report.anchor_coverage import anchor_coverage, level_strides
 
 SHEET = "contact_sheet.jpg"
 _THUMBNAIL = 400  # pixels, a picture's longer side in the contact sheet

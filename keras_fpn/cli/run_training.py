@@ -75,7 +75,7 @@ def open_devices(arguments):
     Raises:
         CommandError: there are none such.
     """
-    from keras_fpn.training.distribution import make_devices
+    from keras_fpn.distribute.devices import make_devices
 
     if arguments.deterministic:
         _make_deterministic()
@@ -240,7 +240,7 @@ def _evaluate(training, validation):
             )
         import keras
 
-        from keras_fpn.metrics.extra import missing_packages
+        from keras_fpn.report.extra import missing_packages
 
         model = keras.models.load_model(checkpoint)
         found = evaluate_photos(model, validation, str(checkpoint))

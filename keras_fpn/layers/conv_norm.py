@@ -6,7 +6,7 @@ import math
 import keras
 from keras import ops
 
-from keras_fpn.ops.replicas import global_sum, replica_count
+from keras_fpn.distribute.replicas import global_sum, replica_count
 
 NORMS = ("frozen_batch", "batch", "group")
 BATCH_MOMENTUM = 0.9  # torchvision's 0.1, said the other way round

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from keras_fpn.distribute.replicas import global_sum, replica_count
 from keras_fpn.models.compiled import compiled_call
 from keras_fpn.models.export_formats import (
     FORMAT,
@@ -10,7 +11,6 @@ from keras_fpn.models.export_formats import (
     check_export_format,
 )
 from keras_fpn.models.ground_truth import ground_truth
-from keras_fpn.ops.replicas import global_sum, replica_count
 from keras_fpn.preprocessing import Preprocessing, boxes_to_photo, read_photo
 
 
@@ -18,7 +18,7 @@ def _model_class():
     """Returns `keras.Model`, or what trains it on several replicas of TensorFlow's."""
     if keras.backend.backend() != "tensorflow":
         return keras.Model
-    from keras_fpn.models.distributed_tensorflow import DistributedModel
+    from keras_fpn.distribute.model_tensorflow import DistributedModel
 
     return DistributedModel
 
@@ -198,7 +198,7 @@ class Detector(_model_class()):  # type: ignore[misc]  # depends on the backend
     def export(self, filepath, format=FORMAT, *args, **kwargs):
         """Writes a SavedModel that takes the model's inputs; see `keras.Model.export`.
 
-        One that takes photos is written by `keras_fpn.serving.export_saved_model`.
+        One that takes photos is written by `keras_fpn.export.export_saved_model`.
 
         Raises:
             ValueError: the format is another one, or the backend is not TensorFlow.

@@ -1,5 +1,11 @@
-"""Serving: SavedModels that TensorFlow Serving loads as they are."""
+"""What a served model does: read photos, detect, and answer in the photos' pixels."""
 
-from keras_fpn.serving.saved_model import check_export, export_saved_model
+_MOVED = ("check_export", "export_saved_model")  # to `keras_fpn.export`
 
-__all__ = ["check_export", "export_saved_model"]
+
+def __getattr__(name):
+    if name not in _MOVED:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from keras_fpn import export
+
+    return getattr(export, name)

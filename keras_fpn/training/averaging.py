@@ -11,7 +11,7 @@ import contextlib
 import keras
 import numpy as np
 
-from keras_fpn.models.inner_optimizers import inner_optimizers
+from keras_fpn.distribute.inner_optimizers import inner_optimizers
 
 
 def averages(model):

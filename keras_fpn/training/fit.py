@@ -6,10 +6,10 @@ from typing import Any
 import keras
 
 from keras_fpn.data import Loader
+from keras_fpn.distribute.devices import make_devices
 from keras_fpn.metrics import CocoEvaluation
 from keras_fpn.training.averaging import OnAverages
 from keras_fpn.training.checkpoints import RunCheckpoints
-from keras_fpn.training.distribution import make_devices
 from keras_fpn.training.divergence import StopOnDivergence
 from keras_fpn.training.freezing import exclude_from_decay, freeze_bottom_up
 from keras_fpn.training.history import History

@@ -2,8 +2,8 @@
 
 import keras
 
+from keras_fpn.distribute.inner_optimizers import inner_optimizers
 from keras_fpn.levels import ordered_names
-from keras_fpn.models.inner_optimizers import inner_optimizers
 
 NORM_NAMES = ("gamma", "beta")
 

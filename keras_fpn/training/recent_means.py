@@ -4,7 +4,7 @@ import collections
 
 import numpy as np
 
-from keras_fpn.models.inner_optimizers import inner_optimizers
+from keras_fpn.distribute.inner_optimizers import inner_optimizers
 
 _STEPS = 50  # that a shown loss is the mean of
 

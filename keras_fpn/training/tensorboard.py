@@ -14,7 +14,7 @@ import keras
 import tensorflow as tf
 
 from keras_fpn.files import printable
-from keras_fpn.training.compared_photos import compared_photo, photos_to_compare
+from keras_fpn.report.compared_photos import compared_photo, photos_to_compare
 from keras_fpn.training.recent_means import RecentMeans, as_float, learning_rate
 
 _JPEG = {"format": "JPEG", "quality": 85}  # a tenth of a PNG, for each of many epochs

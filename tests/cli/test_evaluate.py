@@ -8,7 +8,7 @@ from PIL import Image
 
 from keras_fpn import cli
 from keras_fpn.cli import evaluate, evaluate_photos
-from keras_fpn.metrics import extra
+from keras_fpn.report import extra
 
 FILES = ["detections.json", "index.html", "metrics.json"]
 

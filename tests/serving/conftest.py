@@ -8,7 +8,7 @@ import pytest
 from models.tiny import tiny_detector
 from PIL import Image
 
-from keras_fpn.serving import export_saved_model
+from keras_fpn.export import export_saved_model
 
 MAX_PHOTOS = 64  # more than a test asks at once, but for the test of the limit
 CLASSES = {"class_names": ["cat", "dog", "fork"], "category_ids": [17, 18, 48]}

@@ -12,8 +12,8 @@ from serving.conftest import FixedDetector, encoded, smooth
 from serving.test_signatures import example
 from skimage import data
 
+from keras_fpn.export import export_saved_model
 from keras_fpn.preprocessing import Preprocessing
-from keras_fpn.serving import export_saved_model
 
 pytestmark = pytest.mark.tensorflow_only
 

@@ -3,7 +3,7 @@ import pathlib
 import keras
 import pytest
 
-import keras_fpn.serving
+import keras_fpn.export
 from keras_fpn import cli
 from keras_fpn.cli import export
 
@@ -33,8 +33,8 @@ def calls(monkeypatch):
         return pathlib.Path(directory) / str(version or 1)
 
     monkeypatch.setattr(export, "load_detector", load_detector)
-    monkeypatch.setattr(keras_fpn.serving, "check_export", check_export)
-    monkeypatch.setattr(keras_fpn.serving, "export_saved_model", export_saved_model)
+    monkeypatch.setattr(keras_fpn.export, "check_export", check_export)
+    monkeypatch.setattr(keras_fpn.export, "export_saved_model", export_saved_model)
     return calls
 
 

@@ -9,9 +9,9 @@ from serving.conftest import CLASSES
 from serving.operations import nodes
 from skimage import data
 
+from keras_fpn.export import export_saved_model
 from keras_fpn.layers import ConvNorm, FeaturePyramid
 from keras_fpn.layers.conv_norm import DepthwiseConvNorm
-from keras_fpn.serving import export_saved_model
 
 pytestmark = pytest.mark.tensorflow_only
 

@@ -13,8 +13,8 @@ from serving.operations import assert_stock
 from skimage import data
 
 import keras_fpn
+from keras_fpn.export import export_saved_model
 from keras_fpn.preprocessing import Preprocessing
-from keras_fpn.serving import export_saved_model
 
 pytestmark = pytest.mark.tensorflow_only
 

@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 from skimage import data
 
+from keras_fpn.export import export_saved_model
 from keras_fpn.preprocessing import read_photo, resize
-from keras_fpn.serving import export_saved_model
 
 BOX_TOLERANCE = 0.01  # pixels; resizing rounds positions in another place
 SCORE_TOLERANCE = 1e-4

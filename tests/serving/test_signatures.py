@@ -6,8 +6,8 @@ import tensorflow as tf
 from serving.conftest import FixedDetector, encoded, smooth
 from skimage import data
 
+from keras_fpn.export import export_saved_model
 from keras_fpn.preprocessing import Preprocessing
-from keras_fpn.serving import export_saved_model
 
 pytestmark = pytest.mark.tensorflow_only
 

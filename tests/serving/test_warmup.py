@@ -4,8 +4,8 @@ import pytest
 import tensorflow as tf
 from serving.conftest import FixedDetector
 
+from keras_fpn.export import export_saved_model
 from keras_fpn.preprocessing import Preprocessing
-from keras_fpn.serving import export_saved_model
 
 pytestmark = pytest.mark.tensorflow_only
 

@@ -259,7 +259,7 @@ def fit_lines(make_optimizer, devices):
     import numpy as np
     import tensorflow as tf
 
-    from keras_fpn.models.distributed_tensorflow import DistributedModel
+    from keras_fpn.distribute.model_tensorflow import DistributedModel
 
     draw = np.random.default_rng(0)
     x, y = draw.normal(size=(16, 5)), 3 * draw.normal(size=(16, 2))
@@ -336,7 +336,7 @@ def main(path):
     import keras
     import numpy as np
 
-    from keras_fpn.training.distribution import make_devices
+    from keras_fpn.distribute.devices import make_devices
 
     if keras.backend.backend() == "tensorflow" and not options.get("free"):
         # Threads that add in another order now and then change a last bit, and that,

@@ -4,7 +4,7 @@ import pytest
 from training.test_plan import plan
 
 from keras_fpn.cli import run_training
-from keras_fpn.training.distribution import STRATEGIES
+from keras_fpn.distribute.devices import STRATEGIES
 from keras_fpn.training.fit import Training
 from keras_fpn.training.positions import Position
 

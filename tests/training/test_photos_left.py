@@ -3,7 +3,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from keras_fpn.training.distribution import Devices
+from keras_fpn.distribute.devices import Devices
 from keras_fpn.training.photos_left import StopWithoutPhotos
 
 

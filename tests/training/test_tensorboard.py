@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from PIL import Image
+from report.test_compared_photos import photo
 from training.small_model import compiled
-from training.test_compared_photos import photo
 from training.test_run_folder import largest_file
 
 from keras_fpn.data import Dataset

@@ -22,10 +22,10 @@ from tensorflow.python.framework.config import (  # noqa: E402
 )
 from training.mean_box import MeanBox  # noqa: E402
 
+from keras_fpn.distribute.devices import make_devices  # noqa: E402
 from keras_fpn.layers import Proposals  # noqa: E402
 from keras_fpn.models import Assignment  # noqa: E402
 from keras_fpn.training import SGD  # noqa: E402
-from keras_fpn.training.distribution import make_devices  # noqa: E402
 
 RATE, CLIPPING, DECAY = 0.01, 0.5, 0.1
 UPDATED = 3  # steps after which the weights are compared

@@ -23,7 +23,7 @@ def draw_mistake(mistake, photo, labels):
     colour.
 
     Args:
-        mistake: `keras_fpn.metrics.mistakes.Mistake`.
+        mistake: `keras_fpn.report.mistakes.Mistake`.
         photo: path, PIL image or uint8 array; see `read_photo`.
         labels: dict of category id to label, which decides on the colour.
 

@@ -7,7 +7,7 @@ def global_sum(value):
     """Returns the sum of a tensor over all replicas; the tensor where there is one."""
     if keras.backend.backend() != "tensorflow":
         return value  # arrays on JAX are global already
-    from keras_fpn.ops.replicas_tensorflow import all_reduced
+    from keras_fpn.distribute.replicas_tensorflow import all_reduced
 
     return all_reduced(value)
 
@@ -16,6 +16,6 @@ def replica_count():
     """Returns how many replicas work on one step, int."""
     if keras.backend.backend() != "tensorflow":
         return 1
-    from keras_fpn.ops.replicas_tensorflow import replicas_in_sync
+    from keras_fpn.distribute.replicas_tensorflow import replicas_in_sync
 
     return replicas_in_sync()

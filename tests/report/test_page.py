@@ -15,9 +15,9 @@ from keras_fpn.metrics import (
     evaluate_boxes,
     evaluate_proposals,
 )
-from keras_fpn.metrics import page as page_module
-from keras_fpn.metrics.extra import from_extra, missing_packages
-from keras_fpn.metrics.page import evaluation_page
+from keras_fpn.report import page as page_module
+from keras_fpn.report.extra import from_extra, missing_packages
+from keras_fpn.report.page import evaluation_page
 
 EVIL = "<script>alert('dog')</script>"
 BOXES = np.array([[2, 2, 20, 30], [30, 5, 60, 35]], np.float32)

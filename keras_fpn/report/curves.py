@@ -5,8 +5,8 @@ import io
 import numpy as np
 
 from keras_fpn.files import printable
-from keras_fpn.metrics.extra import from_extra
-from keras_fpn.metrics.text import percent, shown_classes
+from keras_fpn.report.extra import from_extra
+from keras_fpn.report.text import percent, shown_classes
 from keras_fpn.visualize import class_color
 
 SHOWN_IOUS = (0.5, 0.6, 0.7, 0.8, 0.9)

@@ -6,7 +6,7 @@ With one replica all is as `keras.Model` has it.
 import keras
 import tensorflow as tf
 
-from keras_fpn.models.optimizer_tensorflow import adapt_to_replicas
+from keras_fpn.distribute.optimizer_tensorflow import adapt_to_replicas
 
 
 class DistributedModel(keras.Model):

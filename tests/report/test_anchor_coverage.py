@@ -10,14 +10,14 @@ from models.tiny import tiny_detector
 
 from keras_fpn.anchors import cell_anchors, grid_anchors
 from keras_fpn.data import Objects, open_dataset
-from keras_fpn.data.anchor_coverage import (
+from keras_fpn.layers import MultiLevelAnchors
+from keras_fpn.preprocessing import Preprocessing
+from keras_fpn.report.anchor_coverage import (
     AnchorCoverage,
     anchor_coverage,
     best_ious,
     level_strides,
 )
-from keras_fpn.layers import MultiLevelAnchors
-from keras_fpn.preprocessing import Preprocessing
 
 STRIDES = {"P4": 16, "P5": 64}
 SIZES = {"P4": (64.0,), "P5": (256.0,)}

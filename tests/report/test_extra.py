@@ -1,6 +1,6 @@
 import pytest
 
-from keras_fpn.metrics import extra
+from keras_fpn.report import extra
 
 
 def test_modules_that_are_there_are_imported():

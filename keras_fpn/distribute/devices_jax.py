@@ -5,9 +5,7 @@ import os
 import keras
 import numpy as np
 
-from keras_fpn.data.pydataset import LoaderSequence
-from keras_fpn.data.worker_rows import WorkerRows
-from keras_fpn.training.distribution import Devices
+from keras_fpn.distribute.devices import Devices
 
 _VARIABLES = tuple(
     f"KERAS_DISTRIBUTION_{name}"
@@ -40,6 +38,9 @@ class DataParallelDevices(Devices):
         return np.ravel(multihost_utils.process_allgather(np.int32(number))).tolist()
 
     def _batches(self, loader, *place):
+        from keras_fpn.data.pydataset import LoaderSequence
+        from keras_fpn.data.worker_rows import WorkerRows
+
         rows = WorkerRows(loader, self.worker_index, self.workers)
         return LoaderSequence(rows, *place)
 

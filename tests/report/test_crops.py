@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from keras_fpn.metrics.crops import SIZE, draw_mistake, window
-from keras_fpn.metrics.mistakes import Mistake
+from keras_fpn.report.crops import SIZE, draw_mistake, window
+from keras_fpn.report.mistakes import Mistake
 from keras_fpn.visualize import class_color
 
 LABELS = {3: 0, 17: 1}

@@ -3,13 +3,13 @@
 import importlib
 import json
 
+from keras_fpn.export.version_folder import check_version, new_version
 from keras_fpn.files import printable
 from keras_fpn.models.export_formats import (
     FORMAT,
     check_export_folder,
     check_export_format,
 )
-from keras_fpn.serving.version_folder import check_version, new_version
 
 MAX_PIXELS = 64_000_000  # above what phones make; decoded, 192 MB
 MAX_PHOTOS = 8  # half a gigabyte each for a ResNet-50 at 800 pixels

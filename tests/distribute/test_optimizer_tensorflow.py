@@ -28,7 +28,7 @@ def gradients(step):
 
 def walked(optimizer, adapt):
     """The variables after each of some steps."""
-    from keras_fpn.models.optimizer_tensorflow import adapt_to_replicas
+    from keras_fpn.distribute.optimizer_tensorflow import adapt_to_replicas
 
     variables = start()
     optimizer.build(variables)
@@ -83,7 +83,7 @@ def test_on_one_replica_an_adapted_optimizer_does_as_kerass_own(name):
 
 
 def test_gradients_are_summed_once_and_those_missing_stay_missing(monkeypatch):
-    from keras_fpn.models import optimizer_tensorflow
+    from keras_fpn.distribute import optimizer_tensorflow
 
     monkeypatch.setattr(
         optimizer_tensorflow, "all_reduced", lambda sums: [2 * one for one in sums]
@@ -99,7 +99,7 @@ def test_gradients_are_summed_once_and_those_missing_stay_missing(monkeypatch):
 
 
 def test_optimizers_within_a_wrapper_are_adapted():
-    from keras_fpn.models.optimizer_tensorflow import adapt_to_replicas
+    from keras_fpn.distribute.optimizer_tensorflow import adapt_to_replicas
 
     inner = keras.optimizers.SGD(0.1, gradient_accumulation_steps=2)
     plain = keras.optimizers.SGD(0.1)

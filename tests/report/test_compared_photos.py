@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from keras_fpn.data import Dataset, Objects, Photo
-from keras_fpn.training.compared_photos import compared_photo, photos_to_compare
+from keras_fpn.report.compared_photos import compared_photo, photos_to_compare
 from keras_fpn.visualize import class_color
 
 

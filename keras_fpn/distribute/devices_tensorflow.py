@@ -5,10 +5,8 @@ import os
 
 import tensorflow as tf
 
-from keras_fpn.data.tensorflow_loop import tensorflow_dataset
-from keras_fpn.data.worker_rows import WorkerRows
-from keras_fpn.ops.replicas_tensorflow import all_reduced
-from keras_fpn.training.distribution import Devices
+from keras_fpn.distribute.devices import Devices
+from keras_fpn.distribute.replicas_tensorflow import all_reduced
 
 _EXAMPLE = (
     '{"cluster": {"worker": ["10.0.0.1:2222", "10.0.0.2:2222"]}, '
@@ -47,12 +45,17 @@ class StrategyDevices(Devices):
         return (all_steps // (self.replicas // self.workers)).tolist()
 
     def _batches(self, loader, *place):
+        from keras_fpn.data.tensorflow_loop import tensorflow_dataset
+
         if self.workers == 1:  # tf.distribute cuts each batch in pieces
             return tensorflow_dataset(loader, *place)
         return self._own_rows(loader, *place)
 
     def _own_rows(self, loader, *place):
         """Returns this worker's rows, in pieces that its replicas take in turns."""
+        from keras_fpn.data.tensorflow_loop import tensorflow_dataset
+        from keras_fpn.data.worker_rows import WorkerRows
+
         rows = WorkerRows(loader, self.worker_index, self.workers)
         batches = tensorflow_dataset(rows, *place)
         piece = loader.batch_size // self.replicas

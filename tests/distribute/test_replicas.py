@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from on_backend import arrays
 
-from keras_fpn.ops.replicas import global_sum, replica_count
+from keras_fpn.distribute.replicas import global_sum, replica_count
 
 
 class Replicas:
@@ -47,7 +47,7 @@ def test_sums_and_counts_are_of_all_replicas(replicas, count, expected):
 
 @pytest.mark.tensorflow_only
 def test_lists_are_summed_each_by_itself(replicas):
-    from keras_fpn.ops.replicas_tensorflow import all_reduced
+    from keras_fpn.distribute.replicas_tensorflow import all_reduced
 
     replicas(2)
     assert all_reduced([1, 10]) == [2, 20]

@@ -25,7 +25,7 @@ class Strategy:
 
 def model_on(count):
     """A small model that takes itself to be trained on so many replicas."""
-    from keras_fpn.models.distributed_tensorflow import DistributedModel
+    from keras_fpn.distribute.model_tensorflow import DistributedModel
 
     inputs = keras.Input((2,))
     model = DistributedModel(inputs, keras.layers.Dense(1)(inputs))
@@ -75,7 +75,7 @@ def test_without_an_optimizer_there_is_nothing_to_build():
 def test_logs_have_an_axis_to_reduce_on_several_machines_alone(machines, several):
     import tensorflow as tf
 
-    from keras_fpn.models.distributed_tensorflow import _reducible
+    from keras_fpn.distribute.model_tensorflow import _reducible
 
     kind = tf.distribute.MirroredStrategy
     if machines:

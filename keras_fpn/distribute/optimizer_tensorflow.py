@@ -7,8 +7,8 @@ in place every so many steps, it stops with an error.
 
 import tensorflow as tf
 
-from keras_fpn.models.inner_optimizers import inner_optimizers
-from keras_fpn.ops.replicas_tensorflow import all_reduced
+from keras_fpn.distribute.inner_optimizers import inner_optimizers
+from keras_fpn.distribute.replicas_tensorflow import all_reduced
 
 
 def adapt_to_replicas(optimizer):

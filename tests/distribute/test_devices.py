@@ -6,7 +6,7 @@ import types
 import keras
 import pytest
 
-from keras_fpn.training.distribution import STRATEGIES, Devices, make_devices
+from keras_fpn.distribute.devices import STRATEGIES, Devices, make_devices
 
 CLUSTER = {"worker": ["127.0.0.1:2222", "127.0.0.1:2223"]}
 JAX_VARIABLES = [
@@ -139,7 +139,7 @@ def test_multiworker_without_a_right_tf_config_is_refused(
 
 @pytest.mark.tensorflow_only
 def test_multiworker_counts_a_chief_first(monkeypatch):
-    from keras_fpn.training.distribution_tensorflow import cluster_place
+    from keras_fpn.distribute.devices_tensorflow import cluster_place
 
     cluster = {"chief": ["a:1"], **CLUSTER}
     for task, place in ((("chief", 0), 0), (("worker", 0), 1), (("worker", 1), 2)):

@@ -1,8 +1,8 @@
 import pytest
 from metrics.made import ground_truth, random_case, result
 
-from keras_fpn.metrics import mistakes
-from keras_fpn.metrics.mistakes import find_mistakes
+from keras_fpn.report import mistakes
+from keras_fpn.report.mistakes import find_mistakes
 
 DOG, CAT = 3, 17
 BOX = (10, 10, 40, 40)  # x, y, width, height

@@ -3,8 +3,8 @@ import time
 
 import pytest
 
-from keras_fpn.serving import version_folder
-from keras_fpn.serving.version_folder import check_version, new_version
+from keras_fpn.export import version_folder
+from keras_fpn.export.version_folder import check_version, new_version
 
 
 def write(directory, version=None):

@@ -3,7 +3,7 @@ import math
 from metrics.made import ground_truth, result
 
 from keras_fpn.metrics import evaluate_boxes, evaluate_proposals
-from keras_fpn.metrics.text import counted, metrics_table, percent
+from keras_fpn.report.text import counted, metrics_table, percent
 
 BOX = (10, 10, 40, 40)
 

@@ -6,7 +6,7 @@ import pytest
 from metrics.made import ground_truth, random_case, result
 
 from keras_fpn.metrics import evaluate_boxes
-from keras_fpn.metrics.curves import (
+from keras_fpn.report.curves import (
     MOST_COLORED,
     draw_class_curves,
     draw_mean_curves,

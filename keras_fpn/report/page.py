@@ -1,0 +1,198 @@
+"""An evaluation as one HTML file: numbers, curves, and the worst mistakes."""
+
+import base64
+import importlib.resources
+import io
+import math
+import warnings
+
+from keras_fpn.metrics.convert import coco_ground_truth
+from keras_fpn.metrics.proposals import LIMITS
+from keras_fpn.report.crops import draw_mistake
+from keras_fpn.report.curves import draw_class_curves, draw_mean_curves
+from keras_fpn.report.extra import from_extra
+from keras_fpn.report.mistakes import find_mistakes
+from keras_fpn.report.text import SCALES, counted, percent, shown_classes
+from keras_fpn.visualize import class_color
+
+TEMPLATE = "evaluation.html"
+_QUALITY = 85  # of the pictures, JPEG
+_MISTAKES = 24  # of each kind
+# COCO's names -> what they are called on the page.
+_NAMES = {
+    "AP": "AP",
+    "AP50": "AP at IoU 0.50",
+    "AP75": "AP at IoU 0.75",
+    "AP_small": "AP, small",
+    "AP_medium": "AP, medium",
+    "AP_large": "AP, large",
+    "AR1": "recall, 1 per photo",
+    "AR10": "recall, 10 per photo",
+    "AR100": "recall, 100 per photo",
+    "AR": "recall",
+    "AR50": "recall at IoU 0.50",
+    "AR75": "recall at IoU 0.75",
+    "AR_small": "recall, small",
+    "AR_medium": "recall, medium",
+    "AR_large": "recall, large",
+}
+_COLUMNS = {
+    "AP": "AP",
+    "AP50": "AP50",
+    "AP75": "AP75",
+    "AP_small": "small",
+    "AP_medium": "medium",
+    "AP_large": "large",
+    "AR100": "AR100",
+}
+
+
+def evaluation_page(dataset, metrics, results, model, proposals=None, notes=()):
+    """Returns an evaluation as HTML, str, with everything in it that it shows.
+
+    Args:
+        dataset: `keras_fpn.data.Dataset` that was evaluated on; its photos are read
+            for the pictures.
+        metrics: `Metrics` of boxes.
+        results: list of dict, what was found, in the form of COCO's results.
+        model: str, what was evaluated.
+        proposals: `ProposalRecall` or None.
+        notes: strs that the page starts with.
+
+    Raises:
+        ImportError: Jinja2 or matplotlib is not installed.
+    """
+    environment = from_extra("jinja2").Environment(
+        autoescape=True,
+        trim_blocks=False,
+        undefined=from_extra("jinja2").StrictUndefined,
+    )
+    source = importlib.resources.files(__package__).joinpath(TEMPLATE)
+    template = environment.from_string(source.read_text("utf-8"))
+    half = len(metrics.values) // 2
+    cells = [
+        {"name": _NAMES[name], "value": percent(value)}
+        for name, value in metrics.values.items()
+    ]
+    return template.render(
+        title=f"Evaluation on {dataset.name or 'a data set'}",
+        subtitle=f"{model} · {counted(metrics)}",
+        notes=notes,
+        numbers=[cells[:half], cells[half:]],
+        curves=_curves(metrics),
+        columns=["class", "objects", "found", *_COLUMNS.values()],
+        classes=_class_rows(metrics),
+        absent=len(metrics.per_class) - len(shown_classes(metrics)),
+        proposals=_proposal_rows(proposals),
+        mistakes=_mistake_groups(dataset, results),
+        footer="Computed by pycocotools. Pictures show parts of photos.",
+    )
+
+
+def _curves(metrics):
+    pictures = (
+        (draw_mean_curves(metrics), "Mean precision-recall curves at five IoUs"),
+        (draw_class_curves(metrics), "Precision-recall curves of the classes"),
+    )
+    return [
+        {"uri": _uri(svg.encode(), "image/svg+xml"), "text": text}
+        for svg, text in pictures
+    ]
+
+
+def _class_rows(metrics):
+    rows = []
+    for label, one in shown_classes(metrics):
+        cells = [
+            {"text": f"{number:,}", "order": number, "share": None}
+            for number in (one.objects, one.detections)
+        ]
+        for name in _COLUMNS:
+            value = one.values[name]
+            known = not math.isnan(value)
+            cells.append(
+                {
+                    "text": percent(value),
+                    "order": round(value, 6) if known else -1,
+                    "share": round(100 * value, 1) if name == "AP" and known else None,
+                }
+            )
+        rows.append({"name": one.name, "color": _hex(label), "cells": cells})
+    return rows
+
+
+def _proposal_rows(proposals):
+    if proposals is None:
+        return []
+    return [
+        {
+            "limit": limit,
+            "cells": [percent(proposals.values[f"AR{limit}{s}"]) for s in SCALES],
+        }
+        for limit in LIMITS
+    ]
+
+
+def _mistake_groups(dataset, results):
+    """Returns the page's two lists of pictures."""
+    truth = coco_ground_truth(dataset)
+    false_positives, misses = find_mistakes(truth, results, _MISTAKES)
+    return [
+        {
+            "title": "Worst false positives",
+            "text": "The best scores of boxes that are matched with no object at IoU "
+            "0.50, two of a photo at most. Solid: the box that was found. "
+            "Dashed: the object that is there.",
+            "pictures": [_picture(mistake, dataset) for mistake in false_positives],
+        },
+        {
+            "title": "Worst misses",
+            "text": "The largest objects that are matched with no box at IoU 0.50, two "
+            "of a photo at most. Dashed: the object. Solid: the box that came "
+            "nearest.",
+            "pictures": [_picture(mistake, dataset) for mistake in misses],
+        },
+    ]
+
+
+def _picture(mistake, dataset):
+    """Returns what the page shows of one mistake."""
+    labels = {number: label for label, number in enumerate(dataset.category_ids)}
+    names = dict(zip(dataset.category_ids, dataset.class_names, strict=True))
+    photo = next(p for p in dataset.photos if p.image_id == mistake.image_id)
+    head = names[mistake.category_id]
+    reason = mistake.reason
+    if mistake.score is not None:
+        head = f"{head} {mistake.score:.2f}"
+    if mistake.other_category_id is not None:
+        reason += f": {names[mistake.other_category_id]}"
+    if mistake.other_score is not None:
+        reason += f" {mistake.other_score:.2f}"
+    return {
+        "head": head,
+        "reason": reason,
+        "photo": photo.path.name,
+        "color": _hex(labels[mistake.category_id]),
+        "uri": _jpeg(mistake, photo, labels),
+    }
+
+
+def _jpeg(mistake, photo, labels):
+    """Returns the picture as a data URI, or None if its photo cannot be read."""
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+            picture = draw_mistake(mistake, photo.path, labels)
+    except ValueError:
+        return None
+    stream = io.BytesIO()
+    picture.save(stream, "JPEG", quality=_QUALITY)
+    return _uri(stream.getvalue(), "image/jpeg")
+
+
+def _uri(content, media_type):
+    return f"data:{media_type};base64,{base64.b64encode(content).decode()}"
+
+
+def _hex(label):
+    return "#{:02x}{:02x}{:02x}".format(*class_color(label))
