@@ -7,6 +7,7 @@ from keras_fpn.models.box_branch import BoxBranch
 from keras_fpn.models.class_columns import ClassColumns
 from keras_fpn.models.detector import Detector
 from keras_fpn.models.faster_rcnn import FasterRCNN, faster_rcnn_fpn
+from keras_fpn.models.fold import fold_batch_norms
 from keras_fpn.models.ground_truth import GroundTruth
 from keras_fpn.models.parts import Parts
 from keras_fpn.models.region_branch import RegionBranch
@@ -30,4 +31,5 @@ __all__ = [
     "Sample",
     "TwoStageParts",
     "faster_rcnn_fpn",
+    "fold_batch_norms",
 ]

@@ -108,7 +108,8 @@ class BoxBranch(Parts):
         """
         roi_features = self.roi_align(stages["pyramid"], sampled.boxes)
         hidden = self.box_head(roi_features, training=training)
-        return self.predicted_losses(*self.box_predictor(hidden), sampled, truth)
+        class_logits, box_deltas = self.box_predictor(hidden)
+        return self.predicted_losses(class_logits, box_deltas, sampled, truth)
 
     def predicted_losses(self, class_logits, box_deltas, sampled, truth):
         """Returns the losses of what was predicted for sampled RoIs.

@@ -122,9 +122,8 @@ def load_checkpoint(model, weights, source=None):
     """
     if source is not None:
         count = len(source.class_names)
-        known = [(label, label) for label in range(count)]
-        if not _same_count(model, weights, count):
-            known = None
+        same = _same_count(model, weights, count)
+        known = [(label, label) for label in range(count)] if same else None
         copy_weights(source.parts, model.parts, known, repr(str(weights)))
     elif isinstance(weights, Path) and weights.name.endswith(".h5"):
         model.load_weights(weights)

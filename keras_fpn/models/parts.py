@@ -2,12 +2,13 @@
 
 import difflib
 import typing
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 import keras
 
 
+@dataclass(frozen=True)
 class Parts:
     """Base class of frozen dataclasses whose fields are layers, settings or `Parts`.
 
