@@ -1,11 +1,13 @@
 """Feature Pyramid Network detectors for Keras 3.
 
-Letters of shapes, the same everywhere: B images, H and W input pixels, C channels, A
-anchors per cell, N anchors in all, R RoIs per image, G padded ground-truth boxes per
-image, K classes without background, L levels, P bins per side of a RoI, D detections.
+All docstrings use the same letters for shapes: B images per batch, H and W height and
+width of the input in pixels, C channels, A anchors per cell, N anchors in total, R RoIs
+per image, G ground-truth boxes per image (padded), K classes without background, L
+levels, P bins per side of a RoI, D detections per image.
 
-Boxes are xyxy, float32, continuous, in pixels. Labels count from 0 without background;
--1 is padding. Maps are dicts keyed by level: "C2".."C5" bottom-up, "P2".."P6" pyramid.
+Boxes are (x1, y1, x2, y2), float32, in continuous pixel coordinates. Labels count from
+0 without the background; -1 is padding. Maps are dicts with the level's name as key:
+"C2".."C5" from the backbone (bottom-up), "P2".."P6" in the pyramid.
 """
 
 __version__ = "0.1.0.dev0"

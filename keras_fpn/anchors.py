@@ -4,18 +4,21 @@ Source: Ren et al. 2015 (arXiv:1506.01497), Sec. 3.1.1, on the levels of Lin et 
 (arXiv:1612.03144), Sec. 4.1; rounding, order and spacing are torchvision's.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from keras import ops
 
 
-def cell_anchors(sizes, ratios):
+def cell_anchors(sizes: Sequence[float], ratios: Sequence[float]):
     """Returns the anchors of the cell at the origin, float32 (A, 4), xyxy, pixels.
 
-    A = len(ratios) * len(sizes), ratios in the outer loop. Half sides are rounded to
-    whole pixels, halves to the even one: pretrained heads expect exactly these boxes.
+    A = len(ratios) * len(sizes), ratios in the outer loop. Coordinates are rounded to
+    whole pixels (0.5 to the even neighbor), because pretrained heads expect exactly
+    these boxes.
 
     Args:
-        sizes: floats, square roots of the anchors' areas, pixels.
+        sizes: floats, square root of each anchor's area, pixels.
         ratios: floats, height over width.
     """
     root = np.sqrt(np.asarray(ratios, "float32"))[:, None]
@@ -28,8 +31,9 @@ def cell_anchors(sizes, ratios):
 def grid_anchors(cell, grid_size, image_size):
     """Returns the cell's anchors repeated over a level's grid, float32 (h * w * A, 4).
 
-    Cells are `image_size // grid_size` pixels apart, which is 2^l only where the padded
-    image is divisible by it (torchvision: 61, not 64, at P6 of an image 800 high).
+    Cells are `image_size // grid_size` pixels apart, as in torchvision. That equals the
+    stride 2^l only if the padded image is divisible by it: at P6 of an image 800 pixels
+    high, cells are 61 pixels apart, not 64.
 
     Args:
         cell: float32 (A, 4), from `cell_anchors`.

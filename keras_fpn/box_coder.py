@@ -1,10 +1,11 @@
-"""Boxes as differences from anchors (or RoIs), and back.
+"""Encodes boxes as deltas from anchors (or RoIs) and decodes them again.
 
 Source: Ren et al. 2015 (arXiv:1506.01497), Eq. 2; the limit on dw and dh is
 Detectron's.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import keras
@@ -13,21 +14,26 @@ from keras import ops
 from keras_fpn.boxes import box_sides, split_boxes
 from keras_fpn.losses import smooth_l1
 
-# A box may grow to at most 1000 px from an anchor of 16 px: exp stays finite.
+# An anchor of 16 px can grow to 1000 px at most. Without a limit, exp could overflow.
 MAX_LOG_SCALE = math.log(1000.0 / 16.0)
 
 
 @keras.saving.register_keras_serializable(package="keras_fpn")
 @dataclass(frozen=True)
 class BoxCoder:
-    """How a head's box deltas are scaled, decoded and compared.
+    """Encodes and decodes the box deltas of a head, and computes their loss.
 
-    Heads of a detector that share one agree on what their deltas mean.
+    The layer that decodes a head's deltas and the loss share one coder, so they agree
+    on what the deltas mean.
 
     Args:
-        weights: 4 floats that multiply dx, dy, dw, dh when boxes are encoded.
-        beta: float > 0, where the smooth L1 loss of deltas becomes linear. The default
-            is Detectron's for the RPN; torchvision uses it in both stages.
+        weights: 4 floats > 0, by which dx, dy, dw, dh are multiplied when boxes are
+            encoded.
+        beta: float > 0, absolute difference from which the smooth L1 loss is linear.
+            The default is Detectron's for the RPN; torchvision uses it in both stages.
+
+    Raises:
+        ValueError: a weight or `beta` is not above 0, or there are not 4 weights.
     """
 
     weights: tuple[float, float, float, float] = (1.0, 1.0, 1.0, 1.0)
@@ -43,54 +49,59 @@ class BoxCoder:
         object.__setattr__(self, "weights", weights)
 
     def get_config(self):
-        """Returns a dict of the arguments."""
+        """Returns the arguments as a dict."""
         return asdict(self)
 
     @classmethod
-    def from_config(cls, config):
-        """Returns the coder that `get_config` described."""
+    def from_config(cls, config: dict):
+        """Returns the coder described by the result of `get_config`."""
         return cls(**config)
 
     def encode(self, boxes, anchors):
-        """Returns the deltas of boxes; see `encode_boxes`."""
+        """Returns deltas, float (..., 4); see `encode_boxes`."""
         return encode_boxes(boxes, anchors, self.weights)
 
     def decode(self, deltas, anchors):
-        """Returns the boxes of deltas; see `decode_boxes`."""
+        """Returns boxes, float (..., 4); see `decode_boxes`."""
         return decode_boxes(deltas, anchors, self.weights)
 
     def loss(self, deltas, boxes, anchors, positive):
-        """Returns the smooth L1 loss of each box, float32 (B, N), 0 where not positive.
+        """Returns the smooth L1 loss of each box, float32 (B, N), 0 if not positive.
 
         Args:
             deltas: float (B, N, 4), predicted.
-            boxes: float (B, N, 4), xyxy, pixels, what should have been predicted.
+            boxes: float (B, N, 4), xyxy, pixels, ground truth of each anchor.
             anchors: float, (B, N, 4) or (1, N, 4), xyxy, pixels.
-            positive: bool (B, N). Boxes that are not may be empty: their logarithms
-                are not numbers and stay out of the sum and of the gradient.
+            positive: bool (B, N). Boxes that are not positive may be empty.
         """
         differences = ops.cast(deltas, "float32") - self.encode(boxes, anchors)
+        # Empty boxes have infinite or undefined logarithms: `where` keeps them out of
+        # the sum and of the gradient, which a multiplication by 0 would not.
         differences = ops.where(positive[..., None], differences, 0.0)
         return ops.sum(smooth_l1(differences, self.beta), axis=-1)
 
 
-def with_coder(config):
-    """Returns a layer's config with its box coder restored; older files have none."""
+def with_coder(config: dict):
+    """Returns a layer's config with its `BoxCoder` deserialized.
+
+    Configs saved by older versions have no coder and are returned unchanged.
+    """
     if "coder" not in config:
         return config
     return {**config, "coder": keras.saving.deserialize_keras_object(config["coder"])}
 
 
-def encode_boxes(boxes, anchors, weights=(1.0, 1.0, 1.0, 1.0)):
-    """Returns the deltas that lead from each anchor to its box.
+def encode_boxes(boxes, anchors, weights: Sequence[float] = (1.0, 1.0, 1.0, 1.0)):
+    """Returns the deltas that turn each anchor into its box.
 
     Args:
         boxes: float (..., 4), xyxy, pixels, x2 > x1 and y2 > y1.
         anchors: float (..., 4), xyxy, pixels, x2 > x1 and y2 > y1.
-        weights: 4 floats that multiply dx, dy, dw, dh.
+        weights: 4 floats, by which dx, dy, dw, dh are multiplied.
 
     Returns:
-        float (..., 4): dx, dy in anchor widths and heights, dw, dh log ratios.
+        float (..., 4): dx, dy in units of the anchor's width and height; dw, dh are
+        logarithms of ratios.
     """
     anchor_width, anchor_height = box_sides(anchors)
     width, height = box_sides(boxes)
@@ -105,18 +116,19 @@ def encode_boxes(boxes, anchors, weights=(1.0, 1.0, 1.0, 1.0)):
     return ops.stack(deltas, axis=-1)
 
 
-def decode_boxes(deltas, anchors, weights=(1.0, 1.0, 1.0, 1.0)):
+def decode_boxes(deltas, anchors, weights: Sequence[float] = (1.0, 1.0, 1.0, 1.0)):
     """Moves and scales each anchor by its predicted deltas; inverse of `encode_boxes`.
 
-    dw and dh are limited to MAX_LOG_SCALE.
+    dw and dh are clipped to MAX_LOG_SCALE.
 
     Args:
-        deltas: float (..., 4), dx, dy in anchor widths and heights, dw, dh log ratios.
+        deltas: float (..., 4): dx, dy in units of the anchor's width and height; dw, dh
+            are logarithms of ratios.
         anchors: float (..., 4), xyxy, pixels; leading axes broadcast with `deltas`.
-        weights: 4 floats the deltas were multiplied by when encoded.
+        weights: 4 floats, by which the deltas were multiplied when encoded.
 
     Returns:
-        float (..., 4), xyxy, pixels; may leave the image (see `clip_boxes`).
+        float (..., 4), xyxy, pixels; may reach beyond the image (see `clip_boxes`).
     """
     anchor_width, anchor_height = box_sides(anchors)
     anchor_x, anchor_y = _centers(anchors, anchor_width, anchor_height)

@@ -1,6 +1,7 @@
-"""Pure functions on boxes: xyxy, continuous coordinates, input-image pixels.
+"""Functions on boxes: xyxy, continuous coordinates, pixels of the input image.
 
-A full image is (0, 0, W, H); a box's width is x2 - x1, nothing added.
+A box over the full image is (0, 0, W, H), and the width of a box is x2 - x1, without
+the "+ 1" of some older code.
 """
 
 from keras import ops
@@ -23,15 +24,23 @@ def box_areas(boxes):
     return width * height
 
 
-def take_rows(rows, places):
-    """Returns rows (B, S, C) of `rows` (B, N, C) at `places` int (B, S), 0..N-1."""
+def take_rows(rows, indices):
+    """Returns the rows of each image at its own indices.
+
+    Args:
+        rows: (B, N, C).
+        indices: int (B, S), 0..N-1.
+
+    Returns:
+        (B, S, C).
+    """
     batch, count = ops.shape(rows)[:2]
-    places = places + ops.arange(batch)[:, None] * count
-    return ops.take(ops.reshape(rows, (-1, rows.shape[-1])), places, axis=0)
+    indices = indices + ops.arange(batch)[:, None] * count
+    return ops.take(ops.reshape(rows, (-1, rows.shape[-1])), indices, axis=0)
 
 
 def clip_boxes(boxes, image_sizes):
-    """Moves corners outside the image onto its border.
+    """Moves corners that lie outside the image onto its border.
 
     Args:
         boxes: float (B, ..., 4), xyxy, pixels.
@@ -48,10 +57,13 @@ def clip_boxes(boxes, image_sizes):
 
 
 def intersections(boxes, others):
-    """Returns areas shared by pairs of boxes, float (...), square pixels.
+    """Returns the area of the intersection of each pair of boxes, square pixels.
 
     Args:
         boxes, others: float (..., 4), xyxy; leading axes broadcast.
+
+    Returns:
+        float (...).
     """
     x1, y1, x2, y2 = split_boxes(boxes)
     u1, v1, u2, v2 = split_boxes(others)
@@ -61,28 +73,35 @@ def intersections(boxes, others):
 
 
 def box_iou(boxes, others):
-    """Returns intersection over union of pairs of boxes, float (...), 0..1.
+    """Returns the intersection over union (IoU) of each pair of boxes, 0..1.
 
-    Two empty boxes have IoU 0.
+    The IoU of two empty boxes is 0.
 
     Args:
         boxes, others: float (..., 4), xyxy; leading axes broadcast.
+
+    Returns:
+        float (...).
     """
     shared = intersections(boxes, others)
     return iou_of_areas(shared, box_areas(boxes), box_areas(others))
 
 
 def iou_of_areas(shared, areas, other_areas):
-    """Returns `box_iou` of boxes whose areas, and those shared, are known already."""
+    """Returns the IoU of pairs of boxes from their intersections and areas.
+
+    Args:
+        shared, areas, other_areas: float (...), square pixels.
+    """
     union = areas + other_areas - shared
     return ops.where(union > 0, shared / ops.where(union > 0, union, 1.0), 0.0)
 
 
 def pairwise_iou(boxes, others):
-    """Returns IoU of every box with every other, float (..., M, N), 0..1.
+    """Returns the IoU of each of M boxes with each of N others, float (..., M, N).
 
     Args:
         boxes: float (..., M, 4), xyxy.
-        others: float (..., N, 4), xyxy, the same leading axes.
+        others: float (..., N, 4), xyxy, with the same leading axes.
     """
     return box_iou(ops.expand_dims(boxes, -2), ops.expand_dims(others, -3))

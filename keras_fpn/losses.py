@@ -1,23 +1,23 @@
-"""Losses as sums: what they are divided by is the whole batch's, known elsewhere."""
+"""Elementwise losses. Callers sum them and divide by a count over the whole batch."""
 
 from keras import ops
 
 
-def smooth_l1(differences, beta):
+def smooth_l1(differences, beta: float):
     """Returns |x| - beta / 2 above beta and x^2 / (2 beta) below, elementwise.
 
     Source: Girshick 2015 (arXiv:1504.08083), Eq. 3, there with beta 1.
 
     Args:
-        differences: float (...), predicted minus wanted.
-        beta: float > 0, where the parabola ends.
+        differences: float (...), prediction minus target.
+        beta: float > 0, absolute difference from which the loss is linear.
     """
     size = ops.abs(differences)
     return ops.where(size < beta, 0.5 * size * size / beta, size - 0.5 * beta)
 
 
 def binary_cross_entropy(logits, targets):
-    """Returns the cross entropy of a sigmoid, elementwise, safe for large logits.
+    """Returns the cross entropy of a sigmoid, elementwise; large logits are safe.
 
     Args:
         logits: float (...).
@@ -34,5 +34,5 @@ def softmax_cross_entropy(logits, labels):
         labels: int (...), 0..K-1.
     """
     log_probabilities = ops.log_softmax(logits, axis=-1)
-    wanted = ops.one_hot(labels, logits.shape[-1], dtype=logits.dtype)
-    return -ops.sum(wanted * log_probabilities, axis=-1)
+    targets = ops.one_hot(labels, logits.shape[-1], dtype=logits.dtype)
+    return -ops.sum(targets * log_probabilities, axis=-1)

@@ -1,4 +1,4 @@
-"""Published models by name: an architecture, its weights, and what they achieve."""
+"""Presets: published models by name, with their weights and metrics."""
 
 import difflib
 from collections.abc import Callable
@@ -20,11 +20,11 @@ class Preset:
 
     Attributes:
         name: str.
-        builder: function that builds the model; takes `weights` and its parts.
-        parts: function that returns the parts of exactly this architecture.
-        checkpoint: `keras_fpn.weights.Checkpoint`, where the weights are, the published
-            metrics with their source, the licence; or `ShippedCheckpoint`, whose file
-            came with keras_fpn, and whose metrics are ours.
+        builder: function that builds the model from `weights` and parts by name.
+        parts: function that returns the parts of this architecture, by name.
+        checkpoint: `keras_fpn.weights.Checkpoint` with the address of the weights, the
+            published metrics, their source and the license; or `ShippedCheckpoint`,
+            whose file is part of keras_fpn and whose metrics we measured.
     """
 
     name: str
@@ -34,17 +34,17 @@ class Preset:
 
     @property
     def metrics(self):
-        """dict, data set -> metric -> value, as published by `source`."""
+        """dict of data set -> metric -> value, as published by `source`."""
         return self.checkpoint.metrics
 
     @property
     def source(self):
-        """str, who published the metrics and the weights."""
+        """str, the publisher of the metrics and the weights."""
         return self.checkpoint.source
 
 
 def list_presets():
-    """Returns every preset, dict of name -> `Preset`."""
+    """Returns all presets, dict of name -> `Preset`."""
     return {
         name: Preset(
             name, faster_rcnn_fpn, parts, SHIPPED.get(name) or get_checkpoint(name)
@@ -53,38 +53,41 @@ def list_presets():
     }
 
 
-def from_preset(name, load_weights=True, **overrides):
+def from_preset(name: str, load_weights: bool = True, **overrides):
     """Builds a published model.
 
     Args:
-        name: str, a name of `list_presets()`.
-        load_weights: bool; False builds the architecture with random weights and needs
-            no download.
+        name: str, a key of `list_presets()`.
+        load_weights: bool; False builds the architecture with random weights and
+            downloads nothing.
         **overrides: arguments of the preset's builder, such as `num_classes` or
-            `class_names`, or a part in the place of the published one.
+            `class_names`, or parts that replace the published ones.
 
     Returns:
         the model, such as `keras_fpn.models.FasterRCNN`.
 
     Raises:
-        ValueError: no such preset; the error lists the near names.
+        ValueError: `name` is not a preset; the error lists similar names.
     """
     presets = list_presets()
     if name not in presets:
         near = difflib.get_close_matches(str(name), presets, 3, 0.4)
         hint = f"Near names: {near}." if near else f"Names: {sorted(presets)}."
-        raise ValueError(f"There must be such a preset; received name={name!r}. {hint}")
+        raise ValueError(
+            f"name must be that of a preset; received name={name!r}. {hint}"
+        )
     preset = presets[name]
-    # The builder brings the parts of a checkpoint that it is to load.
+    # The builder finds the parts that belong to a checkpoint by itself.
     own = {"weights": name} if load_weights else _without_weights(preset, overrides)
     return preset.builder(**{"name": name, **own, **overrides})
 
 
 def _without_weights(preset, overrides):
-    """Returns a preset's parts, and its classes where no others are asked for."""
+    """Returns a preset's parts, and its classes unless others are given."""
     parts = preset.parts()
     if overrides.get("backbone") == parts["backbone"].name:
-        del overrides["backbone"]  # this very one, with the norms of its weights
+        # The same backbone by name: keep the preset's own, whose norms fit its weights.
+        del overrides["backbone"]
     if preset.name not in SHIPPED or {"num_classes", "class_names"} & set(overrides):
         return parts
     checkpoint = preset.checkpoint

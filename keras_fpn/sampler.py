@@ -1,4 +1,4 @@
-"""Which of many anchors or RoIs a training step looks at."""
+"""Samples the anchors or RoIs that take part in the loss of a training step."""
 
 from dataclasses import asdict, dataclass
 
@@ -12,21 +12,25 @@ from keras_fpn.matcher import IGNORED, NEGATIVE, POSITIVE
 @keras.saving.register_keras_serializable(package="keras_fpn")
 @dataclass(frozen=True)
 class Sample:
-    """How many matched boxes of an image take part in the loss.
+    """Samples the boxes of each image that take part in the loss.
 
     Args:
-        count: int, boxes per image at most.
-        positive_fraction: float, 0..1, share of positives among them at most.
+        count: int >= 1, maximum number of boxes per image.
+        positive_fraction: float, 0..1, maximum share of positives among them.
 
     Call arguments:
         labels: int32 (B, N), from `match`.
         image_ids: int (B,).
-        seed: int.
+        seed: int, of the random numbers.
         step: int scalar tensor, the training step.
-        purpose: int, another for each use in a step; see `random_priorities`.
+        purpose: int, a different one for each use within a step; see
+            `random_priorities`.
 
     Returns:
-        indices, labels: int32 (B, S), as from `sample`.
+        indices, labels: int32 (B, S), as returned by `sample`.
+
+    Raises:
+        ValueError: `count` is below 1, or `positive_fraction` is not within 0..1.
     """
 
     count: int
@@ -35,45 +39,47 @@ class Sample:
     def __post_init__(self):
         if self.count < 1 or not 0.0 <= self.positive_fraction <= 1.0:
             raise ValueError(
-                "count must be at least 1 and positive_fraction 0 to 1; received "
+                "count must be at least 1 and positive_fraction within 0..1; received "
                 f"count={self.count}, positive_fraction={self.positive_fraction}."
             )
 
     def get_config(self):
-        """Returns a dict of the arguments."""
+        """Returns the arguments as a dict."""
         return asdict(self)
 
     @classmethod
-    def from_config(cls, config):
-        """Returns the `Sample` that `get_config` described."""
+    def from_config(cls, config: dict):
+        """Returns the `Sample` described by the result of `get_config`."""
         return cls(**config)
 
     @property
     def max_positives(self):
-        """int, positives per image at most; they come first among the samples."""
+        """int, maximum number of positives per image; they come first."""
         return int(self.count * self.positive_fraction)
 
-    def __call__(self, labels, image_ids, seed, step, purpose):
+    def __call__(self, labels, image_ids, seed: int, step, purpose: int):
         boxes = ops.shape(labels)[1]
         priorities = random_priorities(seed, step, image_ids, boxes, purpose)
         return sample(labels, priorities, self.count, self.positive_fraction)
 
 
-def sample(labels, priorities, count, positive_fraction):
-    """Picks positives up to their share and fills up with negatives.
+def sample(labels, priorities, count: int, positive_fraction: float):
+    """Picks positives up to their maximum share, then negatives for the other slots.
 
-    Source: Girshick 2015 (arXiv:1504.08083), Sec. 2.3. Negatives fill the slots that
-    positives leave; where there are too few negatives, fewer than `count` are picked.
+    If there are too few negatives, fewer than `count` boxes are picked.
+
+    Source: Girshick 2015 (arXiv:1504.08083), Sec. 2.3.
 
     Args:
         labels: int32 (B, N), from `match`.
-        priorities: float32 (B, N), 0..1; the highest are picked.
-        count: int, picked per image at most.
-        positive_fraction: float, 0..1, share of positives at most.
+        priorities: float32 (B, N), 0..1; the boxes with the highest are picked.
+        count: int, maximum number of picked boxes per image.
+        positive_fraction: float, 0..1, maximum share of positives.
 
     Returns:
-        indices: int32 (B, S), 0..N-1; S is `count`, or fewer where N is small.
-        labels: int32 (B, S): POSITIVE first, then NEGATIVE, IGNORED in slots left over.
+        indices: int32 (B, S), 0..N-1; S is `count`, or less if N is small.
+        labels: int32 (B, S), POSITIVE first, then NEGATIVE, then IGNORED in slots that
+            no box fills.
     """
     indices, positives = _highest(
         labels == POSITIVE, priorities, int(count * positive_fraction)
@@ -85,7 +91,7 @@ def sample(labels, priorities, count, positive_fraction):
     taken = ops.sum(ops.cast(positives, "int32"), axis=1, keepdims=True)
     slots = ops.arange(_at_most(count, ops.shape(indices)[1]))[None]
     is_positive = slots < taken
-    # Negatives follow the last positive, not the last slot kept for positives.
+    # Negatives follow the last positive, not the last slot reserved for positives.
     order = ops.where(is_positive, slots, first_negative + slots - taken)
     in_range = order < ops.shape(indices)[1]
     order = ops.minimum(order, ops.shape(indices)[1] - 1)
@@ -97,9 +103,9 @@ def sample(labels, priorities, count, positive_fraction):
 
 
 def _highest(candidates, priorities, count):
-    """Returns indices by falling priority, and which are candidates, each (B, k).
+    """Returns indices by decreasing priority, and which are candidates, each (B, k).
 
-    k is `count`, or N where there are fewer boxes than that.
+    k is `count`, or N if there are fewer boxes: `ops.top_k` raises for a larger k.
     """
     k = _at_most(count, ops.shape(candidates)[1])
     values, indices = ops.top_k(ops.where(candidates, priorities, -1.0), k)

@@ -85,7 +85,9 @@ def test_environment_beats_the_configuration_file(run_python, config):
 
 def test_keras_already_on_another_backend_is_refused(monkeypatch):
     monkeypatch.setattr(keras.config, "backend", lambda: "torch")
-    with pytest.raises(ImportError, match="'torch' from the Keras already imported"):
+    with pytest.raises(
+        ImportError, match="'torch' from the Keras that is already imported"
+    ):
         check_backend()
 
 
