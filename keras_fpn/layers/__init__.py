@@ -1,4 +1,4 @@
-"""Layers that compose into detectors; each works alone in a functional model."""
+"""Layers of which detectors are made; each also works alone in a functional model."""
 
 from keras_fpn.layers.anchors import MultiLevelAnchors
 from keras_fpn.layers.box_head import BoxPredictor, ConvBoxHead, TwoFCBoxHead

@@ -1,4 +1,6 @@
-"""Anchors of all pyramid levels."""
+"""The anchors of all pyramid levels."""
+
+from collections.abc import Mapping, Sequence
 
 import keras
 from keras import ops
@@ -11,14 +13,15 @@ RATIOS = (0.5, 1.0, 2.0)
 
 @keras.saving.register_keras_serializable(package="keras_fpn")
 class MultiLevelAnchors(keras.layers.Layer):
-    """Places every level's anchors over the padded image.
+    """Returns the anchors of every level over the padded image.
 
-    Source: Lin et al. 2017 (arXiv:1612.03144), Sec. 4.1: one size per level, 32^2 to
-    512^2 on P2 to P6, three ratios; rounding and spacing as in `keras_fpn.anchors`.
+    Source: Lin et al. 2017 (arXiv:1612.03144), Sec. 4.1, who have one size per level,
+    32 px on P2 to 512 px on P6, and three ratios. Rounding and spacing as in
+    `keras_fpn.anchors`.
 
     Args:
-        sizes: dict "P<l>" -> floats, square roots of areas, pixels, as many on every
-            level.
+        sizes: dict "P<l>" -> floats, square root of each anchor's area, pixels; the
+            same number on every level.
         ratios: floats, height over width.
 
     Call arguments:
@@ -29,18 +32,24 @@ class MultiLevelAnchors(keras.layers.Layer):
         dict "P<l>" -> float32 (H_l * W_l * A, 4), xyxy, input-image pixels.
 
     Raises:
-        ValueError: other levels than those of `sizes`, or not as many sizes on each.
+        ValueError: the pyramid's levels are not those of `sizes`, or the levels do not
+            all have the same number of sizes.
     """
 
-    def __init__(self, sizes, ratios=RATIOS, **kwargs):
-        # Boxes are float32 under every policy.
+    def __init__(
+        self,
+        sizes: Mapping[str, Sequence[float]],
+        ratios: Sequence[float] = RATIOS,
+        **kwargs,
+    ):
+        # Boxes are float32 under every dtype policy.
         super().__init__(**{**kwargs, "dtype": "float32", "autocast": False})
         self.sizes = {name: tuple(sizes[name]) for name in ordered_names(sizes)}
         self.ratios = tuple(ratios)
         if len({len(level_sizes) for level_sizes in self.sizes.values()}) > 1:
             raise ValueError(
-                "Every level must have as many anchor sizes, for they share one head; "
-                f"received sizes={self.sizes}."
+                "All levels must have the same number of anchor sizes, because one "
+                f"head predicts on all of them; received sizes={self.sizes}."
             )
 
     @property
@@ -51,9 +60,9 @@ class MultiLevelAnchors(keras.layers.Layer):
     def build(self, pyramid_shape, images_shape):
         if ordered_names(pyramid_shape) != list(self.sizes):
             raise ValueError(
-                "Anchor sizes must be given for exactly the pyramid's levels; received "
-                f"levels {ordered_names(pyramid_shape)} and sizes for "
-                f"{list(self.sizes)}. Pass anchors=MultiLevelAnchors(sizes=...)."
+                "sizes must have exactly the levels of the pyramid; received levels "
+                f"{ordered_names(pyramid_shape)} and sizes for {list(self.sizes)}. "
+                "Pass anchors=MultiLevelAnchors(sizes=...) with the pyramid's levels."
             )
 
     def call(self, pyramid, images):

@@ -1,4 +1,4 @@
-"""Box heads: what is in a RoI, and where exactly."""
+"""Box heads: they classify RoIs and refine their boxes."""
 
 import keras
 from keras import ops
@@ -8,12 +8,12 @@ from keras_fpn.layers.conv_norm import ConvNorm
 
 @keras.saving.register_keras_serializable(package="keras_fpn")
 class TwoFCBoxHead(keras.layers.Layer):
-    """Two fully connected layers with ReLU on the flattened RoI features.
+    """Applies two fully connected layers with ReLU to the flattened RoI features.
 
     Source: Lin et al. 2017 (arXiv:1612.03144), Sec. 4.2.
 
     Args:
-        channels: int, D, units of both layers.
+        channels: int, D, units of each layer.
 
     Call arguments:
         roi_features: float (B, R, P, P, C).
@@ -22,7 +22,7 @@ class TwoFCBoxHead(keras.layers.Layer):
         float (B, R, D).
     """
 
-    def __init__(self, channels=1024, **kwargs):
+    def __init__(self, channels: int = 1024, **kwargs):
         super().__init__(**kwargs)
         self.channels = channels
 
@@ -50,14 +50,14 @@ class TwoFCBoxHead(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="keras_fpn")
 class ConvBoxHead(keras.layers.Layer):
-    """3x3 convolutions with norm and ReLU, then one fully connected layer with ReLU.
+    """Applies 3x3 convolutions with norm and ReLU, then one fully connected layer.
 
-    Source: Wu & He 2018 (arXiv:1803.08494), Sec. 4.2 ("4conv1fc"); batch norm in it is
-    torchvision's v2.
+    Source: Wu & He 2018 (arXiv:1803.08494), Sec. 4.2 ("4conv1fc"); torchvision's v2
+    models have it with batch norm.
 
     Args:
-        num_convs: int, convolutions.
-        conv_channels: int, channels of each.
+        num_convs: int, number of convolutions.
+        conv_channels: int, channels of each convolution.
         channels: int, D, units of the fully connected layer.
         norm: as in `ConvNorm`.
 
@@ -70,7 +70,12 @@ class ConvBoxHead(keras.layers.Layer):
     """
 
     def __init__(
-        self, num_convs=4, conv_channels=256, channels=1024, norm=None, **kwargs
+        self,
+        num_convs: int = 4,
+        conv_channels: int = 256,
+        channels: int = 1024,
+        norm: str | None = None,
+        **kwargs,
     ):
         super().__init__(**kwargs)
         self.num_convs = num_convs
@@ -122,10 +127,10 @@ class ConvBoxHead(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="keras_fpn")
 class BoxPredictor(keras.layers.Layer):
-    """Two sibling layers: class logits, and box deltas for every class.
+    """Predicts class logits, and box deltas for every class, by two sibling layers.
 
     Source: Girshick 2015 (arXiv:1504.08083), Sec. 2.1. The background is the last
-    column and has no box.
+    column of the logits and has no deltas.
 
     Args:
         num_classes: int, K, without the background.
@@ -135,10 +140,10 @@ class BoxPredictor(keras.layers.Layer):
 
     Returns:
         class_logits: float (B, R, K + 1).
-        box_deltas: float (B, R, K, 4), as in `box_coder`.
+        box_deltas: float (B, R, K, 4), as in `keras_fpn.box_coder`.
     """
 
-    def __init__(self, num_classes, **kwargs):
+    def __init__(self, num_classes: int, **kwargs):
         super().__init__(**kwargs)
         self.num_classes = num_classes
 
@@ -171,7 +176,7 @@ class BoxPredictor(keras.layers.Layer):
 
 
 def _flatten(roi_features):
-    """Returns (B, R, P * P * C), cells row by row, channels innermost."""
+    """Returns float (B, R, P * P * C), in the order rows, columns, channels."""
     shape = roi_features.shape
     flat = shape[2] * shape[3] * shape[4]
     return ops.reshape(roi_features, (*ops.shape(roi_features)[:2], flat))

@@ -1,4 +1,4 @@
-"""Levels above the pyramid's own: by taking every second cell, or by convolutions."""
+"""Adds levels coarser than the pyramid's, by subsampling or by convolutions."""
 
 import keras
 from keras import ops
@@ -11,13 +11,15 @@ from keras_fpn.levels import level_number, ordered_names
 class SubsampledLevel(keras.layers.Layer):
     """Adds one level: every second row and column of the coarsest map.
 
-    Source: Lin et al. 2017 (arXiv:1612.03144), Sec. 4.1, footnote 2: P6, for the RPN.
+    Source: Lin et al. 2017 (arXiv:1612.03144), Sec. 4.1, footnote 2, where it makes P6
+    for the RPN.
 
     Call arguments:
         pyramid: dict "P<l>" -> float (B, H_l, W_l, C).
 
     Returns:
-        dict, the pyramid and one level more, (B, ceil(H / 2), ceil(W / 2), C).
+        dict, the pyramid and one more level, float (B, ceil(H / 2), ceil(W / 2), C),
+        where H and W are the size of the coarsest map.
     """
 
     def call(self, pyramid):
@@ -33,24 +35,25 @@ class SubsampledLevel(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="keras_fpn")
 class ConvolvedLevels(keras.layers.Layer):
-    """Adds two levels by 3x3 convolutions of stride 2, a ReLU between them.
+    """Adds two levels by 3x3 convolutions with stride 2 and a ReLU between them.
 
-    Source: Lin et al. 2017 (arXiv:1708.02002), Sec. 4, footnote 2: P6 and P7 of
-    RetinaNet, there from C5; torchvision's first RetinaNet and FCOS start from P5.
+    Source: Lin et al. 2017 (arXiv:1708.02002), Sec. 4, footnote 2, where they make
+    RetinaNet's P6 and P7 from C5. torchvision's first RetinaNet and its FCOS start from
+    P5.
 
     Args:
         channels: int, channels of the added maps.
 
     Call arguments:
         pyramid: dict "P<l>" -> float (B, H_l, W_l, C).
-        source: float (B, H, W, C), the map to start from, of the coarsest level's
-            size; None starts from the coarsest level itself.
+        source: float (B, H, W, C), the map to start from, as large as the coarsest
+            level's; None starts from the coarsest level.
 
     Returns:
-        dict, the pyramid and two levels more.
+        dict, the pyramid and two more levels.
     """
 
-    def __init__(self, channels=256, **kwargs):
+    def __init__(self, channels: int = 256, **kwargs):
         super().__init__(**kwargs)
         self.channels = channels
 

@@ -1,6 +1,7 @@
-"""Convolution, normalisation, activation: the one building block of all parts."""
+"""Convolution, norm, activation: the building block of backbones, necks and heads."""
 
 import math
+from collections.abc import Callable
 
 import keras
 from keras import ops
@@ -8,56 +9,58 @@ from keras import ops
 from keras_fpn.distribute.replicas import global_sum, replica_count
 
 NORMS = ("frozen_batch", "batch", "group")
-BATCH_MOMENTUM = 0.9  # torchvision's 0.1, said the other way round
+BATCH_MOMENTUM = 0.9  # PyTorch's 0.1: it defines the momentum as 1 minus this
 GROUPS = 32  # Wu & He 2018 (arXiv:1803.08494), Sec. 4
 
 
 @keras.saving.register_keras_serializable(package="keras_fpn")
 class ConvNorm(keras.layers.Layer):
-    """Convolves, normalises, activates.
+    """Applies a convolution, a norm and an activation.
 
-    In inference, and always with frozen statistics, a batch norm is folded into the
-    convolution's kernel and bias, in float32: it costs nothing per pixel, and an
-    epsilon of 0 stays safe in half precision.
+    In inference, and always if its statistics are frozen, a batch norm is folded into
+    the kernel and bias of the convolution. It then costs nothing per pixel, and because
+    it is folded in float32, an epsilon of 0 is safe in half precision.
 
-    Source: frozen batch norm as in torchvision.ops.FrozenBatchNorm2d; group norm of
+    Source: frozen batch norm as in torchvision.ops.FrozenBatchNorm2d; group norm as in
     Wu & He 2018 (arXiv:1803.08494).
 
     Args:
         filters: int, output channels.
-        kernel_size: int, cells per side.
-        strides: int.
-        padding: "symmetric", the same zeros on both sides, kernel_size // 2 (torch); or
-            "same", more at the bottom and right where strides leave a choice (TF).
-        norm: None, a bias and no norm; "frozen_batch", stored statistics and affine,
-            nothing trained; "batch", live statistics in training, of the batch on all
-            replicas; "group".
+        kernel_size: int, side of the kernel in cells.
+        strides: int, the same in both directions.
+        padding: str. "symmetric" pads kernel_size // 2 zeros on every side, as PyTorch
+            does. "same" is TensorFlow's, which with strides above 1 may pad more at the
+            bottom and right than at the top and left.
+        norm: str or None. None means a bias and no norm. "frozen_batch" is a batch norm
+            whose statistics, scale and offset are never changed by training. "batch" is
+            a batch norm whose statistics in training are those of the batch on all
+            replicas. "group" is a group norm.
         epsilon: float, added to the variance.
         activation: str or callable as in `keras.activations`, or None.
         kernel_initializer: str or `keras.initializers.Initializer`.
 
     Call arguments:
         inputs: float (B, H, W, C).
-        training: bool, whether a live batch norm uses and updates the batch's own
-            statistics.
+        training: bool, whether norm "batch" uses the batch's statistics and updates the
+            moving ones.
 
     Returns:
         float (B, ceil(H / strides), ceil(W / strides), filters).
 
     Raises:
-        ValueError: an unknown norm or padding.
+        ValueError: `norm` or `padding` is unknown.
     """
 
     def __init__(
         self,
-        filters,
-        kernel_size=1,
-        strides=1,
-        padding="symmetric",
-        norm=None,
-        epsilon=1e-5,
-        activation=None,
-        kernel_initializer="he_normal",
+        filters: int,
+        kernel_size: int = 1,
+        strides: int = 1,
+        padding: str = "symmetric",
+        norm: str | None = None,
+        epsilon: float = 1e-5,
+        activation: str | Callable | None = None,
+        kernel_initializer: str | keras.initializers.Initializer = "he_normal",
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -116,16 +119,17 @@ class ConvNorm(keras.layers.Layer):
         return self.activation(outputs)
 
     def folded(self):
-        """Returns the kernel and the bias, float32, with a batch norm folded in.
+        """Returns the kernel and the bias, float32, with the batch norm folded in.
 
         Raises:
-            ValueError: the norm is a group norm: it depends on each image.
+            ValueError: the norm is a group norm, which cannot be folded because its
+                statistics depend on each image.
         """
         if self.norm == "group":
             raise ValueError(
-                "A norm must be none or a batch norm to be folded into its kernel; "
-                f"received norm='group' of the layer {self.name!r}, whose statistics "
-                "are each image's own. Leave that layer as it is."
+                "To be folded into the kernel, norm must be None, 'frozen_batch' or "
+                f"'batch'; received norm='group' of the layer {self.name!r}, whose "
+                "statistics depend on each image. Leave that layer as it is."
             )
         if self.norm is None:
             return self.kernel, self.bias
@@ -154,7 +158,7 @@ class ConvNorm(keras.layers.Layer):
         }
 
     def _float32_weight(self, name, shape, initializer, trainable=True):
-        # autocast=False: folding needs the full float32 value under mixed precision.
+        # autocast=False: under mixed precision, folding still needs float32 values.
         return self.add_weight(
             name=name,
             shape=shape,
@@ -173,6 +177,7 @@ class ConvNorm(keras.layers.Layer):
         kernel = ops.cast(kernel, self.compute_dtype)
         margin = self.kernel_size // 2
         if self.padding == "same" or margin == 0 or self.strides == 1:
+            # With stride 1, or a kernel of one cell, both kinds of padding are equal.
             return self._bare_convolution(inputs, kernel, "same")
         sides = ((0, 0), (margin, margin), (margin, margin), (0, 0))
         return self._bare_convolution(ops.pad(inputs, sides), kernel, "valid")
@@ -193,7 +198,7 @@ class ConvNorm(keras.layers.Layer):
 
 
 def _batch_moments(outputs):
-    """Returns mean and variance, float32 (C,), of a batch, on all of its replicas."""
+    """Returns mean and variance, float32 (C,), of the batch on all replicas."""
     axes, replicas = (0, 1, 2), replica_count()
     if replicas == 1:
         return ops.moments(outputs, axes)
@@ -204,13 +209,17 @@ def _batch_moments(outputs):
 
 @keras.saving.register_keras_serializable(package="keras_fpn")
 class DepthwiseConvNorm(ConvNorm):
-    """`ConvNorm` with one kernel per channel; `filters` is the input's channels."""
+    """`ConvNorm` with one kernel per channel.
+
+    `filters` must be the number of channels of the input, because a depthwise
+    convolution does not change it.
+    """
 
     def _kernel_shape(self, channels):
         if channels != self.filters:
             raise ValueError(
-                "filters must be the input's channel count, a depthwise convolution "
-                f"keeps it; received filters={self.filters} for {channels} channels."
+                "filters of a depthwise convolution must be the input's channels; "
+                f"received filters={self.filters} for {channels} channels."
             )
         return (self.kernel_size, self.kernel_size, channels, 1)
 

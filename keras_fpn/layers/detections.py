@@ -1,4 +1,4 @@
-"""From the box head's predictions to the final boxes."""
+"""Turns the box head's predictions into the final boxes."""
 
 import keras
 from keras import KerasTensor, ops
@@ -7,41 +7,42 @@ from keras_fpn.box_coder import BoxCoder, with_coder
 from keras_fpn.boxes import box_sides, clip_boxes
 from keras_fpn.ops.nms import grouped_nms, nms_supports_jit
 
-MIN_SIDE = 1e-2  # pixels; torchvision drops what is narrower
+MIN_SIDE = 1e-2  # pixels; narrower boxes are dropped, as in torchvision
 
-# Deltas of RoIs are small: these weights (Girshick 2015's code) give them about unit
-# variance.
+# Deltas of RoIs are small. These weights, of Girshick's 2015 code, scale them to a
+# variance of about 1.
 ROI_CODER = BoxCoder((10.0, 10.0, 5.0, 5.0))
 
 
 @keras.saving.register_keras_serializable(package="keras_fpn")
 class Detections(keras.layers.Layer):
-    """Moves each RoI by its deltas, for every class, and keeps the best boxes.
+    """Decodes the boxes of every RoI and class, and keeps the best ones.
 
-    All R * K candidates above the score threshold take part in the suppression within
-    their class.
+    All R * K candidates above the score threshold take part in non-maximum suppression
+    (NMS), which is done within each class.
 
     Source: Girshick 2015 (arXiv:1504.08083), Sec. 2.2; the order of the steps is
     torchvision's.
 
     Args:
-        score_threshold: float, 0..1; scores must be above it.
-        nms_threshold: float, 0..1, IoU above which the worse box of a class is dropped.
-        max_detections: int, D, detections per image.
-        coder: `BoxCoder` of the deltas.
+        score_threshold: float, 0..1; only boxes with a score above it are kept.
+        nms_threshold: float, 0..1. Of two boxes of a class whose IoU is above it, the
+            one with the lower score is dropped.
+        max_detections: int, D, maximum number of detections per image.
+        coder: `BoxCoder` that decodes the deltas.
 
     Call arguments:
         class_logits: float (B, R, K + 1), background last.
-        box_deltas: float (B, R, K, 4), or (B, R, 1, 4) for boxes of any class.
+        box_deltas: float (B, R, K, 4), or (B, R, 1, 4) if all classes share one box.
         rois: float (B, R, 4), xyxy, input-image pixels; empty boxes are padding.
         image_sizes: float (B, 2), height and width without the padding, pixels.
-        score_threshold, max_detections: instead of the layer's own; a subclass with a
-            `call` of its own must take them too.
+        score_threshold, max_detections: replace the layer's own values in this call. A
+            subclass that overrides `call` must accept both.
 
     Returns:
-        dict: "boxes" float32 (B, D, 4), xyxy, input-image pixels, best first, zeros as
-        padding; "labels" int32 (B, D), 0..K-1, -1 as padding; "scores" float32 (B, D),
-        0..1, 0 as padding; "num_detections" int32 (B,).
+        dict with "boxes" float32 (B, D, 4), xyxy, input-image pixels, sorted by score,
+        highest first, padded with 0; "labels" int32 (B, D), 0..K-1, padded with -1;
+        "scores" float32 (B, D), 0..1, padded with 0; "num_detections" int32 (B,).
     """
 
     def __init__(
@@ -52,7 +53,7 @@ class Detections(keras.layers.Layer):
         coder: BoxCoder = ROI_CODER,
         **kwargs,
     ):
-        # Boxes and probabilities are float32 under every policy.
+        # Boxes and probabilities are float32 under every dtype policy.
         super().__init__(**{**kwargs, "dtype": "float32"})
         self.score_threshold = score_threshold
         self.nms_threshold = nms_threshold

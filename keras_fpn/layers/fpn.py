@@ -11,20 +11,21 @@ from keras_fpn.levels import ordered_names, pyramid_name
 
 @keras.saving.register_keras_serializable(package="keras_fpn")
 class FeaturePyramid(keras.layers.Layer):
-    """Adds the meaning of coarse levels to the detail of fine ones.
+    """Adds the semantics of coarse levels to the detail of fine ones.
 
-    M_l = lateral(C_l) + upsample(M_{l+1}) and P_l = smooth(M_l); the coarsest level has
-    nothing added.
+    M_l = lateral(C_l) + upsample(M_{l+1}) and P_l = smooth(M_l). At the coarsest level,
+    M_l = lateral(C_l).
 
     Source: Lin et al. 2017 (arXiv:1612.03144), Sec. 3, Fig. 3. No deviation.
 
     Args:
         channels: int, channels of every pyramid map.
-        norm: as in `ConvNorm`, after each of its convolutions.
-        lateral: layer that is copied for each level, float (B, H, W, C_l) ->
-            (B, H, W, channels); None, `LateralConnection(channels, norm)`.
-        merge: layer that is copied for each level but the coarsest, called with the
-            lateral map and the merged map one level up; None, `TopDownMerge()`.
+        norm: as in `ConvNorm`, after each convolution of the pyramid.
+        lateral: layer, float (B, H, W, C_l) -> (B, H, W, channels). Each level gets its
+            own copy. None means `LateralConnection(channels, norm)`.
+        merge: layer, called with the lateral map and the merged map of the next coarser
+            level. Each level but the coarsest gets its own copy. None means
+            `TopDownMerge()`.
 
     Call arguments:
         bottom_up: dict "C<l>" -> float (B, H_l, W_l, C_l), contiguous levels.
@@ -33,7 +34,8 @@ class FeaturePyramid(keras.layers.Layer):
         dict "P<l>" -> float (B, H_l, W_l, channels), the same levels.
 
     Raises:
-        ValueError: no level, or one missing between the finest and the coarsest.
+        ValueError: there is no level, or one between the finest and the coarsest is
+            missing.
     """
 
     def __init__(
@@ -46,7 +48,7 @@ class FeaturePyramid(keras.layers.Layer):
     ):
         if "fuse" in kwargs:
             raise ValueError(
-                "FeaturePyramid has no fuse any more; received "
+                "FeaturePyramid must be given merge, which replaced fuse; received "
                 f"fuse={kwargs['fuse']!r}. Use merge=TopDownMerge('average')."
             )
         super().__init__(**kwargs)
@@ -60,16 +62,17 @@ class FeaturePyramid(keras.layers.Layer):
         for name in self.names:
             shape = bottom_up_shape[name]
             merged_shape = (*shape[:-1], self.channels)
-            self.lateral[name] = self._made("lateral", name, LateralConnection)
+            self.lateral[name] = self._new_layer("lateral", name, LateralConnection)
             self.lateral[name].build(shape)
             self.smooth[name] = self._convolution(SmoothingConvolution, "smooth", name)
             self.smooth[name].build(merged_shape)
         for name, coarser in itertools.pairwise(self.names):
-            self.merge[name] = self._made("merge", name, TopDownMerge)
+            self.merge[name] = self._new_layer("merge", name, TopDownMerge)
             shapes = (
                 (*bottom_up_shape[n][:-1], self.channels) for n in (name, coarser)
             )
-            self.merge[name](*map(keras.KerasTensor, shapes))  # builds it
+            # A call on symbolic tensors builds a merge of two inputs.
+            self.merge[name](*map(keras.KerasTensor, shapes))
 
     def call(self, bottom_up, training=False):
         pyramid, coarser = {}, None
@@ -99,7 +102,7 @@ class FeaturePyramid(keras.layers.Layer):
     @classmethod
     def from_config(cls, config):
         config = dict(config)
-        fuse = config.pop("fuse", "sum")  # files of 0.1.0.dev0 have it
+        fuse = config.pop("fuse", "sum")  # in .keras files saved by 0.1.0.dev0
         for role in ("lateral", "merge"):
             if isinstance(config.get(role), dict):
                 config[role] = keras.saving.deserialize_keras_object(config[role])
@@ -107,8 +110,8 @@ class FeaturePyramid(keras.layers.Layer):
             config["merge"] = TopDownMerge(fuse)
         return cls(**config)
 
-    def _made(self, role, name, default):
-        """Returns a level's own layer: a copy of the template, or the default."""
+    def _new_layer(self, role, name, default):
+        """Returns a new layer for a level: a copy of the template, or the default."""
         config = self._templates[role]
         if config is None and role == "lateral":
             return self._convolution(default, role, name)
@@ -127,7 +130,7 @@ class FeaturePyramid(keras.layers.Layer):
 
 
 def _config(template):
-    """Returns a layer's config without what it was built with; None for None."""
+    """Returns a layer's config without the shapes it was built with, or None."""
     if template is None:
         return None
     config = keras.saving.serialize_keras_object(template)

@@ -1,4 +1,4 @@
-"""The lateral connection: bottom-up maps of any depth become equally deep."""
+"""The pyramid's convolutions: lateral connections and smoothing."""
 
 import keras
 
@@ -9,8 +9,10 @@ from keras_fpn.layers.conv_norm import ConvNorm
 class LateralConnection(ConvNorm):
     """Reduces a bottom-up map C_l to the pyramid's channels by a 1x1 convolution.
 
-    Source: Lin et al. 2017 (arXiv:1612.03144), Sec. 3 and Fig. 3; a norm after it is
-    torchvision's v2 and detectron2's option. No activation.
+    There is no activation.
+
+    Source: Lin et al. 2017 (arXiv:1612.03144), Sec. 3 and Fig. 3. A norm after the
+    convolution is an option in detectron2 and used by torchvision's v2 models.
 
     Args:
         channels: int, channels of the pyramid.
@@ -23,7 +25,7 @@ class LateralConnection(ConvNorm):
         float (B, H, W, channels).
     """
 
-    def __init__(self, channels=256, norm=None, **kwargs):
+    def __init__(self, channels: int = 256, norm: str | None = None, **kwargs):
         super().__init__(
             channels,
             kernel_size=1,
@@ -37,12 +39,12 @@ class LateralConnection(ConvNorm):
 
 
 def _pyramid_initializer():
-    # Uniform within sqrt(3 / fan_in): torchvision's and Detectron's FPN start.
+    # Uniform within +-sqrt(3 / fan_in), as in the FPN of torchvision and Detectron.
     return keras.initializers.VarianceScaling(1.0, "fan_in", "uniform")
 
 
 def _as_channels(config):
-    """Returns a ConvNorm's config under the arguments of the layers here."""
+    """Turns a `ConvNorm`'s config into arguments of this module's layers."""
     own = ("filters", "kernel_size", "kernel_initializer")
     kept = {name: value for name, value in config.items() if name not in own}
     return {**kept, "channels": config["filters"]}
@@ -50,9 +52,11 @@ def _as_channels(config):
 
 @keras.saving.register_keras_serializable(package="keras_fpn")
 class SmoothingConvolution(ConvNorm):
-    """Smooths a merged map by a 3x3 convolution, against the aliasing of upsampling.
+    """Smooths a merged map by a 3x3 convolution, to reduce aliasing from upsampling.
 
-    Source: Lin et al. 2017 (arXiv:1612.03144), Sec. 3. No activation.
+    There is no activation.
+
+    Source: Lin et al. 2017 (arXiv:1612.03144), Sec. 3.
 
     Args:
         channels: int, channels of the pyramid.
@@ -65,7 +69,7 @@ class SmoothingConvolution(ConvNorm):
         float (B, H, W, channels).
     """
 
-    def __init__(self, channels=256, norm=None, **kwargs):
+    def __init__(self, channels: int = 256, norm: str | None = None, **kwargs):
         super().__init__(
             channels,
             kernel_size=3,

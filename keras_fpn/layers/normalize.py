@@ -1,4 +1,6 @@
-"""From pixels to what the backbone was trained on, padding included."""
+"""Normalizes pixels to the values that the backbone was trained on."""
+
+from collections.abc import Sequence
 
 import keras
 from keras import ops
@@ -6,14 +8,15 @@ from keras import ops
 
 @keras.saving.register_keras_serializable(package="keras_fpn")
 class NormalizePixels(keras.layers.Layer):
-    """Normalises pixels and sets the padding to zero afterwards.
+    """Normalizes pixels, then sets the padding to zero.
 
-    References normalise each photo first and pad it with zeros then. Here images come
-    padded, so the padding, whatever it holds, is set to zero after normalising.
+    torchvision normalizes each photo and then pads it with zeros. Here the images are
+    already padded, so the layer sets the padding to zero after it has normalized all
+    pixels. The values in the padding of the input do not matter.
 
     Args:
-        mean: 3 floats, of R, G, B in 0..1.
-        std: 3 floats, of R, G, B in 0..1.
+        mean: 3 floats, mean of R, G and B, for pixels scaled to 0..1.
+        std: 3 floats, standard deviation of R, G and B, for pixels scaled to 0..1.
 
     Call arguments:
         images: float (B, H, W, 3), RGB, 0..255, padded at the right and bottom.
@@ -23,8 +26,8 @@ class NormalizePixels(keras.layers.Layer):
         float (B, H, W, 3), the layer's compute dtype.
     """
 
-    def __init__(self, mean, std, **kwargs):
-        # bfloat16 would round sizes above 256 and resized pixels: they come in uncast.
+    def __init__(self, mean: Sequence[float], std: Sequence[float], **kwargs):
+        # No autocast: bfloat16 would round image sizes above 256, and resized pixels.
         super().__init__(autocast=False, **kwargs)
         self.mean = tuple(mean)
         self.std = tuple(std)

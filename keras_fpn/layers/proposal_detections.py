@@ -1,4 +1,4 @@
-"""From proposals to final boxes, for a region proposal network that stands alone."""
+"""Turns proposals into detections, for a region proposal network without a head."""
 
 import keras
 from keras import KerasTensor, ops
@@ -9,23 +9,25 @@ class ProposalDetections(keras.layers.Layer):
     """Returns the best proposals as detections of one class, "object".
 
     Args:
-        score_threshold: float, 0..1; objectness must be above it.
-        max_detections: int, D, proposals per image.
+        score_threshold: float, 0..1; only proposals with an objectness above it are
+            kept.
+        max_detections: int, D, maximum number of proposals per image.
 
     Call arguments:
-        rois: float32 (B, R, 4), xyxy, input-image pixels, best first, empty boxes as
-            padding; as from `Proposals`.
-        roi_scores: float32 (B, R), 0..1, 0 as padding.
-        score_threshold, max_detections: instead of the layer's own.
+        rois: float32 (B, R, 4), xyxy, input-image pixels, sorted by score, highest
+            first, padded with empty boxes, as returned by `Proposals`.
+        roi_scores: float32 (B, R), objectness, 0..1, padded with 0.
+        score_threshold, max_detections: replace the layer's own values in this call.
 
     Returns:
-        dict, as `Detections`, with min(D, R) rows; labels are 0, and -1 as padding.
+        dict, as returned by `Detections`, with min(D, R) rows per image; "labels" are
+        0, padded with -1.
     """
 
     def __init__(
         self, score_threshold: float = 0.0, max_detections: int = 1000, **kwargs
     ):
-        # Boxes and probabilities are float32 under every policy.
+        # Boxes and probabilities are float32 under every dtype policy.
         super().__init__(**{**kwargs, "dtype": "float32"})
         self.score_threshold = score_threshold
         self.max_detections = max_detections
@@ -34,7 +36,7 @@ class ProposalDetections(keras.layers.Layer):
         threshold = self.score_threshold if score_threshold is None else score_threshold
         limit = self.max_detections if max_detections is None else max_detections
         scores = roi_scores[:, :limit]
-        kept = scores > threshold  # the first ones, because the best come first
+        kept = scores > threshold  # a run from the start, because scores are sorted
         return {
             "boxes": ops.where(kept[..., None], rois[:, :limit], 0.0),
             "labels": ops.where(kept, 0, -1),

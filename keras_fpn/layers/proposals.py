@@ -1,4 +1,4 @@
-"""From the RPN's predictions to the boxes worth a closer look."""
+"""Turns the RPN's predictions into proposals."""
 
 import keras
 from keras import KerasTensor, ops
@@ -8,18 +8,19 @@ from keras_fpn.boxes import box_sides, clip_boxes, take_rows
 from keras_fpn.levels import ordered_names
 from keras_fpn.ops.nms import grouped_nms, nms_supports_jit
 
-MIN_SIDE = 1e-3  # pixels; torchvision drops what is narrower
+MIN_SIDE = 1e-3  # pixels; narrower boxes are dropped, as in torchvision
 
 RPN_CODER = BoxCoder()
 
 
 @keras.saving.register_keras_serializable(package="keras_fpn")
 class Proposals(keras.layers.Layer):
-    """Keeps the best anchors of each level, moved by their deltas, without duplicates.
+    """Decodes the best anchors of each level and removes duplicates.
 
-    Per level the `pre_nms_top_k` highest logits are decoded, clipped to the image,
-    stripped of empty boxes and of those below the score threshold, and suppressed
-    within the level; the best `post_nms_top_k` of all levels remain.
+    On each level, the anchors with the `pre_nms_top_k` highest logits are decoded and
+    clipped to the image. Empty boxes and those below the score threshold are dropped.
+    Non-maximum suppression (NMS) is done within each level, and the best
+    `post_nms_top_k` boxes of all levels are kept.
 
     Source: Ren et al. 2015 (arXiv:1506.01497), Sec. 3.3, per level as in Lin et al.
     2017 (arXiv:1612.03144), Sec. 4.1; the order of the steps is torchvision's.
@@ -27,10 +28,11 @@ class Proposals(keras.layers.Layer):
     Args:
         pre_nms_top_k: int, anchors per level that are decoded.
         post_nms_top_k: int, R, proposals per image.
-        training_pre_nms_top_k, training_post_nms_top_k: the same while training.
-        nms_threshold: float, 0..1, IoU above which the worse box is dropped.
-        score_threshold: float, 0..1, probability below which an anchor is dropped.
-        coder: `BoxCoder` of the deltas.
+        training_pre_nms_top_k, training_post_nms_top_k: int, the same for training.
+        nms_threshold: float, 0..1. Of two boxes of a level whose IoU is above it, the
+            one with the lower score is dropped.
+        score_threshold: float, 0..1; boxes with a score below it are dropped.
+        coder: `BoxCoder` that decodes the deltas.
 
     Call arguments:
         anchors: dict "P<l>" -> float (N_l, 4), xyxy, input-image pixels.
@@ -40,9 +42,9 @@ class Proposals(keras.layers.Layer):
         training: bool.
 
     Returns:
-        rois: float32 (B, R, 4), xyxy, input-image pixels, best first; padded with empty
-            boxes (0, 0, 0, 0), which `Detections` drops.
-        roi_scores: float32 (B, R), objectness, 0..1; 0 for the padding.
+        rois: float32 (B, R, 4), xyxy, input-image pixels, sorted by score, highest
+            first; padded with empty boxes (0, 0, 0, 0), which `Detections` drops.
+        roi_scores: float32 (B, R), objectness, 0..1, padded with 0.
     """
 
     def __init__(
@@ -56,7 +58,7 @@ class Proposals(keras.layers.Layer):
         coder: BoxCoder = RPN_CODER,
         **kwargs,
     ):
-        # Boxes are float32 under every policy.
+        # Boxes are float32 under every dtype policy.
         super().__init__(**{**kwargs, "dtype": "float32"})
         self.pre_nms_top_k = pre_nms_top_k
         self.post_nms_top_k = post_nms_top_k
@@ -85,6 +87,8 @@ class Proposals(keras.layers.Layer):
         kept = ops.minimum(width, height) >= MIN_SIDE
         kept = ops.logical_and(kept, scores >= self.score_threshold)
         scores = ops.where(kept, scores, 0.0)
+        # Approximate joint training (Ren et al. 2015, Sec. 3.2): the second stage sends
+        # no gradient through the coordinates of the proposals.
         boxes, scores = ops.stop_gradient(boxes), ops.stop_gradient(scores)
         rois, roi_scores, _, _ = grouped_nms(boxes, scores, self.nms_threshold, post)
         return rois, roi_scores
@@ -115,7 +119,10 @@ class Proposals(keras.layers.Layer):
 
 
 def _top_k_padded(logits, k):
-    """Returns the k highest logits (B, k) and their indices; -inf beyond the last."""
+    """Returns the k highest logits (B, k) and their indices, padded with -inf.
+
+    `ops.top_k` raises if k is above the number of candidates, hence the padding.
+    """
     batch, count = ops.shape(logits)
     padding = ops.full((batch, k), -float("inf"))
     values, indices = ops.top_k(ops.concatenate([logits, padding], axis=1), k)

@@ -1,6 +1,7 @@
-"""RoIAlign on the pyramid: each box reads the level that fits its size."""
+"""RoIAlign on a pyramid: the size of a box determines the level that it reads."""
 
 import math
+from collections.abc import Sequence
 
 import keras
 from keras import ops
@@ -9,19 +10,19 @@ from keras_fpn.boxes import box_areas
 from keras_fpn.levels import level_number, ordered_names
 from keras_fpn.ops.roi_align import roi_align
 
-CANONICAL_SIZE = 224  # pixels, ImageNet's; a box of this size reads the canonical level
+CANONICAL_SIZE = 224  # pixels, as in ImageNet; such boxes read the canonical level
 CANONICAL_LEVEL = 4
 
 
-def levels_of_boxes(boxes, finest, coarsest):
-    """Returns the level each box reads, int32 (...): k = 4 + log2(sqrt(wh) / 224).
+def levels_of_boxes(boxes, finest: int, coarsest: int):
+    """Returns the level of each box, int32 (...): floor(4 + log2(sqrt(w h) / 224)).
 
-    Source: Lin et al. 2017 (arXiv:1612.03144), Eq. 1; 1e-6 is added before rounding
-    down, as in torchvision, so that 224 px read level 4 in spite of rounding.
+    Source: Lin et al. 2017 (arXiv:1612.03144), Eq. 1. As in torchvision, 1e-6 is added
+    before rounding down, so that a box of 224 px is on level 4 despite rounding errors.
 
     Args:
         boxes: float (..., 4), xyxy, input-image pixels.
-        finest, coarsest: int, levels to stay within.
+        finest, coarsest: int, limits to which the level is clipped.
     """
     side = ops.sqrt(box_areas(boxes))
     octaves = ops.log(side / CANONICAL_SIZE) / math.log(2.0)  # -inf for empty boxes
@@ -31,33 +32,40 @@ def levels_of_boxes(boxes, finest, coarsest):
 
 @keras.saving.register_keras_serializable(package="keras_fpn")
 class PyramidRoIAlign(keras.layers.Layer):
-    """Resamples the features under each RoI from the level of its size.
+    """Resamples the features in each RoI, from the level that fits the RoI's size.
 
     Source: Lin et al. 2017 (arXiv:1612.03144), Sec. 4.2, with RoIAlign of He et al.
-    2017 (arXiv:1703.06870) in place of RoI pooling; details as in `ops.roi_align`.
+    2017 (arXiv:1703.06870) instead of RoI pooling; details as in
+    `keras_fpn.ops.roi_align`.
 
     Args:
         output_size: int, P, bins per side.
         sampling_ratio: int, sample points per side of a bin.
-        aligned: bool, as in `ops.roi_align`.
-        levels: names of the levels that are read, such as ("P2", "P3"); None, all
-            those of the pyramid that the layer is built with.
+        aligned: bool, as in `keras_fpn.ops.roi_align`.
+        levels: names of the levels to read, such as ("P2", "P3"). None means all levels
+            of the pyramid with which the layer is built.
 
     Call arguments:
-        pyramid: dict "P<l>" -> float (B, H / 2^l, W / 2^l, C); levels that the layer
-            was not built with are not read.
+        pyramid: dict "P<l>" -> float (B, H / 2^l, W / 2^l, C). Levels with which the
+            layer was not built are not read.
         rois: float (B, R, 4), xyxy, input-image pixels.
 
     Returns:
         float (B, R, P, P, C).
 
     Raises:
-        ValueError: a level of `levels` is not in the pyramid.
+        ValueError: the pyramid does not contain all of `levels`.
     """
 
     def __init__(
-        self, output_size=7, sampling_ratio=2, aligned=False, levels=None, **kwargs
+        self,
+        output_size: int = 7,
+        sampling_ratio: int = 2,
+        aligned: bool = False,
+        levels: Sequence[str] | None = None,
+        **kwargs,
     ):
+        # No autocast: bfloat16 would round coordinates above 256.
         super().__init__(autocast=False, **kwargs)
         self.output_size = output_size
         self.sampling_ratio = sampling_ratio
@@ -68,11 +76,12 @@ class PyramidRoIAlign(keras.layers.Layer):
         missing = sorted(set(self.levels or ()) - set(pyramid_shape))
         if missing:
             raise ValueError(
-                f"The pyramid must hold the levels to read; received levels "
-                f"{ordered_names(pyramid_shape)}, without {missing}."
+                f"The pyramid must contain all levels to read; received levels "
+                f"{ordered_names(pyramid_shape)}, without {missing}. Pass levels=, "
+                "or a neck with these levels."
             )
-        # Fixed here: a later call with coarser levels, such as the RPN's P6, must not
-        # move large RoIs to them.
+        # The levels are fixed when the layer is built. Otherwise a later call with more
+        # levels, such as the RPN's P6, would move large RoIs to them.
         self.names = ordered_names(self.levels or pyramid_shape)
 
     def call(self, pyramid, rois):

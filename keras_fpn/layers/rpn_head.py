@@ -1,4 +1,4 @@
-"""The region proposal network's head: is there an object, and where exactly."""
+"""The head of the region proposal network (RPN)."""
 
 import keras
 from keras import ops
@@ -9,30 +9,32 @@ from keras_fpn.levels import ordered_names
 
 @keras.saving.register_keras_serializable(package="keras_fpn")
 class RPNHead(keras.layers.Layer):
-    """Predicts objectness and box deltas for every anchor, by the same weights on
-    every level.
+    """Predicts objectness and box deltas for every anchor on every level.
 
-    Source: Ren et al. 2015 (arXiv:1506.01497), Sec. 3.1; shared over levels as in Lin
-    et al. 2017 (arXiv:1612.03144), Sec. 4.1, whose comparison of shared and unshared
-    heads `shared` repeats; two convolutions are torchvision's v2.
+    Source: Ren et al. 2015 (arXiv:1506.01497), Sec. 3.1. The weights are shared by all
+    levels as in Lin et al. 2017 (arXiv:1612.03144), Sec. 4.1, who also compare with
+    heads that are not shared. torchvision's v2 models have two convolutions.
 
     Args:
         num_anchors: int, A, anchors per cell.
-        num_convs: int >= 1, 3x3 convolutions before the predictors.
-        shared: bool, one set of weights for all levels, or one for each.
+        num_convs: int >= 1, number of 3x3 convolutions before the predictors.
+        shared: bool; True uses the same weights on all levels, False separate ones.
 
     Call arguments:
         pyramid: dict "P<l>" -> float (B, H_l, W_l, C).
 
     Returns:
         objectness: dict "P<l>" -> float (B, H_l * W_l * A), logits.
-        deltas: dict "P<l>" -> float (B, H_l * W_l * A, 4), as in `box_coder`.
+        deltas: dict "P<l>" -> float (B, H_l * W_l * A, 4), as in
+            `keras_fpn.box_coder`.
 
     Raises:
-        ValueError: fewer than one convolution.
+        ValueError: `num_convs` is below 1.
     """
 
-    def __init__(self, num_anchors=3, num_convs=1, shared=True, **kwargs):
+    def __init__(
+        self, num_anchors: int = 3, num_convs: int = 1, shared: bool = True, **kwargs
+    ):
         super().__init__(**kwargs)
         if num_convs < 1:
             raise ValueError(

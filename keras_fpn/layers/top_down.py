@@ -1,4 +1,4 @@
-"""The top-down merge: coarse meaning is added to fine detail."""
+"""The top-down merge: an upsampled coarse map is added to a finer one."""
 
 import keras
 from keras import ops
@@ -6,28 +6,28 @@ from keras import ops
 
 @keras.saving.register_keras_serializable(package="keras_fpn")
 class TopDownMerge(keras.layers.Layer):
-    """Upsamples the coarser map to the lateral's own size and merges the two.
+    """Upsamples the coarser map to the size of the lateral map and merges the two.
 
-    Upsampling takes the nearest cell and works for any two sizes, so odd ones fit.
+    Upsampling takes the nearest cell. It works for any two sizes, odd ones included.
 
-    Source: Lin et al. 2017 (arXiv:1612.03144), Sec. 3, Fig. 3; the average is
-    detectron2's FUSE_TYPE.
+    Source: Lin et al. 2017 (arXiv:1612.03144), Sec. 3, Fig. 3; the average is the
+    option FUSE_TYPE of detectron2.
 
     Args:
-        fuse: "sum", or "average", half the sum.
+        fuse: str, "sum" or "average" of the two maps.
 
     Call arguments:
         lateral: float (B, H, W, C).
-        coarser: float (B, h, w, C), the merged map one level up.
+        coarser: float (B, h, w, C), the merged map of the next coarser level.
 
     Returns:
         float (B, H, W, C).
 
     Raises:
-        ValueError: an unknown `fuse`.
+        ValueError: `fuse` is unknown.
     """
 
-    def __init__(self, fuse="sum", **kwargs):
+    def __init__(self, fuse: str = "sum", **kwargs):
         super().__init__(**kwargs)
         if fuse not in ("sum", "average"):
             raise ValueError(
