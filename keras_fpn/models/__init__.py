@@ -1,4 +1,4 @@
-"""Detectors: builders, the classes they build, and the parts those are made of."""
+"""Detectors: their builders, their classes, and the parts of which they are made."""
 
 from keras_fpn.box_coder import BoxCoder
 from keras_fpn.matcher import Match

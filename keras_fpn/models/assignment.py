@@ -1,6 +1,7 @@
-"""Match and sample in one value, as older code and its saved files have them."""
+"""`Match` and `Sample` in one object, for code and files of older versions."""
 
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import keras
 
@@ -11,14 +12,14 @@ from keras_fpn.sampler import Sample
 @keras.saving.register_keras_serializable(package="keras_fpn")
 @dataclass(frozen=True)
 class Assignment:
-    """The numbers of a `Match` and of a `Sample`.
+    """The arguments of a `Match` and of a `Sample`.
 
-    `faster_rcnn_fpn(roi_assignment=Assignment(...))` means `roi_match` and
-    `roi_sample`, which say it apart.
+    New code should pass both separately: `roi_match` and `roi_sample` instead of
+    `roi_assignment`, and `rpn_match` and `rpn_sample` instead of `rpn_assignment`.
 
     Attributes:
-        lower, upper, allow_low_quality: as of `keras_fpn.models.Match`.
-        count, positive_fraction: as of `keras_fpn.models.Sample`.
+        lower, upper, allow_low_quality: as in `keras_fpn.models.Match`.
+        count, positive_fraction: as in `keras_fpn.models.Sample`.
     """
 
     lower: float
@@ -28,30 +29,30 @@ class Assignment:
     positive_fraction: float
 
     def get_config(self):
-        """Returns a dict of the attributes."""
+        """Returns the attributes as a dict."""
         return asdict(self)
 
     @classmethod
-    def from_config(cls, config):
-        """Returns the assignment that `get_config` described."""
+    def from_config(cls, config: dict):
+        """Returns the assignment described by the result of `get_config`."""
         return cls(**config)
 
     @property
     def match(self):
-        """The `Match` of these numbers."""
+        """The `Match` with these arguments."""
         return Match(self.lower, self.upper, self.allow_low_quality)
 
     @property
     def sample(self):
-        """The `Sample` of these numbers."""
+        """The `Sample` with these arguments."""
         return Sample(self.count, self.positive_fraction)
 
 
-def without_assignments(parts):
+def without_assignments(parts: dict[str, Any]):
     """Returns parts with a match and a sample instead of each assignment.
 
     Args:
-        parts: dict, name -> part; "rpn_assignment" and "roi_assignment" are replaced.
+        parts: dict of name -> part; "rpn_assignment" and "roi_assignment" are replaced.
     """
     parts = dict(parts)
     for stage in ("rpn", "roi"):

@@ -1,4 +1,4 @@
-"""The second stage: a head that says what is in each RoI, and where exactly."""
+"""The second stage: a head that classifies RoIs and refines their boxes."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,21 +14,22 @@ from keras_fpn.models.parts import Parts
 from keras_fpn.models.region_branch import sample_weights
 from keras_fpn.sampler import Sample
 
-PURPOSE = 1  # of the random numbers; the RPN's is another
+PURPOSE = 1  # of the random numbers; different from the RPN's
 
-# Lin et al. 2017 (arXiv:1612.03144), Sec. 5.2; Girshick 2015, Sec. 2.3, for the share.
+# Lin et al. 2017 (arXiv:1612.03144), Sec. 5.2. The share of positives is that of
+# Girshick 2015 (arXiv:1504.08083), Sec. 2.3.
 ROI_MATCH = Match(0.5, 0.5)
 ROI_SAMPLE = Sample(512, 0.25)
 
 
 @dataclass(frozen=True)
 class SampledRoIs:
-    """The RoIs that a training step looks at, positives first.
+    """The RoIs that take part in the losses of a training step, positives first.
 
     Attributes:
-        boxes: float32 (B, S, 4), xyxy, input pixels.
+        boxes: float32 (B, S, 4), xyxy, input-image pixels.
         labels: int32 (B, S), POSITIVE, NEGATIVE or IGNORED.
-        matches: int32 (B, S), 0..G-1, the ground truth of each.
+        matches: int32 (B, S), 0..G-1, index of the matched ground truth.
     """
 
     boxes: Any
@@ -39,7 +40,7 @@ class SampledRoIs:
 @keras.saving.register_keras_serializable(package="keras_fpn")
 @dataclass(frozen=True)
 class BoxBranch(Parts):
-    """Classifies the RoIs and refines their boxes.
+    """Classifies RoIs and refines their boxes.
 
     Source: Girshick 2015 (arXiv:1504.08083), Sec. 2, on a pyramid as in Lin et al. 2017
     (arXiv:1612.03144), Sec. 4.2.
@@ -48,7 +49,7 @@ class BoxBranch(Parts):
         roi_align: `PyramidRoIAlign`.
         box_head: layer, (B, R, P, P, C) -> (B, R, D).
         box_predictor: `BoxPredictor`.
-        detections: `Detections`; its box coder is the branch's.
+        detections: `Detections`; the losses use its box coder too.
         roi_match, roi_sample: `Match` and `Sample` of RoIs in training.
     """
 
@@ -61,11 +62,13 @@ class BoxBranch(Parts):
 
     loss_names = ("class_loss", "box_loss")
 
-    def outputs(self, stages, **limits):
-        """Returns the detections; see `Detections`, which also takes the limits.
+    def outputs(self, stages: dict, **limits):
+        """Returns the detections, dict as returned by `Detections`.
 
         Args:
             stages: dict with "pyramid", "rois" and "image_sizes".
+            **limits: optional `score_threshold` and `max_detections`, as of
+                `Detections`.
         """
         roi_features = self.roi_align(stages["pyramid"], stages["rois"])
         hidden = self.box_head(roi_features)  # (B, R, D)
@@ -74,28 +77,30 @@ class BoxBranch(Parts):
             class_logits, box_deltas, stages["rois"], stages["image_sizes"], **limits
         )
 
-    def sampled(self, stages, truth, seed, step):
-        """Returns the `SampledRoIs` of proposals and of the ground truth itself.
+    def sampled(self, stages: dict, truth, seed: int, step):
+        """Returns `SampledRoIs` from the proposals and the ground-truth boxes.
 
-        Source: Ren et al. 2015 (arXiv:1506.01497), Sec. 3.2; the ground truth is
-        appended as in torchvision and Detectron.
+        Source: Ren et al. 2015 (arXiv:1506.01497), Sec. 3.2. The ground truth is added
+        to the proposals as in torchvision and Detectron, so that early in training,
+        when proposals are poor, there are positives too.
 
         Args:
             stages: dict with "rois".
             truth: `GroundTruth`.
-            seed, step: int and int scalar tensor, of the random numbers.
+            seed: int, of the random numbers.
+            step: int scalar tensor, the training step.
         """
         objects = ops.where(truth.objects[..., None], truth.boxes, 0.0)
         boxes = ops.concatenate([stages["rois"], objects], axis=1)
         boxes = ops.stop_gradient(boxes)
         labels, matches = self.roi_match(boxes, truth)
-        labels = ops.where(box_areas(boxes) > 0, labels, IGNORED)  # not padding
+        labels = ops.where(box_areas(boxes) > 0, labels, IGNORED)  # empty: padding
         indices, labels = self.roi_sample(labels, truth.image_ids, seed, step, PURPOSE)
         matches = ops.take_along_axis(matches, indices, axis=1)
         return SampledRoIs(take_rows(boxes, indices), labels, matches)
 
-    def losses(self, stages, sampled, truth, training):
-        """Returns the losses of sampled RoIs.
+    def losses(self, stages: dict, sampled: SampledRoIs, truth, training: bool):
+        """Returns the losses of the sampled RoIs.
 
         Args:
             stages: dict with "pyramid".
@@ -104,38 +109,39 @@ class BoxBranch(Parts):
             training: bool.
 
         Returns:
-            as `predicted_losses`.
+            sums, count: as returned by `predicted_losses`.
         """
         roi_features = self.roi_align(stages["pyramid"], sampled.boxes)
         hidden = self.box_head(roi_features, training=training)
         class_logits, box_deltas = self.box_predictor(hidden)
         return self.predicted_losses(class_logits, box_deltas, sampled, truth)
 
-    def predicted_losses(self, class_logits, box_deltas, sampled, truth):
-        """Returns the losses of what was predicted for sampled RoIs.
+    def predicted_losses(self, class_logits, box_deltas, sampled: SampledRoIs, truth):
+        """Returns the losses of predictions for the sampled RoIs.
 
-        Source: Girshick 2015 (arXiv:1504.08083), Eq. 1, with torchvision's divisor:
-        both sums are divided by the number of sampled RoIs.
+        Source: Girshick 2015 (arXiv:1504.08083), Eq. 1. As in torchvision, both sums
+        are to be divided by the number of sampled RoIs.
 
         Args:
             class_logits: float (B, S, K + 1), background last.
-            box_deltas: float (B, S, K, 4), or (B, S, 1, 4) for boxes of any class.
+            box_deltas: float (B, S, K, 4), or (B, S, 1, 4) if all classes share one
+                box.
             sampled: `SampledRoIs`.
             truth: `GroundTruth`.
 
         Returns:
-            sums: dict, "class_loss" and "box_loss", float32 scalars.
-            count: float32 scalar, sampled RoIs.
+            sums: dict with "class_loss" and "box_loss", float32 scalars.
+            count: float32 scalar, number of sampled RoIs.
         """
         weights = sample_weights(sampled.labels, truth)
         background = class_logits.shape[-1] - 1
         boxes_per_roi = box_deltas.shape[2]
         positive = sampled.labels == POSITIVE
         gt_labels = ops.take_along_axis(truth.labels, sampled.matches, axis=1)
-        gt_labels = ops.maximum(gt_labels, 0)  # padding, in slots that do not count
-        wanted = ops.where(positive, gt_labels, background)
-        class_loss = softmax_cross_entropy(ops.cast(class_logits, "float32"), wanted)
-        # A box of any class is the only one there is.
+        gt_labels = ops.maximum(gt_labels, 0)  # -1 is padding, whose weight is 0
+        targets = ops.where(positive, gt_labels, background)
+        class_loss = softmax_cross_entropy(ops.cast(class_logits, "float32"), targets)
+        # If all classes share one box, its column is 0.
         column = ops.minimum(gt_labels, boxes_per_roi - 1)
         chosen = ops.one_hot(column, boxes_per_roi, dtype="float32")[..., None]
         box_loss = self.detections.coder.loss(
@@ -151,7 +157,7 @@ class BoxBranch(Parts):
         return sums, ops.sum(weights)
 
     def class_columns(self):
-        """Returns the columns of the box predictor, tuple of `ClassColumns`."""
+        """Returns the box predictor's columns that belong to classes, as a tuple."""
         predictor = self.box_predictor
         return (
             ClassColumns(predictor.class_logits, background=True),

@@ -1,4 +1,4 @@
-"""What all builders of detectors share: names become parts, weights are loaded."""
+"""Shared by all builders of detectors: makes the parts and loads the weights."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -34,22 +34,24 @@ from keras_fpn.models.published import PARTS_OF_STRIDES
 from keras_fpn.preprocessing import Preprocessing
 from keras_fpn.weights import SHIPPED, load_imagenet
 
-_PROBE_SIDE = 256  # pixels of the image on which a backbone's strides are measured
+_PROBE_SIDE = (
+    256  # pixels, side of the image with which the strides of a backbone are measured
+)
 
 
 @dataclass(frozen=True)
 class Family:
-    """What a builder knows of the detectors of one kind.
+    """Describes one kind of detector for its builder.
 
     Attributes:
         detector: subclass of `Detector`.
-        parts: subclass of `Parts`, the tree of its parts.
-        complete: function from parts by name and the number of classes K to all parts
-            by name: those given, and the paper's own for the others.
-        published: dict, name of a checkpoint -> function that returns the parts it
-            was made with, by name.
-        coco: dict, name of a backbone -> name of the checkpoint that
-            `weights="coco"` means.
+        parts: subclass of `Parts`, the tree of the detector's parts.
+        complete: function (parts by name, number of classes K) -> all parts by name. It
+            adds the paper's parts for those that are missing.
+        published: dict of checkpoint name -> function that returns the parts of its
+            architecture, by name.
+        coco: dict of backbone name -> name of the checkpoint that `weights="coco"`
+            loads.
     """
 
     detector: type[Detector]
@@ -59,20 +61,28 @@ class Family:
     coco: Mapping[str, str]
 
 
-def build(family, backbone, weights, classes, preprocessing, name, parts):
-    """Builds a detector: names become parts, weights are loaded.
+def build(
+    family: Family,
+    backbone: keras.Model | str | None,
+    weights: str | Path | None,
+    classes: dict[str, Any],
+    preprocessing: Preprocessing | None,
+    name: str,
+    parts: dict[str, Any],
+):
+    """Builds a detector of a family and loads its weights.
 
     Args:
         family: `Family`.
-        backbone, weights, preprocessing, name: as of `faster_rcnn_fpn`.
-        classes: dict, the arguments of `resolved_classes`.
-        parts: dict of parts by name.
+        backbone, weights, preprocessing, name: as in `faster_rcnn_fpn`.
+        classes: dict, arguments of `resolved_classes`.
+        parts: dict of name -> part; None means the default.
 
     Returns:
-        the family's detector.
+        detector of the class `family.detector`.
 
     Raises:
-        ValueError: as `faster_rcnn_fpn`.
+        ValueError: as in `faster_rcnn_fpn`.
     """
     if weights == "coco":
         weights = _coco_checkpoint(family, backbone)
@@ -86,7 +96,7 @@ def build(family, backbone, weights, classes, preprocessing, name, parts):
     own_preprocessing = own.pop("preprocessing", Preprocessing())
     if preprocessing is None:
         preprocessing = own_preprocessing
-    else:  # the checkpoint's knows the pixels that its weights expect
+    else:  # mean and std that the user leaves out are those of the weights
         preprocessing = preprocessing.completed(
             own_preprocessing.mean, own_preprocessing.std
         )
@@ -107,36 +117,39 @@ def build(family, backbone, weights, classes, preprocessing, name, parts):
 
 
 def _check_pixels(model):
-    """Raises where a detector gives its backbone other pixels than ImageNet's weights
-    expect, which nothing but lower scores would tell."""
+    """Raises an error if pixels are not normalized as the ImageNet weights expect.
+
+    Without the error, the only sign of the mistake would be lower scores.
+    """
     expected = pixel_mean_and_std(model.backbone)
     received = model.preprocessing.mean, model.preprocessing.std
     if received != expected:
         raise ValueError(
-            f"The ImageNet weights of {model.backbone.name!r} expect pixels of mean "
-            f"{expected[0]} and std {expected[1]}; received a preprocessing of "
-            f"mean={received[0]}, std={received[1]}. Leave both out of it; or, to "
-            "train with them, call keras_fpn.weights.load_imagenet(model.backbone, "
-            "'imagenet') on a model without weights."
+            f"The ImageNet weights of {model.backbone.name!r} expect pixels with mean "
+            f"{expected[0]} and std {expected[1]}; received preprocessing with "
+            f"mean={received[0]}, std={received[1]}. Leave both out; or, to train with "
+            "them, build the model with weights=None and call "
+            "keras_fpn.weights.load_imagenet(model.backbone, 'imagenet')."
         )
 
 
 def _coco_checkpoint(family, backbone):
-    """Returns the name of the checkpoint that "coco" means for a backbone."""
+    """Returns the name of the checkpoint that "coco" means for a backbone, str."""
     name = getattr(backbone, "name", backbone) or "resnet50"
     if name not in family.coco:
         raise ValueError(
             f"COCO weights of {family.detector.__name__} are published for the "
             f"backbones {sorted(family.coco)}; received backbone={name!r}. Use "
-            "weights='imagenet' or None and train, or give a file."
+            "weights='imagenet' or None and train, or pass a file."
         )
     return family.coco[name]
 
 
 def _published_parts(family, weights, source, num_classes):
-    """Returns the parts that weights were made with, if they tell, by name.
+    """Returns the parts of the architecture of `weights`, dict of name -> part.
 
-    A published file given by its path is known by its contents.
+    The dict is empty if the weights do not determine the architecture. A published file
+    that is given by its path is recognized by its SHA-256.
 
     Args:
         family: `Family`.
@@ -156,10 +169,10 @@ def _published_parts(family, weights, source, num_classes):
 
 
 def _backbone_and_its_parts(backbone, weights, published):
-    """Returns the parts that come with a checkpoint's name or with a backbone.
+    """Returns the backbone and the parts that a checkpoint or the backbone determines.
 
-    A name becomes a model first, and all the rest depends on the model alone: so a
-    backbone's name and the backbone itself make the same detector.
+    A name is turned into a model first, and the other parts depend on the model only.
+    So the name of a backbone and the backbone itself give the same detector.
     """
     if not isinstance(backbone, keras.Model):
         backbone = _named_backbone(backbone, published)
@@ -172,7 +185,7 @@ def _backbone_and_its_parts(backbone, weights, published):
 
 
 def _named_backbone(name, published):
-    """Returns the backbone of a name, a checkpoint's own where it has this name."""
+    """Returns the checkpoint's backbone if it has this name, or else a new one."""
     own = published.get("backbone")
     if own is not None and name in (None, own.name):
         return own
@@ -186,27 +199,27 @@ def _named_backbone(name, published):
 
 
 def _check_belongs(backbone, own, weights):
-    """Raises where a checkpoint's weights are not for a backbone of ours.
+    """Raises an error if a backbone of this package is not that of the checkpoint.
 
-    What the tensors themselves tell, such as other channels, is told by their loader.
+    It checks only what the weights do not show. Their loader compares the shapes.
     """
     if backbone.name in backbones.__all__ and backbone.name != own.name:
         raise ValueError(
-            f"weights={str(weights)!r} are those of the backbone {own.name!r}; "
-            f"received backbone={backbone.name!r}. Leave the backbone out, or take "
+            f"weights={str(weights)!r} are for the backbone {own.name!r}; received "
+            f"backbone={backbone.name!r}. Leave the backbone out, or use "
             "weights='imagenet'."
         )
     stored, given = _frozen_epsilons(own), _frozen_epsilons(backbone)
     if stored and given and stored != given:
         raise ValueError(
-            f"weights={str(weights)!r} were stored for frozen norms of epsilon "
-            f"{stored}; received a backbone {backbone.name!r} of epsilon {given}. "
-            "Build it with the same epsilon, or leave it out."
+            f"weights={str(weights)!r} are for frozen norms with epsilon {stored}; "
+            f"received a backbone {backbone.name!r} with epsilon {given}. Build it "
+            "with the same epsilon, or leave it out."
         )
 
 
 def _frozen_epsilons(backbone):
-    """Returns the epsilons of a backbone's frozen norms, sorted list of float."""
+    """Returns the different epsilons of frozen norms, sorted list of float."""
     return sorted(
         {
             float(layer.epsilon)
@@ -216,19 +229,23 @@ def _frozen_epsilons(backbone):
     )
 
 
-def with_defaults(parts, defaults):
+def with_defaults(parts: dict[str, Any], defaults: dict[str, Callable[..., Any]]):
     """Returns parts by name, with new layers for those that are missing.
 
     Args:
-        parts: dict, name -> part.
-        defaults: dict, name -> class of the layer, made without other arguments.
+        parts: dict of name -> part.
+        defaults: dict of name -> class of the layer, which is called with its name.
     """
     missing = sorted(set(defaults) - set(parts))
     return {**parts, **{name: defaults[name](name=name) for name in missing}}
 
 
-def with_region(parts):
-    """Returns parts by name, with the paper's first stage where it is missing."""
+def with_region(parts: dict[str, Any]):
+    """Returns parts by name, with the paper's first stage for parts that are missing.
+
+    Raises:
+        ValueError: as in `check_strides`.
+    """
     check_strides(parts)
     defaults = {
         "neck": FeaturePyramid,
@@ -252,29 +269,29 @@ def _output_shapes(backbone):
 
 
 def _check_outputs(backbone):
-    """Raises where a model's outputs are no bottom-up levels."""
+    """Raises an error if a model's outputs are not a dict of levels C2, C3, ..."""
     outputs = backbone.output
     if not isinstance(outputs, dict):
         raise ValueError(
-            "A backbone's outputs must be a dict of levels such as {'C2': ..., 'C5': "
-            f"...}}; received outputs of type {type(outputs).__name__}. Build "
+            "The outputs of a backbone must be a dict such as {'C2': ..., 'C3': ...}; "
+            f"received outputs of type {type(outputs).__name__}. Build "
             "keras.Model(inputs, {'C2': ..., 'C3': ..., 'C4': ..., 'C5': ...})."
         )
     names = ordered_names(outputs)
     wrong = [name for name in names if not name.startswith("C")]
     if wrong:
         raise ValueError(
-            f"A backbone's levels must be named C2, C3, ...; received {names}. Rename "
-            f"{wrong}."
+            f"The levels of a backbone must be named C2, C3, ...; received {names}. "
+            f"Rename {wrong}."
         )
 
 
 def _strides(backbone):
-    """Returns how many pixels apart the cells of each map are, measured, by level.
+    """Measures the stride of each map with an image of _PROBE_SIDE pixels.
 
     Returns:
-        dict "C<l>" -> int or float, from the finest level on; NaN where the two axes
-        differ, or where a size cannot be told.
+        dict "C<l>" -> int or float, pixels, from finest to coarsest; NaN if height and
+        width of the map differ or are unknown.
     """
     shapes = backbone.compute_output_shape((1, _PROBE_SIDE, _PROBE_SIDE, 3))
     strides = {}
@@ -286,10 +303,15 @@ def _strides(backbone):
     return strides
 
 
-def check_strides(parts):
-    """Raises where RoIs or default anchors would misread a map of another stride.
+def check_strides(parts: dict[str, Any]):
+    """Raises an error if a map C<l> that is read does not have stride 2^l.
 
-    RoIs of level l are scaled by 2^-l, and default anchors grow by it.
+    RoIs on level l are scaled by 2^-l, and default anchors have 2^(l + 3) pixels, so
+    both would be wrong on a map with another stride. A map is allowed if anchors are
+    given and `roi_align` does not read its level.
+
+    Raises:
+        ValueError: a map has another stride and is not allowed.
     """
     strides = _strides(parts["backbone"])
     wrong = [name for name in strides if strides[name] != 2 ** level_number(name)]
@@ -298,6 +320,6 @@ def check_strides(parts):
     if wrong and not (unread and "anchors" in parts):
         raise ValueError(
             f"The map {wrong[0]} must have stride {2 ** level_number(wrong[0])}; "
-            f"received maps of strides {strides}. Rename the outputs; or give anchors, "
-            f"and a roi_align whose levels are without {pyramid_name(wrong[0])}."
+            f"received maps of strides {strides}. Rename the outputs; or pass anchors, "
+            f"and a roi_align whose levels do not include {pyramid_name(wrong[0])}."
         )

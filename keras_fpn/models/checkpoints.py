@@ -1,9 +1,10 @@
-"""Weights for a whole detector: by name, or from a file of any kind it can have."""
+"""Loads weights of whole detectors, by name or from a file of any supported kind."""
 
 import difflib
 import os
 import warnings
 import zipfile
+from collections.abc import Collection
 from pathlib import Path
 
 import keras
@@ -21,18 +22,18 @@ from keras_fpn.weights import (
 from keras_fpn.weights.download import sha256_of
 from keras_fpn.weights.torchvision import classes_in
 
-_EXCERPT = 300  # letters; Keras's messages hold whole configs
+_EXCERPT = 300  # characters, because Keras's messages contain whole configs
 
 
-def find_weights(weights, names):
-    """Returns a published name as it is, or a file as a `Path`.
+def find_weights(weights: str | os.PathLike, names: Collection[str]):
+    """Returns a published name unchanged, or the path of a file as a `Path`.
 
     Args:
         weights: str or path-like.
-        names: collection of str, the published names.
+        names: the published names.
 
     Raises:
-        ValueError: neither a name nor a file; near names are listed.
+        ValueError: `weights` is neither a name nor a file; the error lists near names.
     """
     if weights in names:
         return weights
@@ -42,55 +43,56 @@ def find_weights(weights, names):
     near = difflib.get_close_matches(str(weights), [*names, "coco", "imagenet"], 3, 0.4)
     hint = f"Near names: {near}." if near else f"Names: {sorted(names)}."
     raise ValueError(
-        "weights must be None, 'coco', 'imagenet', a preset's name or an existing "
+        "weights must be None, 'coco', 'imagenet', the name of a preset or an existing "
         f"file; received weights={os.fspath(weights)!r}. {hint}"
     )
 
 
-def load_keras_file(path):
+def load_keras_file(path: Path):
     """Returns the detector in a .keras file, or None for a file of another kind.
 
     Args:
         path: `Path`.
 
     Raises:
-        ValueError: the file is damaged, or holds another model or unknown classes.
+        ValueError: the file is damaged, contains another kind of model, or needs
+            classes that are not registered.
     """
     if path.suffix != ".keras":
         return None
     if not zipfile.is_zipfile(path):
         raise ValueError(
-            f"A .keras file must be what `model.save` wrote; received {path}, which is "
-            "not, or is damaged."
+            f"A .keras file must have been written by `model.save`; received {path}, "
+            "which was not, or is damaged."
         )
     try:
         model = keras.models.load_model(path)
-    except (KeyError, TypeError) as error:  # a part is missing; a class is not known
-        # Keras quotes each part's config, then what was wrong within it.
+    except (KeyError, TypeError) as error:  # missing entry; unknown class
+        # Keras quotes the config of each nested part; the cause is the last sentence.
         innermost = str(error).rpartition("Exception encountered: ")[2]
         reason = " ".join(innermost.split())[:_EXCERPT]
         raise ValueError(
-            "A .keras file must hold a model of classes that are known, which those of "
-            f"yours are once imported; received {path}: {reason}"
+            "A .keras file must contain a model whose classes are known to Keras "
+            f"(import your own classes first); received {path}: {reason}"
         ) from error
     if not isinstance(model, Detector):
         raise ValueError(
-            f"A .keras file must hold a detector of keras_fpn; received {path}, which "
-            f"holds a {type(model).__name__}. Name a file that a detector's own `save` "
-            "wrote."
+            f"A .keras file must contain a detector of keras_fpn; received {path}, "
+            f"which contains a {type(model).__name__}. Pass a file written by the "
+            "`save` of a detector."
         )
     return model
 
 
-def published_name(path, names):
-    """Returns the name of the published checkpoint that a file is, by its SHA-256.
+def published_name(path: Path, names: Collection[str]):
+    """Returns the name of the published checkpoint with the SHA-256 of a file.
 
     Args:
         path: `Path`.
-        names: collection of str, published names.
+        names: the published names.
 
     Returns:
-        str; None where it is none of them.
+        str, or None if the file is not a published checkpoint.
     """
     if path.suffix != ".pth":
         return None
@@ -101,13 +103,17 @@ def published_name(path, names):
     return None
 
 
-def classes_of(source):
-    """Returns the `Classes` of a loaded detector; None for None."""
+def classes_of(source: Detector | None):
+    """Returns the `Classes` of a detector, or None for None."""
     return source and Classes(source.class_names, source.category_ids)
 
 
-def load_checkpoint(model, weights, source=None):
-    """Fills a detector; weights of classes only if there are as many classes.
+def load_checkpoint(
+    model: Detector, weights: str | Path, source: Detector | None = None
+):
+    """Loads weights into a detector.
+
+    Weights that belong to classes are loaded only if the number of classes is the same.
 
     Args:
         model: `Detector`.
@@ -118,7 +124,7 @@ def load_checkpoint(model, weights, source=None):
         ValueError: the weights do not fit the architecture.
 
     Warns:
-        UserWarning: the weights have another number of classes.
+        UserWarning: the weights are for another number of classes.
     """
     if source is not None:
         count = len(source.class_names)
@@ -138,13 +144,13 @@ def load_checkpoint(model, weights, source=None):
 
 
 def _same_count(model, weights, count):
-    """Returns whether weights have the model's number of classes; warns if not."""
+    """Returns whether weights have as many classes as the model, and warns if not."""
     same = count == len(model.class_names)
     if not same:
         warnings.warn(
             f"{str(weights)!r} has {count} classes and this model has "
-            f"{len(model.class_names)}: all weights are loaded except those of the "
-            "classes, which start from random numbers and must be trained.",
+            f"{len(model.class_names)}: all weights are loaded except those that "
+            "belong to classes, which are random and must be trained.",
             stacklevel=5,
         )
     return same

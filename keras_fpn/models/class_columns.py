@@ -1,8 +1,9 @@
-"""Which weights of a detector belong to its classes, and how others are copied.
+"""Finds the weights of a detector that belong to classes, and copies weights.
 
-Fine-tuning, .keras files and foreign checkpoints all go by it.
+Fine-tuning and the loading of .keras files and foreign checkpoints all use this module.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import keras
@@ -10,17 +11,17 @@ import numpy as np
 
 from keras_fpn.models.parts import restored
 
-_STATISTICS = "moving_variance_initializer"  # only norms have it
+_STATISTICS = "moving_variance_initializer"  # only configs of norms have this key
 
 
 @dataclass(frozen=True)
 class ClassColumns:
-    """The units of a layer that belong to classes, in the order of their labels.
+    """The units of a layer that belong to classes, in the order of the labels.
 
     Attributes:
-        layer: `keras.layers.Layer`, whose weights' last axis is the units.
-        width: int, adjacent units per class.
-        background: bool, whether the units after the last class are the background's.
+        layer: `keras.layers.Layer`; the last axis of its weights is the units.
+        width: int, number of adjacent units per class.
+        background: bool, whether the last units belong to the background.
     """
 
     layer: keras.layers.Layer
@@ -29,7 +30,7 @@ class ClassColumns:
 
 
 def class_weights(parts):
-    """Returns the ids of the weights that belong to classes, set of int."""
+    """Returns `id(weight)` of all weights that belong to classes, as a set."""
     return {
         id(weight)
         for columns in parts.class_columns()
@@ -37,29 +38,30 @@ def class_weights(parts):
     }
 
 
-def renewed(parts, num_classes=None):
-    """Returns new parts of the same architecture, without weights.
+def renewed(parts, num_classes: int | None = None):
+    """Returns new parts of the same architecture; weights are not copied.
 
-    Nothing of them is frozen and their dtype policy is Keras's of now, however the
-    others were trained. Norms whose statistics were fixed stay so.
+    All of them are trainable and have Keras's current dtype policy, even if the given
+    parts were frozen or have another policy. Norms with frozen statistics keep them
+    frozen.
 
     Args:
         parts: `Parts`.
-        num_classes: int, K; None, as before.
+        num_classes: int, K; None keeps the number.
     """
     config = _as_new(keras.saving.serialize_keras_object(parts), num_classes)
     return restored(config)
 
 
 def _as_new(config, num_classes):
-    """Returns a config without what says how its layers were trained and built."""
+    """Returns a config without the entries on how layers were trained and built."""
     if isinstance(config, dict):
-        dropped = ["build_config"]  # shapes, which other classes would change
+        dropped = ["build_config"]  # shapes, which depend on the number of classes
         if _STATISTICS not in config:
             dropped.append("trainable")
         if isinstance(config.get("dtype"), dict):  # a policy
             dropped.append("dtype")
-        # A backbone is a model of its own, whose layers have none of our classes.
+        # A backbone is a model with layers of its own, which do not depend on classes.
         inner = None if "layers" in config else num_classes
         config = {
             key: _as_new(value, inner)
@@ -74,18 +76,24 @@ def _as_new(config, num_classes):
     return config
 
 
-def copy_weights(source, target, known, origin="the source"):
-    """Copies the weights of one detector's parts to another's of its architecture.
+def copy_weights(
+    source,
+    target,
+    known: Sequence[tuple[int, int]] | None,
+    origin: str = "the source",
+):
+    """Copies weights between the parts of two detectors of the same architecture.
 
     Args:
         source, target: `Parts`.
-        known: list of (label in the target, label in the source) of classes that both
-            have; the columns of other classes stay as they are. None: all weights of
-            classes stay as they are.
-        origin: str, what the source is called in errors, such as its file.
+        known: list of (label in the target, label in the source) for each class that
+            both have. Columns of other classes are not changed. None changes no weights
+            that belong to classes.
+        origin: str, name of the source in errors, such as its file.
 
     Raises:
-        ValueError: the parts have other weights; nothing was copied.
+        ValueError: the weights of the two do not have the same shapes. In that case
+            nothing is copied.
     """
     skipped = class_weights(target)
     theirs, own, pairs = source.layers(), target.layers(), []
@@ -108,7 +116,7 @@ def copy_weights(source, target, known, origin="the source"):
 
 
 def _copy_columns(source, target, known):
-    """Copies the units of known classes, and those of the background if any."""
+    """Copies the units of known classes, and those of the background if it has any."""
     new, old = (list(labels) for labels in zip(*known, strict=True))
     weights = []
     for received, own in zip(
@@ -125,6 +133,6 @@ def _copy_columns(source, target, known):
 
 def _misfit(name, origin):
     return (
-        f"The weights must be those of this architecture; received {origin}, whose "
-        f"{name} has other weights. Load a file by keras.models.load_model."
+        f"The weights must be for this architecture; received {origin}, whose {name} "
+        "has other weights. Load a file with keras.models.load_model."
     )

@@ -1,5 +1,6 @@
-"""What a detector's labels mean."""
+"""The names and ids of a detector's classes."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from keras_fpn.weights.registry import COCO_CATEGORY_IDS, COCO_CLASS_NAMES
@@ -7,28 +8,33 @@ from keras_fpn.weights.registry import COCO_CATEGORY_IDS, COCO_CLASS_NAMES
 
 @dataclass(frozen=True)
 class Classes:
-    """Names and data set identifiers, by label.
+    """Names and ids of classes, in the order of the labels.
 
     Attributes:
         names: list of str.
-        ids: list of int.
+        ids: list of int, ids in the data set's files.
     """
 
     names: list[str]
     ids: list[int]
 
 
-def resolved_classes(own, num_classes=None, class_names=None, category_ids=None):
-    """Returns the classes a user asks for, completed from those of the weights.
+def resolved_classes(
+    own: Classes | None,
+    num_classes: int | None = None,
+    class_names: Sequence[str] | None = None,
+    category_ids: Sequence[int] | None = None,
+):
+    """Returns the `Classes` a user asks for, completed with those of the weights.
 
     Args:
-        own: `Classes` of the weights, or None: COCO's 90 columns.
+        own: `Classes` of the weights; None means COCO's 90 columns.
         num_classes: int, K, or None.
         class_names: list of K str, or None.
         category_ids: list of K int, or None.
 
     Raises:
-        ValueError: the three do not have one length, or K is below 1.
+        ValueError: the numbers of classes in the three differ or are below 1.
     """
     own = own or Classes(list(COCO_CLASS_NAMES), list(COCO_CATEGORY_IDS))
     lengths = {
@@ -39,8 +45,8 @@ def resolved_classes(own, num_classes=None, class_names=None, category_ids=None)
     given = {name: length for name, length in lengths.items() if length is not None}
     if len(set(given.values())) > 1 or any(length < 1 for length in given.values()):
         raise ValueError(
-            "num_classes, class_names and category_ids must agree on at least one "
-            f"class; received {given}."
+            "num_classes, class_names and category_ids must agree on the number of "
+            f"classes, which must be at least 1; received {given}."
         )
     count = next(iter(given.values()), len(own.names))
     if class_names is None and count == len(own.names):

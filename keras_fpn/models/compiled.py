@@ -1,11 +1,11 @@
-"""One compiled function for a model, outside `predict` and its cost per call."""
+"""Compiles functions of a model, without the overhead of `predict` per call."""
 
 import keras
 import numpy as np
 
 
 def compiled_call(model):
-    """Returns a function from a dict of arrays to the model's outputs, compiled.
+    """Returns a compiled function from a dict of arrays to the model's outputs.
 
     Args:
         model: functional `keras.Model` with a dict of inputs.
@@ -14,13 +14,13 @@ def compiled_call(model):
 
 
 def compiled_function(model, function):
-    """Returns a function of a model's inputs, compiled.
+    """Returns the compiled form of a function of a model's inputs.
 
-    TensorFlow traces it once for images of every size; JAX compiles it for each.
+    TensorFlow traces it once for all image sizes; JAX compiles it for each size.
 
     Args:
         model: functional `keras.Model` with a dict of inputs.
-        function: from that dict to tensors; it may call any of the model's layers.
+        function: function from that dict to tensors; it may call the model's layers.
     """
     if keras.backend.backend() == "tensorflow":
         from keras_fpn.models.compiled_tensorflow import tensorflow_function
@@ -30,7 +30,7 @@ def compiled_function(model, function):
 
     @jax.jit
     def call(values, inputs):
-        # Layers read these values in place of the variables' own.
+        # Values are arguments, so that training the model needs no new compilation.
         mapping = list(zip(model.variables, values, strict=True))
         with keras.StatelessScope(state_mapping=mapping):
             return function(inputs)

@@ -1,10 +1,10 @@
-"""`compiled_function` on TensorFlow."""
+"""`compiled_function` for the TensorFlow backend."""
 
 import tensorflow as tf
 
 
 def tensorflow_function(model, function):
-    """Returns the function as one `tf.function`, traced once for all sizes."""
+    """Returns the function as a `tf.function`, traced once for all image sizes."""
     signature = {
         name: tf.TensorSpec(tensor.shape, tensor.dtype, name=name)
         for name, tensor in model.input.items()

@@ -1,6 +1,7 @@
-"""The one object a user holds: a Keras model that detects in photos."""
+"""The base class of all detectors: a Keras model that detects objects in photos."""
 
 import collections
+from collections.abc import Sequence
 
 import keras
 import numpy as np
@@ -22,7 +23,7 @@ from keras_fpn.preprocessing import Preprocessing, read_photo
 
 
 def _model_class():
-    """Returns `keras.Model`, or what trains it on several replicas of TensorFlow's."""
+    """Returns `keras.Model`, or the subclass that `tf.distribute` can train."""
     if keras.backend.backend() != "tensorflow":
         return keras.Model
     from keras_fpn.distribute.model_tensorflow import DistributedModel
@@ -33,40 +34,49 @@ def _model_class():
 class Detector(_model_class()):  # type: ignore[misc]  # depends on the backend
     """A functional model from padded images to padded results, made of parts.
 
-    It knows no head. A subclass says what its figure is: `stages`, `results` and
-    `stage_losses`, each a few statements over its parts. The parts' layers are the
-    model's attributes, under the names of their fields.
+    This class does not depend on the kind of detector. A subclass defines its graph and
+    its losses by `stages`, `results` and `stage_losses`, each a few statements on its
+    parts. The layers among the parts are attributes of the model, with the names of
+    their fields: `model.box_head`.
 
-    `trunk` is the graph of the stages over the same layers, a functional model whose
-    outputs are what `stages` returns. In training the model returns them, and
-    `compute_loss` calls the heads on what is sampled with the ground truth.
+    `trunk` is a second functional model over the same layers, whose outputs are what
+    `stages` returns. In training the model returns these outputs, and `compute_loss`
+    calls the heads on boxes that are sampled with the ground truth.
 
     Args:
-        parts: `Parts` with a "backbone", a functional model float (B, H, W, 3) -> dict
-            "C<l>" -> map.
-        preprocessing: `keras_fpn.preprocessing.Preprocessing`; without a mean and a
-            deviation of its own it gets the backbone's.
+        parts: `Parts` with a field `backbone`, a functional model float (B, H, W, 3) ->
+            dict "C<l>" -> map.
+        preprocessing: `keras_fpn.preprocessing.Preprocessing`. A mean and standard
+            deviation that it does not define are the backbone's.
         class_names: list of str, K names.
-        category_ids: list of int, K identifiers in the data set's files.
+        category_ids: list of int, K ids in the data set's files.
         name: str.
 
     Call arguments:
-        inputs: dict, "images" float32 (B, H, W, 3), RGB, 0..255, padded at the right
-            and bottom, and "image_sizes" float32 (B, 2), height and width without it.
+        inputs: dict with "images" float32 (B, H, W, 3), RGB, 0..255, padded at the
+            right and bottom, and "image_sizes" float32 (B, 2), height and width without
+            the padding, pixels.
 
     Returns:
-        dict of the outputs, padded; their names are in `keras_fpn.models.RESULTS`.
+        dict of padded outputs; their names are in `keras_fpn.models.RESULTS`.
 
     Attributes:
         parts: `Parts`.
         seed: int, seed of the random numbers in training; saved with the model.
 
     Raises:
-        ValueError: two parts, two losses or two outputs have one name, or an output is
-            not in the table of results.
+        ValueError: two parts or two losses have the same name, a part has another
+            number of classes, or an output is not in `keras_fpn.models.RESULTS`.
     """
 
-    def __init__(self, parts, preprocessing, class_names, category_ids, name=None):
+    def __init__(
+        self,
+        parts,
+        preprocessing: Preprocessing,
+        class_names: Sequence[str],
+        category_ids: Sequence[int],
+        name: str | None = None,
+    ):
         mean_and_std = pixel_mean_and_std(parts.backbone)
         preprocessing = preprocessing.completed(*mean_and_std)
         normalize = NormalizePixels(
@@ -83,15 +93,16 @@ class Detector(_model_class()):  # type: ignore[misc]  # depends on the backend
         super().__init__(inputs=inputs, outputs=results, name=name)
         self.trunk = keras.Model(inputs, stages, name="trunk")
         self.parts = parts
-        for part_name, layer in layers.items():  # Keras looks into attributes alone
+        # Keras tracks only the layers that are attributes, not those inside `parts`.
+        for part_name, layer in layers.items():
             setattr(self, part_name, layer)
         self.preprocessing = preprocessing
         self.class_names = list(class_names)
         self.category_ids = list(category_ids)
         self._compiled = _Untracked({})
         self._loss_means = _Untracked(_means(self.loss_names))
-        # Random numbers depend on it. It is saved with the model, so a resumed run
-        # samples what the interrupted one would have sampled.
+        # Random numbers depend on the step. It is saved with the model, so that a
+        # resumed run samples the same boxes as a run that was not interrupted.
         self.training_step = self.add_weight(
             name="training_step",
             shape=(),
@@ -102,56 +113,60 @@ class Detector(_model_class()):  # type: ignore[misc]  # depends on the backend
         )
         self.seed = 0
 
-    # Names of the losses, in the order in which `fit` prints them.
+    # Names of the losses, in the order in which `fit` shows them.
     loss_names: tuple[str, ...] = ()
 
     @staticmethod
     def stages(parts: Parts, images, image_sizes):
-        """Returns what the heads read: the graph up to them.
+        """Returns the tensors that the heads read, from the graph up to the heads.
 
         Args:
             parts: `Parts`.
             images: float (B, H, W, 3), normalized, 0 in the padding.
-            image_sizes: float (B, 2), pixels.
+            image_sizes: float (B, 2), height and width without the padding, pixels.
 
         Returns:
-            dict of tensors or of dicts of tensors, the sizes among them.
+            dict of tensors or of dicts of tensors, with `image_sizes` among them.
         """
         raise NotImplementedError
 
     @staticmethod
     def results(parts: Parts, stages, **limits):
-        """Returns the outputs: the heads on the stages.
+        """Returns the outputs, by applying the heads to the stages.
 
         Args:
             parts: `Parts`.
-            stages: dict, what `stages` returned.
-            **limits: "score_threshold" and "max_detections", if others than those of
-                the parts.
+            stages: dict, as returned by `stages`.
+            **limits: optional `score_threshold` and `max_detections`, instead of those
+                of the parts.
 
         Returns:
-            dict of tensors, padded; names as in `keras_fpn.models.RESULTS`.
+            dict of padded tensors; names as in `keras_fpn.models.RESULTS`.
         """
         raise NotImplementedError
 
-    def stage_losses(self, stages, truth, seed, step, training):
-        """Yields (sums, count): losses by name as sums, and what divides them.
+    def stage_losses(self, stages: dict, truth, seed: int, step, training: bool):
+        """Yields (sums, count) for each stage.
+
+        `sums` is a dict of loss name -> float32 scalar, and `count` a float32 scalar.
+        The loss is the sum divided by the count, each over all replicas.
 
         Args:
             stages: dict, the outputs of `trunk`.
             truth: `GroundTruth`.
-            seed, step: int and int scalar tensor, of the random numbers.
+            seed: int, of the random numbers.
+            step: int scalar tensor, the training step.
             training: bool.
         """
         raise NotImplementedError
 
     def final_part(self):
-        """Returns the part with the results' `score_threshold` and `max_detections`."""
+        """Returns the part that holds `score_threshold` and `max_detections`."""
         raise NotImplementedError
 
     @property
     def score_threshold(self):
-        """float, 0..1: results score above it, unless `detect` is told otherwise."""
+        """float, 0..1, the default score threshold of `detect`."""
         return self.final_part().score_threshold
 
     @property
@@ -159,7 +174,7 @@ class Detector(_model_class()):  # type: ignore[misc]  # depends on the backend
         return [*super().metrics, *self._loss_means.value.values()]
 
     def call(self, inputs, training=None, mask=None):
-        """Returns the trunk's stages in training, else the results."""
+        """Returns the outputs of `trunk` in training, and the results otherwise."""
         if training:
             return self.trunk(inputs, training=True)
         return super().call(inputs, training=False)
@@ -167,18 +182,19 @@ class Detector(_model_class()):  # type: ignore[misc]  # depends on the backend
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
     ):
-        """Returns the sum of the model's losses; each is a metric too.
+        """Returns the sum of the model's losses, each of which is a metric too.
 
-        Every loss is a sum over all replicas divided by a count over all replicas, so
-        the number of replicas changes nothing.
+        Each loss is a sum over all replicas divided by a count over all replicas, so it
+        does not depend on the number of replicas.
 
         Args:
             x: dict, the model's inputs.
-            y: dict, "boxes" float (B, G, 4), xyxy, input pixels, and "labels" int
-                (B, G), 0..K-1, -1 for padding; optional "is_crowd" bool (B, G) and
+            y: dict with "boxes" float (B, G, 4), xyxy, input-image pixels, and "labels"
+                int (B, G), 0..K-1, -1 for padding; optional "is_crowd" bool (B, G) and
                 "image_ids" int (B,), on which the random numbers depend.
-            y_pred: what `call` returned.
-            sample_weight: float (B,); 0 leaves an image out. None: 1 for all.
+            y_pred: the result of `call`.
+            sample_weight: float (B,); an image with weight 0 does not count. None means
+                1 for all images.
             training: bool.
         """
         stages = y_pred if training else self.trunk(x, training=False)
@@ -206,26 +222,30 @@ class Detector(_model_class()):  # type: ignore[misc]  # depends on the backend
         max_detections: int | None = None,
         batch_size: int = 1,
     ):
-        """Detects objects in photos of any sizes.
+        """Detects objects in photos of any size.
 
         Args:
-            images: a photo or a list of them: path, PIL image, or uint8 array
-                (H, W, 3), (H, W, 4) or (H, W); EXIF rotation is applied to paths and
-                PIL images.
-            min_size: int, pixels, what the shorter side is resized to; None, as the
-                model was trained.
-            max_size: int, pixels, what the longer side may not exceed.
-            score_threshold: float, 0..1; None, the model's own.
-            max_detections: int, detections per photo at most; None, the model's.
-            batch_size: int, photos that share one padded batch. With 1, each photo is
-                padded to its own multiple of 32 and gives exactly the reference's
-                result. In a batch all are padded to the largest, which shifts anchors
-                of coarse levels and so boxes slightly, as it does in the reference.
+            images: a photo or a list of photos, each a path, a PIL image, or a uint8
+                array (H, W, 3), (H, W, 4) or (H, W). Paths and PIL images are rotated
+                as their EXIF data says.
+            min_size: int, pixels, to which the shorter side is resized. None takes the
+                size in `preprocessing`.
+            max_size: int, pixels, limit of the longer side. None takes the limit in
+                `preprocessing`.
+            score_threshold: float, 0..1; only objects with a score above it are
+                returned. None takes the model's own.
+            max_detections: int, maximum number of detections per photo. None takes the
+                model's own.
+            batch_size: int, number of photos per batch. With 1, each photo is padded to
+                a multiple of 32 and its result equals the reference's. In a larger
+                batch, photos are padded to the size of the largest. This slightly
+                shifts the anchors of coarse levels and so the boxes, in the reference
+                too.
 
         Returns:
-            list with a dict per photo: "boxes" float32 (n, 4), xyxy, the photo's own
-            pixels; "labels" int32 (n,), indices into `class_names`; "scores" float32
-            (n,), best first; and what else the detector finds.
+            list with a dict for each photo: "boxes" float32 (n, 4), xyxy, pixels of the
+            photo; "labels" int32 (n,), indices into `class_names`; "scores" float32
+            (n,), highest first; and the detector's other outputs, if it has any.
 
         Raises:
             ValueError: a photo cannot be read, or an argument is out of range.
@@ -255,16 +275,18 @@ class Detector(_model_class()):  # type: ignore[misc]  # depends on the backend
     ):
         """Returns the outputs for a batch of inputs, by a compiled function.
 
-        Faster than `predict` for single batches: nothing is set up with each call.
+        This is faster than `predict` for single batches, because `predict` sets up a
+        data iterator and callbacks in each call.
 
         Args:
             inputs: dict of arrays, the model's inputs.
-            score_threshold: float, 0..1; None, the model's own. Looser ones share a few
-                compiled functions, so outputs may have lower scores, which come last.
-            max_detections: int; None, the model's own. Outputs may have more rows.
+            score_threshold: float, 0..1; None takes the model's own. Thresholds below
+                it are rounded down to one of a few, so outputs may also have rows with
+                lower scores, after all others.
+            max_detections: int; None takes the model's own. Outputs may have more rows.
 
         Returns:
-            dict of NumPy arrays, padded.
+            dict of padded NumPy arrays.
         """
         limits = shared_limits(self.final_part(), score_threshold, max_detections)
         compiled = self._compiled.value
@@ -274,7 +296,7 @@ class Detector(_model_class()):  # type: ignore[misc]  # depends on the backend
         return {name: np.asarray(value) for name, value in outputs.items()}
 
     def _results_within(self, limits):
-        """Returns the function from inputs to outputs for some of `_limits`."""
+        """Returns a function from inputs to outputs, for `shared_limits`'s result."""
         if limits == shared_limits(self.final_part()):
             return lambda inputs: self(inputs, training=False)
 
@@ -287,10 +309,11 @@ class Detector(_model_class()):  # type: ignore[misc]  # depends on the backend
     def export(self, filepath, format=FORMAT, *args, **kwargs):
         """Writes a SavedModel that takes the model's inputs; see `keras.Model.export`.
 
-        One that takes photos is written by `keras_fpn.export.export_saved_model`.
+        `keras_fpn.export.export_saved_model` writes one that takes photos.
 
         Raises:
-            ValueError: the format is another one, or the backend is not TensorFlow.
+            ValueError: the format is not "tf_saved_model", `filepath` has the suffix of
+                another format, or the backend is not TensorFlow.
         """
         check_export_format(format)
         check_export_folder(filepath)
@@ -311,7 +334,7 @@ class Detector(_model_class()):  # type: ignore[misc]  # depends on the backend
     def from_config(cls, config, custom_objects=None):
         config = dict(config)
         trainable = config.pop("trainable", True)
-        seed = config.pop("seed", 0)  # older files have none
+        seed = config.pop("seed", 0)  # absent from files of older versions
         config["preprocessing"] = Preprocessing.from_config(config["preprocessing"])
         if "parts" in config:
             config["parts"] = restored(config["parts"], custom_objects)
@@ -319,46 +342,47 @@ class Detector(_model_class()):  # type: ignore[misc]  # depends on the backend
             config = cls.from_flat(config, custom_objects)
         model = cls(**config)
         model.seed = seed
-        if not trainable:  # to be set alone: it reaches every layer within
+        if not trainable:  # setting True would unfreeze layers that were frozen
             model.trainable = False
         return model
 
     @classmethod
     def from_flat(cls, config, custom_objects=None):
-        """Returns the constructor's arguments of a config that older code saved.
+        """Returns constructor arguments from the config of an older version.
 
         Raises:
-            ValueError: no older code saved this class.
+            ValueError: older versions did not have this class.
         """
         raise ValueError(
-            f"A saved {cls.__name__} must have 'parts'; received {sorted(config)}."
+            f"The config of a {cls.__name__} must have 'parts'; received "
+            f"{sorted(config)}."
         )
 
 
 class _Untracked:
-    """Holds what Keras must neither save nor count among the model's layers."""
+    """Hides a value from Keras, which would track and save layers and variables."""
 
     def __init__(self, value):
         self.value = value
 
 
 def _check_classes(layers, class_names):
-    """Raises where a part was made for another number of classes."""
+    """Raises an error if a part was made for another number of classes."""
     for name, layer in layers.items():
         count = getattr(layer, "num_classes", len(class_names))
         if count != len(class_names):
             raise ValueError(
                 f"{name} must have as many classes as class_names, "
                 f"{len(class_names)}; received {name}.num_classes={count}. Leave "
-                f"{name} out, or give the names of its classes."
+                f"{name} out, or pass the names of its classes."
             )
 
 
 def _means(names):
-    """Returns a metric for each loss, by name."""
+    """Returns a metric for each loss, dict of name -> metric."""
     twice = [name for name, count in collections.Counter(names).items() if count > 1]
     if twice:
         raise ValueError(
-            f"Each loss must have a name of its own; received {names}, {twice} twice."
+            f"Each loss must have a different name; received {names}, {twice} twice."
         )
     return {name: keras.metrics.Mean(name=name) for name in names}

@@ -1,4 +1,4 @@
-"""What a detector can be exported as, and why not as the rest: docs/serving.md."""
+"""Checks the format of an export; see docs/serving.md."""
 
 import pathlib
 
@@ -6,12 +6,12 @@ import keras
 
 FORMAT = "tf_saved_model"
 
-# What happened when they were tried; a file that is written is not one that works.
-_REFUSED = {
-    "onnx": "the file is written, and onnxruntime refuses its non-maximum suppression",
-    "litert": "the file is written, and has operations that LiteRT cannot run",
-    "openvino": "nobody has tried what comes out",
-    "torch": "it is for the backend torch, on which this package does not run",
+# Why each of Keras's other formats is not offered: what happened when it was tried.
+_UNUSABLE = {
+    "onnx": "onnxruntime cannot run the file because of its non-maximum suppression",
+    "litert": "LiteRT cannot run some operations in the file",
+    "openvino": "it has not been tried",
+    "torch": "it needs the backend torch, which this package does not support",
 }
 _SUFFIXES = {
     ".onnx": "onnx",
@@ -23,20 +23,22 @@ _SUFFIXES = {
 }
 
 
-def check_export_format(name):
-    """Refuses what `keras.Model.export` would write without its being of any use.
+def check_export_format(name: str):
+    """Raises an error if `keras.Model.export` cannot write a usable file.
 
     Args:
-        name: str, as `keras.Model.export` takes it.
+        name: str, the argument `format` of `keras.Model.export`.
 
     Raises:
-        ValueError: it is no SavedModel, or the backend cannot write one.
+        ValueError: the format is not "tf_saved_model", or the backend is not
+            TensorFlow.
     """
     if name != FORMAT:
-        reason = _REFUSED.get(name, "there is no such format")
+        reason = _UNUSABLE.get(name, "there is no such format")
         raise ValueError(
-            f"A detector's format must be {FORMAT!r}; received format={name!r}: "
-            f"{reason}. Write a SavedModel: `keras-fpn export`, docs/serving.md."
+            f"A detector's export format must be {FORMAT!r}; received format={name!r}: "
+            f"{reason}. Write a SavedModel with `keras-fpn export`; see "
+            "docs/serving.md."
         )
     backend = keras.backend.backend()
     if backend != "tensorflow":
@@ -47,16 +49,16 @@ def check_export_format(name):
         )
 
 
-def check_export_folder(directory):
-    """Refuses a folder whose name is that of a file of another format.
+def check_export_folder(directory: str | pathlib.Path):
+    """Raises an error if a folder has the name of a file of another format.
 
     Raises:
-        ValueError: its name ends in .onnx or the like.
+        ValueError: the name has a suffix such as .onnx.
     """
     name = _SUFFIXES.get(pathlib.Path(directory).suffix.lower())
     if name is not None:
         raise ValueError(
-            "A SavedModel is a folder, and no other format can be written; received "
-            f"directory={str(directory)!r}, a name of format {name!r}: "
-            f"{_REFUSED[name]}. Give the folder another name, or see docs/serving.md."
+            "directory must be the name of a folder, because only a SavedModel can be "
+            f"written; received directory={str(directory)!r}, a name of format "
+            f"{name!r}: {_UNUSABLE[name]}. Use another name; see docs/serving.md."
         )

@@ -18,19 +18,19 @@ _NOT_PARTS = ("name", "preprocessing", "class_names", "category_ids")
 
 @keras.saving.register_keras_serializable(package="keras_fpn")
 class FasterRCNN(Detector):
-    """Two stages: a region proposal network, and a head on the RoIs it proposes.
+    """A two-stage detector: a region proposal network, and a head on its proposals.
 
-    The outputs of its `trunk` are those of `proposal_stages`.
+    `trunk` outputs what `proposal_stages` returns.
 
     Source: Ren et al. 2015 (arXiv:1506.01497) and Lin et al. 2017 (arXiv:1612.03144),
     Sec. 4; numbers as in torchvision.
 
     Args:
         parts: `TwoStageParts`.
-        preprocessing, class_names, category_ids, name: as of `Detector`.
+        preprocessing, class_names, category_ids, name: as in `Detector`.
 
     Returns:
-        dict, as `keras_fpn.layers.Detections`.
+        dict, as returned by `keras_fpn.layers.Detections`.
     """
 
     loss_names = ("objectness_loss", "rpn_box_loss", "class_loss", "box_loss")
@@ -51,7 +51,7 @@ class FasterRCNN(Detector):
 
     @classmethod
     def from_flat(cls, config, custom_objects=None):
-        """Returns the arguments of a config of 0.1.0.dev0, which named every part."""
+        """Returns the arguments from a config of 0.1.0.dev0, which lists all parts."""
         parts = {
             name: restored(part, custom_objects)
             for name, part in config.items()
@@ -87,8 +87,8 @@ def faster_rcnn_fpn(
 ):
     """Builds Faster R-CNN on a feature pyramid.
 
-    A part that is not given is that of the architecture `weights` was made with, if a
-    name or a file tells it, or else the paper's, fitted to the backbone's levels.
+    A part that is not given is taken from the architecture of `weights` if a name or a
+    file determines it. Otherwise it is the paper's, fitted to the backbone's levels.
 
     Source: Ren et al. 2015 (arXiv:1506.01497) on Lin et al. 2017 (arXiv:1612.03144);
     numbers as in torchvision 0.27.
@@ -98,38 +98,42 @@ def faster_rcnn_fpn(
         found = model.detect("photo.jpg")[0]
 
     Args:
-        backbone: name in `keras_fpn.backbones`, such as "resnet50" (the default),
-            "resnet101" or "mobilenet_v3_large"; or any functional `keras.Model` whose
-            outputs are a dict of contiguous levels, "C2".."C5" or a part of them, the
-            map C<l> of stride 2^l. A name means the model of that name.
-        weights: None, random; "coco", the builder's own checkpoint for the backbone;
-            "imagenet", for the backbone alone; a preset's name (see
-            `keras_fpn.list_presets`); or a file: .keras of this package, .weights.h5 of
-            this architecture, or a torchvision .pth, a published one of which is known
-            by its SHA-256.
-        num_classes: int, K, without background; None, as the checkpoint (COCO's 90
-            columns where there is none). With another number than the checkpoint's,
-            everything but the box predictor is loaded, and a warning says so.
+        backbone: the name of a function in `keras_fpn.backbones`, such as "resnet50"
+            (the default), "resnet101" or "mobilenet_v3_large"; or a functional
+            `keras.Model` whose outputs are a dict of contiguous levels, such as
+            "C2".."C5", where the map C<l> has stride 2^l.
+        weights: None for random weights; "coco" for the published checkpoint with this
+            backbone; "imagenet" for the backbone alone; the name of a preset (see
+            `keras_fpn.list_presets`); or a file: a .keras file of this package, a
+            .weights.h5 file of this architecture, or a .pth file of torchvision. A
+            published .pth file is recognized by its SHA-256.
+        num_classes: int, K, without background. None takes the checkpoint's number, or
+            COCO's 90 columns without a checkpoint. If it differs from the checkpoint's,
+            everything but the box predictor is loaded, with a warning.
         class_names: list of str, K names.
-        category_ids: list of int, K identifiers in the data set's files; None, 1..K.
-        preprocessing: None, `keras_fpn.preprocessing.Preprocessing`, which holds the
-            photo's size and, if others than the backbone's, pixel mean and deviation.
-        name: str, the model's.
-        **parts: any part, by its name in `TwoStageParts`; None means the default.
+        category_ids: list of int, K ids in the data set's files. None means 1..K, or
+            those of the checkpoint if its classes are kept.
+        preprocessing: `keras_fpn.preprocessing.Preprocessing`, the size to which photos
+            are resized, and the mean and standard deviation of pixels. None takes those
+            of the checkpoint or the backbone.
+        name: str, name of the model.
+        **parts: any part, by its field name in `TwoStageParts`; None means the default.
             "neck", a layer from "C<l>" maps to "P<l>" maps (`FeaturePyramid`);
-            "coarse_level", which adds the RPN's coarser levels (`SubsampledLevel`);
-            "anchors" (`MultiLevelAnchors` of 2^(l + 3) pixels on level l); "rpn_head"
-            (`RPNHead`); "proposals" (`Proposals`); "roi_align" (`PyramidRoIAlign`);
-            "box_head" (`TwoFCBoxHead`); "box_predictor" (`BoxPredictor`); "detections"
-            (`Detections`); "rpn_match", "rpn_sample", "roi_match" and "roi_sample",
-            `keras_fpn.models.Match` and `Sample` of anchors and of RoIs in training.
+            "coarse_level", a layer that adds coarser levels for the RPN
+            (`SubsampledLevel`); "anchors" (`MultiLevelAnchors` of 2^(l + 3) pixels on
+            level l); "rpn_head" (`RPNHead`); "proposals" (`Proposals`); "roi_align"
+            (`PyramidRoIAlign`); "box_head" (`TwoFCBoxHead`); "box_predictor"
+            (`BoxPredictor`); "detections" (`Detections`); "rpn_match", "rpn_sample",
+            "roi_match" and "roi_sample", the `keras_fpn.models.Match` and `Sample` of
+            anchors and of RoIs in training.
 
     Returns:
         `keras_fpn.models.FasterRCNN`.
 
     Raises:
-        ValueError: an unknown name (the error lists near ones), a backbone without
-            usable levels, parts that do not fit each other, or weights that do not fit.
+        ValueError: a name is unknown (the error lists near ones), the backbone has no
+            usable levels, the parts do not fit each other, or the weights do not fit
+            the architecture.
     """
     classes = {
         "num_classes": num_classes,

@@ -1,4 +1,4 @@
-"""Detectors for inference alone: batch norms become part of the convolutions."""
+"""Folds batch norms into convolutions, for detectors that are only used to detect."""
 
 from keras_fpn.layers import ConvNorm
 
@@ -6,14 +6,14 @@ _BATCH_NORMS = ("frozen_batch", "batch")
 
 
 def fold_batch_norms(model):
-    """Returns a copy of a detector whose batch norms are in its kernels.
+    """Returns a copy of a detector with its batch norms folded into the kernels.
 
-    `ConvNorm` multiplies its batch norm into its kernel in each call, because the
-    statistics may have changed. In the copy that is done once: its `ConvNorm`s have a
-    kernel and a bias and no norm. It detects the same, is saved and loaded like any
-    detector, and shares no variable with the model. It is not for training: what the
-    norms were is lost. Norms of other layers, such as
-    `keras.layers.BatchNormalization`, stay as they are.
+    A `ConvNorm` folds its batch norm into its kernel in every call, because the
+    statistics may have changed since the last one. In the copy this is done once: its
+    `ConvNorm`s have a kernel and a bias and no norm. The copy detects the same objects,
+    is saved and loaded like any detector, and shares no variable with the model. It
+    should not be trained, because its norms are gone. Norms of other layers, such as
+    `keras.layers.BatchNormalization`, are not folded.
 
     Args:
         model: `keras_fpn.models.Detector`; it is not changed.
@@ -22,7 +22,7 @@ def fold_batch_norms(model):
         detector of the same class, not compiled.
     """
     folded = type(model).from_config(_without_norms(model.get_config()))
-    # Keras has no public name for the list of all layers within layers.
+    # Keras has no public function that lists the layers inside layers.
     pairs = zip(model._flatten_layers(), folded._flatten_layers(), strict=True)
     own, others = list(model.weights), list(folded.weights)
     for layer, target in pairs:
@@ -36,9 +36,10 @@ def fold_batch_norms(model):
 
 
 def _without_norms(config):
-    """Returns a config in which our layers have no batch norm.
+    """Returns a config in which the layers of keras_fpn have no batch norm.
 
-    Shapes that layers were built with are left out: they are built by the graph.
+    The shapes with which the layers were built are removed too, because building the
+    graph builds the layers again.
     """
     if isinstance(config, list | tuple):
         return type(config)(_without_norms(value) for value in config)

@@ -1,4 +1,4 @@
-"""What is to be found in a batch of training images."""
+"""The ground truth of a batch of training images."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,14 +10,14 @@ from keras_fpn.boxes import box_areas
 
 @dataclass(frozen=True)
 class GroundTruth:
-    """The targets of a batch, complete and in the dtypes that the losses take.
+    """The targets of a batch, complete and in the dtypes that the losses need.
 
     Attributes:
-        boxes: float32 (B, G, 4), xyxy, input pixels.
+        boxes: float32 (B, G, 4), xyxy, input-image pixels.
         labels: int32 (B, G), 0..K-1, -1 for padding.
         valid: bool (B, G), False for padding.
-        is_crowd: bool (B, G).
-        image_ids: int32 (B,), what chance is drawn for.
+        is_crowd: bool (B, G), whether the box is a crowd region.
+        image_ids: int32 (B,), on which the random numbers depend.
         weights: float32 (B,), 0 for an image that only fills the batch.
     """
 
@@ -30,18 +30,19 @@ class GroundTruth:
 
     @property
     def objects(self):
-        """bool (B, G), boxes that are to be found: no padding, no crowd, not empty."""
+        """bool (B, G), False for padding, crowd regions and empty boxes."""
         found = ops.logical_and(self.valid, ops.logical_not(self.is_crowd))
         return ops.logical_and(found, box_areas(self.boxes) > 0)
 
 
-def ground_truth(targets, sample_weight=None):
-    """Returns the `GroundTruth` of a batch's targets.
+def ground_truth(targets: dict, sample_weight=None):
+    """Returns the `GroundTruth` of a batch.
 
     Args:
-        targets: dict of "boxes" float (B, G, 4) and "labels" int (B, G); optional
-            "is_crowd" bool (B, G) and "image_ids" int (B,).
-        sample_weight: float (B,), or None: 1 for all.
+        targets: dict with "boxes" float (B, G, 4), xyxy, input-image pixels, and
+            "labels" int (B, G), -1 for padding; optional "is_crowd" bool (B, G) and
+            "image_ids" int (B,).
+        sample_weight: float (B,); None means 1 for all images.
 
     Raises:
         ValueError: "boxes" or "labels" is missing.
@@ -49,7 +50,7 @@ def ground_truth(targets, sample_weight=None):
     missing = {"boxes", "labels"} - set(targets)
     if missing:
         raise ValueError(
-            "Targets must hold 'boxes' and 'labels'; received "
+            "Targets must contain 'boxes' and 'labels'; received "
             f"{sorted(targets)}, without {sorted(missing)}."
         )
     boxes = ops.cast(targets["boxes"], "float32")
@@ -67,7 +68,7 @@ def ground_truth(targets, sample_weight=None):
         weights = ops.ones((batch,), "float32")
     else:
         weights = ops.cast(ops.reshape(sample_weight, (-1,)), "float32")
-    # One place of padding at the end: batches without any box need no special case.
+    # One box of padding is added, so that batches without boxes need no special case.
     boxes = ops.pad(boxes, ((0, 0), (0, 1), (0, 0)))
     labels = ops.pad(labels, ((0, 0), (0, 1)), constant_values=-1)
     is_crowd = ops.pad(is_crowd, ((0, 0), (0, 1)))

@@ -1,4 +1,4 @@
-"""What a detector is made of: frozen values that hold its layers and settings."""
+"""The tree of parts of a detector: frozen dataclasses with its layers and settings."""
 
 import difflib
 import typing
@@ -12,35 +12,34 @@ import keras
 class Parts:
     """Base class of frozen dataclasses whose fields are layers, settings or `Parts`.
 
-    A field that is itself `Parts` is a branch. Names of fields are unique in the whole
-    tree, so a part can be named without its branch: `model.box_head`,
-    `faster_rcnn_fpn(box_head=...)`. A tuple holds several branches of one kind; their
-    layers' names end in _1, _2, and so on.
+    A field that is itself a `Parts` is a branch. Field names are unique in the whole
+    tree, so the name of a part does not need the name of its branch: `model.box_head`,
+    `faster_rcnn_fpn(box_head=...)`. A tuple can hold several branches of the same kind;
+    the names of their layers end in _1, _2, and so on.
     """
 
     def get_config(self):
-        """Returns a dict that `from_config` takes, without any weights."""
+        """Returns a dict for `from_config`; it contains no weights."""
         return {
             field.name: _serialized(getattr(self, field.name)) for field in fields(self)
         }
 
     @classmethod
-    def from_config(cls, config, custom_objects=None):
-        """Returns new parts, without weights, as `get_config` described them."""
+    def from_config(cls, config: dict, custom_objects: dict | None = None):
+        """Returns new parts as `get_config` described them, with new weights."""
         return cls(
             **{name: restored(value, custom_objects) for name, value in config.items()}
         )
 
     @classmethod
     def of(cls, parts: dict[str, Any]):
-        """Returns the tree that holds parts, each in the branch that has its field.
+        """Returns the tree in which each part is in the branch that has its field.
 
         Args:
-            parts: dict of a field's name -> part. Fields that are not in it have their
-                defaults.
+            parts: dict of field name -> part. Other fields have their defaults.
 
         Raises:
-            ValueError: a name is not a field's; the error lists near names.
+            ValueError: a name is not the name of a field; the error lists near names.
         """
         parts = dict(parts)
         tree = cls._taken_from(parts)
@@ -50,17 +49,17 @@ class Parts:
 
     @classmethod
     def names(cls):
-        """Returns the names of all fields in the tree that are not branches."""
+        """Returns the names of all fields in the tree except branches, list of str."""
         names = []
         for name, branch in cls._fields():
             names += branch.names() if branch else [name]
         return names
 
     def by_name(self):
-        """Returns every part in the tree, name of its field -> part.
+        """Returns all parts in the tree, dict of field name -> part.
 
         Raises:
-            ValueError: two fields have one name.
+            ValueError: two fields have the same name.
         """
         found = {}
         for field in fields(self):
@@ -70,14 +69,14 @@ class Parts:
             for name, part in inner.items():
                 if name in found:
                     raise ValueError(
-                        "Each part of a detector must have a name of its own; received "
-                        f"two parts {name!r}: {found[name]} and {part}."
+                        "Each part of a detector must have a different name; received "
+                        f"two parts {name!r}: {found[name]} and {part}. Rename a field."
                     )
                 found[name] = part
         return found
 
     def layers(self):
-        """Returns the layers in the tree, name -> layer."""
+        """Returns all layers in the tree, dict of name -> layer."""
         return {
             inner: layer
             for name, value in self.by_name().items()
@@ -85,7 +84,7 @@ class Parts:
         }
 
     def class_columns(self):
-        """Returns the `ClassColumns` of all branches, list."""
+        """Returns the `ClassColumns` of all branches, as a list."""
         return [
             columns
             for branch in (getattr(self, field.name) for field in fields(self))
@@ -95,7 +94,7 @@ class Parts:
 
     @classmethod
     def _fields(cls):
-        """Yields each field's name with the `Parts` it holds; None for other fields."""
+        """Yields (name, class) of each field; the class is None if it is no branch."""
         hints = typing.get_type_hints(cls)
         for field in fields(cls):
             hint = hints[field.name]
@@ -104,7 +103,7 @@ class Parts:
 
     @classmethod
     def _taken_from(cls, parts):
-        """Returns the tree; removes from `parts` what went into it."""
+        """Returns the tree, and removes the parts that it uses from `parts`."""
         values = {}
         for name, branch in cls._fields():
             if branch:
@@ -114,8 +113,8 @@ class Parts:
         return cls(**values)
 
 
-def restored(value, custom_objects=None):
-    """Returns the objects that a config describes; lists become tuples."""
+def restored(value, custom_objects: dict | None = None):
+    """Returns the objects that a config describes, with tuples instead of lists."""
     if isinstance(value, dict) and "class_name" in value:
         return keras.saving.deserialize_keras_object(value, custom_objects)
     if isinstance(value, list | tuple):
@@ -130,7 +129,7 @@ def _serialized(value):
 
 
 def _named_layers(name, value):
-    """Yields (name, layer) of a field's value."""
+    """Yields (name, layer) for each layer in the value of a field."""
     if isinstance(value, keras.layers.Layer):
         yield name, value
     elif isinstance(value, tuple):
@@ -143,4 +142,4 @@ def _named_layers(name, value):
 def _unknown_name(name, names):
     near = difflib.get_close_matches(name, names, 3, 0.4)
     hint = f"Near names: {near}." if near else f"Names: {names}."
-    return f"A part of a detector must have a known name; received {name!r}. {hint}"
+    return f"The name of a part must be known; received {name!r}. {hint}"

@@ -1,7 +1,7 @@
-"""The parts of Faster R-CNN that differ from architecture to architecture.
+"""The parts of each Faster R-CNN architecture that differ from the paper's.
 
-Source: torchvision 0.27, whose checkpoints expect exactly these numbers; those of the
-small one, which two CPU cores can train, are ours.
+Source: torchvision 0.27, whose checkpoints expect exactly these numbers. The small
+architectures, which two CPU cores can train, are our own.
 """
 
 from collections.abc import Callable
@@ -29,12 +29,12 @@ _MOBILE_SIZES = (32, 64, 128, 256, 512)
 
 
 def resnet50_v1_parts():
-    """Parts of fasterrcnn_resnet50_fpn; its frozen norms were stored for epsilon 0."""
+    """Returns the parts of fasterrcnn_resnet50_fpn, whose norms have epsilon 0."""
     return {"backbone": resnet50(epsilon=0.0)}
 
 
 def resnet50_v2_parts():
-    """Parts of fasterrcnn_resnet50_fpn_v2: batch norms everywhere, a deeper head."""
+    """Returns the parts of fasterrcnn_resnet50_fpn_v2, with batch norms everywhere."""
     return {
         "backbone": resnet50(norm="batch"),
         "neck": FeaturePyramid(norm="batch", name="neck"),
@@ -44,17 +44,19 @@ def resnet50_v2_parts():
 
 
 def mobilenet_v3_large_parts():
-    """Parts of fasterrcnn_mobilenet_v3_large_fpn: all anchors on three coarse levels.
+    """Returns the parts of fasterrcnn_mobilenet_v3_large_fpn.
 
-    The backbone's maps bring all but itself: see `PARTS_OF_STRIDES`.
+    All parts but the backbone follow from the strides of its maps; see
+    `PARTS_OF_STRIDES`.
     """
     return {"backbone": mobilenet_v3_large(), **two_maps_of_stride_32_parts()}
 
 
 def two_maps_of_stride_32_parts():
-    """Parts for a backbone whose C5 and C6 both have stride 32.
+    """Returns the parts for a backbone whose C5 and C6 both have stride 32.
 
-    Every RoI reads the first, the one whose name says its stride.
+    Anchors of all sizes are on each level. All RoIs read P5, the only level whose
+    stride is 2^l.
     """
     return {
         "anchors": MultiLevelAnchors(
@@ -66,7 +68,7 @@ def two_maps_of_stride_32_parts():
 
 
 def mobilenet_v3_large_320_parts():
-    """Parts of fasterrcnn_mobilenet_v3_large_320_fpn: few proposals, small photos."""
+    """Returns the parts of fasterrcnn_mobilenet_v3_large_320_fpn, for small photos."""
     return {
         **mobilenet_v3_large_parts(),
         "proposals": Proposals(
@@ -79,14 +81,14 @@ def mobilenet_v3_large_320_parts():
     }
 
 
-def small_resnet18_parts(min_size=320, max_size=533):
-    """Parts of a detector of 2.2 million parameters, to train from scratch on a CPU.
+def small_resnet18_parts(min_size: int = 320, max_size: int = 533):
+    """Returns parts with 2.2 million parameters, to train from scratch on a CPU.
 
-    Group norms, for batches are small; anchors and RoIs half as large as in the paper
-    and fewer, for photos are.
+    Norms are group norms, because batches are small. Anchors are half as large as in
+    the paper and RoIs are fewer, because photos are small.
 
     Args:
-        min_size, max_size: int, pixels, as of `Preprocessing`.
+        min_size, max_size: int, pixels, as in `Preprocessing`.
     """
     return {
         "backbone": resnet18(norm="group", channels=24),
@@ -95,14 +97,14 @@ def small_resnet18_parts(min_size=320, max_size=533):
     }
 
 
-def small_mobilenet_v2_parts(min_size=320, max_size=533):
-    """Parts of a detector of 3.6 million parameters, for ImageNet weights on a CPU.
+def small_mobilenet_v2_parts(min_size: int = 320, max_size: int = 533):
+    """Returns parts with 3.6 million parameters, for ImageNet weights and a CPU.
 
-    As `small_resnet18_parts`, but the backbone's norms are ImageNet's, frozen, and so
-    are the pixels' mean and deviation.
+    As `small_resnet18_parts`, except that the backbone has frozen batch norms and the
+    mean and standard deviation of pixels that its ImageNet weights expect.
 
     Args:
-        min_size, max_size: int, pixels, as of `Preprocessing`.
+        min_size, max_size: int, pixels, as in `Preprocessing`.
     """
     return {
         "backbone": mobilenet_v2(),
@@ -112,7 +114,7 @@ def small_mobilenet_v2_parts(min_size=320, max_size=533):
 
 
 def _small_photos_parts(channels, head_channels):
-    """Returns the parts for small photos that do not depend on the backbone."""
+    """Returns those parts for small photos that do not depend on the backbone."""
     sizes = {"P2": (16,), "P3": (32,), "P4": (64,), "P5": (128,), "P6": (256,)}
     return {
         "neck": FeaturePyramid(channels, norm="group", name="neck"),
@@ -128,7 +130,7 @@ def _small_photos_parts(channels, head_channels):
     }
 
 
-# Architectures with weights, by the name of their checkpoint.
+# The parts of each architecture that has a checkpoint, by the checkpoint's name.
 FASTER_RCNN: dict[str, Callable[[], dict]] = {
     "faster_rcnn_resnet18_fpn_scenes": small_resnet18_parts,
     "faster_rcnn_resnet18_fpn_bccd": partial(small_resnet18_parts, 360, 480),
@@ -138,12 +140,12 @@ FASTER_RCNN: dict[str, Callable[[], dict]] = {
     "faster_rcnn_mobilenet_v3_large_320_fpn_coco": mobilenet_v3_large_320_parts,
 }
 
-# The parts of backbones whose maps do not have stride 2^l, by the strides they have.
+# The parts for backbones with maps whose stride is not 2^l, by their strides.
 PARTS_OF_STRIDES: dict[tuple[tuple[str, float], ...], Callable[[], dict]] = {
     (("C5", 32), ("C6", 32)): two_maps_of_stride_32_parts,
 }
 
-# The checkpoint that weights="coco" means, by the name of the backbone.
+# The checkpoint that weights="coco" loads, by the name of the backbone.
 COCO_OF_BACKBONE = {
     "resnet50": "faster_rcnn_resnet50_fpn_coco",
     "mobilenet_v3_large": "faster_rcnn_mobilenet_v3_large_fpn_coco",

@@ -13,7 +13,7 @@ from keras_fpn.matcher import NEGATIVE, POSITIVE, Match
 from keras_fpn.models.parts import Parts
 from keras_fpn.sampler import Sample
 
-PURPOSE = 0  # of the random numbers; see `keras_fpn.chance.random_priorities`
+PURPOSE = 0  # of the random numbers, as in `keras_fpn.chance.random_priorities`
 
 # Ren et al. 2015 (arXiv:1506.01497), Sec. 3.1.2 and 3.1.3.
 RPN_MATCH = Match(0.3, 0.7, allow_low_quality=True)
@@ -29,10 +29,11 @@ class RegionBranch(Parts):
     2017 (arXiv:1612.03144), Sec. 4.1.
 
     Attributes:
-        coarse_level: layer that adds the RPN's own levels, such as `SubsampledLevel`.
+        coarse_level: layer that adds levels only the RPN reads, such as
+            `SubsampledLevel`.
         anchors: `MultiLevelAnchors`.
         rpn_head: `RPNHead`.
-        proposals: `Proposals`; its box coder is the branch's.
+        proposals: `Proposals`; the losses use its box coder too.
         rpn_match, rpn_sample: `Match` and `Sample` of anchors in training.
     """
 
@@ -46,17 +47,17 @@ class RegionBranch(Parts):
     loss_names = ("objectness_loss", "rpn_box_loss")
 
     def stages(self, pyramid, images, image_sizes):
-        """Returns the stages up to the proposals.
+        """Returns the tensors of each stage up to the proposals.
 
         Args:
             pyramid: dict "P<l>" -> float (B, H_l, W_l, C).
             images: float (B, H, W, 3); only its size is read.
-            image_sizes: float (B, 2), pixels.
+            image_sizes: float (B, 2), height and width without the padding, pixels.
 
         Returns:
-            dict: "rpn_pyramid", the pyramid with the coarser levels; "anchors",
-            "objectness" and "deltas", each a dict by level; "rois" float32 (B, R, 4),
-            xyxy, input pixels; "roi_scores" float32 (B, R).
+            dict with "rpn_pyramid", the pyramid and the RPN's coarser levels;
+            "anchors", "objectness" and "deltas", each a dict by level; "rois" float32
+            (B, R, 4), xyxy, input-image pixels; "roi_scores" float32 (B, R).
         """
         rpn_pyramid = self.coarse_level(pyramid)  # P2..P6
         anchors = self.anchors(rpn_pyramid, images)  # per level (N_l, 4)
@@ -71,20 +72,21 @@ class RegionBranch(Parts):
             "roi_scores": roi_scores,
         }
 
-    def losses(self, stages, truth, seed, step):
-        """Returns the losses of sampled anchors.
+    def losses(self, stages: dict, truth, seed: int, step):
+        """Returns the losses of the sampled anchors.
 
-        Source: Ren et al. 2015 (arXiv:1506.01497), Eq. 1, with torchvision's divisor:
-        both sums are divided by the number of sampled anchors.
+        Source: Ren et al. 2015 (arXiv:1506.01497), Eq. 1. As in torchvision, both sums
+        are to be divided by the number of sampled anchors.
 
         Args:
-            stages: dict, as from `stages`.
+            stages: dict, as returned by `stages`.
             truth: `GroundTruth`.
-            seed, step: int and int scalar tensor, of the random numbers.
+            seed: int, of the random numbers.
+            step: int scalar tensor, the training step.
 
         Returns:
-            sums: dict, "objectness_loss" and "rpn_box_loss", float32 scalars.
-            count: float32 scalar, sampled anchors.
+            sums: dict with "objectness_loss" and "rpn_box_loss", float32 scalars.
+            count: float32 scalar, number of sampled anchors.
         """
         names = ordered_names(stages["anchors"])
         anchors = ops.concatenate([stages["anchors"][n] for n in names], axis=0)
@@ -110,17 +112,17 @@ class RegionBranch(Parts):
         return sums, ops.sum(weights)
 
     def class_columns(self):
-        """Returns an empty tuple: the RPN knows no classes."""
+        """Returns an empty tuple: no weights of the RPN belong to classes."""
         return ()
 
 
 def sample_weights(labels, truth):
-    """Returns the weight of each sample, float32 (B, S), the weight of its image.
+    """Returns the weight of each sample in the loss, float32 (B, S).
 
-    Slots that are left over have weight 0.
+    It is the weight of the sample's image, and 0 in slots without a sample.
 
     Args:
-        labels: int32 (B, S), from a `Sample`.
+        labels: int32 (B, S), as returned by `Sample`.
         truth: `GroundTruth`.
     """
     counts = ops.logical_or(labels == POSITIVE, labels == NEGATIVE)

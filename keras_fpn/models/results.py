@@ -1,27 +1,27 @@
-"""What a detector's outputs are: one table, by which all that reads them goes.
+"""The table of a detector's outputs, which all code that reads them uses.
 
-A batch's outputs are padded to a fixed number of rows. A photo's results have only the
-rows that were found, in the photo's own pixels.
+The outputs for a batch are padded to a fixed number of rows. The results for a photo
+have only the rows of found objects, in pixels of the photo.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
 from keras_fpn.preprocessing import boxes_to_photo
 
-COUNT = "num_detections"  # the output that says how many rows were found
-SCORES = "scores"  # rows are sorted by it, the best first
+COUNT = "num_detections"  # name of the output with the number of rows that were found
+SCORES = "scores"  # rows are sorted by score, highest first
 
 
 @dataclass(frozen=True)
 class Frame:
-    """An image in a batch, and the photo that it was resized from.
+    """The sizes of an image in a batch and of the photo from which it was resized.
 
     Attributes:
-        image_size: height and width without the padding, pixels.
-        photo_size: height and width of the photo, pixels.
+        image_size: (height, width) without the padding, pixels.
+        photo_size: (height, width) of the photo, pixels.
     """
 
     image_size: tuple[int, int]
@@ -30,11 +30,11 @@ class Frame:
 
 @dataclass(frozen=True)
 class Result:
-    """One output.
+    """How to read one output of a detector.
 
     Attributes:
-        padding: int or float, fills the rows after the last one found.
-        to_photo: function from an image's rows and its `Frame` to the photo's rows.
+        padding: int or float, value of the rows after the last found one.
+        to_photo: function (rows of an image, its `Frame`) -> rows in photo pixels.
     """
 
     padding: float
@@ -56,15 +56,15 @@ RESULTS = {
 }
 
 
-def check_outputs(names):
-    """Raises where a detector has outputs that nothing knows how to read.
+def check_outputs(names: Iterable[str]):
+    """Raises an error if a detector has outputs that are not in the table.
 
     Args:
-        names: iterable of str.
+        names: names of the detector's outputs.
 
     Raises:
-        ValueError: the count or the scores are missing, or an output is not in the
-            table.
+        ValueError: "num_detections" or "scores" is missing, or an output is not in
+            `RESULTS`.
     """
     names = set(names)
     unknown = sorted(names - {COUNT} - set(RESULTS))
@@ -72,23 +72,31 @@ def check_outputs(names):
     if unknown or missing:
         raise ValueError(
             f"A detector's outputs must be {COUNT!r} and some of {sorted(RESULTS)}; "
-            f"received {sorted(names)}, unknown {unknown}, missing {missing}. Add what "
-            "is unknown to keras_fpn.models.RESULTS."
+            f"received {sorted(names)}, unknown {unknown}, missing {missing}. Add "
+            "unknown outputs to keras_fpn.models.RESULTS."
         )
 
 
-def of_photo(outputs, index, frame, score_threshold=None, max_detections=None):
-    """Returns one photo's results.
+def of_photo(
+    outputs: dict,
+    index: int,
+    frame: Frame,
+    score_threshold: float | None = None,
+    max_detections: int | None = None,
+):
+    """Returns the results for one photo.
 
     Args:
-        outputs: dict of arrays, a batch's outputs.
-        index: int, 0..B-1, the image in the batch.
+        outputs: dict of arrays, the outputs for a batch.
+        index: int, 0..B-1, index of the image in the batch.
         frame: `Frame` of that image.
-        score_threshold: float, rows with this score or less are left out; None, none.
-        max_detections: int, rows at most; None, all.
+        score_threshold: float, 0..1; only rows with a score above it are returned. None
+            returns all.
+        max_detections: int, maximum number of rows; None returns all.
 
     Returns:
-        dict of arrays (n, ...) under the names of `RESULTS`, best first.
+        dict of arrays (n, ...) with names as in `RESULTS`, sorted by score, highest
+        first.
     """
     count = int(outputs[COUNT][index])
     if max_detections is not None:

@@ -1,4 +1,4 @@
-"""The region proposal network alone: where objects are, whatever their class."""
+"""A region proposal network (RPN) as a detector of its own."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +20,8 @@ class RPNParts(Parts):
     """The parts of a region proposal network.
 
     Attributes:
-        backbone, neck, region: as of `TwoStageParts`.
-        detections: layer from the proposals to the results, `ProposalDetections`.
+        backbone, neck, region: as in `TwoStageParts`.
+        detections: layer that turns proposals into results, `ProposalDetections`.
     """
 
     backbone: Any
@@ -34,18 +34,19 @@ class RPNParts(Parts):
 class RPN(Detector):
     """A region proposal network whose results are its proposals.
 
-    It has one class, "object", and is trained on data of any classes. Its quality is
-    the average recall (AR) of its proposals, not AP.
+    It has one class, "object". It can be trained on data with any classes, because it
+    ignores which class an object has. Its quality is measured by the average recall
+    (AR) of its proposals, not by AP.
 
     Source: Ren et al. 2015 (arXiv:1506.01497), Sec. 3.1, on a pyramid as in Lin et al.
     2017 (arXiv:1612.03144), Sec. 4.1 and 5.1.
 
     Args:
         parts: `RPNParts`.
-        preprocessing, class_names, category_ids, name: as of `Detector`.
+        preprocessing, class_names, category_ids, name: as in `Detector`.
 
     Returns:
-        dict, as `keras_fpn.layers.ProposalDetections`.
+        dict, as returned by `keras_fpn.layers.ProposalDetections`.
     """
 
     loss_names = RegionBranch.loss_names
@@ -86,20 +87,21 @@ def rpn_fpn(
         model.compile(keras_fpn.training.SGD(0.02, momentum=0.9))
 
     Args:
-        backbone: as of `faster_rcnn_fpn`.
-        weights: None, random; "imagenet", for the backbone alone; or a file: .keras of
-            an RPN of this package, or .weights.h5 of this architecture.
-        preprocessing: as of `faster_rcnn_fpn`.
-        name: str, the model's.
-        **parts: any part, by its name in `RPNParts`; None means the default. "neck",
-            "coarse_level", "anchors", "rpn_head", "proposals", "rpn_match" and
-            "rpn_sample" as of `faster_rcnn_fpn`; "detections" (`ProposalDetections`).
+        backbone: as in `faster_rcnn_fpn`.
+        weights: None for random weights; "imagenet" for the backbone alone; or a file:
+            a .keras file of an RPN of this package, or a .weights.h5 file of this
+            architecture.
+        preprocessing: as in `faster_rcnn_fpn`.
+        name: str, name of the model.
+        **parts: any part, by its field name in `RPNParts`; None means the default.
+            "neck", "coarse_level", "anchors", "rpn_head", "proposals", "rpn_match" and
+            "rpn_sample" as in `faster_rcnn_fpn`; "detections" (`ProposalDetections`).
 
     Returns:
         `keras_fpn.models.RPN`.
 
     Raises:
-        ValueError: as `faster_rcnn_fpn`.
+        ValueError: as in `faster_rcnn_fpn`.
     """
     classes = {"class_names": ["object"], "category_ids": [1]}
     return build(FAMILY, backbone, weights, classes, preprocessing, name, parts)

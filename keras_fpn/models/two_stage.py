@@ -1,4 +1,4 @@
-"""What two-stage detectors share: their parts, and the graph up to the proposals."""
+"""Shared by two-stage detectors: the parts, and the graph up to the proposals."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -29,16 +29,17 @@ class TwoStageParts(Parts):
 
 
 def proposal_stages(parts, images, image_sizes):
-    """Returns the stages of a two-stage detector up to its proposals.
+    """Returns the tensors of each stage of a two-stage detector up to its proposals.
 
     Args:
-        parts: `Parts` with a backbone, a neck and a region branch.
+        parts: `Parts` with a `backbone`, a `neck` and a `region` branch.
         images: float (B, H, W, 3), normalized.
-        image_sizes: float (B, 2), pixels.
+        image_sizes: float (B, 2), height and width without the padding, pixels.
 
     Returns:
-        dict: "image_sizes"; "bottom_up"; "pyramid", what RoIs read; and the stages of
-        `RegionBranch`, "rpn_pyramid" with the RPN's coarser levels among them.
+        dict with "image_sizes"; "bottom_up", the backbone's maps; "pyramid", the maps
+        that RoIs read; and the stages of `RegionBranch`, whose "rpn_pyramid" also has
+        the coarser levels.
     """
     bottom_up = parts.backbone(images)  # C2..C5
     pyramid = parts.neck(bottom_up)  # P2..P5

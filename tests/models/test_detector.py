@@ -268,10 +268,10 @@ def test_mixed_precision_keeps_boxes_in_float32(photo):
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("onnx", "onnxruntime refuses its non-maximum suppression"),
-        ("litert", "operations that LiteRT cannot run"),
-        ("openvino", "nobody has tried"),
-        ("torch", "this package does not run"),
+        ("onnx", "onnxruntime cannot run the file because of its non-maximum"),
+        ("litert", "LiteRT cannot run some operations"),
+        ("openvino", "it has not been tried"),
+        ("torch", "this package does not support"),
         ("pdf", "there is no such format"),
         (None, "there is no such format"),
     ],

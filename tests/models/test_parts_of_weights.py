@@ -117,10 +117,10 @@ def of_unknown_class(path):
 @pytest.mark.parametrize(
     ("write", "message"),
     [
-        (damaged, r"^A .keras file must be .*; received .*m\.keras, which is not, or"),
+        (damaged, r"^A .keras file must be .*; received .*m\.keras, which was not, or"),
         (without_config, r"^A .keras file must .*; received .*m\.keras: .*config.json"),
-        (no_detector, r"received .*m\.keras, which holds a Sequential\. Name a file"),
-        (of_unknown_class, r"once imported; received .*m\.keras: .*class 'Unknown'"),
+        (no_detector, r"m\.keras, which contains a Sequential\. Pass a file written"),
+        (of_unknown_class, r"first\); received .*m\.keras: .*class 'Unknown'"),
     ],
 )
 def test_a_file_without_a_detector_is_refused_with_its_name(tmp_path, write, message):
