@@ -22,8 +22,8 @@ def cell_anchors(sizes: Sequence[float], ratios: Sequence[float]):
         ratios: floats, height over width.
     """
     root = np.sqrt(np.asarray(ratios, "float32"))[:, None]
-    sizes = np.asarray(sizes, "float32")[None, :]
-    widths, heights = (sizes / root).ravel(), (sizes * root).ravel()
+    side = np.asarray(sizes, "float32")[None, :]
+    widths, heights = (side / root).ravel(), (side * root).ravel()
     corners = np.stack([-widths, -heights, widths, heights], axis=1) / 2
     return np.round(corners)
 

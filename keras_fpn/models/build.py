@@ -111,7 +111,7 @@ def build(
     if weights == "imagenet":
         _check_pixels(model)
         load_imagenet(model.backbone, weights)
-    elif weights is not None:
+    elif file is not None:
         load_checkpoint(model, file, source)
     return model
 
@@ -229,7 +229,7 @@ def _frozen_epsilons(backbone):
     )
 
 
-def with_defaults(parts: dict[str, Any], defaults: dict[str, Callable[..., Any]]):
+def with_defaults(parts: dict[str, Any], defaults: Mapping[str, Callable[..., Any]]):
     """Returns parts by name, with new layers for those that are missing.
 
     Args:

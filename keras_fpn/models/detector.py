@@ -80,7 +80,9 @@ class Detector(_model_class()):  # type: ignore[misc]  # depends on the backend
         mean_and_std = pixel_mean_and_std(parts.backbone)
         preprocessing = preprocessing.completed(*mean_and_std)
         normalize = NormalizePixels(
-            preprocessing.mean, preprocessing.std, name="normalize"
+            preprocessing.mean,  # type: ignore[arg-type]  # not None: completed above
+            preprocessing.std,  # type: ignore[arg-type]
+            name="normalize",
         )
         layers = parts.layers()
         _check_classes(layers, class_names)

@@ -97,9 +97,9 @@ def test_a_saved_model_that_is_no_detector_is_refused_in_one_line(
     write_coco_set(tmp_path / "data", [BOX, {**BOX, "image_id": 9}])
     assert cli.main(argv) == 2
     assert capsys.readouterr().err == (
-        "keras-fpn: error: A .keras file must hold a detector of keras_fpn; received "
-        "m.keras, which holds a Sequential. Name a file that a detector's own `save` "
-        "wrote.\n"
+        "keras-fpn: error: A .keras file must contain a detector of keras_fpn; "
+        "received m.keras, which contains a Sequential. Pass a file written by the "
+        "`save` of a detector.\n"
     )
 
 

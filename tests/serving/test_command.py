@@ -113,6 +113,6 @@ def test_a_file_of_another_format_is_refused_before_the_model_is_loaded(
     monkeypatch.setattr(export, "load_detector", None)  # to call it fails otherwise
     assert cli.main(["export", "small", str(tmp_path / name)]) == 2
     [line] = capsys.readouterr().err.splitlines()
-    assert "A SavedModel is a folder, and no other format can be written" in line
+    assert "must be the name of a folder, because only a SavedModel can be" in line
     assert f"{name}', a name of format '" in line
     assert list(tmp_path.iterdir()) == []
