@@ -44,7 +44,7 @@ def main(argv=None):
     if hasattr(sys.stdout, "reconfigure"):  # names that cannot be printed end nothing
         sys.stdout.reconfigure(errors="backslashreplace")
     arguments = parse(argv)
-    from keras_fpn.cli.photo_files import picture_paths
+    from keras_fpn.report import picture_paths
 
     arguments.output.mkdir(parents=True, exist_ok=True)
     targets = picture_paths(arguments.photos, arguments.output)

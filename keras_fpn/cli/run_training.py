@@ -6,7 +6,7 @@ from pathlib import Path
 
 from keras_fpn.cli.detect import count
 from keras_fpn.cli.errors import INTERRUPTED, CommandError, one_line
-from keras_fpn.cli.evaluate_photos import evaluate_photos, write_evaluation
+from keras_fpn.cli.evaluate import evaluate
 
 STRATEGIES = ("none", "mirrored", "multiworker", "tpu")
 EVALUATION, TENSORBOARD = "evaluation", "tensorboard"  # folders in the run's
@@ -240,13 +240,8 @@ def _evaluate(training, validation):
             )
         import keras
 
-        from keras_fpn.report.extra import missing_packages
-
         model = keras.models.load_model(checkpoint)
-        found = evaluate_photos(model, validation, str(checkpoint))
-        output = folder.path / EVALUATION
-        written = write_evaluation(found, output, not missing_packages())
-        print(f"{found.text()}\n\nIn {output}: {', '.join(written)}")
+        evaluate(model, validation, folder.path / EVALUATION, str(checkpoint))
     print(
         f"Checkpoint: {checkpoint}\n"
         f"To detect with it: keras-fpn detect PHOTO --weights {checkpoint}"

@@ -4,7 +4,6 @@ import base64
 import importlib.resources
 import io
 import math
-import warnings
 
 from keras_fpn.metrics.convert import coco_ground_truth
 from keras_fpn.metrics.proposals import LIMITS
@@ -180,9 +179,7 @@ def _picture(mistake, dataset):
 def _jpeg(mistake, photo, labels):
     """Returns the picture as a data URI, or None if its photo cannot be read."""
     try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
-            picture = draw_mistake(mistake, photo.path, labels)
+        picture = draw_mistake(mistake, photo.path, labels)
     except ValueError:
         return None
     stream = io.BytesIO()

@@ -147,9 +147,7 @@ def test_where_no_epoch_was_measured_the_last_checkpoint_is_the_result(
 ):
     folder, measured = RunFolder(unmeasured[0], {}, writes=False), []
     monkeypatch.setattr(keras.models, "load_model", measured.append)
-    text = SimpleNamespace(text=lambda: "numbers")
-    monkeypatch.setattr(run_training, "evaluate_photos", lambda *_: text)
-    monkeypatch.setattr(run_training, "write_evaluation", lambda *_: ["index.html"])
+    monkeypatch.setattr(run_training, "evaluate", lambda *_: None)
     run_training._evaluate(SimpleNamespace(folder=folder), "a data set")
     out, err = capsys.readouterr()
     assert measured == [folder.last]

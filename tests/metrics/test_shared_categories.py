@@ -1,14 +1,14 @@
 import pytest
 
 from keras_fpn.data import Dataset
-from keras_fpn.metrics.classes import shared_categories
+from keras_fpn.metrics.evaluation import shared_categories
 
 
 def data(*names):
     return Dataset((), names, tuple(range(10, 10 + len(names))))
 
 
-def test_categories_are_found_by_name_not_by_place():
+def test_categories_are_found_by_name_not_by_index():
     assert shared_categories(
         ["cat", "dog", "N/A", "N/A"], data("dog", "cow", "cat")
     ) == [
@@ -26,10 +26,10 @@ def test_models_without_a_class_of_the_data_are_refused():
         shared_categories(names, data("dog", "cow"))
 
 
-def test_names_that_stand_twice_are_refused():
-    with pytest.raises(ValueError, match=r"received twice: \['dog'\]"):
+def test_names_that_occur_twice_are_refused():
+    with pytest.raises(ValueError, match=r"received more than once: \['dog'\]"):
         shared_categories(["dog", "cat"], data("dog", "cat", "dog"))
-    with pytest.raises(ValueError, match=r"received twice: \['cat'\]"):
+    with pytest.raises(ValueError, match=r"received more than once: \['cat'\]"):
         shared_categories(["cat", "cat"], data("cat"))
 
 
