@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from keras_fpn.cli.detect import add_size_options, count
-from keras_fpn.cli.errors import CommandError, one_line
+from keras_fpn.cli.errors import CommandError, reported
 from keras_fpn.cli.load_detector import DEFAULT_PRESET
 
 ANNOTATIONS = "instances.json"
@@ -139,10 +139,20 @@ def run(arguments):
     """Checks, shows or generates as the command line asks; returns the exit code."""
     if arguments.action == "scenes":
         return _write_scenes(arguments)
-    found = []
-    dataset = _read(arguments, found)
-    print(found[0])
-    faulty = bool(found[0].defects)
+    from keras_fpn.data import open_dataset
+
+    reports = []
+    try:
+        with reported(ValueError, OSError):
+            dataset = open_dataset(
+                arguments.dataset,
+                images=arguments.images,
+                split=arguments.split,
+                report=reports.append,
+            )
+    finally:
+        print(*reports, sep="\n", end="\n" if reports else "")
+    faulty = bool(reports[0].defects)
     if arguments.action == "check":
         return 1 if faulty else 0
     from keras_fpn.cli.look import look
@@ -160,7 +170,7 @@ def _write_scenes(arguments):
             f"{arguments.output}, which does. Name another folder, or delete it."
         )
     suffix = ".png" if arguments.png else ".jpg"
-    try:
+    with reported(ValueError, OSError):
         path = write_scenes(
             arguments.output,
             arguments.count,
@@ -168,24 +178,5 @@ def _write_scenes(arguments):
             tuple(arguments.size),
             suffix=suffix,
         )
-    except (ValueError, OSError) as error:
-        raise CommandError(one_line(error)) from error
     print(f"{arguments.count} scenes; annotations: {path}")
     return 0
-
-
-def _read(arguments, found):
-    """Returns the data set; appends its report to `found`."""
-    from keras_fpn.data import open_dataset
-
-    try:
-        return open_dataset(
-            arguments.dataset,
-            images=arguments.images,
-            split=arguments.split,
-            report=found.append,
-        )
-    except (ValueError, OSError) as error:
-        for report in found:
-            print(report)
-        raise CommandError(one_line(error)) from error

@@ -5,7 +5,13 @@ import dataclasses
 import time
 from pathlib import Path
 
-from keras_fpn.cli.errors import INTERRUPTED, CommandError, one_line
+from keras_fpn.cli.errors import (
+    INTERRUPTED,
+    CommandError,
+    make_output,
+    one_line,
+    reported,
+)
 from keras_fpn.cli.input_photos import find_photos, sample_photo
 from keras_fpn.cli.load_detector import add_detector_options, load_detector
 from keras_fpn.cli.terminal import photo_progress
@@ -87,7 +93,11 @@ def run(arguments):
     model, title = load_detector(arguments.preset, arguments.weights)
     outcome = _detect(model, title, photos, arguments)
     if arguments.json is not None:
-        _write_results(outcome.results, arguments.json)
+        from keras_fpn.metrics import write_results
+
+        failed = "The results could not be written: "
+        with reported(OSError, code=1, prefix=failed):
+            write_results(outcome.results, arguments.json)
     print(_summary(outcome, arguments.json))
     if outcome.interrupted:
         return INTERRUPTED
@@ -104,10 +114,7 @@ def _check_targets(named, output, json_file):
         )
     if json_file is not None and json_file.is_dir():
         raise CommandError(f"--json must be a file; received the folder {json_file}.")
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CommandError(f"--output must be a folder: {one_line(error)}") from error
+    make_output(output)
 
 
 def _detect(model, title, photos, arguments):
@@ -158,16 +165,6 @@ def _results(detected, image_id, model):
         }
         for result, label in zip(results, found["labels"], strict=True)
     ]
-
-
-def _write_results(results, path):
-    from keras_fpn.metrics import write_results
-
-    try:
-        write_results(results, path)
-    except OSError as error:
-        message = f"The results could not be written: {one_line(error)}"
-        raise CommandError(message, code=1) from error
 
 
 def _summary(outcome, json_file):

@@ -1,6 +1,8 @@
 """How a command fails: one line on stderr and an exit code."""
 
+import contextlib
 import sys
+from pathlib import Path
 
 INTERRUPTED = 130  # exit code: what shells report after Ctrl-C
 
@@ -21,6 +23,31 @@ class CommandError(Exception):
         """Prints the message in one line on stderr and returns the exit code."""
         print(f"keras-fpn: error: {one_line(self)}", file=sys.stderr)
         return self.code
+
+
+@contextlib.contextmanager
+def reported(*errors: type[Exception], code: int = 2, prefix: str = ""):
+    """Turns exceptions of these types into a `CommandError` with the same message.
+
+    Args:
+        errors: the types.
+        code: the exit code.
+        prefix: what the message starts with.
+    """
+    try:
+        yield
+    except errors as error:
+        raise CommandError(prefix + one_line(error), code) from error
+
+
+def make_output(folder: Path):
+    """Creates the folder that --output names.
+
+    Raises:
+        CommandError: it cannot be created, or is a file.
+    """
+    with reported(OSError, prefix="--output must be a folder: "):
+        folder.mkdir(parents=True, exist_ok=True)
 
 
 def one_line(error: BaseException):

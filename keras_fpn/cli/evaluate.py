@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from keras_fpn.cli.errors import INTERRUPTED, CommandError, one_line
+from keras_fpn.cli.errors import INTERRUPTED, make_output, reported
 from keras_fpn.cli.load_detector import (
     DEFAULT_PRESET,
     PUBLISHED,
@@ -48,11 +48,7 @@ def run(arguments):
     """Evaluates as the command line asks; returns the exit code."""
     from keras_fpn.report.extra import INSTALL, missing_packages
 
-    output = arguments.output
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CommandError(f"--output must be a folder: {one_line(error)}") from error
+    make_output(arguments.output)
     dataset = _read(arguments)
     missing = missing_packages()
     if missing:
@@ -65,7 +61,12 @@ def run(arguments):
     notes = [f"{title}."] if title else []
     try:
         evaluate(
-            model, dataset, output, _model_name(arguments), notes, arguments.proposals
+            model,
+            dataset,
+            arguments.output,
+            _model_name(arguments),
+            notes,
+            arguments.proposals,
         )
     except KeyboardInterrupt:
         print("Interrupted: nothing was measured.", file=sys.stderr)
@@ -89,26 +90,19 @@ def evaluate(model, dataset, output, model_name, notes=(), with_proposals=False)
     from keras_fpn.report import evaluation_text, write_evaluation
     from keras_fpn.report.extra import missing_packages
 
-    with photo_progress() as bar:
-        try:
-            evaluation = evaluate_photos(
-                model,
-                dataset,
-                model_name,
-                notes,
-                with_proposals,
-                progress=lambda photos: bar.track(photos, description="Detecting"),
-            )
-        except ValueError as error:
-            code = 1 if isinstance(error, PhotoError) else 2
-            raise CommandError(one_line(error), code) from error
+    with reported(ValueError), reported(PhotoError, code=1), photo_progress() as bar:
+        evaluation = evaluate_photos(
+            model,
+            dataset,
+            model_name,
+            notes,
+            with_proposals,
+            progress=lambda photos: bar.track(photos, description="Detecting"),
+        )
     print(evaluation_text(evaluation))
-    with photo_progress():
-        try:
-            written = write_evaluation(evaluation, output, not missing_packages())
-        except OSError as error:
-            message = f"The evaluation could not be written: {one_line(error)}"
-            raise CommandError(message, code=1) from error
+    failed = "The evaluation could not be written: "
+    with reported(OSError, code=1, prefix=failed), photo_progress():
+        written = write_evaluation(evaluation, output, not missing_packages())
     print(f"\nIn {output}: {', '.join(written)}")
 
 
@@ -126,9 +120,7 @@ def _read(arguments):
         if report.defects:
             print(report, file=sys.stderr)
 
-    try:
+    with reported(ValueError, OSError):
         return open_dataset(
             arguments.dataset, arguments.images, arguments.split, report=warn
         )
-    except (ValueError, OSError) as error:
-        raise CommandError(one_line(error)) from error

@@ -4,7 +4,7 @@ import contextlib
 from pathlib import Path
 
 from keras_fpn.cli.detect import count
-from keras_fpn.cli.errors import CommandError, one_line
+from keras_fpn.cli.errors import CommandError, reported
 from keras_fpn.cli.load_detector import RANDOM, load_detector
 
 
@@ -90,13 +90,9 @@ def run(arguments):
 
 @contextlib.contextmanager
 def _as_command_errors(directory):
-    try:
+    failed = f"{directory} could not be written: "
+    with reported(ValueError, ImportError), reported(OSError, code=1, prefix=failed):
         yield
-    except (ValueError, ImportError) as error:
-        raise CommandError(one_line(error)) from error
-    except OSError as error:
-        message = f"{directory} could not be written: {one_line(error)}"
-        raise CommandError(message, code=1) from error
 
 
 def _load(name, weights):

@@ -3,7 +3,7 @@
 import warnings
 from pathlib import Path
 
-from keras_fpn.cli.errors import CommandError, one_line
+from keras_fpn.cli.errors import CommandError, one_line, reported
 
 DEFAULT_PRESET = "faster_rcnn_resnet50_fpn_coco"
 PUBLISHED = "coco"
@@ -46,7 +46,8 @@ def load_detector(preset: str | None = None, weights: str | None = None):
     import keras_fpn
 
     name = preset or DEFAULT_PRESET
-    try:
+    failed = f"{weights or name} could not be read: "
+    with reported(ValueError), reported(OSError, code=1, prefix=failed):
         if weights in (None, PUBLISHED):
             return keras_fpn.from_preset(name), None
         if weights == RANDOM:
@@ -54,12 +55,6 @@ def load_detector(preset: str | None = None, weights: str | None = None):
             keras_fpn.weights.fill_with_formula(model)
             return model, f"Random weights: {name}"
         return _load_file(preset, name, Path(weights)), None
-    except ValueError as error:
-        raise CommandError(one_line(error)) from error
-    except OSError as error:
-        raise CommandError(
-            f"{weights or name} could not be read: {one_line(error)}", code=1
-        ) from error
 
 
 def _load_file(preset, name, path):

@@ -3,7 +3,7 @@
 import sys
 import warnings
 
-from keras_fpn.cli.errors import CommandError, one_line
+from keras_fpn.cli.errors import make_output, reported
 from keras_fpn.cli.load_detector import DEFAULT_PRESET
 from keras_fpn.cli.terminal import photo_progress
 from keras_fpn.data import Loader, augment
@@ -23,15 +23,10 @@ def look(dataset, arguments):
         CommandError: no such preset, or options that do not fit the data set.
     """
     output = arguments.output
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CommandError(f"--output must be a folder: {one_line(error)}") from error
-    try:
+    make_output(output)
+    with reported(ValueError):
         anchors, strides, preprocessing = _detector(arguments)
         loader = _loader(dataset, preprocessing, arguments)
-    except ValueError as error:
-        raise CommandError(one_line(error)) from error
     coverage = anchor_coverage(dataset, anchors, strides, preprocessing)
     print(f"\n{coverage.report()}")
     print(
