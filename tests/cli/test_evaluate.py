@@ -129,7 +129,7 @@ def test_proposals_are_measured_if_asked_for(coco, tmp_path, capsys, fake, monke
 def test_detectors_without_proposals_say_so(coco, tmp_path, capsys, fake):
     argv = ["evaluate", str(coco), "--output", str(tmp_path / "out"), "--proposals"]
     assert cli.main(argv) == 2
-    assert "received a FakeDetector without." in capsys.readouterr().err
+    assert "received a FakeDetector." in capsys.readouterr().err
 
 
 def test_detections_of_other_classes_are_left_out_and_counted(

@@ -82,5 +82,5 @@ def test_a_photo_that_cannot_be_read_is_an_error_with_its_path(dataset, tmp_path
 
 
 def test_a_model_without_proposals_is_an_error(dataset):
-    with pytest.raises(ValueError, match="received a DogFinder"):
+    with pytest.raises(ValueError, match=r"two-stage detector.*received a DogFinder"):
         evaluate_photos(DogFinder(), dataset, with_proposals=True)
