@@ -71,10 +71,9 @@ class AnchorCoverage:
         for name, part in rows:
             shares = [f"{part.share_missed(t):9.1%}" for t in THRESHOLDS]
             lines.append(f"{name:{width}}  {len(part.labels):7}  {'  '.join(shares)}")
-        if len(classes) > len(shown):
-            lines.append(
-                f"and {len(classes) - len(shown)} more classes, missed less often"
-            )
+        if more := len(classes) - len(shown):
+            noun = "class" if more == 1 else "classes"
+            lines.append(f"and {more} more {noun}, missed less often")
         return "\n".join(lines)
 
     def _only(self, rows):

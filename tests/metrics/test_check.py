@@ -150,5 +150,5 @@ def test_whole_numbers_are_no_truth_values_and_may_be_negative():
     assert checked_ground_truth(truth, "bbox").images == {-5: 1}
     for wrong in (True, 1.0):
         truth["images"][0]["id"] = wrong
-        with pytest.raises(ValueError, match=f"images must be whole .* {wrong}"):
+        with pytest.raises(ValueError, match=f"images must be integers.* {wrong}"):
             checked_ground_truth(truth, "bbox")
