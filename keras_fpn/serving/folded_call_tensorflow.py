@@ -1,4 +1,4 @@
-"""A detector's call for servers: batch norms are in the kernels, weights held once."""
+"""A detector's call for servers: batch norms are folded into the kernels."""
 
 import contextlib
 
@@ -10,23 +10,23 @@ from keras_fpn.layers import ConvNorm
 _BATCH_NORMS = ("frozen_batch", "batch")
 
 
-def folded_call(model, frozen):
-    """Returns the model as a function of images and sizes, for inference alone.
+def folded_call(model, frozen: bool):
+    """Returns the model as a function of images and sizes, for inference only.
 
-    `ConvNorm` multiplies its batch norm into its kernel with every call, for the
-    statistics may have changed since. A served model's cannot: here it is done once,
-    and the products take the place of kernels and statistics.
+    `ConvNorm` multiplies its batch norm into its kernel in every call, because the
+    statistics may have changed. Those of a served model cannot change: here it is done
+    once, and the products replace kernels and statistics.
 
     Args:
         model: `keras_fpn.models.Detector`; it is not changed.
-        frozen: bool, whether the weights are constants of the function or variables.
+        frozen: whether the weights are constants of the function instead of variables.
 
     Returns:
-        the tf.function, traced; and list of tf.Variable, all that it refers to.
+        the traced tf.function; and the list of all tf.Variables that it uses.
     """
     folded = {
         layer: [_held(layer, value, frozen) for value in layer.folded()]
-        # Keras has no public name for the list of all layers within layers.
+        # Keras has no public way to list all nested layers.
         for layer in model._flatten_layers()
         if isinstance(layer, ConvNorm) and layer.norm in _BATCH_NORMS
     }
@@ -58,9 +58,9 @@ def _held(layer, value, frozen):
 
 
 def _constants(model, folded):
-    """Returns the weights that have no folded ones in their place, with their values.
+    """Returns the weights that were not replaced by folded ones, with their values.
 
-    A function keeps its constants even where nothing uses them.
+    Replaced ones are left out, because a function keeps constants that nothing uses.
     """
     replaced = {id(weight) for layer in folded for weight in layer.weights}
     return [
