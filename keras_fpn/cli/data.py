@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from keras_fpn.cli.detect import add_size_options, count
+from keras_fpn.cli.detect import add_dataset_options, add_size_options, count
 from keras_fpn.cli.errors import CommandError, reported
 from keras_fpn.cli.load_detector import DEFAULT_PRESET
 
@@ -15,7 +15,7 @@ def add_parser(commands):
     parser = commands.add_parser(
         "data",
         help="check, look at or generate a data set",
-        description="Reads data sets (COCO, Pascal VOC, YOLO, CSV or label images) and "
+        description="Checks and shows data sets in any of the common formats, and "
         "generates one.",
     )
     actions = parser.add_subparsers(
@@ -31,7 +31,7 @@ def add_parser(commands):
         "look",
         help="draw photos with their objects as a detector sees them in training",
         description="Draws photos with their objects as a detector sees them in "
-        "training, reports what is wrong with the data set, and prints which share of "
+        "training, reports what is wrong with the data set, and prints which fraction of "
         "its objects no anchor of the detector reaches.",
     )
     scenes = actions.add_parser(
@@ -42,10 +42,7 @@ def add_parser(commands):
     )
     _add_scenes_options(scenes)
     for action in (check, looking):
-        add = action.add_argument
-        add("dataset", metavar="DATASET", help="file or folder of annotations")
-        add("--images", metavar="DIR", help="folder of the photos, if elsewhere")
-        add("--split", metavar="NAME", help="part of the data set, such as train")
+        add_dataset_options(action, "train")
     _add_look_options(looking)
     return parser
 

@@ -39,7 +39,12 @@ def add_parser(commands):
         "and writes them as COCO results with --json.",
     )
     add = parser.add_argument
-    add("photos", nargs="*", metavar="PHOTO", help="image file, or folder of them")
+    add(
+        "photos",
+        nargs="*",
+        metavar="PHOTO",
+        help="image file, or folder of image files",
+    )
     add(
         "--sample",
         action="store_true",
@@ -76,7 +81,7 @@ def add_size_options(parser, trained):
     """Adds --min-size and --max-size; `trained` is what their defaults come from."""
     for name, meaning in (
         ("--min-size", "resize photos so that the shorter side has N pixels"),
-        ("--max-size", "but the longer side at most N pixels"),
+        ("--max-size", "but do not let the longer side exceed N pixels"),
     ):
         text = f"{meaning} (default: as {trained} was trained)"
         parser.add_argument(name, metavar="N", type=count, help=text)
@@ -187,6 +192,23 @@ def _summary(outcome, json_file):
 
 def _counted(number, noun, plural="s"):
     return f"{number} {noun}" if number == 1 else f"{number} {noun}{plural}"
+
+
+def add_dataset_options(parser, split):
+    """Adds DATASET, --images and --split; `split` is an example of a name."""
+    add = parser.add_argument
+    add(
+        "dataset",
+        metavar="DATASET",
+        help="annotations: a file (COCO json, CSV) or a folder (Pascal VOC, YOLO, label "
+        "images)",
+    )
+    add(
+        "--images",
+        metavar="DIR",
+        help="folder of the photos, if they are not where the annotations say",
+    )
+    add("--split", metavar="NAME", help=f"part of the data set, such as {split}")
 
 
 def score(text: str):

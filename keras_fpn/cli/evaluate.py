@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+from keras_fpn.cli.detect import add_dataset_options
 from keras_fpn.cli.errors import INTERRUPTED, make_output, reported
 from keras_fpn.cli.load_detector import (
     DEFAULT_PRESET,
@@ -23,12 +24,9 @@ def add_parser(commands):
         "with its annotations. Prints COCO's average precision and recall, and writes "
         "them as JSON and as a page with curves and the worst mistakes.",
     )
-    add = parser.add_argument
-    add("dataset", metavar="DATASET", help="file or folder of annotations")
-    add("--images", metavar="DIR", help="folder of the photos, if they are elsewhere")
-    add("--split", metavar="NAME", help="part of the data set, such as val")
+    add_dataset_options(parser, "val")
     add_detector_options(parser)
-    add(
+    parser.add_argument(
         "--output",
         metavar="DIR",
         type=Path,
@@ -36,10 +34,10 @@ def add_parser(commands):
         help="folder for metrics.json, detections.json and index.html (default "
         "%(default)s)",
     )
-    add(
+    parser.add_argument(
         "--proposals",
         action="store_true",
-        help="also measure the proposals of the first stage",
+        help="also measure the recall of the first stage's proposals",
     )
     return parser
 

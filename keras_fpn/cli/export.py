@@ -25,7 +25,12 @@ def add_parser(commands):
         help=f"weights of the preset's architecture: .pth, .weights.h5 or {RANDOM!r} "
         "(default: the published weights)",
     )
-    add("--version", metavar="N", type=count, help="version number (default: the next)")
+    add(
+        "--version",
+        metavar="N",
+        type=count,
+        help="number of the version (default: the next)",
+    )
     add(
         "--frozen",
         action="store_true",
@@ -45,13 +50,13 @@ def add_parser(commands):
     add(
         "--xyxy",
         action="store_true",
-        help="add a signature 'xyxy' that returns x1, y1, x2, y2 and labels",
+        help="add a signature 'xyxy' that returns boxes x1, y1, x2, y2 and labels",
     )
     add(
         "--max-pixels",
         metavar="N",
         type=count,
-        help="do not decode photos of more pixels (default: 64 million)",
+        help="do not decode photos with more than N pixels (default: 64 million)",
     )
     add(
         "--max-photos",
