@@ -31,8 +31,8 @@ def add_parser(commands):
         "look",
         help="draw photos with their objects as a detector sees them in training",
         description="Draws photos with their objects as a detector sees them in "
-        "training, reports what is wrong with the data set, and prints which fraction of "
-        "its objects no anchor of the detector reaches.",
+        "training, reports what is wrong with the data set, and prints which fraction "
+        "of its objects no anchor of the detector reaches.",
     )
     scenes = actions.add_parser(
         "scenes",

@@ -200,8 +200,8 @@ def add_dataset_options(parser, split):
     add(
         "dataset",
         metavar="DATASET",
-        help="annotations: a file (COCO json, CSV) or a folder (Pascal VOC, YOLO, label "
-        "images)",
+        help="annotations: a file (COCO json, CSV) or a folder (Pascal VOC, YOLO, "
+        "label images)",
     )
     add(
         "--images",
