@@ -5,13 +5,80 @@ Detectron's.
 """
 
 import math
+from dataclasses import asdict, dataclass
 
+import keras
 from keras import ops
 
 from keras_fpn.boxes import box_sides, split_boxes
+from keras_fpn.losses import smooth_l1
 
 # A box may grow to at most 1000 px from an anchor of 16 px: exp stays finite.
 MAX_LOG_SCALE = math.log(1000.0 / 16.0)
+
+
+@keras.saving.register_keras_serializable(package="keras_fpn")
+@dataclass(frozen=True)
+class BoxCoder:
+    """How a head's box deltas are scaled, decoded and compared.
+
+    Heads of a detector that share one agree on what their deltas mean.
+
+    Args:
+        weights: 4 floats that multiply dx, dy, dw, dh when boxes are encoded.
+        beta: float > 0, where the smooth L1 loss of deltas becomes linear. The default
+            is Detectron's for the RPN; torchvision uses it in both stages.
+    """
+
+    weights: tuple[float, float, float, float] = (1.0, 1.0, 1.0, 1.0)
+    beta: float = 1.0 / 9.0
+
+    def __post_init__(self):
+        weights = tuple(float(weight) for weight in self.weights)
+        if len(weights) != 4 or min(weights) <= 0 or self.beta <= 0:
+            raise ValueError(
+                "weights must be 4 numbers above 0 and beta must be above 0; received "
+                f"weights={weights}, beta={self.beta}."
+            )
+        object.__setattr__(self, "weights", weights)
+
+    def get_config(self):
+        """Returns a dict of the arguments."""
+        return asdict(self)
+
+    @classmethod
+    def from_config(cls, config):
+        """Returns the coder that `get_config` described."""
+        return cls(**config)
+
+    def encode(self, boxes, anchors):
+        """Returns the deltas of boxes; see `encode_boxes`."""
+        return encode_boxes(boxes, anchors, self.weights)
+
+    def decode(self, deltas, anchors):
+        """Returns the boxes of deltas; see `decode_boxes`."""
+        return decode_boxes(deltas, anchors, self.weights)
+
+    def loss(self, deltas, boxes, anchors, positive):
+        """Returns the smooth L1 loss of each box, float32 (B, N), 0 where not positive.
+
+        Args:
+            deltas: float (B, N, 4), predicted.
+            boxes: float (B, N, 4), xyxy, pixels, what should have been predicted.
+            anchors: float, (B, N, 4) or (1, N, 4), xyxy, pixels.
+            positive: bool (B, N). Boxes that are not may be empty: their logarithms
+                are not numbers and stay out of the sum and of the gradient.
+        """
+        differences = ops.cast(deltas, "float32") - self.encode(boxes, anchors)
+        differences = ops.where(positive[..., None], differences, 0.0)
+        return ops.sum(smooth_l1(differences, self.beta), axis=-1)
+
+
+def with_coder(config):
+    """Returns a layer's config with its box coder restored; older files have none."""
+    if "coder" not in config:
+        return config
+    return {**config, "coder": keras.saving.deserialize_keras_object(config["coder"])}
 
 
 def encode_boxes(boxes, anchors, weights=(1.0, 1.0, 1.0, 1.0)):
@@ -27,8 +94,8 @@ def encode_boxes(boxes, anchors, weights=(1.0, 1.0, 1.0, 1.0)):
     """
     anchor_width, anchor_height = box_sides(anchors)
     width, height = box_sides(boxes)
-    anchor_x, anchor_y = _centres(anchors, anchor_width, anchor_height)
-    x, y = _centres(boxes, width, height)
+    anchor_x, anchor_y = _centers(anchors, anchor_width, anchor_height)
+    x, y = _centers(boxes, width, height)
     deltas = [
         weights[0] * (x - anchor_x) / anchor_width,
         weights[1] * (y - anchor_y) / anchor_height,
@@ -52,7 +119,7 @@ def decode_boxes(deltas, anchors, weights=(1.0, 1.0, 1.0, 1.0)):
         float (..., 4), xyxy, pixels; may leave the image (see `clip_boxes`).
     """
     anchor_width, anchor_height = box_sides(anchors)
-    anchor_x, anchor_y = _centres(anchors, anchor_width, anchor_height)
+    anchor_x, anchor_y = _centers(anchors, anchor_width, anchor_height)
     dx, dy = deltas[..., 0] / weights[0], deltas[..., 1] / weights[1]
     dw = ops.minimum(deltas[..., 2] / weights[2], MAX_LOG_SCALE)
     dh = ops.minimum(deltas[..., 3] / weights[3], MAX_LOG_SCALE)
@@ -63,6 +130,6 @@ def decode_boxes(deltas, anchors, weights=(1.0, 1.0, 1.0, 1.0)):
     return ops.stack(corners, axis=-1)
 
 
-def _centres(boxes, width, height):
+def _centers(boxes, width, height):
     x1, y1, _, _ = split_boxes(boxes)
     return x1 + 0.5 * width, y1 + 0.5 * height

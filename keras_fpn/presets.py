@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from keras_fpn.models.build_faster_rcnn import faster_rcnn_fpn
+from keras_fpn.models.faster_rcnn import faster_rcnn_fpn
 from keras_fpn.models.published import FASTER_RCNN
 from keras_fpn.weights import (
     SHIPPED,

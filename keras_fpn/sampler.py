@@ -1,56 +1,109 @@
 """Which of many anchors or RoIs a training step looks at."""
 
+from dataclasses import asdict, dataclass
+
+import keras
 from keras import ops
 
+from keras_fpn.chance import random_priorities
 from keras_fpn.matcher import IGNORED, NEGATIVE, POSITIVE
+
+
+@keras.saving.register_keras_serializable(package="keras_fpn")
+@dataclass(frozen=True)
+class Sample:
+    """How many matched boxes of an image take part in the loss.
+
+    Args:
+        count: int, boxes per image at most.
+        positive_fraction: float, 0..1, share of positives among them at most.
+
+    Call arguments:
+        labels: int32 (B, N), from `match`.
+        image_ids: int (B,).
+        seed: int.
+        step: int scalar tensor, the training step.
+        purpose: int, another for each use in a step; see `random_priorities`.
+
+    Returns:
+        indices, labels: int32 (B, S), as from `sample`.
+    """
+
+    count: int
+    positive_fraction: float
+
+    def __post_init__(self):
+        if self.count < 1 or not 0.0 <= self.positive_fraction <= 1.0:
+            raise ValueError(
+                "count must be at least 1 and positive_fraction 0 to 1; received "
+                f"count={self.count}, positive_fraction={self.positive_fraction}."
+            )
+
+    def get_config(self):
+        """Returns a dict of the arguments."""
+        return asdict(self)
+
+    @classmethod
+    def from_config(cls, config):
+        """Returns the `Sample` that `get_config` described."""
+        return cls(**config)
+
+    @property
+    def max_positives(self):
+        """int, positives per image at most; they come first among the samples."""
+        return int(self.count * self.positive_fraction)
+
+    def __call__(self, labels, image_ids, seed, step, purpose):
+        boxes = ops.shape(labels)[1]
+        priorities = random_priorities(seed, step, image_ids, boxes, purpose)
+        return sample(labels, priorities, self.count, self.positive_fraction)
 
 
 def sample(labels, priorities, count, positive_fraction):
     """Picks positives up to their share and fills up with negatives.
 
-    Source: Girshick 2015 (arXiv:1504.08083), Sec. 2.3: where there are fewer positives
-    than their share, negatives take their places; where there are not enough negatives,
-    fewer than `count` are picked.
+    Source: Girshick 2015 (arXiv:1504.08083), Sec. 2.3. Negatives fill the slots that
+    positives leave; where there are too few negatives, fewer than `count` are picked.
 
     Args:
         labels: int32 (B, N), from `match`.
         priorities: float32 (B, N), 0..1; the highest are picked.
-        count: int, picked per image at the most.
-        positive_fraction: float, 0..1, share of positives at the most.
+        count: int, picked per image at most.
+        positive_fraction: float, 0..1, share of positives at most.
 
     Returns:
-        places: int32 (B, S), 0..N-1; S is `count`, or fewer where N is small.
+        indices: int32 (B, S), 0..N-1; S is `count`, or fewer where N is small.
         labels: int32 (B, S): POSITIVE first, then NEGATIVE, IGNORED in slots left over.
     """
-    places, positives = _highest(
+    indices, positives = _highest(
         labels == POSITIVE, priorities, int(count * positive_fraction)
     )
-    negative_places, negatives = _highest(labels == NEGATIVE, priorities, count)
-    first_negative = ops.shape(places)[1]
-    places = ops.concatenate([places, negative_places], axis=1)
+    negative_indices, negatives = _highest(labels == NEGATIVE, priorities, count)
+    first_negative = ops.shape(indices)[1]
+    indices = ops.concatenate([indices, negative_indices], axis=1)
     found = ops.cast(ops.concatenate([positives, negatives], axis=1), "int32")
     taken = ops.sum(ops.cast(positives, "int32"), axis=1, keepdims=True)
-    slots = ops.arange(_at_most(count, ops.shape(places)[1]))[None]
+    slots = ops.arange(_at_most(count, ops.shape(indices)[1]))[None]
     is_positive = slots < taken
     # Negatives follow the last positive, not the last slot kept for positives.
     order = ops.where(is_positive, slots, first_negative + slots - taken)
-    in_range = order < ops.shape(places)[1]
-    order = ops.minimum(order, ops.shape(places)[1] - 1)
+    in_range = order < ops.shape(indices)[1]
+    order = ops.minimum(order, ops.shape(indices)[1] - 1)
     found = ops.take_along_axis(found, order, axis=1) > 0
     found = ops.logical_and(found, in_range)
     picked = ops.where(is_positive, POSITIVE, NEGATIVE)
     labels = ops.where(found, picked, IGNORED)
-    return ops.take_along_axis(places, order, axis=1), ops.cast(labels, "int32")
+    return ops.take_along_axis(indices, order, axis=1), ops.cast(labels, "int32")
 
 
 def _highest(candidates, priorities, count):
-    """Returns places (B, k) of the candidates of highest priority, and if they are any.
+    """Returns indices by falling priority, and which are candidates, each (B, k).
 
     k is `count`, or N where there are fewer boxes than that.
     """
     k = _at_most(count, ops.shape(candidates)[1])
-    values, places = ops.top_k(ops.where(candidates, priorities, -1.0), k)
-    return ops.cast(places, "int32"), values >= 0
+    values, indices = ops.top_k(ops.where(candidates, priorities, -1.0), k)
+    return ops.cast(indices, "int32"), values >= 0
 
 
 def _at_most(count, available):

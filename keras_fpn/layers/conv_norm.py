@@ -1,6 +1,5 @@
 """Convolution, normalisation, activation: the one building block of all parts."""
 
-import contextlib
 import math
 
 import keras
@@ -133,19 +132,6 @@ class ConvNorm(keras.layers.Layer):
         scale = self.gamma / ops.sqrt(self.moving_variance + self.epsilon)
         bias = self.beta - self.moving_mean * scale
         return self._scale_kernel(self.kernel, scale), bias
-
-    @contextlib.contextmanager
-    def folded_before(self, kernel, bias):
-        """Inside, the layer takes what `folded` returned before and computes nothing.
-
-        Args:
-            kernel, bias: tensors or variables, float32, of the shapes of `folded`'s.
-        """
-        self.folded = lambda: (kernel, bias)  # type: ignore[method-assign]
-        try:
-            yield
-        finally:
-            del self.folded
 
     def compute_output_shape(self, input_shape):
         height, width = (

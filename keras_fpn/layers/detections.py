@@ -3,15 +3,15 @@
 import keras
 from keras import KerasTensor, ops
 
-from keras_fpn.box_coder import decode_boxes
+from keras_fpn.box_coder import BoxCoder, with_coder
 from keras_fpn.boxes import box_sides, clip_boxes
 from keras_fpn.ops.nms import grouped_nms, nms_supports_jit
 
 MIN_SIDE = 1e-2  # pixels; torchvision drops what is narrower
 
-# dx, dy, dw, dh of RoIs are predicted ten and five times too large (Girshick 2015's
-# code), to have about unit variance.
-BOX_WEIGHTS = (10.0, 10.0, 5.0, 5.0)
+# Deltas of RoIs are small: these weights (Girshick 2015's code) give them about unit
+# variance.
+ROI_CODER = BoxCoder((10.0, 10.0, 5.0, 5.0))
 
 
 @keras.saving.register_keras_serializable(package="keras_fpn")
@@ -28,12 +28,15 @@ class Detections(keras.layers.Layer):
         score_threshold: float, 0..1; scores must be above it.
         nms_threshold: float, 0..1, IoU above which the worse box of a class is dropped.
         max_detections: int, D, detections per image.
+        coder: `BoxCoder` of the deltas.
 
     Call arguments:
         class_logits: float (B, R, K + 1), background last.
-        box_deltas: float (B, R, K, 4).
+        box_deltas: float (B, R, K, 4), or (B, R, 1, 4) for boxes of any class.
         rois: float (B, R, 4), xyxy, input-image pixels; empty boxes are padding.
         image_sizes: float (B, 2), height and width without the padding, pixels.
+        score_threshold, max_detections: instead of the layer's own; a subclass with a
+            `call` of its own must take them too.
 
     Returns:
         dict: "boxes" float32 (B, D, 4), xyxy, input-image pixels, best first, zeros as
@@ -42,29 +45,44 @@ class Detections(keras.layers.Layer):
     """
 
     def __init__(
-        self, score_threshold=0.05, nms_threshold=0.5, max_detections=100, **kwargs
+        self,
+        score_threshold: float = 0.05,
+        nms_threshold: float = 0.5,
+        max_detections: int = 100,
+        coder: BoxCoder = ROI_CODER,
+        **kwargs,
     ):
         # Boxes and probabilities are float32 under every policy.
         super().__init__(**{**kwargs, "dtype": "float32"})
         self.score_threshold = score_threshold
         self.nms_threshold = nms_threshold
         self.max_detections = max_detections
+        self.coder = coder
         self.supports_jit = nms_supports_jit()
 
-    def call(self, class_logits, box_deltas, rois, image_sizes):
+    def call(
+        self,
+        class_logits,
+        box_deltas,
+        rois,
+        image_sizes,
+        score_threshold=None,
+        max_detections=None,
+    ):
+        threshold = self.score_threshold if score_threshold is None else score_threshold
+        limit = self.max_detections if max_detections is None else max_detections
         scores = ops.softmax(ops.cast(class_logits, "float32"), axis=-1)[..., :-1]
-        boxes = decode_boxes(
+        boxes = self.coder.decode(
             ops.cast(box_deltas, "float32"),
             ops.expand_dims(ops.cast(rois, "float32"), 2),
-            BOX_WEIGHTS,
         )
         boxes = clip_boxes(boxes, ops.cast(image_sizes, "float32"))
         width, height = box_sides(boxes)
         kept = ops.minimum(width, height) >= MIN_SIDE
-        kept = ops.logical_and(kept, scores > self.score_threshold)
+        kept = ops.logical_and(kept, scores > threshold)
         scores = ops.where(kept, scores, 0.0)
         boxes, scores, labels, count = grouped_nms(
-            boxes, scores, self.nms_threshold, self.max_detections
+            boxes, scores, self.nms_threshold, limit
         )
         return {
             "boxes": boxes,
@@ -73,8 +91,16 @@ class Detections(keras.layers.Layer):
             "num_detections": count,
         }
 
-    def compute_output_spec(self, class_logits, box_deltas, rois, image_sizes):
-        shape = (rois.shape[0], self.max_detections)
+    def compute_output_spec(
+        self,
+        class_logits,
+        box_deltas,
+        rois,
+        image_sizes,
+        score_threshold=None,
+        max_detections=None,
+    ):
+        shape = (rois.shape[0], max_detections or self.max_detections)
         return {
             "boxes": KerasTensor((*shape, 4), "float32"),
             "labels": KerasTensor(shape, "int32"),
@@ -88,4 +114,9 @@ class Detections(keras.layers.Layer):
             "score_threshold": self.score_threshold,
             "nms_threshold": self.nms_threshold,
             "max_detections": self.max_detections,
+            "coder": keras.saving.serialize_keras_object(self.coder),
         }
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**with_coder(config))

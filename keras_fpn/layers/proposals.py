@@ -3,12 +3,14 @@
 import keras
 from keras import KerasTensor, ops
 
-from keras_fpn.box_coder import decode_boxes
+from keras_fpn.box_coder import BoxCoder, with_coder
 from keras_fpn.boxes import box_sides, clip_boxes, take_rows
 from keras_fpn.levels import ordered_names
 from keras_fpn.ops.nms import grouped_nms, nms_supports_jit
 
 MIN_SIDE = 1e-3  # pixels; torchvision drops what is narrower
+
+RPN_CODER = BoxCoder()
 
 
 @keras.saving.register_keras_serializable(package="keras_fpn")
@@ -28,6 +30,7 @@ class Proposals(keras.layers.Layer):
         training_pre_nms_top_k, training_post_nms_top_k: the same while training.
         nms_threshold: float, 0..1, IoU above which the worse box is dropped.
         score_threshold: float, 0..1, probability below which an anchor is dropped.
+        coder: `BoxCoder` of the deltas.
 
     Call arguments:
         anchors: dict "P<l>" -> float (N_l, 4), xyxy, input-image pixels.
@@ -44,12 +47,13 @@ class Proposals(keras.layers.Layer):
 
     def __init__(
         self,
-        pre_nms_top_k=1000,
-        post_nms_top_k=1000,
-        training_pre_nms_top_k=2000,
-        training_post_nms_top_k=2000,
-        nms_threshold=0.7,
-        score_threshold=0.0,
+        pre_nms_top_k: int = 1000,
+        post_nms_top_k: int = 1000,
+        training_pre_nms_top_k: int = 2000,
+        training_post_nms_top_k: int = 2000,
+        nms_threshold: float = 0.7,
+        score_threshold: float = 0.0,
+        coder: BoxCoder = RPN_CODER,
         **kwargs,
     ):
         # Boxes are float32 under every policy.
@@ -60,6 +64,7 @@ class Proposals(keras.layers.Layer):
         self.training_post_nms_top_k = training_post_nms_top_k
         self.nms_threshold = nms_threshold
         self.score_threshold = score_threshold
+        self.coder = coder
         self.supports_jit = nms_supports_jit()
 
     def call(self, anchors, objectness, deltas, image_sizes, training=False):
@@ -71,7 +76,7 @@ class Proposals(keras.layers.Layer):
             logits, best = _top_k_padded(logits, pre)
             best_anchors = ops.take(anchors[name], best, axis=0)
             best_deltas = take_rows(ops.cast(deltas[name], "float32"), best)
-            boxes.append(decode_boxes(best_deltas, best_anchors))
+            boxes.append(self.coder.decode(best_deltas, best_anchors))
             scores.append(ops.sigmoid(logits))
         boxes = ops.stack(boxes, axis=2)  # (B, pre, levels, 4)
         scores = ops.stack(scores, axis=2)  # (B, pre, levels)
@@ -101,12 +106,17 @@ class Proposals(keras.layers.Layer):
             "training_post_nms_top_k": self.training_post_nms_top_k,
             "nms_threshold": self.nms_threshold,
             "score_threshold": self.score_threshold,
+            "coder": keras.saving.serialize_keras_object(self.coder),
         }
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**with_coder(config))
 
 
 def _top_k_padded(logits, k):
-    """Returns the k highest logits (B, k) and their places; -inf beyond the last."""
+    """Returns the k highest logits (B, k) and their indices; -inf beyond the last."""
     batch, count = ops.shape(logits)
     padding = ops.full((batch, k), -float("inf"))
-    values, places = ops.top_k(ops.concatenate([logits, padding], axis=1), k)
-    return values, ops.minimum(places, count - 1)
+    values, indices = ops.top_k(ops.concatenate([logits, padding], axis=1), k)
+    return values, ops.minimum(indices, count - 1)

@@ -1,8 +1,35 @@
-"""Detectors: builders, and the classes they build."""
+"""Detectors: builders, the classes they build, and the parts those are made of."""
 
+from keras_fpn.box_coder import BoxCoder
+from keras_fpn.matcher import Match
 from keras_fpn.models.assignment import Assignment
-from keras_fpn.models.build_faster_rcnn import faster_rcnn_fpn
+from keras_fpn.models.box_branch import BoxBranch
+from keras_fpn.models.class_columns import ClassColumns
 from keras_fpn.models.detector import Detector
-from keras_fpn.models.faster_rcnn import FasterRCNN
+from keras_fpn.models.faster_rcnn import FasterRCNN, faster_rcnn_fpn
+from keras_fpn.models.fold import fold_batch_norms
+from keras_fpn.models.ground_truth import GroundTruth
+from keras_fpn.models.parts import Parts
+from keras_fpn.models.region_branch import RegionBranch
+from keras_fpn.models.results import RESULTS, Result
+from keras_fpn.models.two_stage import TwoStageParts
+from keras_fpn.sampler import Sample
 
-__all__ = ["Assignment", "Detector", "FasterRCNN", "faster_rcnn_fpn"]
+__all__ = [
+    "RESULTS",
+    "Assignment",
+    "BoxBranch",
+    "BoxCoder",
+    "ClassColumns",
+    "Detector",
+    "FasterRCNN",
+    "GroundTruth",
+    "Match",
+    "Parts",
+    "RegionBranch",
+    "Result",
+    "Sample",
+    "TwoStageParts",
+    "faster_rcnn_fpn",
+    "fold_batch_norms",
+]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import keras
 
+from keras_fpn.models.class_columns import copy_weights
 from keras_fpn.models.classes import Classes
 from keras_fpn.models.detector import Detector
 from keras_fpn.weights import (
@@ -18,9 +19,8 @@ from keras_fpn.weights import (
     read_torch,
 )
 from keras_fpn.weights.download import sha256_of
+from keras_fpn.weights.torchvision import classes_in
 
-_TORCH_CLASSES = "roi_heads.box_predictor.cls_score.bias"
-_STATISTICS = "moving_variance_initializer"  # only norms have it
 _EXCERPT = 300  # letters; Keras's messages hold whole configs
 
 
@@ -101,58 +101,30 @@ def published_name(path, names):
     return None
 
 
-def parts_of(source):
-    """Returns new parts like a detector's, by argument, without its weights.
-
-    The box predictor is left out, for it depends on the classes.
-    """
-    config = as_new(source.get_config())
-    parts = {"preprocessing": source.preprocessing}
-    for name in source.parts():
-        part = config[name]
-        if isinstance(part, dict):
-            part.pop("build_config", None)  # of what it was connected with
-            part = keras.saving.deserialize_keras_object(part)
-        parts[name] = part
-    parts.pop("box_predictor", None)
-    return parts
-
-
-def as_new(config):
-    """Returns a config without what says how the layers in it were trained.
-
-    Norms whose statistics were fixed keep them: nobody unfreezes these by chance.
-    """
-    if isinstance(config, dict):
-        dropped = [] if _STATISTICS in config else ["trainable"]
-        if isinstance(config.get("dtype"), dict):  # a policy
-            dropped.append("dtype")
-        return {
-            key: as_new(value) for key, value in config.items() if key not in dropped
-        }
-    if isinstance(config, list | tuple):
-        return type(config)(as_new(value) for value in config)
-    return config
-
-
 def classes_of(source):
     """Returns the `Classes` of a loaded detector; None for None."""
     return source and Classes(source.class_names, source.category_ids)
 
 
 def load_checkpoint(model, weights, source=None):
-    """Fills a detector; its box predictor only where the classes are as many.
+    """Fills a detector; weights of classes only if there are as many classes.
 
     Args:
-        model: `FasterRCNN`.
+        model: `Detector`.
         weights: a published name, or a `Path`.
-        source: the detector in the file, where it is a .keras file.
+        source: the detector in the file, if it is a .keras file.
 
     Raises:
         ValueError: the weights do not fit the architecture.
+
+    Warns:
+        UserWarning: the weights have another number of classes.
     """
     if source is not None:
-        _copy_parts(model, source, weights)
+        count = len(source.class_names)
+        same = _same_count(model, weights, count)
+        known = [(label, label) for label in range(count)] if same else None
+        copy_weights(source.parts, model.parts, known, repr(str(weights)))
     elif isinstance(weights, Path) and weights.name.endswith(".h5"):
         model.load_weights(weights)
     else:
@@ -160,35 +132,19 @@ def load_checkpoint(model, weights, source=None):
         if not isinstance(weights, Path):
             path = fetch(get_checkpoint(weights))
         tensors = read_torch(path)
-        count = len(tensors.get(_TORCH_CLASSES, ())) - 1
-        fits = count in (-1, len(model.class_names))
-        if not fits:
-            _say_predictor_is_new(model, weights, count)
+        count = classes_in(tensors)
+        fits = count is None or _same_count(model, weights, count)
         load_torchvision(model, tensors, keep_predictor=fits)
 
 
-def _copy_parts(model, source, path):
-    parts, own = source.layer_parts(), model.layer_parts()
-    if len(source.class_names) != len(model.class_names):
-        _say_predictor_is_new(model, path, len(source.class_names))
-        del own["box_predictor"]
-    for name, part in own.items():
-        shapes = [tuple(weight.shape) for weight in part.weights]
-        received = [tuple(weight.shape) for weight in parts[name].weights]
-        if shapes != received:
-            raise ValueError(
-                f"The file must hold this architecture; received {str(path)!r}, whose "
-                f"{name} has other weights. Load it by keras.models.load_model."
-            )
-    for name, part in own.items():
-        part.set_weights(parts[name].get_weights())
-
-
-def _say_predictor_is_new(model, weights, count):
-    warnings.warn(
-        f"{str(weights)!r} has {count} classes and this model "
-        f"{len(model.class_names)}: all weights are loaded but those of the box "
-        "predictor, which starts anew and "
-        "must be trained.",
-        stacklevel=4,
-    )
+def _same_count(model, weights, count):
+    """Returns whether weights have the model's number of classes; warns if not."""
+    same = count == len(model.class_names)
+    if not same:
+        warnings.warn(
+            f"{str(weights)!r} has {count} classes and this model has "
+            f"{len(model.class_names)}: all weights are loaded except those of the "
+            "classes, which start from random numbers and must be trained.",
+            stacklevel=5,
+        )
+    return same

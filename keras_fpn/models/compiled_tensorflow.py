@@ -1,10 +1,10 @@
-"""`compiled_call` on TensorFlow."""
+"""`compiled_function` on TensorFlow."""
 
 import tensorflow as tf
 
 
-def tensorflow_call(model):
-    """Returns `model` as one `tf.function`, traced once for all sizes."""
+def tensorflow_function(model, function):
+    """Returns the function as one `tf.function`, traced once for all sizes."""
     signature = {
         name: tf.TensorSpec(tensor.shape, tensor.dtype, name=name)
         for name, tensor in model.input.items()
@@ -12,6 +12,6 @@ def tensorflow_call(model):
 
     @tf.function(input_signature=[signature])
     def call(inputs):
-        return model(inputs, training=False)
+        return function(inputs)
 
     return call

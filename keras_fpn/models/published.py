@@ -22,8 +22,8 @@ from keras_fpn.layers import (
     RPNHead,
     TwoFCBoxHead,
 )
-from keras_fpn.models.assignment import Assignment
 from keras_fpn.preprocessing import Preprocessing
+from keras_fpn.sampler import Sample
 
 _MOBILE_SIZES = (32, 64, 128, 256, 512)
 
@@ -124,7 +124,7 @@ def _small_photos_parts(channels, head_channels):
             name="proposals",
         ),
         "box_head": TwoFCBoxHead(head_channels, name="box_head"),
-        "roi_assignment": Assignment(0.5, 0.5, False, 128, 0.25),
+        "roi_sample": Sample(128, 0.25),
     }
 
 

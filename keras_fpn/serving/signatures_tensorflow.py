@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from keras_fpn.serving.folded_call_tensorflow import folded_call
+from keras_fpn.serving.detect_call_tensorflow import detect_call
 from keras_fpn.serving.read_photos_tensorflow import (
     OK,
     TOO_MANY,
@@ -50,7 +50,7 @@ class Signatures:
         # This class is not a tf.Module itself: a function, with its constants, would be
         # saved once more for each attribute that refers to it.
         self.module = tf.Module(name="detector")
-        self._detect, self.module.weights = folded_call(model, frozen)
+        self._detect, self.module.weights = detect_call(model, frozen)
 
     def functions(self):
         """Returns the signatures, dict of name -> concrete function."""

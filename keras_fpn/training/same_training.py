@@ -39,7 +39,7 @@ def settings_of(plan, model, loader, validation, seed):
         "dtype_policy": plan.dtype_policy,
         "optimizer": _config(model.optimizer),
         "preprocessing": model.preprocessing.to_config(),
-        "model": {name: _part(part) for name, part in model.parts().items()},
+        "model": {name: _part(part) for name, part in model.parts.by_name().items()},
         "weights": _shapes(model),
         "seed": seed,
     }

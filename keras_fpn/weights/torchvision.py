@@ -17,6 +17,7 @@ _LEGACY = (
     (r"(rpn\.head\.conv)\.(weight|bias)$", r"\1.0.0.\2"),
 )
 _PREDICTOR = "roi_heads.box_predictor."
+_LOGITS = f"{_PREDICTOR}cls_score.bias"
 
 
 def load_torchvision(model, source, keep_predictor=True):
@@ -42,6 +43,17 @@ def load_torchvision(model, source, keep_predictor=True):
         slots = [slot for slot in slots if not slot.key.startswith(_PREDICTOR)]
         tensors = _without(tensors, _PREDICTOR)
     fill(slots, tensors)
+
+
+def classes_in(tensors):
+    """Returns how many classes a checkpoint has, int; None for one without classes.
+
+    Args:
+        tensors: dict of str -> array.
+    """
+    if _LOGITS not in tensors:
+        return None
+    return len(tensors[_LOGITS]) - 1  # without the background
 
 
 def torchvision_slots(model):

@@ -5,6 +5,7 @@ from layer_checks import check_layer
 from numpy.testing import assert_allclose, assert_array_equal
 from on_backend import outputs_of
 
+from keras_fpn.box_coder import BoxCoder
 from keras_fpn.layers import Detections
 
 A = (0, 0, 10, 20)
@@ -52,7 +53,12 @@ def random_inputs(batch, rois, seed):
 def test_keeps_what_a_layer_owes():
     check_layer(
         Detections,
-        {"score_threshold": 0.2, "nms_threshold": 0.3, "max_detections": 6},
+        {
+            "score_threshold": 0.2,
+            "nms_threshold": 0.3,
+            "max_detections": 6,
+            "coder": BoxCoder((8.0, 9.0, 4.0, 3.0), beta=0.5),
+        },
         random_inputs(2, 9, seed=0),
         ((None, None, 4), (None, None, 3, 4), (None, None, 4), (None, 2)),
         random_inputs(1, 14, seed=1),

@@ -5,6 +5,7 @@ from layer_checks import check_layer
 from numpy.testing import assert_allclose, assert_array_equal
 from on_backend import gradient, outputs_of
 
+from keras_fpn.box_coder import BoxCoder
 from keras_fpn.layers import Proposals
 
 A = (0, 0, 10, 10)
@@ -73,6 +74,7 @@ def test_keeps_what_a_layer_owes():
             "training_post_nms_top_k": 7,
             "nms_threshold": 0.5,
             "score_threshold": 0.3,
+            "coder": BoxCoder((2.0, 3.0, 1.5, 0.5), beta=0.5),
         },
         random_inputs(2, {"P9": 12, "P10": 5}, seed=0),
         (

@@ -6,8 +6,11 @@ from numpy.testing import assert_array_equal
 from on_backend import outputs_of
 
 from keras_fpn.chance import random_priorities
-from keras_fpn.matcher import IGNORED, NEGATIVE, POSITIVE
-from keras_fpn.models.assignment import ROI_ASSIGNMENT, RPN_ASSIGNMENT, Assignment
+from keras_fpn.matcher import IGNORED, NEGATIVE, POSITIVE, Match
+from keras_fpn.models.assignment import Assignment, without_assignments
+from keras_fpn.models.box_branch import ROI_MATCH, ROI_SAMPLE
+from keras_fpn.models.region_branch import RPN_MATCH, RPN_SAMPLE
+from keras_fpn.sampler import Sample
 
 GT = [0, 0, 10, 10]
 APART = [50, 50, 60, 60]
@@ -15,26 +18,55 @@ FAR = [500, 500, 510, 510]
 
 
 def assigned(assignment, boxes, truth, chance=(0, 0, 0), usable=None):
-    """Places, labels and matches of all images."""
-    return outputs_of(lambda boxes: assignment(boxes, truth, chance, usable), boxes)
+    """Indices, labels and matches of all images."""
+
+    def assign(boxes):
+        labels, matches = assignment.match(boxes, truth)
+        if usable is not None:
+            labels = keras.ops.where(usable, labels, IGNORED)
+        indices, labels = assignment.sample(labels, truth.image_ids, *chance)
+        return indices, labels, keras.ops.take_along_axis(matches, indices, axis=1)
+
+    return outputs_of(assign, boxes)
 
 
 def test_the_papers_numbers():
     # Ren et al. 2015, Sec. 3.1.2 (0.3, 0.7) and 3.1.3 (256, half of them positive).
-    assert RPN_ASSIGNMENT.get_config() == {
-        "lower": 0.3,
-        "upper": 0.7,
-        "allow_low_quality": True,
-        "count": 256,
-        "positive_fraction": 0.5,
-    }
+    assert RPN_MATCH == Match(0.3, 0.7, allow_low_quality=True)
+    assert RPN_SAMPLE == Sample(256, 0.5)
     # Lin et al. 2017, Sec. 5.2 (512); Girshick 2015, Sec. 2.3 (0.5, a quarter).
-    assert ROI_ASSIGNMENT.get_config() == {
-        "lower": 0.5,
-        "upper": 0.5,
-        "allow_low_quality": False,
-        "count": 512,
-        "positive_fraction": 0.25,
+    assert ROI_MATCH == Match(0.5, 0.5, allow_low_quality=False)
+    assert ROI_SAMPLE == Sample(512, 0.25)
+    assert ROI_SAMPLE.max_positives == 128
+
+
+@pytest.mark.parametrize("own", [Match(0.1, 0.2, True), Sample(7, 0.4)])
+def test_parts_come_back_from_their_configs(own):
+    saved = keras.saving.serialize_keras_object(own)
+    assert keras.saving.deserialize_keras_object(saved) == own
+
+
+@pytest.mark.parametrize("numbers", [(0.7, 0.3), (-0.1, 0.5), (0.5, 1.1)])
+def test_thresholds_out_of_order_or_range_raise(numbers):
+    with pytest.raises(ValueError, match=rf"received lower={numbers[0]}, upper="):
+        Match(*numbers)
+
+
+@pytest.mark.parametrize("numbers", [(0, 0.5), (4, -0.1), (4, 1.1)])
+def test_samples_of_nothing_or_of_no_share_raise(numbers):
+    with pytest.raises(ValueError, match=rf"received count={numbers[0]}, positive_f"):
+        Sample(*numbers)
+
+
+def test_assignments_of_older_code_become_a_match_and_a_sample():
+    neck, own = object(), Assignment(0.1, 0.2, True, 7, 0.4)
+    parts = without_assignments(
+        {"neck": neck, "rpn_assignment": own, "roi_assignment": None}
+    )
+    assert parts == {
+        "neck": neck,
+        "rpn_match": Match(0.1, 0.2, True),
+        "rpn_sample": Sample(7, 0.4),
     }
 
 

@@ -1,5 +1,7 @@
 """A backbone's name and its model make equal detectors, with what belongs to it."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -15,7 +17,7 @@ from keras_fpn.layers import (
     PyramidRoIAlign,
     TwoFCBoxHead,
 )
-from keras_fpn.models import build_faster_rcnn, faster_rcnn_fpn
+from keras_fpn.models import build, faster_rcnn, faster_rcnn_fpn
 from keras_fpn.preprocessing import Preprocessing
 
 LARGE = {"resnet101", "resnet152"}  # of blocks that resnet50 has, too
@@ -126,7 +128,7 @@ def test_imagenets_weights_are_not_loaded_for_other_pixels(
     monkeypatch, name, wrong, given
 ):
     loaded = []
-    monkeypatch.setattr(build_faster_rcnn, "load_imagenet", lambda *a: loaded.append(a))
+    monkeypatch.setattr(build, "load_imagenet", lambda *a: loaded.append(a))
     pixels = Preprocessing(**{given: wrong[given]})
     with pytest.raises(
         ValueError, match=rf"of '{name}' expect .*{given}=\({wrong[given][0]}, .*Leave"
@@ -177,10 +179,12 @@ class _Published(Exception):
 
 @pytest.fixture
 def without_download(monkeypatch):
-    def detector(**parts):
+    def detector(*_, **__):
         raise _Published
 
-    monkeypatch.setattr(build_faster_rcnn, "FasterRCNN", detector)
+    detector.__name__ = "FasterRCNN"
+    family = dataclasses.replace(faster_rcnn.FAMILY, detector=detector)
+    monkeypatch.setattr(faster_rcnn, "FAMILY", family)
 
 
 def test_published_weights_go_into_a_model_of_their_epsilon(without_download):

@@ -9,7 +9,6 @@ import pytest
 
 from keras_fpn.models import checkpoints
 from keras_fpn.models.checkpoints import (
-    as_new,
     classes_of,
     find_weights,
     load_checkpoint,
@@ -58,32 +57,6 @@ def test_published_files_are_known_by_their_contents_if_they_are_torchs(monkeypa
     assert published_name(Path("any.h5"), names) is None
 
 
-def test_configs_forget_how_layers_were_trained_but_norms_keep_their_statistics():
-    policy = {"module": "keras", "config": {"name": "float32"}}
-    norm = {"moving_variance_initializer": "ones", "trainable": False, "dtype": policy}
-    layer = {"name": "conv", "trainable": False, "dtype": policy, "layers": [norm, 3]}
-    assert as_new({"config": layer, "pair": (layer, "x")}) == {
-        "config": {
-            "name": "conv",
-            "layers": [
-                {"moving_variance_initializer": "ones", "trainable": False},
-                3,
-            ],
-        },
-        "pair": (
-            {
-                "name": "conv",
-                "layers": [
-                    {"moving_variance_initializer": "ones", "trainable": False},
-                    3,
-                ],
-            },
-            "x",
-        ),
-    }
-    assert as_new({"dtype": "int32"}) == {"dtype": "int32"}  # no policy
-
-
 def test_classes_are_the_sources():
     assert classes_of(None) is None
     source = types.SimpleNamespace(class_names=["a", "b"], category_ids=[4, 9])
@@ -124,7 +97,7 @@ def test_a_predictor_is_kept_where_the_classes_are_as_many(loaded, columns, kept
     said = [str(warning.message) for warning in caught]
     assert len(said) == (not kept)
     if said:
-        assert f"'a.pth' has {columns - 1} classes and this model 3:" in said[0]
+        assert f"'a.pth' has {columns - 1} classes and this model has 3:" in said[0]
 
 
 def test_files_without_a_predictor_fit_any_classes(loaded):
@@ -139,42 +112,3 @@ def test_files_of_weights_alone_are_loaded_as_they_are():
     model = types.SimpleNamespace(load_weights=given.append)
     load_checkpoint(model, Path("own.weights.h5"))
     assert given == [Path("own.weights.h5")]
-
-
-class Part:
-    def __init__(self, *weights):
-        self.weights = [np.full(shape, value) for shape, value in weights]
-
-    def get_weights(self):
-        return self.weights
-
-    def set_weights(self, weights):
-        self.weights = weights
-
-
-def detector_of(classes, **parts):
-    return types.SimpleNamespace(
-        class_names=["x"] * classes, layer_parts=lambda: dict(parts)
-    )
-
-
-def test_parts_are_copied_unless_their_shapes_differ():
-    source = detector_of(
-        2, neck=Part(((2, 3), 1.0), ((3,), 2.0)), box_predictor=Part(((3,), 5.0))
-    )
-    own = {"neck": Part(((2, 3), 0.0), ((3,), 0.0)), "box_predictor": Part(((3,), 0.0))}
-    load_checkpoint(detector_of(2, **own), Path("a.keras"), source)
-    assert own["neck"].weights[1].tolist() == [2.0] * 3
-    assert own["box_predictor"].weights[0].tolist() == [5.0] * 3
-    own = {"neck": Part(((2, 3), 0.0), ((3,), 0.0)), "box_predictor": Part(((4,), 0.0))}
-    with pytest.warns(UserWarning, match="has 2 classes and this model 3"):
-        load_checkpoint(detector_of(3, **own), Path("a.keras"), source)
-    assert own["neck"].weights[0].tolist() == [[1.0] * 3] * 2
-    assert not own["box_predictor"].weights[0].any()
-    own["neck"] = Part(((2, 4), 0.0), ((3,), 0.0))
-    with (
-        pytest.warns(UserWarning, match="has 2 classes"),
-        pytest.raises(ValueError, match=r"'a\.keras', whose neck has other weights"),
-    ):
-        load_checkpoint(detector_of(3, **own), Path("a.keras"), source)
-    assert not own["neck"].weights[1].any()

@@ -73,12 +73,12 @@ class DetectionsOfOneClass(Detections):
         super().__init__(**arguments)
         self.label = label
 
-    def call(self, class_logits, box_deltas, rois, image_sizes):
+    def call(self, class_logits, box_deltas, rois, image_sizes, **limits):
         labels = keras.ops.arange(class_logits.shape[-1])
         background = labels == class_logits.shape[-1] - 1
         kept = keras.ops.logical_or(labels == self.label, background)
         class_logits = keras.ops.where(kept, class_logits, -1e3)
-        return super().call(class_logits, box_deltas, rois, image_sizes)
+        return super().call(class_logits, box_deltas, rois, image_sizes, **limits)
 
     def get_config(self):
         return {**super().get_config(), "label": self.label}
@@ -104,8 +104,8 @@ class DetectionsWithBias(Detections):
     def build(self, class_logits_shape, *_):
         self.bias = self.add_weight(shape=class_logits_shape[-1:], initializer="zeros")
 
-    def call(self, class_logits, box_deltas, rois, image_sizes):
-        return super().call(class_logits + self.bias, box_deltas, rois, image_sizes)
+    def call(self, class_logits, *others, **limits):
+        return super().call(class_logits + self.bias, *others, **limits)
 
 
 def test_looser_limits_keep_the_weights_of_detections_as_they_are_now(photo):

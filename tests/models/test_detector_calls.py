@@ -10,7 +10,7 @@ from on_backend import arrays, outputs_of
 
 from keras_fpn.layers import Proposals
 from keras_fpn.models import detector
-from keras_fpn.models.detector import _check_detect_arguments
+from keras_fpn.models.limits import check_limits, check_whole_number, shared_limits
 
 SIDE = 64
 
@@ -146,21 +146,21 @@ def test_without_training_losses_are_of_the_stages_of_inference(
 @pytest.mark.parametrize("threshold", [0.0, 0.5, 1.0, None])
 @pytest.mark.parametrize("count", [1, 2, 3.0, None])
 def test_probabilities_and_whole_numbers_are_taken(threshold, count):
-    _check_detect_arguments(threshold, count, 1)
+    check_limits(threshold, count)
 
 
 @pytest.mark.parametrize("threshold", [-0.01, 1.01, 2.0, -1.0])
 def test_thresholds_that_are_no_probability_are_refused(threshold):
     with pytest.raises(ValueError, match=rf"received score_threshold={threshold}\."):
-        _check_detect_arguments(threshold, None, 1)
+        check_limits(threshold)
 
 
 @pytest.mark.parametrize("count", [0, -1, 1.5])
 def test_counts_that_are_not_whole_or_below_one_are_refused(count):
     with pytest.raises(ValueError, match=f"max_detections={count}"):
-        _check_detect_arguments(None, count, 1)
+        check_limits(None, count)
     with pytest.raises(ValueError, match=f"batch_size={count}"):
-        _check_detect_arguments(None, None, count)
+        check_whole_number("batch_size", count)
 
 
 def test_a_detectors_config_says_whether_it_is_trained(model):
@@ -172,3 +172,21 @@ def test_a_detectors_config_says_whether_it_is_trained(model):
     assert again.trainable
     assert again.seed == 0
     assert again.trainable_variables
+
+
+@pytest.mark.parametrize(
+    ("asked", "shared"),
+    [
+        ((None, None), (0.2, 20)),
+        ((0.2, 20), (0.2, 20)),
+        ((0.9, 1), (0.2, 20)),  # stricter: what is left out comes last
+        ((0.19, 21), (0.01, 100)),
+        ((0.01, 100), (0.01, 100)),
+        ((0.009, 101), (0.0, 300)),
+        ((0.0, 1000), (0.0, 1000)),
+        ((None, 5000), (0.2, 5000)),
+    ],
+)
+def test_looser_limits_share_a_few_functions(model, asked, shared):
+    limits = dict(shared_limits(model.final_part(), *asked))
+    assert tuple(limits.values()) == shared

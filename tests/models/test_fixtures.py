@@ -69,7 +69,7 @@ def test_saved_files_keep_what_goes_with_a_model(loaded):
     if name == "other_parts":
         assert model.preprocessing.min_size == 128
         assert model.preprocessing.mean == (0.5, 0.5, 0.5)
-        assert model.roi_assignment.count == 32
+        assert model.parts.box.roi_sample.count == 32
         assert model.detections.max_detections == 10
         assert model.roi_align.levels == ("P4",)
 

@@ -1,5 +1,6 @@
 """Weights by name and by file bring one architecture: what is not given is theirs."""
 
+import dataclasses
 import zipfile
 
 import keras
@@ -11,8 +12,7 @@ from skimage import data
 
 import keras_fpn
 from keras_fpn.layers import ConvNorm, Detections, MultiLevelAnchors
-from keras_fpn.models import build_faster_rcnn, checkpoints, faster_rcnn_fpn
-from keras_fpn.models.assignment import Assignment
+from keras_fpn.models import Assignment, checkpoints, faster_rcnn, faster_rcnn_fpn
 from keras_fpn.preprocessing import Preprocessing
 from keras_fpn.training.transfer import with_classes
 from keras_fpn.weights import SHIPPED
@@ -53,7 +53,8 @@ def test_parts_that_are_given_take_the_places_of_the_files(saved):
     assert built.detections is detections
     assert built.backbone is backbone
     assert built.anchors.sizes == model.anchors.sizes == SIZES
-    assert built.roi_assignment == model.roi_assignment
+    assert built.parts.box.roi_sample == model.parts.box.roi_sample
+    assert built.parts.box.roi_match == model.parts.box.roi_match
     assert built.preprocessing == model.preprocessing
 
 
@@ -134,11 +135,12 @@ class _Found(Exception):
 
 
 def parts_found(monkeypatch, *arguments, **more):
-    def detector(**parts):
-        raise _Found(parts)
+    def detector(parts, *_, **__):
+        raise _Found(parts.by_name())
 
     with monkeypatch.context() as patched:
-        patched.setattr(build_faster_rcnn, "FasterRCNN", detector)
+        family = dataclasses.replace(faster_rcnn.FAMILY, detector=detector)
+        patched.setattr(faster_rcnn, "FAMILY", family)
         with pytest.raises(_Found) as found:
             faster_rcnn_fpn(*arguments, **more)
     return found.value.args[0]

@@ -21,13 +21,7 @@ SMALL = {
         "training_pre_nms_top_k": 1000,
         "training_post_nms_top_k": 500,
     },
-    "roi_assignment": {
-        "lower": 0.5,
-        "upper": 0.5,
-        "allow_low_quality": False,
-        "count": 128,
-        "positive_fraction": 0.25,
-    },
+    "roi_sample": {"count": 128, "positive_fraction": 0.25},
 }
 RESNET18 = {
     **SMALL,

@@ -7,6 +7,8 @@ norms by up to 1e-2 (docs/decisions.md has the measurement). There 1e-2 is allow
 and everywhere the median must be within 2.5e-3.
 """
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -15,8 +17,8 @@ from parity.goldens import MODELS, Golden, assert_same_boxes
 
 import keras_fpn
 from keras_fpn.backbones import mobilenet_v3_large
-from keras_fpn.models.assignment import Assignment
 from keras_fpn.models.ground_truth import ground_truth
+from keras_fpn.sampler import Sample
 from keras_fpn.weights.torchvision import torchvision_slots
 
 pytestmark = pytest.mark.parity
@@ -61,9 +63,11 @@ class Run:
         model = keras_fpn.from_preset(preset, load_weights=False, **backbone)
         keras_fpn.weights.load_torchvision(model, golden.tensors())
         self.model = model
-        self.rpn = Assignment(0.3, 0.7, True, EVERYTHING, 0.5)
-        self.roi = Assignment(0.5, 0.5, False, EVERYTHING, 0.5)
-        model.rpn_assignment, model.roi_assignment = self.rpn, self.roi
+        region = dataclasses.replace(
+            model.parts.region, rpn_sample=Sample(EVERYTHING, 0.5)
+        )
+        box = dataclasses.replace(model.parts.box, roi_sample=Sample(EVERYTHING, 0.5))
+        model.parts = dataclasses.replace(model.parts, region=region, box=box)
         photos = [golden[f"image{number}/pixels"] for number in range(2)]
         self.inputs, resized = model.preprocessing.prepare(photos)
         self.targets = {

@@ -1,23 +1,22 @@
-"""The builder of Faster R-CNN: names become parts, weights go in."""
+"""What all builders of detectors share: names become parts, weights are loaded."""
 
 import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import keras
 
 from keras_fpn import backbones
 from keras_fpn.backbones.pixels import pixel_mean_and_std
 from keras_fpn.layers import (
-    BoxPredictor,
     ConvNorm,
-    Detections,
     FeaturePyramid,
     MultiLevelAnchors,
     Proposals,
-    PyramidRoIAlign,
     RPNHead,
     SubsampledLevel,
-    TwoFCBoxHead,
 )
 from keras_fpn.levels import level_number, ordered_names, pyramid_name
 from keras_fpn.models.checkpoints import (
@@ -25,121 +24,78 @@ from keras_fpn.models.checkpoints import (
     find_weights,
     load_checkpoint,
     load_keras_file,
-    parts_of,
     published_name,
 )
+from keras_fpn.models.class_columns import renewed
 from keras_fpn.models.classes import resolved_classes
-from keras_fpn.models.faster_rcnn import FasterRCNN
-from keras_fpn.models.published import (
-    COCO_OF_BACKBONE,
-    FASTER_RCNN,
-    PARTS_OF_STRIDES,
-)
+from keras_fpn.models.detector import Detector
+from keras_fpn.models.parts import Parts
+from keras_fpn.models.published import PARTS_OF_STRIDES
 from keras_fpn.preprocessing import Preprocessing
 from keras_fpn.weights import SHIPPED, load_imagenet
 
 _PROBE_SIDE = 256  # pixels of the image on which a backbone's strides are measured
 
 
-def faster_rcnn_fpn(
-    backbone=None,
-    weights=None,
-    num_classes=None,
-    class_names=None,
-    category_ids=None,
-    neck=None,
-    coarse_level=None,
-    anchors=None,
-    rpn_head=None,
-    proposals=None,
-    roi_align=None,
-    box_head=None,
-    detections=None,
-    preprocessing=None,
-    rpn_assignment=None,
-    roi_assignment=None,
-    name="faster_rcnn_fpn",
-):
-    """Builds Faster R-CNN on a feature pyramid.
+@dataclass(frozen=True)
+class Family:
+    """What a builder knows of the detectors of one kind.
 
-    Every part that is not given is that of the architecture `weights` was made with, if
-    a name or a file tells it, or else the paper's, fitted to the backbone's levels.
+    Attributes:
+        detector: subclass of `Detector`.
+        parts: subclass of `Parts`, the tree of its parts.
+        complete: function from parts by name and the number of classes K to all parts
+            by name: those given, and the paper's own for the others.
+        published: dict, name of a checkpoint -> function that returns the parts it
+            was made with, by name.
+        coco: dict, name of a backbone -> name of the checkpoint that
+            `weights="coco"` means.
+    """
 
-    Source: Ren et al. 2015 (arXiv:1506.01497) on Lin et al. 2017 (arXiv:1612.03144);
-    numbers as in torchvision 0.27.
+    detector: type[Detector]
+    parts: type[Parts]
+    complete: Callable[[dict[str, Any], int], dict[str, Any]]
+    published: Mapping[str, Callable[[], dict[str, Any]]]
+    coco: Mapping[str, str]
 
-    Example:
-        model = keras_fpn.models.faster_rcnn_fpn(weights="coco")
-        found = model.detect("photo.jpg")[0]
+
+def build(family, backbone, weights, classes, preprocessing, name, parts):
+    """Builds a detector: names become parts, weights are loaded.
 
     Args:
-        backbone: name in `keras_fpn.backbones`, such as "resnet50" (the default),
-            "resnet101" or "mobilenet_v3_large"; or any functional `keras.Model` whose
-            outputs are a dict of contiguous levels, "C2".."C5" or a part of them, the
-            map C<l> of stride 2^l. A name means the model of that name.
-        weights: None, random; "coco", the builder's own checkpoint for the backbone;
-            "imagenet", for the backbone alone; a preset's name (see
-            `keras_fpn.list_presets`); or a file: .keras of this package, .weights.h5 of
-            this architecture, or a torchvision .pth, a published one of which is known
-            by its SHA-256.
-        num_classes: int, K, without background; None, as the checkpoint (COCO's 90
-            columns where there is none). With another number than the checkpoint's,
-            everything but the box predictor is loaded, and a warning says so.
-        class_names: list of str, K names.
-        category_ids: list of int, K identifiers in the data set's files; None, 1..K.
-        neck: layer from "C<l>" maps to "P<l>" maps; None, `FeaturePyramid`.
-        coarse_level: layer that adds the RPN's coarser levels; None, `SubsampledLevel`.
-        anchors: None, `MultiLevelAnchors` with 2^(l + 3) pixels on level l.
-        rpn_head: None, `RPNHead`.
-        proposals: None, `Proposals`.
-        roi_align: None, `PyramidRoIAlign`.
-        box_head: None, `TwoFCBoxHead`.
-        detections: None, `Detections`.
-        preprocessing: None, `keras_fpn.preprocessing.Preprocessing`, which holds the
-            photo's size and, if others than the backbone's, pixel mean and deviation.
-        rpn_assignment, roi_assignment: `keras_fpn.models.Assignment` of anchors and of
-            RoIs, while training; None, the paper's.
-        name: str, the model's.
+        family: `Family`.
+        backbone, weights, preprocessing, name: as of `faster_rcnn_fpn`.
+        classes: dict, the arguments of `resolved_classes`.
+        parts: dict of parts by name.
 
     Returns:
-        `keras_fpn.models.FasterRCNN`.
+        the family's detector.
 
     Raises:
-        ValueError: an unknown name (the error lists the near ones), a backbone without
-            usable levels, or weights that do not fit.
+        ValueError: as `faster_rcnn_fpn`.
     """
     if weights == "coco":
-        weights = _coco_checkpoint(backbone)
+        weights = _coco_checkpoint(family, backbone)
     elif weights not in (None, "imagenet"):
-        weights = find_weights(weights, FASTER_RCNN)
+        weights = find_weights(weights, family.published)
     file = SHIPPED[weights].path() if weights in SHIPPED else weights
     source = load_keras_file(file) if isinstance(file, Path) else None
-    published = _published_parts(weights, source)
-    parts = _backbone_and_its_parts(backbone, weights, published)
-    if preprocessing is not None and "preprocessing" in parts:
-        own = parts["preprocessing"]  # it knows the pixels that the weights expect
-        preprocessing = preprocessing.completed(own.mean, own.std)
-    given = {
-        "neck": neck,
-        "coarse_level": coarse_level,
-        "anchors": anchors,
-        "rpn_head": rpn_head,
-        "proposals": proposals,
-        "roi_align": roi_align,
-        "box_head": box_head,
-        "detections": detections,
-        "preprocessing": preprocessing,
-        "rpn_assignment": rpn_assignment,
-        "roi_assignment": roi_assignment,
-    }
-    parts.update({name: part for name, part in given.items() if part is not None})
-    classes = resolved_classes(
-        classes_of(source), num_classes, class_names, category_ids
-    )
-    model = FasterRCNN(
-        **_completed(parts, len(classes.names)),
-        class_names=classes.names,
-        category_ids=classes.ids,
+    found = resolved_classes(classes_of(source), **classes)
+    own = _published_parts(family, weights, source, len(found.names))
+    own = _backbone_and_its_parts(backbone, weights, own)
+    own_preprocessing = own.pop("preprocessing", Preprocessing())
+    if preprocessing is None:
+        preprocessing = own_preprocessing
+    else:  # the checkpoint's knows the pixels that its weights expect
+        preprocessing = preprocessing.completed(
+            own_preprocessing.mean, own_preprocessing.std
+        )
+    given = {key: part for key, part in parts.items() if part is not None}
+    model = family.detector(
+        family.parts.of(family.complete({**own, **given}, len(found.names))),
+        preprocessing,
+        found.names,
+        found.ids,
         name=name,
     )
     if weights == "imagenet":
@@ -165,33 +121,38 @@ def _check_pixels(model):
         )
 
 
-def _coco_checkpoint(backbone):
+def _coco_checkpoint(family, backbone):
     """Returns the name of the checkpoint that "coco" means for a backbone."""
     name = getattr(backbone, "name", backbone) or "resnet50"
-    if name not in COCO_OF_BACKBONE:
+    if name not in family.coco:
         raise ValueError(
-            "COCO weights of Faster R-CNN are published for the backbones "
-            f"{sorted(COCO_OF_BACKBONE)}; received backbone={name!r}. Use "
+            f"COCO weights of {family.detector.__name__} are published for the "
+            f"backbones {sorted(family.coco)}; received backbone={name!r}. Use "
             "weights='imagenet' or None and train, or give a file."
         )
-    return COCO_OF_BACKBONE[name]
+    return family.coco[name]
 
 
-def _published_parts(weights, source):
-    """Returns the parts that weights were made with, as far as they tell.
+def _published_parts(family, weights, source, num_classes):
+    """Returns the parts that weights were made with, if they tell, by name.
 
     A published file given by its path is known by its contents.
 
     Args:
+        family: `Family`.
         weights: None, a published name, "imagenet" or a `Path`.
-        source: the detector in the file, where it is a .keras file.
+        source: the detector in the file, if it is a .keras file.
+        num_classes: int, K.
     """
-    if weights in FASTER_RCNN:
-        return FASTER_RCNN[weights]()
+    if weights in family.published:
+        return family.published[weights]()
     if source is not None:
-        return parts_of(source)
-    name = published_name(weights, FASTER_RCNN) if isinstance(weights, Path) else None
-    return FASTER_RCNN[name]() if name else {}
+        parts = renewed(source.parts, num_classes).by_name()
+        return {**parts, "preprocessing": source.preprocessing}
+    name = None
+    if isinstance(weights, Path):
+        name = published_name(weights, family.published)
+    return family.published[name]() if name else {}
 
 
 def _backbone_and_its_parts(backbone, weights, published):
@@ -255,22 +216,26 @@ def _frozen_epsilons(backbone):
     )
 
 
-def _completed(parts, num_classes):
-    """Returns the parts with the paper's own in the places of those missing."""
+def with_defaults(parts, defaults):
+    """Returns parts by name, with new layers for those that are missing.
+
+    Args:
+        parts: dict, name -> part.
+        defaults: dict, name -> class of the layer, made without other arguments.
+    """
+    missing = sorted(set(defaults) - set(parts))
+    return {**parts, **{name: defaults[name](name=name) for name in missing}}
+
+
+def with_region(parts):
+    """Returns parts by name, with the paper's first stage where it is missing."""
+    check_strides(parts)
     defaults = {
         "neck": FeaturePyramid,
         "coarse_level": SubsampledLevel,
         "proposals": Proposals,
-        "roi_align": PyramidRoIAlign,
-        "box_head": TwoFCBoxHead,
-        "detections": Detections,
     }
-    _check_strides(parts)
-    parts = dict(parts)
-    for name, layer in defaults.items():
-        if name not in parts:
-            parts[name] = layer(name=name)
-    parts.setdefault("preprocessing", Preprocessing())
+    parts = with_defaults(parts, defaults)
     if "anchors" not in parts:
         bottom_up = _output_shapes(parts["backbone"])
         pyramid = parts["neck"].compute_output_shape(bottom_up)
@@ -279,7 +244,6 @@ def _completed(parts, num_classes):
         parts["anchors"] = MultiLevelAnchors(sizes, name="anchors")
     if "rpn_head" not in parts:
         parts["rpn_head"] = RPNHead(parts["anchors"].per_cell, name="rpn_head")
-    parts["box_predictor"] = BoxPredictor(num_classes, name="box_predictor")
     return parts
 
 
@@ -322,7 +286,7 @@ def _strides(backbone):
     return strides
 
 
-def _check_strides(parts):
+def check_strides(parts):
     """Raises where RoIs or default anchors would misread a map of another stride.
 
     RoIs of level l are scaled by 2^-l, and default anchors grow by it.

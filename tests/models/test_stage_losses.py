@@ -7,12 +7,9 @@ from models.truths import floats, truth_of
 from numpy.testing import assert_allclose, assert_array_equal
 from on_backend import outputs_of
 
-from keras_fpn.models.assignment import Assignment
-from keras_fpn.models.two_stage_losses import (
-    box_head_losses,
-    rpn_losses,
-    sampled_rois,
-)
+from keras_fpn.layers import Detections, Proposals
+from keras_fpn.models import Assignment, BoxBranch, RegionBranch
+from keras_fpn.models.box_branch import SampledRoIs
 
 GT = [0, 0, 10, 10]
 APART = [50, 50, 60, 60]
@@ -39,6 +36,27 @@ def stages_of(anchors, logits, deltas):
         for stage, value in zip(stages.values(), values, strict=True):
             stage[name] = floats(value)
     return {key: dict(sorted(stage.items())) for key, stage in stages.items()}
+
+
+def box_branch(match=None, sample=None):
+    return BoxBranch(None, None, None, Detections(), match, sample)
+
+
+def sampled_rois(stages, truth, assignment, seed, step):
+    branch = box_branch(assignment.match, assignment.sample)
+    sampled = branch.sampled(stages, truth, seed, step)
+    return sampled.boxes, sampled.labels, sampled.matches
+
+
+def box_head_losses(logits, deltas, rois, labels, matches, truth):
+    sampled = SampledRoIs(rois, labels, matches)
+    return box_branch().predicted_losses(logits, deltas, sampled, truth)
+
+
+def rpn_losses(stages, truth, assignment, seed, step):
+    match, sample = assignment.match, assignment.sample
+    branch = RegionBranch(None, None, None, Proposals(), match, sample)
+    return branch.losses(stages, truth, seed, step)
 
 
 def rpn(stages, truth, assignment=ALL, seed=0, step=0):
@@ -244,21 +262,33 @@ def test_images_of_the_head_count_by_their_weight():
 
 
 class Asked:
-    """Stands for an assignment, and remembers what chance it was given."""
+    """Stands for an assignment, and remembers what its sample was asked for."""
 
-    def __call__(self, boxes, truth, chance, usable=None):
-        self.chance = chance
-        return Assignment(0.5, 0.5, False, 4, 0.5)(boxes, truth, chance, usable)
+    match = Assignment(0.5, 0.5, False, 4, 0.5).match
+
+    def sample(self, labels, image_ids, *random):
+        self.random = random
+        return Assignment(0.5, 0.5, False, 4, 0.5).sample(labels, image_ids, *random)
 
 
-def test_anchors_and_rois_are_drawn_by_seed_and_step_each_for_its_own_purpose():
+def test_anchors_and_rois_are_sampled_by_seed_and_step_each_for_its_own_purpose():
     anchors, rois = Asked(), Asked()
     truth = truth_of([[GT]], [[0]])
     rpn(stages_of([[GT]], [[[0]]], [[[[0] * 4]]]), truth, anchors, 5, 7)
     sampled_rois({"rois": floats([[GT]])}, truth, rois, 5, 7)
-    # Other numbers would draw anew in a run that was begun before.
-    assert anchors.chance == (5, 7, 0)
-    assert rois.chance == (5, 7, 1)
+    # By other numbers, a run that was begun before would sample others.
+    assert anchors.random == (5, 7, 0)
+    assert rois.random == (5, 7, 1)
+
+
+def test_a_box_of_any_class_is_the_one_that_counts():
+    logits = np.zeros((1, 2, 4))  # 3 classes
+    deltas = floats([[[[1, 0, 0, 0]], [[7, 7, 7, 7]]]])
+    for label in (0, 2):
+        truth = truth_of([[GT]], [[label]])
+        found = head_losses(logits, deltas, [[GT] * 2], [[P, N]], [[0, 0]], truth)
+        assert_allclose(found["box_loss"], smooth(1), rtol=1e-5)
+        assert_allclose(found["class_loss"], 2 * math.log(4), rtol=1e-5)
 
 
 def test_parts_of_a_batch_add_up_to_the_whole():

@@ -1,0 +1,60 @@
+"""Detectors for inference alone: batch norms become part of the convolutions."""
+
+from keras_fpn.layers import ConvNorm
+
+_BATCH_NORMS = ("frozen_batch", "batch")
+
+
+def fold_batch_norms(model):
+    """Returns a copy of a detector whose batch norms are in its kernels.
+
+    `ConvNorm` multiplies its batch norm into its kernel in each call, because the
+    statistics may have changed. In the copy that is done once: its `ConvNorm`s have a
+    kernel and a bias and no norm. It detects the same, is saved and loaded like any
+    detector, and shares no variable with the model. It is not for training: what the
+    norms were is lost. Norms of other layers, such as
+    `keras.layers.BatchNormalization`, stay as they are.
+
+    Args:
+        model: `keras_fpn.models.Detector`; it is not changed.
+
+    Returns:
+        detector of the same class, not compiled.
+    """
+    folded = type(model).from_config(_without_norms(model.get_config()))
+    # Keras has no public name for the list of all layers within layers.
+    pairs = zip(model._flatten_layers(), folded._flatten_layers(), strict=True)
+    own, others = list(model.weights), list(folded.weights)
+    for layer, target in pairs:
+        if isinstance(layer, ConvNorm) and layer.norm != target.norm:
+            for weight, value in zip(target.weights, layer.folded(), strict=True):
+                weight.assign(value)
+            own, others = _without(own, layer), _without(others, target)
+    for weight, other in zip(own, others, strict=True):
+        other.assign(weight)
+    return folded
+
+
+def _without_norms(config):
+    """Returns a config in which our layers have no batch norm.
+
+    Shapes that layers were built with are left out: they are built by the graph.
+    """
+    if isinstance(config, list | tuple):
+        return type(config)(_without_norms(value) for value in config)
+    if not isinstance(config, dict):
+        return config
+    config = {
+        key: _without_norms(value)
+        for key, value in config.items()
+        if key != "build_config"
+    }
+    ours = str(config.get("registered_name")).startswith("keras_fpn>")
+    if ours and config["config"].get("norm") in _BATCH_NORMS:
+        config["config"]["norm"] = None
+    return config
+
+
+def _without(weights, layer):
+    gone = {id(weight) for weight in layer.weights}
+    return [weight for weight in weights if id(weight) not in gone]

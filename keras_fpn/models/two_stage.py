@@ -1,0 +1,50 @@
+"""What two-stage detectors share: their parts, and the graph up to the proposals."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+from keras_fpn.models.box_branch import BoxBranch
+from keras_fpn.models.parts import Parts
+from keras_fpn.models.region_branch import RegionBranch
+
+
+@keras.saving.register_keras_serializable(package="keras_fpn")
+@dataclass(frozen=True)
+class TwoStageParts(Parts):
+    """The parts of a two-stage detector.
+
+    Attributes:
+        backbone: functional model, float (B, H, W, 3) -> dict "C<l>" -> map.
+        neck: layer, dict "C<l>" -> dict "P<l>", such as `FeaturePyramid`.
+        region: `RegionBranch`, the first stage.
+        box: `BoxBranch`, the second stage.
+    """
+
+    backbone: Any
+    neck: Any
+    region: RegionBranch
+    box: BoxBranch
+
+
+def proposal_stages(parts, images, image_sizes):
+    """Returns the stages of a two-stage detector up to its proposals.
+
+    Args:
+        parts: `Parts` with a backbone, a neck and a region branch.
+        images: float (B, H, W, 3), normalized.
+        image_sizes: float (B, 2), pixels.
+
+    Returns:
+        dict: "image_sizes"; "bottom_up"; "pyramid", what RoIs read; and the stages of
+        `RegionBranch`, "rpn_pyramid" with the RPN's coarser levels among them.
+    """
+    bottom_up = parts.backbone(images)  # C2..C5
+    pyramid = parts.neck(bottom_up)  # P2..P5
+    return {
+        "image_sizes": image_sizes,
+        "bottom_up": bottom_up,
+        "pyramid": pyramid,
+        **parts.region.stages(pyramid, images, image_sizes),
+    }
