@@ -5,12 +5,13 @@ Detectron's.
 """
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import keras
 from keras import ops
 
 from keras_fpn.boxes import box_sides, split_boxes
+from keras_fpn.config import Config
 from keras_fpn.losses import smooth_l1
 
 # A box may grow to at most 1000 px from an anchor of 16 px: exp stays finite.
@@ -19,7 +20,7 @@ MAX_LOG_SCALE = math.log(1000.0 / 16.0)
 
 @keras.saving.register_keras_serializable(package="keras_fpn")
 @dataclass(frozen=True)
-class BoxCoder:
+class BoxCoder(Config):
     """How a head's box deltas are scaled, decoded and compared.
 
     Heads of a detector that share one agree on what their deltas mean.
@@ -41,15 +42,6 @@ class BoxCoder:
                 f"weights={weights}, beta={self.beta}."
             )
         object.__setattr__(self, "weights", weights)
-
-    def get_config(self):
-        """Returns a dict of the arguments."""
-        return asdict(self)
-
-    @classmethod
-    def from_config(cls, config):
-        """Returns the coder that `get_config` described."""
-        return cls(**config)
 
     def encode(self, boxes, anchors):
         """Returns the deltas of boxes; see `encode_boxes`."""

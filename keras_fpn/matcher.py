@@ -1,11 +1,12 @@
 """Which ground-truth box an anchor or RoI stands for, if any."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import keras
 from keras import ops
 
 from keras_fpn.boxes import box_areas, intersections, iou_of_areas
+from keras_fpn.config import Config
 
 # Labels of anchors and RoIs.
 POSITIVE = 1
@@ -15,7 +16,7 @@ IGNORED = -1
 
 @keras.saving.register_keras_serializable(package="keras_fpn")
 @dataclass(frozen=True)
-class Match:
+class Match(Config):
     """The numbers by which boxes are matched with the ground truth.
 
     Args:
@@ -42,15 +43,6 @@ class Match:
                 "IoU thresholds must be 0 <= lower <= upper <= 1; received "
                 f"lower={self.lower}, upper={self.upper}."
             )
-
-    def get_config(self):
-        """Returns a dict of the arguments."""
-        return asdict(self)
-
-    @classmethod
-    def from_config(cls, config):
-        """Returns the `Match` that `get_config` described."""
-        return cls(**config)
 
     def __call__(self, boxes, truth):
         return match(

@@ -1,17 +1,18 @@
 """Which of many anchors or RoIs a training step looks at."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import keras
 from keras import ops
 
 from keras_fpn.chance import random_priorities
+from keras_fpn.config import Config
 from keras_fpn.matcher import IGNORED, NEGATIVE, POSITIVE
 
 
 @keras.saving.register_keras_serializable(package="keras_fpn")
 @dataclass(frozen=True)
-class Sample:
+class Sample(Config):
     """How many matched boxes of an image take part in the loss.
 
     Args:
@@ -38,15 +39,6 @@ class Sample:
                 "count must be at least 1 and positive_fraction 0 to 1; received "
                 f"count={self.count}, positive_fraction={self.positive_fraction}."
             )
-
-    def get_config(self):
-        """Returns a dict of the arguments."""
-        return asdict(self)
-
-    @classmethod
-    def from_config(cls, config):
-        """Returns the `Sample` that `get_config` described."""
-        return cls(**config)
 
     @property
     def max_positives(self):

@@ -8,6 +8,7 @@ from keras_fpn.layers.detections import Detections
 from keras_fpn.layers.fpn import FeaturePyramid
 from keras_fpn.layers.lateral import LateralConnection, SmoothingConvolution
 from keras_fpn.layers.normalize import NormalizePixels
+from keras_fpn.layers.proposal_detections import ProposalDetections
 from keras_fpn.layers.proposals import Proposals
 from keras_fpn.layers.pyramid_roi_align import PyramidRoIAlign
 from keras_fpn.layers.rpn_head import RPNHead
@@ -24,6 +25,7 @@ __all__ = [
     "LateralConnection",
     "MultiLevelAnchors",
     "NormalizePixels",
+    "ProposalDetections",
     "Proposals",
     "PyramidRoIAlign",
     "RPNHead",

@@ -1,5 +1,7 @@
 """The feature pyramid: lateral connections, top-down merges, smoothing."""
 
+import itertools
+
 import keras
 
 from keras_fpn.layers.lateral import LateralConnection, SmoothingConvolution
@@ -19,7 +21,10 @@ class FeaturePyramid(keras.layers.Layer):
     Args:
         channels: int, channels of every pyramid map.
         norm: as in `ConvNorm`, after each of its convolutions.
-        fuse: as in `TopDownMerge`.
+        lateral: layer that is copied for each level, float (B, H, W, C_l) ->
+            (B, H, W, channels); None, `LateralConnection(channels, norm)`.
+        merge: layer that is copied for each level but the coarsest, called with the
+            lateral map and the merged map one level up; None, `TopDownMerge()`.
 
     Call arguments:
         bottom_up: dict "C<l>" -> float (B, H_l, W_l, C_l), contiguous levels.
@@ -31,29 +36,47 @@ class FeaturePyramid(keras.layers.Layer):
         ValueError: no level, or one missing between the finest and the coarsest.
     """
 
-    def __init__(self, channels=256, norm=None, fuse="sum", **kwargs):
+    def __init__(
+        self,
+        channels: int = 256,
+        norm: str | None = None,
+        lateral=None,
+        merge=None,
+        **kwargs,
+    ):
+        if "fuse" in kwargs:
+            raise ValueError(
+                "FeaturePyramid has no fuse any more; received "
+                f"fuse={kwargs['fuse']!r}. Use merge=TopDownMerge('average')."
+            )
         super().__init__(**kwargs)
         self.channels = channels
         self.norm = norm
-        self.fuse = fuse
+        self._templates = {"lateral": _config(lateral), "merge": _config(merge)}
 
     def build(self, bottom_up_shape):
         self.names = ordered_names(bottom_up_shape)
-        self.merge = TopDownMerge(self.fuse, dtype=self.dtype_policy, name="merge")
-        self.lateral, self.smooth = {}, {}
+        self.lateral, self.smooth, self.merge = {}, {}, {}
         for name in self.names:
             shape = bottom_up_shape[name]
-            self.lateral[name] = self._convolution(LateralConnection, "lateral", name)
+            merged_shape = (*shape[:-1], self.channels)
+            self.lateral[name] = self._made("lateral", name, LateralConnection)
             self.lateral[name].build(shape)
             self.smooth[name] = self._convolution(SmoothingConvolution, "smooth", name)
-            self.smooth[name].build((*shape[:-1], self.channels))
+            self.smooth[name].build(merged_shape)
+        for name, coarser in itertools.pairwise(self.names):
+            self.merge[name] = self._made("merge", name, TopDownMerge)
+            shapes = (
+                (*bottom_up_shape[n][:-1], self.channels) for n in (name, coarser)
+            )
+            self.merge[name](*map(keras.KerasTensor, shapes))  # builds it
 
     def call(self, bottom_up, training=False):
         pyramid, coarser = {}, None
         for name in reversed(self.names):  # top-down
             merged = self.lateral[name](bottom_up[name], training=training)
             if coarser is not None:
-                merged = self.merge(merged, coarser)
+                merged = self.merge[name](merged, coarser)
             smoothed = self.smooth[name](merged, training=training)
             pyramid[pyramid_name(name)] = smoothed
             coarser = merged
@@ -70,8 +93,29 @@ class FeaturePyramid(keras.layers.Layer):
             **super().get_config(),
             "channels": self.channels,
             "norm": self.norm,
-            "fuse": self.fuse,
+            **self._templates,
         }
+
+    @classmethod
+    def from_config(cls, config):
+        config = dict(config)
+        fuse = config.pop("fuse", "sum")  # files of 0.1.0.dev0 have it
+        for role in ("lateral", "merge"):
+            if isinstance(config.get(role), dict):
+                config[role] = keras.saving.deserialize_keras_object(config[role])
+        if fuse != "sum":
+            config["merge"] = TopDownMerge(fuse)
+        return cls(**config)
+
+    def _made(self, role, name, default):
+        """Returns a level's own layer: a copy of the template, or the default."""
+        config = self._templates[role]
+        if config is None and role == "lateral":
+            return self._convolution(default, role, name)
+        if config is None:
+            return default(dtype=self.dtype_policy, name=f"{role}_{name}")
+        named = {**config["config"], "name": f"{role}_{name}"}
+        return keras.saving.deserialize_keras_object({**config, "config": named})
 
     def _convolution(self, kind, role, name):
         return kind(
@@ -80,3 +124,11 @@ class FeaturePyramid(keras.layers.Layer):
             dtype=self.dtype_policy,
             name=f"{role}_{name}",
         )
+
+
+def _config(template):
+    """Returns a layer's config without what it was built with; None for None."""
+    if template is None:
+        return None
+    config = keras.saving.serialize_keras_object(template)
+    return {key: value for key, value in config.items() if key != "build_config"}

@@ -12,11 +12,13 @@ from keras_fpn.models.ground_truth import GroundTruth
 from keras_fpn.models.parts import Parts
 from keras_fpn.models.region_branch import RegionBranch
 from keras_fpn.models.results import RESULTS, Result
+from keras_fpn.models.rpn import RPN, RPNParts, rpn_fpn
 from keras_fpn.models.two_stage import TwoStageParts
 from keras_fpn.sampler import Sample
 
 __all__ = [
     "RESULTS",
+    "RPN",
     "Assignment",
     "BoxBranch",
     "BoxCoder",
@@ -26,10 +28,12 @@ __all__ = [
     "GroundTruth",
     "Match",
     "Parts",
+    "RPNParts",
     "RegionBranch",
     "Result",
     "Sample",
     "TwoStageParts",
     "faster_rcnn_fpn",
     "fold_batch_norms",
+    "rpn_fpn",
 ]

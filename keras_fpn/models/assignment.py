@@ -1,16 +1,17 @@
 """Match and sample in one value, as older code and its saved files have them."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import keras
 
+from keras_fpn.config import Config
 from keras_fpn.matcher import Match
 from keras_fpn.sampler import Sample
 
 
 @keras.saving.register_keras_serializable(package="keras_fpn")
 @dataclass(frozen=True)
-class Assignment:
+class Assignment(Config):
     """The numbers of a `Match` and of a `Sample`.
 
     `faster_rcnn_fpn(roi_assignment=Assignment(...))` means `roi_match` and
@@ -26,15 +27,6 @@ class Assignment:
     allow_low_quality: bool
     count: int
     positive_fraction: float
-
-    def get_config(self):
-        """Returns a dict of the attributes."""
-        return asdict(self)
-
-    @classmethod
-    def from_config(cls, config):
-        """Returns the assignment that `get_config` described."""
-        return cls(**config)
 
     @property
     def match(self):

@@ -5,7 +5,7 @@ from layer_checks import check_layer
 from numpy.testing import assert_allclose, assert_array_equal
 from on_backend import arrays, outputs_of
 
-from keras_fpn.layers import FeaturePyramid
+from keras_fpn.layers import FeaturePyramid, LateralConnection, TopDownMerge
 
 
 def bottom_up(batch, seed=0, **shapes):
@@ -32,7 +32,12 @@ def identity_pyramid(maps, **options):
 def test_keeps_what_a_layer_owes():
     check_layer(
         FeaturePyramid,
-        {"channels": 6, "norm": "group", "fuse": "average"},
+        {
+            "channels": 6,
+            "norm": "group",
+            "lateral": LateralConnection(6, norm="group", activation="relu"),
+            "merge": TopDownMerge("average"),
+        },
         (bottom_up(2, C3=(8, 12, 2), C4=(4, 6, 3), C5=(2, 3, 4)),),
         ({f"C{level}": (None, None, None, level - 1) for level in (3, 4, 5)},),
         (bottom_up(1, 1, C3=(5, 7, 2), C4=(3, 4, 3), C5=(1, 2, 4)),),
@@ -41,7 +46,9 @@ def test_keeps_what_a_layer_owes():
 
 def test_the_papers_pyramid_is_the_default():
     fpn = FeaturePyramid()
-    assert (fpn.channels, fpn.norm, fpn.fuse) == (256, None, "sum")
+    assert (fpn.channels, fpn.norm) == (256, None)
+    fpn.build({"C3": (1, 8, 8, 4), "C4": (1, 4, 4, 4)})
+    assert [merge.fuse for merge in fpn.merge.values()] == ["sum"]
 
 
 def test_coarse_level_reaches_the_finer_one_by_nearest_upsampling():
@@ -81,7 +88,7 @@ def test_nothing_goes_up():
 
 def test_average_halves_at_every_merge():
     maps = constant_maps({"C2": 8, "C3": 4, "C4": 2}, (1, 10, 100))
-    pyramid = outputs_of(identity_pyramid(maps, fuse="average"), maps)
+    pyramid = outputs_of(identity_pyramid(maps, merge=TopDownMerge("average")), maps)
     assert_array_equal(pyramid["P3"].ravel(), [55] * 16)  # (10 + 100) / 2
     assert_array_equal(pyramid["P2"].ravel(), [28] * 64)  # (1 + 55) / 2
 
@@ -164,10 +171,49 @@ def test_no_level_is_refused():
         FeaturePyramid().build({})
 
 
-@pytest.mark.parametrize(("option", "value"), [("norm", "layer"), ("fuse", "max")])
-def test_unknown_options_are_refused_when_built(option, value):
-    with pytest.raises(ValueError, match=f"received {option}='{value}'"):
-        FeaturePyramid(**{option: value}).build({"C3": (1, 8, 8, 4)})
+def test_an_unknown_norm_is_refused_when_built():
+    with pytest.raises(ValueError, match="received norm='layer'"):
+        FeaturePyramid(norm="layer").build({"C3": (1, 8, 8, 4)})
+
+
+def test_fuse_is_refused_with_what_it_became():
+    with pytest.raises(ValueError, match=r"fuse='average'. Use merge=TopDownMerge\("):
+        FeaturePyramid(8, fuse="average")
+
+
+def test_a_saved_fuse_becomes_a_merge():
+    config = {"channels": 2, "norm": None, "fuse": "average"}
+    again = FeaturePyramid.from_config(config)
+    assert again.get_config()["merge"]["config"]["fuse"] == "average"
+    plain = FeaturePyramid.from_config({**config, "fuse": "sum"})
+    assert plain.get_config()["merge"] is None
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class WeightedMerge(keras.layers.Layer):
+    """Adds the coarser map times a weight of the level's own."""
+
+    def build(self, lateral_shape, coarser_shape):
+        assert lateral_shape[-1] == coarser_shape[-1] == 1
+        self.weight = self.add_weight(shape=(), initializer="ones", name="weight")
+
+    def call(self, lateral, coarser):
+        upsampled = keras.ops.repeat(keras.ops.repeat(coarser, 2, axis=1), 2, axis=2)
+        return lateral + self.weight * upsampled
+
+
+def test_each_level_has_a_merge_and_a_lateral_of_its_own():
+    maps = constant_maps({"C2": 8, "C3": 4, "C4": 2}, (1, 10, 100))
+    lateral = LateralConnection(1, activation="relu")
+    fpn = identity_pyramid(maps, merge=WeightedMerge(), lateral=lateral)
+    assert set(fpn.merge) == {"C2", "C3"}
+    assert set(fpn.lateral) == {"C2", "C3", "C4"}
+    assert not lateral.built
+    fpn.merge["C3"].weight.assign(2.0)
+    fpn.lateral["C2"].kernel.assign(-np.ones((1, 1, 1, 1)))  # and ReLU: 0
+    pyramid = outputs_of(fpn, maps)
+    assert_array_equal(pyramid["P3"].ravel(), [210] * 16)
+    assert_array_equal(pyramid["P2"].ravel(), [210] * 64)
 
 
 def test_live_norms_use_what_they_stored_unless_trained():

@@ -1,0 +1,61 @@
+"""From proposals to final boxes, for a region proposal network that stands alone."""
+
+import keras
+from keras import KerasTensor, ops
+
+
+@keras.saving.register_keras_serializable(package="keras_fpn")
+class ProposalDetections(keras.layers.Layer):
+    """Returns the best proposals as detections of one class, "object".
+
+    Args:
+        score_threshold: float, 0..1; objectness must be above it.
+        max_detections: int, D, proposals per image.
+
+    Call arguments:
+        rois: float32 (B, R, 4), xyxy, input-image pixels, best first, empty boxes as
+            padding; as from `Proposals`.
+        roi_scores: float32 (B, R), 0..1, 0 as padding.
+        score_threshold, max_detections: instead of the layer's own.
+
+    Returns:
+        dict, as `Detections`, with min(D, R) rows; labels are 0, and -1 as padding.
+    """
+
+    def __init__(
+        self, score_threshold: float = 0.0, max_detections: int = 1000, **kwargs
+    ):
+        # Boxes and probabilities are float32 under every policy.
+        super().__init__(**{**kwargs, "dtype": "float32"})
+        self.score_threshold = score_threshold
+        self.max_detections = max_detections
+
+    def call(self, rois, roi_scores, score_threshold=None, max_detections=None):
+        threshold = self.score_threshold if score_threshold is None else score_threshold
+        limit = self.max_detections if max_detections is None else max_detections
+        scores = roi_scores[:, :limit]
+        kept = scores > threshold  # the first ones, because the best come first
+        return {
+            "boxes": ops.where(kept[..., None], rois[:, :limit], 0.0),
+            "labels": ops.where(kept, 0, -1),
+            "scores": ops.where(kept, scores, 0.0),
+            "num_detections": ops.sum(ops.cast(kept, "int32"), axis=1),
+        }
+
+    def compute_output_spec(self, rois, roi_scores, **limits):
+        batch, count = rois.shape[:2]
+        limit = limits.get("max_detections") or self.max_detections
+        shape = (batch, limit if count is None else min(count, limit))
+        return {
+            "boxes": KerasTensor((*shape, 4), "float32"),
+            "labels": KerasTensor(shape, "int32"),
+            "scores": KerasTensor(shape, "float32"),
+            "num_detections": KerasTensor(shape[:1], "int32"),
+        }
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "score_threshold": self.score_threshold,
+            "max_detections": self.max_detections,
+        }

@@ -1,0 +1,105 @@
+"""The region proposal network alone: where objects are, whatever their class."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from keras_fpn.layers import ProposalDetections
+from keras_fpn.models.build import Family, build, with_defaults, with_region
+from keras_fpn.models.detector import Detector
+from keras_fpn.models.parts import Parts
+from keras_fpn.models.region_branch import RegionBranch
+from keras_fpn.models.two_stage import proposal_stages
+
+
+@keras.saving.register_keras_serializable(package="keras_fpn")
+@dataclass(frozen=True)
+class RPNParts(Parts):
+    """The parts of a region proposal network.
+
+    Attributes:
+        backbone, neck, region: as of `TwoStageParts`.
+        detections: layer from the proposals to the results, `ProposalDetections`.
+    """
+
+    backbone: Any
+    neck: Any
+    region: RegionBranch
+    detections: Any
+
+
+@keras.saving.register_keras_serializable(package="keras_fpn")
+class RPN(Detector):
+    """A region proposal network whose results are its proposals.
+
+    It has one class, "object", and is trained on data of any classes. Its quality is
+    the average recall (AR) of its proposals, not AP.
+
+    Source: Ren et al. 2015 (arXiv:1506.01497), Sec. 3.1, on a pyramid as in Lin et al.
+    2017 (arXiv:1612.03144), Sec. 4.1 and 5.1.
+
+    Args:
+        parts: `RPNParts`.
+        preprocessing, class_names, category_ids, name: as of `Detector`.
+
+    Returns:
+        dict, as `keras_fpn.layers.ProposalDetections`.
+    """
+
+    loss_names = RegionBranch.loss_names
+    stages = staticmethod(proposal_stages)
+
+    @staticmethod
+    def results(parts, stages, **limits):
+        return parts.detections(stages["rois"], stages["roi_scores"], **limits)
+
+    def stage_losses(self, stages, truth, seed, step, training):
+        yield self.parts.region.losses(stages, truth, seed, step)
+
+    def final_part(self):
+        return self.parts.detections
+
+
+def _complete(parts, num_classes):
+    return with_defaults(with_region(parts), {"detections": ProposalDetections})
+
+
+FAMILY = Family(RPN, RPNParts, _complete, published={}, coco={})
+
+
+def rpn_fpn(
+    backbone: keras.Model | str | None = None,
+    weights: str | Path | None = None,
+    preprocessing=None,
+    name: str = "rpn_fpn",
+    **parts,
+):
+    """Builds a region proposal network (RPN) on a feature pyramid.
+
+    Source: Ren et al. 2015 (arXiv:1506.01497) on Lin et al. 2017 (arXiv:1612.03144);
+    numbers as in torchvision 0.27.
+
+    Example:
+        model = keras_fpn.models.rpn_fpn("resnet50", weights="imagenet")
+        model.compile(keras_fpn.training.SGD(0.02, momentum=0.9))
+
+    Args:
+        backbone: as of `faster_rcnn_fpn`.
+        weights: None, random; "imagenet", for the backbone alone; or a file: .keras of
+            an RPN of this package, or .weights.h5 of this architecture.
+        preprocessing: as of `faster_rcnn_fpn`.
+        name: str, the model's.
+        **parts: any part, by its name in `RPNParts`; None means the default. "neck",
+            "coarse_level", "anchors", "rpn_head", "proposals", "rpn_match" and
+            "rpn_sample" as of `faster_rcnn_fpn`; "detections" (`ProposalDetections`).
+
+    Returns:
+        `keras_fpn.models.RPN`.
+
+    Raises:
+        ValueError: as `faster_rcnn_fpn`.
+    """
+    classes = {"class_names": ["object"], "category_ids": [1]}
+    return build(FAMILY, backbone, weights, classes, preprocessing, name, parts)

@@ -1,0 +1,134 @@
+"""The region proposal network alone: trains, detects, is saved, loaded and exported."""
+
+import keras
+import numpy as np
+import pytest
+from models.tiny import tiny_backbone, tiny_detector
+from numpy.testing import assert_allclose, assert_array_equal
+from skimage import data
+
+from keras_fpn.layers import FeaturePyramid, ProposalDetections, Proposals
+from keras_fpn.metrics import evaluate_proposals, proposing
+from keras_fpn.models import RPN, RPNParts, rpn_fpn
+from keras_fpn.preprocessing import Preprocessing
+
+PHOTO = data.coffee()
+
+
+def tiny_rpn(**parts):
+    return rpn_fpn(
+        tiny_backbone(("C3", "C4")),
+        preprocessing=Preprocessing(min_size=96, max_size=160),
+        **{
+            "neck": FeaturePyramid(16, name="neck"),
+            "proposals": Proposals(100, 50, 100, 50, name="proposals"),
+            **parts,
+        },
+    )
+
+
+@pytest.fixture(scope="module")
+def model():
+    return tiny_rpn()
+
+
+def test_its_results_are_its_proposals_in_the_photos_pixels(model):
+    [found] = model.detect(PHOTO)
+    boxes, scores = proposing(model)(PHOTO)
+    assert 0 < len(boxes) <= 50
+    assert_allclose(found["boxes"], boxes, rtol=1e-5)
+    assert_allclose(found["scores"], scores, rtol=1e-5)
+    assert set(found["labels"]) == {0}
+    assert model.class_names == ["object"]
+    [few] = model.detect(PHOTO, max_detections=3)
+    assert_array_equal(few["boxes"], found["boxes"][:3])
+    middle = float(found["scores"][5])
+    [above] = model.detect(PHOTO, score_threshold=middle)
+    assert (above["scores"] > middle).all()
+
+
+def test_a_two_stage_detectors_first_stage_is_one_with_its_layers():
+    faster = tiny_detector()
+    parts = faster.parts
+    detections = ProposalDetections(name="detections")
+    rpn = RPN(
+        RPNParts(parts.backbone, parts.neck, parts.region, detections),
+        faster.preprocessing,
+        ["object"],
+        [1],
+    )
+    boxes, scores = proposing(faster)(PHOTO)
+    [found] = rpn.detect(PHOTO)
+    assert_allclose(found["boxes"], boxes, atol=1e-3)
+    assert_allclose(found["scores"], scores, atol=1e-5)
+    assert rpn.rpn_head is faster.rpn_head
+
+
+def test_it_is_saved_and_loaded(model, tmp_path):
+    model.save(tmp_path / "rpn.keras")
+    for again in (
+        keras.models.load_model(tmp_path / "rpn.keras"),
+        rpn_fpn(weights=tmp_path / "rpn.keras"),
+    ):
+        assert isinstance(again, RPN)
+        assert_array_equal(
+            again.detect(PHOTO)[0]["boxes"], model.detect(PHOTO)[0]["boxes"]
+        )
+
+
+def test_it_learns_on_data_of_any_classes():
+    model = tiny_rpn()
+    images = np.random.default_rng(0).uniform(0, 60, (2, 96, 128, 3)).astype("float32")
+    boxes = np.array([[[20, 16, 84, 80]], [[40, 8, 72, 88]]], "float32")
+    for image, [(x1, y1, x2, y2)] in zip(images, boxes.astype(int), strict=True):
+        image[y1:y2, x1:x2] = (230, 120, 40)
+    x = {"images": images, "image_sizes": np.array([[96, 128]] * 2, "float32")}
+    y = {"boxes": boxes, "labels": np.array([[0], [6]]), "image_ids": np.array([4, 9])}
+    model.compile(keras.optimizers.Adam(0.003))
+    history = model.fit(x, y, batch_size=2, epochs=40, verbose=0).history
+    assert set(history) == {"loss", "objectness_loss", "rpn_box_loss"}
+    assert history["loss"][-1] < 0.25 * history["loss"][0]
+    found = model.predict_on_batch(x)
+    best = found["boxes"][:, 0]
+    annotations = [
+        {
+            "id": n + 1,
+            "image_id": n,
+            "category_id": 1,
+            "bbox": [x1, y1, x2 - x1, y2 - y1],
+            "area": (x2 - x1) * (y2 - y1),
+            "iscrowd": 0,
+        }
+        for n, [(x1, y1, x2, y2)] in enumerate(boxes.tolist())
+    ]
+    truth = {
+        "images": [{"id": n, "height": 96, "width": 128} for n in range(2)],
+        "categories": [{"id": 1, "name": "object"}],
+        "annotations": annotations,
+    }
+    proposals = [(n, found["boxes"][n], found["scores"][n]) for n in range(len(best))]
+    assert evaluate_proposals(truth, proposals).values["AR100"] > 0.6
+
+
+def test_there_are_no_coco_weights_and_no_box_head():
+    with pytest.raises(ValueError, match=r"COCO weights of RPN .* backbones \[\]"):
+        rpn_fpn(weights="coco")
+    with pytest.raises(ValueError, match=r"received 'box_head'. Near names"):
+        tiny_rpn(box_head=keras.layers.Dense(1))
+
+
+@pytest.mark.tensorflow_only
+def test_it_is_exported_and_answers_as_detect_does(model, tmp_path):
+    import tensorflow as tf
+
+    from keras_fpn.export import export_saved_model
+
+    folder = export_saved_model(model, tmp_path / "rpn")
+    serve = tf.saved_model.load(str(folder)).signatures["image_tensor"]
+    found = {k: v.numpy()[0] for k, v in serve(inputs=tf.constant(PHOTO[None])).items()}
+    [expected] = model.detect(PHOTO)
+    count = len(expected["scores"])
+    assert found["num_detections"] == count > 0
+    boxes = found["detection_boxes"][:count, [1, 0, 3, 2]]
+    assert_allclose(boxes, expected["boxes"], atol=0.01)
+    assert (found["detection_classes"][:count] == 1).all()
