@@ -2,6 +2,7 @@
 
 import collections
 import time
+from collections.abc import Callable
 
 import keras
 from rich.console import Console
@@ -18,31 +19,31 @@ _SHOWN_METRICS = ("val_AP", "val_AP50")
 class Progress(keras.callbacks.Callback):
     """Shows the progress of `fit`, called once or several times, on stderr.
 
-    On a terminal one line changes with every step; where the output goes to a file,
-    there is a new one from time to time. At the end of an epoch comes a line that
-    stays: the means of the losses, and `val_AP` if a callback before measured it.
+    On a terminal one line is rewritten at every step; elsewhere, as in a log file, a
+    new line is written from time to time. Each epoch ends with a line that stays: the
+    mean losses, and `val_AP` if a callback before this one measured it.
 
     Use it in a `with` statement: an interrupted `fit` does not tell its callbacks.
 
     Args:
-        total_steps: int, of the whole training, from its first epoch on.
-        steps_per_epoch: int, of a whole epoch.
-        batch_size: int, images per step over all replicas.
-        start_step: int, steps that were done before, by an earlier process.
-        console: `rich.console.Console`; None, stderr.
-        interval: float, seconds between lines where there is no terminal.
-        clock: function that returns seconds, float.
+        total_steps: of the whole training, from its first epoch on.
+        steps_per_epoch: of a whole epoch.
+        batch_size: images per step over all replicas.
+        start_step: steps that were taken before, by an earlier process.
+        console: None, stderr.
+        interval: seconds between lines where there is no terminal.
+        clock: function that returns seconds.
     """
 
     def __init__(
         self,
-        total_steps,
-        steps_per_epoch,
-        batch_size,
-        start_step=0,
-        console=None,
-        interval=30.0,
-        clock=time.monotonic,
+        total_steps: int,
+        steps_per_epoch: int,
+        batch_size: int,
+        start_step: int = 0,
+        console: Console | None = None,
+        interval: float = 30.0,
+        clock: Callable[[], float] = time.monotonic,
     ):
         super().__init__()
         self.console = console or Console(stderr=True)
@@ -50,8 +51,8 @@ class Progress(keras.callbacks.Callback):
         self.length, self.batch_size = steps_per_epoch, batch_size
         self._times = _Times(total_steps, steps_per_epoch, start_step, clock)
         self._recent = RecentMeans()
-        self._live = None
-        self._shown = None  # when a line was shown last
+        self._live: Live | None = None
+        self._shown = 0.0  # when a line was shown last
 
     def __enter__(self):
         return self
@@ -64,7 +65,7 @@ class Progress(keras.callbacks.Callback):
         if self.console.is_terminal and self._live is None:
             self._live = Live(console=self.console, transient=True)
             self._live.start()
-            self._live.update(Text("The first step takes long: it is compiled."))
+            self._live.update(Text("Compiling the first step ..."))
 
     def on_epoch_begin(self, epoch, logs=None):
         self._times.begin_epoch(epoch)
@@ -93,7 +94,7 @@ class Progress(keras.callbacks.Callback):
         texts.append(f"{steps} in {duration(times.since_epoch_began())}")
         left = times.left()
         if left is not None and left > 0:
-            texts.append(f"left in all {duration(left)}")
+            texts.append(f"{duration(left)} left in total")
         self._print(f"{self._epoch()}: {'; '.join(filter(None, texts))}")
 
     def on_train_end(self, logs=None):
@@ -103,15 +104,15 @@ class Progress(keras.callbacks.Callback):
         return f"Epoch {self._times.epoch + 1}/{self._times.epochs}"
 
     def _line(self, means, last):
-        """Returns the text that is shown between two ends of epochs."""
+        """Returns the text that is shown within an epoch."""
         times = self._times
-        place = times.step - times.epoch * self.length
-        texts = [f"{self._epoch()}, step {place}/{times.epoch_steps}"]
+        step = times.step - times.epoch * self.length
+        texts = [f"{self._epoch()}, step {step}/{times.epoch_steps}"]
         if last:
-            texts.append("the epoch ends")
+            texts.append("ending the epoch")
         elif times.seconds_per_step is not None:
             left = duration(times.left_in_epoch())
-            texts.append(f"left {left}, in all {duration(times.left())}")
+            texts.append(f"{left} left, {duration(times.left())} in total")
         if times.seconds_per_step is not None:
             speed = self.batch_size / max(times.seconds_per_step, 1e-9)
             texts.append(f"{speed:.3g} images/s")
@@ -135,14 +136,14 @@ class Progress(keras.callbacks.Callback):
 
 
 class _Times:
-    """Counts steps, also of epochs that an earlier process began, and times them.
+    """Counts and times steps, also in epochs that an earlier process began.
 
     Attributes:
         step: int, steps of the training so far.
-        epoch: int, the epoch that runs, from 0.
+        epoch: int, the current epoch, from 0.
         done: int, steps of it that this process took.
         epochs: int, of the training.
-        seconds_per_step: float, lately; None, not known yet.
+        seconds_per_step: float, mean of the last steps; None, not known yet.
     """
 
     def __init__(self, total_steps, length, start_step, clock):
@@ -151,7 +152,7 @@ class _Times:
         self.epoch = self.done = 0
         self.epochs = -(-total_steps // length)
         self._durations = collections.deque(maxlen=_TIMED_STEPS)
-        self._pause: float | None = None  # at the end of the epoch before
+        self._pause: float | None = None  # at the end of the previous epoch
         self._began = 0.0
         self._last: float | None = None  # when the last step ended, if that is known
 
@@ -160,7 +161,7 @@ class _Times:
         self._last = None
 
     def begin_epoch(self, epoch):
-        """Notes that an epoch begins, or goes on."""
+        """Notes that an epoch begins or is resumed."""
         now = self._began = self.now()
         if self._last is not None:
             self._pause = now - self._last
@@ -184,7 +185,7 @@ class _Times:
 
     @property
     def epoch_steps(self):
-        """int, the steps of the epoch that runs, whoever takes them."""
+        """int, steps of the current epoch, whichever process takes them."""
         return min(self.length, self.total - self.epoch * self.length)
 
     def since_epoch_began(self):
@@ -192,7 +193,7 @@ class _Times:
         return self.now() - self._began
 
     def left_in_epoch(self):
-        """Returns the seconds that the steps of this epoch will still take, float."""
+        """Returns the seconds until the last step of this epoch, float."""
         end = self.epoch * self.length + self.epoch_steps
         return (end - self.step) * self.seconds_per_step
 

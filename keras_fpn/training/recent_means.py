@@ -1,4 +1,4 @@
-"""Losses of the last steps, from the means over an epoch that Keras reports."""
+"""Means of the last steps, from the means over an epoch that Keras reports."""
 
 import collections
 
@@ -10,33 +10,33 @@ _STEPS = 50  # that a shown loss is the mean of
 
 
 class RecentMeans:
-    """Turns the logs of a step, means since the epoch began, into means of late.
+    """Turns the logs of Keras, means since the epoch began, into means of last steps.
 
     Args:
-        steps: int, how many of the last steps a mean is over.
+        steps: how many of the last steps a mean is over.
     """
 
-    def __init__(self, steps=_STEPS):
+    def __init__(self, steps: int = _STEPS):
         self.steps = steps
         self._sums = collections.deque(maxlen=steps + 1)  # (steps so far, sums by name)
 
-    def begin_epoch(self, done=0):
-        """Forgets the epoch before.
+    def begin_epoch(self, done: int = 0):
+        """Forgets the previous epoch.
 
         Args:
-            done: int, steps of the epoch that an earlier process took: its means cover
-                these, too.
+            done: steps of the epoch that an earlier process took; the logs are means
+                over these too.
         """
         self._sums.clear()
         if done == 0:
             self._sums.append((0, {}))
 
-    def add(self, done, logs):
-        """Takes the logs after a step.
+    def add(self, done: int, logs: dict | None):
+        """Adds the logs after a step.
 
         Args:
-            done: int, steps of the epoch so far.
-            logs: dict of name -> number, as Keras gives them.
+            done: steps of the epoch so far.
+            logs: name -> number, as Keras gives them.
 
         Returns:
             dict of name -> float, the means over the last steps.
@@ -44,7 +44,7 @@ class RecentMeans:
         means = {name: as_float(value) for name, value in (logs or {}).items()}
         self._sums.append((done, {name: done * mean for name, mean in means.items()}))
         first, before = self._sums[0]
-        if first == done:  # nothing is known of the steps before
+        if first == done:  # nothing is known of earlier steps
             return means
         last = self._sums[-1][1]
         return {
@@ -53,19 +53,19 @@ class RecentMeans:
 
 
 def as_float(value):
-    """Returns a number of Keras's logs as a float.
+    """Returns a number in the logs of Keras as a float.
 
-    Of several replicas' values, which some strategies leave as they are, the mean.
+    Some strategies leave one value per replica: the mean of these.
     """
     return float(np.mean(np.asarray(value)))
 
 
 def learning_rate(model):
-    """Returns the learning rate of a model's next step, float, also while it trains.
+    """Returns the learning rate of a model's next step, float, also within `fit`.
 
-    Of several optimizers' rates the highest.
+    With several optimizers, the highest of their rates.
     """
-    # JAX: `fit` holds the step's number, and gives it back to the model when asked.
+    # On JAX `fit` holds the step number, and writes it to the model when asked.
     synchronize = getattr(model, "jax_state_sync", None)
     if synchronize is not None:
         synchronize()

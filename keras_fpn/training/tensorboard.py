@@ -1,13 +1,14 @@
-"""Writes a training's numbers and pictures for TensorBoard; on TensorFlow only.
+"""Writes the numbers and pictures of a training for TensorBoard; on TensorFlow only.
 
-Nothing of the package `tensorboard` is needed to write them, only to look at them.
+The package `tensorboard` is needed only to look at them.
 """
 
 import contextlib
 import io
 import math
+import os
 import pathlib
-import sys
+import warnings
 from typing import Any
 
 import keras
@@ -22,36 +23,36 @@ _DATA_CLASSES = {"scalars": "DATA_CLASS_SCALAR", "images": "DATA_CLASS_BLOB_SEQU
 
 
 class TensorBoardLog(keras.callbacks.Callback):
-    """Writes losses, learning rate, validation numbers, and photos with boxes.
+    """Writes losses, the learning rate, validation numbers, and photos with boxes.
 
-    All are given by the step of the training. Losses come twice: `steps/...`, means of
-    the last 50 steps, and `epochs/...`, means of an epoch. The photos are always the
-    same: on the left what was found, on the right what is annotated. Put it after the
+    Their x axis is the step of the training. Losses are written twice: `steps/...`,
+    means of the last 50 steps, and `epochs/...`, means of an epoch. The photos are
+    always the same: detections on the left, annotations on the right. Put it after the
     callbacks that measure.
 
-    Where they cannot be written, on a full disk for instance, it says so once and stops
-    writing; the training goes on.
+    If it cannot write, for example because the disk is full, it warns once and stops
+    writing, and the training continues.
 
     Use it in a `with` statement: an interrupted `fit` does not tell its callbacks.
 
     Args:
-        folder: str or Path; files are added to it.
-        steps_per_epoch: int, of a whole epoch.
-        start_step: int, steps that were done before, by an earlier process.
+        folder: files are added to it.
+        steps_per_epoch: of a whole epoch.
+        start_step: steps that were taken before, by an earlier process.
         evaluation: `keras_fpn.metrics.CocoEvaluation`, whose detections are drawn;
             None, no photos.
-        photos: int, how many.
-        every: int, steps between two values of a loss.
+        photos: how many.
+        every: steps between two values of a loss.
     """
 
     def __init__(
         self,
-        folder,
-        steps_per_epoch,
-        start_step=0,
+        folder: str | os.PathLike,
+        steps_per_epoch: int,
+        start_step: int = 0,
         evaluation=None,
-        photos=4,
-        every=10,
+        photos: int = 4,
+        every: int = 10,
     ):
         super().__init__()
         self.folder = pathlib.Path(folder)
@@ -72,7 +73,7 @@ class TensorBoardLog(keras.callbacks.Callback):
         self.close()
 
     def close(self):
-        """Ends the file."""
+        """Closes the file."""
         with self._or_no_more():
             writer, self._writer = self._writer, None
             if writer is not None:
@@ -103,7 +104,7 @@ class TensorBoardLog(keras.callbacks.Callback):
             results, dataset = self.evaluation.results, self.evaluation.loader.dataset
             try:
                 picture = compared_photo(photo, results, dataset)
-            except ValueError:  # a damaged photo, which the evaluation has named
+            except ValueError:  # a damaged photo, of which the evaluation has warned
                 continue
             name = printable(f"photos/{photo.image_id} {photo.path.name}")
             self._write_picture(name, picture)
@@ -113,18 +114,18 @@ class TensorBoardLog(keras.callbacks.Callback):
 
     @contextlib.contextmanager
     def _or_no_more(self):
-        """Within it nothing is written any more after the first failure."""
+        """Within it the first failure to write ends all writing."""
         try:
             yield
         except (tf.errors.OpError, OSError) as error:
             self._writer, self._failed = None, True
-            print(
-                f"Logs for TensorBoard end here, and the training goes on: {error}",
-                file=sys.stderr,
+            warnings.warn(
+                f"Logs for TensorBoard end here; the training continues: {error}",
+                stacklevel=3,
             )
 
     def _write(self, numbers):
-        """Writes those of the numbers, dict of name -> float, that are finite."""
+        """Writes the finite ones of numbers, dict of name -> float."""
         if self._writer is None:
             return
         metadata = _metadata("scalars")
@@ -146,7 +147,7 @@ class TensorBoardLog(keras.callbacks.Callback):
 
 
 def _metadata(plugin):
-    """Returns what tells TensorBoard which of its pages shows a value."""
+    """Returns what tells TensorBoard on which of its pages to show a value."""
     metadata = tf.compat.v1.SummaryMetadata
     return metadata(
         plugin_data=metadata.PluginData(plugin_name=plugin),

@@ -1,39 +1,46 @@
-"""A detector for other classes, with all that another one has learnt."""
+"""Builds a detector for other classes from a trained one."""
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 
 from keras_fpn.models.checkpoints import as_new
+from keras_fpn.preprocessing import Preprocessing
 
 PREDICTOR = "box_predictor"
 
 
-def kept_classes(source, class_names):
-    """Returns the classes that a detector knows already, list of str.
+def kept_classes(source, class_names: Sequence[str]):
+    """Returns those of the classes that a detector already knows, list of str.
 
     Args:
         source: detector.
-        class_names: list of str.
+        class_names: in any order.
     """
     return [name for name in class_names if name in source.class_names]
 
 
-def with_classes(source, class_names, category_ids, preprocessing=None):
+def with_classes(
+    source,
+    class_names: Sequence[str],
+    category_ids: Sequence[int],
+    preprocessing: Preprocessing | None = None,
+):
     """Builds a detector of the same architecture for other classes.
 
-    It has the weights of the other one, but for the box predictor: this keeps what it
-    knows of the classes that have the same name in both, and of the background, and is
-    random for the others. If it knows none of them all of it is random. It computes by
-    Keras's dtype policy of now, and nothing of it is frozen, however the other was
-    trained.
+    It has the weights of the source, except in the box predictor. There the classes
+    that have the same name in both keep their weights, and so does the background; the
+    others are random. If no class is known, the whole box predictor is random. The new
+    detector has the current dtype policy of Keras, and all of it is trainable, however
+    the source was trained.
 
     Args:
-        source: `keras_fpn.models.FasterRCNN`, which stays as it is.
-        class_names: list of str, K names.
-        category_ids: list of K int.
-        preprocessing: `keras_fpn.preprocessing.Preprocessing`; None, the source's, and
-            so are its mean and deviation where they are None.
+        source: `keras_fpn.models.FasterRCNN`, which is not changed.
+        class_names: K names.
+        category_ids: K identifiers in the data set's files.
+        preprocessing: None, that of the source, which also replaces a mean and a
+            deviation that are None.
 
     Returns:
         `keras_fpn.models.FasterRCNN`, not compiled; its training step is 0.
@@ -57,7 +64,7 @@ def with_classes(source, class_names, category_ids, preprocessing=None):
         "category_ids": [int(number) for number in category_ids],
         "preprocessing": preprocessing.to_config(),
     }
-    # Keras notes the shapes of the source, which are not those of the new predictor.
+    # Keras stores the shapes of the source, which differ from the new predictor's.
     config[PREDICTOR].pop("build_config", None)
     model = type(source).from_config(config)
     parts = model.layer_parts()
@@ -69,13 +76,17 @@ def with_classes(source, class_names, category_ids, preprocessing=None):
     return model
 
 
-def resized(preprocessing, min_size=None, max_size=None):
-    """Returns a `Preprocessing` to other sizes.
+def resized(
+    preprocessing: Preprocessing,
+    min_size: int | None = None,
+    max_size: int | None = None,
+):
+    """Returns a `Preprocessing` that resizes to other sizes.
 
     Args:
-        preprocessing: `keras_fpn.preprocessing.Preprocessing`.
-        min_size: int, pixels; None, unchanged.
-        max_size: int, pixels; None, changed as min_size is.
+        preprocessing: which is not changed.
+        min_size: pixels of the shorter side; None, unchanged.
+        max_size: pixels, the limit of the longer side; None, in proportion to min_size.
     """
     if min_size is None:
         min_size = preprocessing.min_size
@@ -86,9 +97,9 @@ def resized(preprocessing, min_size=None, max_size=None):
 
 
 def _copy_known(source, model):
-    """Copies the box predictor's columns of the classes that both detectors have."""
+    """Copies the columns of the box predictor for classes that both detectors have."""
     old_names, new_names = source.class_names, model.class_names
-    if old_names == new_names:  # names may be there twice, such as COCO's "N/A"
+    if old_names == new_names:  # a name may occur twice, such as COCO's "N/A"
         known = [(label, label) for label in range(len(new_names))]
     else:
         known = [
@@ -110,7 +121,7 @@ def _copy_known(source, model):
 
 
 def _copy_columns(source, target, old, new, width):
-    """Copies units of a dense layer: those of each label are `width` side by side."""
+    """Copies units of a dense layer, of which each label has `width` consecutive."""
     weights = []
     for received, own in zip(source.get_weights(), target.get_weights(), strict=True):
         columns = received.reshape(*received.shape[:-1], -1, width)

@@ -169,7 +169,7 @@ def resume(devices, folder):
     import keras
 
     from keras_fpn.data.scenes import scene_dataset
-    from keras_fpn.training.fit import prepare_training
+    from keras_fpn.training import prepare_training
 
     dataset = scene_dataset(9, seed=3, size=(64, 96), objects=(1, 3))
     whole, cut = folder / "whole", folder / "cut"
@@ -341,7 +341,7 @@ def main(path):
     if keras.backend.backend() == "tensorflow" and not options.get("free"):
         # Threads that add in another order now and then change a last bit, and that,
         # rarely, which of two RoIs is kept: another training, on any number of devices.
-        from keras_fpn.training.determinism_tensorflow import make_deterministic
+        from keras_fpn.training import make_deterministic
 
         make_deterministic()
     keras.utils.set_random_seed(1)

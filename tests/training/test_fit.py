@@ -6,7 +6,7 @@ from training.test_plan import plan
 from keras_fpn.cli import run_training
 from keras_fpn.distribute.devices import STRATEGIES
 from keras_fpn.training.fit import Training
-from keras_fpn.training.positions import Position
+from keras_fpn.training.run_folder import Position
 
 LENGTH = 10  # steps of an epoch
 

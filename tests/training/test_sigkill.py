@@ -9,8 +9,7 @@ import zipfile
 import pytest
 from training.small_model import SETTINGS, Numbers
 
-from keras_fpn.training.positions import Position
-from keras_fpn.training.run_folder import RunFolder
+from keras_fpn.training.run_folder import Position, RunFolder
 
 STEPS, SAVE_EVERY = 6, 2
 # What Python announces to its audit hooks before it does it.

@@ -22,8 +22,7 @@ from models.tiny import tiny_backbone, tiny_detector  # noqa: E402
 from keras_fpn.data.augment import Photometric, RandomFlip  # noqa: E402
 from keras_fpn.data.scenes import scene_dataset  # noqa: E402
 from keras_fpn.preprocessing import Preprocessing  # noqa: E402
-from keras_fpn.training import SGD, TrainingPlan, WarmupCosine  # noqa: E402
-from keras_fpn.training.fit import prepare_training  # noqa: E402
+from keras_fpn.training import SGD, TrainingPlan, WarmupCosine, prepare_training  # noqa: E402
 
 EPOCHS, BATCH, SAVE_EVERY = 3, 2, 2
 
@@ -109,7 +108,7 @@ def kill_at(moment):
 
 def main(folder, result, moment=None):
     if keras.config.backend() == "tensorflow":
-        from keras_fpn.training.determinism_tensorflow import make_deterministic
+        from keras_fpn.training import make_deterministic
 
         make_deterministic()
     wait_after = None
