@@ -285,7 +285,7 @@ def pieces(devices):
     import numpy as np
 
     loader = loader_of(detector())
-    dataset = devices._own_rows(loader)
+    dataset = devices._in_pieces(loader.for_fit(), loader.batch_size)
     found = [
         np.stack(devices.strategy.experimental_local_results(y["image_ids"]))
         for _, y, _ in dataset
