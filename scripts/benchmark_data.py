@@ -72,7 +72,7 @@ def parse(argv):
     add = parser.add_argument
     add("dataset", metavar="DATASET", help="file or folder of annotations")
     add("--images", metavar="DIR", help="folder of the photos, if it is elsewhere")
-    add("--photos", type=int, default=64, help="number of photos, from the first on (%(default)s)")
+    add("--photos", type=int, default=64, help="number of photos (%(default)s)")
     add("--min-size", type=int, default=800, help="shorter side (%(default)s)")
     add("--max-size", type=int, default=1333, help="longer side (%(default)s)")
     add("--batch-size", type=int, default=2, help="photos in a batch (%(default)s)")
