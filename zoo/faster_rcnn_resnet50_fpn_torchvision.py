@@ -32,7 +32,7 @@ def build(class_names, category_ids):
 
 
 def schedule(learning_rate, steps_per_epoch, total_steps):
-    """Returns a rate that drops to a tenth after 16 of 26 epochs, and again after 22."""
+    """Returns a rate that drops to a tenth after 16 and after 22 of 26 epochs."""
     milestones = [total_steps * epoch // 26 for epoch in (16, 22)]
     warmup_steps = min(1000, steps_per_epoch - 1)
     return WarmupMultiStep(learning_rate, milestones, 0.1, warmup_steps, 0.001)
