@@ -28,7 +28,7 @@ def made(tmp_path_factory):
     model = tiny_detector(
         2,
         class_names=["ring", "cat"],
-        backbone=tiny_backbone(("C4", "C5")),  # fewer levels are sooner compiled
+        backbone=tiny_backbone(("C4", "C5")),  # fewer levels compile sooner
         preprocessing=Preprocessing(64, 96),
     )
     model.save(folder / "tiny.keras")
@@ -144,7 +144,7 @@ def source():
 
 @pytest.fixture
 def prepared(monkeypatch, source):
-    """What a command would train with: the arguments of `run_training`."""
+    """The arguments with which a command calls `run_training`."""
     got = []
 
     def train(*arguments):
@@ -203,7 +203,7 @@ def test_classes_that_are_all_known_or_all_new_are_said(tmp_path, prepared):
 
 
 def refused(*argv):
-    """The one line with which a command gives up."""
+    """The one line of error with which a command ends."""
     code, _, err = called(*argv)
     assert code in (1, 2)
     last = err.splitlines()[-1]

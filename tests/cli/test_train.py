@@ -30,7 +30,7 @@ def detector(class_names, category_ids):
         None,
         class_names=class_names,
         category_ids=category_ids,
-        backbone=tiny_backbone(("C4", "C5")),  # fewer levels are sooner compiled
+        backbone=tiny_backbone(("C4", "C5")),  # fewer levels compile sooner
         preprocessing=Preprocessing(64, 64),
     )
 
@@ -52,7 +52,7 @@ PLAN = TrainingPlan(
 
 
 def recipe(folder, build="MeanBox", lasting="epochs=2", rate=0.01):
-    """The path of a recipe in a folder; `MeanBox` is compiled in a second."""
+    """Writes a recipe into a folder and returns its path."""
     path = folder / "recipe.py"
     path.write_text(RECIPE.format(build=build, lasting=lasting, rate=rate))
     return path
@@ -60,7 +60,7 @@ def recipe(folder, build="MeanBox", lasting="epochs=2", rate=0.01):
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory):
-    """A folder with the data sets of scenes train/, 6, and val/, 2."""
+    """A folder with the data sets train/ of 6 scenes and val/ of 2."""
     folder = tmp_path_factory.mktemp("scenes")
     for name, count, seed in (("train", 6, 1), ("val", 2, 2)):
         scenes = {"size": (64, 64), "objects": (1, 2), "sides": (16, None)}
@@ -72,7 +72,7 @@ called = functools.partial(calling.called, "train")
 
 
 def refused(*argv, code=2):
-    """The one line with which the command gives up."""
+    """The one line of error with which the command ends."""
     received, _, err = called(*argv)
     assert received == code, err
     last = err.splitlines()[-1]
@@ -81,7 +81,7 @@ def refused(*argv, code=2):
 
 
 def contents(folder):
-    """The bytes of all files but the evaluation's, by name."""
+    """The bytes of all files except those of the evaluation, by name."""
     return {path.name: path.read_bytes() for path in folder.glob("*.*")}
 
 
@@ -186,7 +186,7 @@ def test_a_training_that_diverges_ends_with_the_step_and_its_images(photos, tmp_
 
 @pytest.fixture
 def prepared(monkeypatch):
-    """What the command would train with: the arguments of `run_training`."""
+    """The arguments with which the command calls `run_training`."""
     got = []
 
     def run_training(*arguments):
@@ -277,7 +277,7 @@ def test_numbers_must_be_positive(tmp_path, capsys, option):
 
 
 def cut_short(folder, count):
-    """Photos of a set whose pixels are gone, their headers sound: what they were."""
+    """Cuts the pixels of photos, not their headers; returns their original bytes."""
     cut = {}
     for photo in sorted((folder / "images").iterdir())[:count]:
         cut[photo] = photo.read_bytes()

@@ -1,4 +1,4 @@
-"""What devices can be asked for, and what they take; runs on several are elsewhere."""
+"""Which devices can be made, and which batches they take; runs are tested elsewhere."""
 
 import json
 import types
@@ -25,7 +25,7 @@ def loader_like(batch_size=4, fill=True):
 
 @pytest.fixture
 def no_cluster(monkeypatch):
-    """No machines are named."""
+    """Removes the environment variables that name machines."""
     monkeypatch.delenv("TF_CONFIG", raising=False)
     for name in JAX_VARIABLES:
         monkeypatch.delenv(name, raising=False)

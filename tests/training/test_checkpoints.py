@@ -23,7 +23,7 @@ def test_no_changed_byte_of_a_checkpoint_goes_unnoticed(tmp_path):
             assert read_state(path) == {"epoch": 3}
         except ValueError:
             changed += 1
-        else:  # a date or the like: what is used is as it was
+        else:  # a date or the like; the state is unchanged
             assert content(path)[-1] == intact[-1]
     assert changed > 0.6 * len(bytes_)
     for size in range(len(bytes_)):

@@ -9,7 +9,7 @@ from keras_fpn.training.run_recorder import RunRecorder
 
 
 def trained(**arguments):
-    """A model whose weights are far from their averages, in numbers that round."""
+    """A model whose weights are far from their averages, so that sums are rounded."""
     model = compiled(learning_rate=0.3, **arguments)
     x = np.random.default_rng(0).normal(size=(8, 2)).astype("float32")
     model.fit(x, np.ones((8, 4)), epochs=2, batch_size=2, verbose=0)

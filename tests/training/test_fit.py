@@ -35,7 +35,7 @@ def stretches(start, **lasting):
         # The rest of an epoch that was interrupted, then the others.
         ((0, 4), {"epochs": 3}, [(0, 1, 4, 6), (1, 3, 0, 10)]),
         ((2, 4), {"epochs": 3}, [(2, 3, 4, 6)]),
-        ((3, 0), {"epochs": 3}, []),  # it had ended
+        ((3, 0), {"epochs": 3}, []),  # it has ended
         # A last epoch that is cut short.
         ((0, 0), {"steps": 25}, [(0, 2, 0, 10), (2, 3, 0, 5)]),
         ((2, 3), {"steps": 25}, [(2, 3, 3, 2)]),

@@ -1,4 +1,4 @@
-"""What a detector that can learn must be able to do: know a few photos by heart."""
+"""A detector that can learn must be able to memorize a few photos."""
 
 import dataclasses
 

@@ -114,9 +114,9 @@ def test_an_interrupted_training_gives_the_cursor_back():
     training = Training(terminal=True)
     training.progress.set_params({"steps": 10})
     with training.progress:
-        training.progress.on_train_begin()  # and `fit` leaves without its end
+        training.progress.on_train_begin()  # and `fit` never ends
     text = training.file.getvalue()
-    assert text.rindex("\x1b[?25h") > text.rindex("\x1b[?25l")  # shown after hidden
+    assert text.rindex("\x1b[?25h") > text.rindex("\x1b[?25l")  # shown again
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ def saved_run(path, *positions):
 
 
 def restored(path):
-    """The position that a new process would find, and the first value."""
+    """The position from which a new process resumes, and the first value."""
     folder, model = RunFolder(path, SETTINGS), compiled()
     position = folder.restore(model)
     return position, float(state_of(model)[0].flat[0])
@@ -204,7 +204,7 @@ def test_the_best_model_of_an_epoch_that_is_trained_again_is_removed(tmp_path):
     again = RunFolder(tmp_path / "later", SETTINGS)
     assert again.restore(model) == Position(1, 0)
     assert names(again.path) == ["checkpoint-0001-000000.keras", "run.json"]
-    # A worker that does not write leaves it to the chief.
+    # A worker that does not write leaves the file to the chief.
     again.save_best(model, 0.4)
     RunFolder(again.path, SETTINGS, writes=False).restore(model)
     assert again.best.is_file()
@@ -270,7 +270,7 @@ def test_detect_takes_the_best_model(tmp_path):
 
 @contextmanager
 def largest_file(size):
-    """No file can grow beyond so many bytes: as on a disk that is full."""
+    """Within it no file can grow beyond a size in bytes, as on a full disk."""
     former = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, former[1]))
     try:
@@ -308,7 +308,7 @@ def test_a_full_disk_while_saving_loses_nothing_and_is_said(tmp_path):
     again = compiled(units=20000)
     assert RunFolder(tmp_path, SETTINGS).restore(again) == Position(1)
     assert state_of(again)[0].flat[0] == 1
-    folder.save(model, Position(2))  # when there is room again
+    folder.save(model, Position(2))  # once there is room again
 
 
 def test_weights_that_are_not_finite_are_never_saved(tmp_path):

@@ -12,7 +12,7 @@ Y = np.random.default_rng(1).normal(size=(STEPS, 4)).astype("float32")
 
 
 class Noting(RunFolder):
-    """Notes what was saved and with which weights."""
+    """Records the positions that were saved."""
 
     def __init__(self, *arguments):
         super().__init__(*arguments)
@@ -24,7 +24,7 @@ class Noting(RunFolder):
 
 
 class Value(keras.callbacks.Callback):
-    """Measures what it is told."""
+    """Stands in for an evaluation with given results."""
 
     def __init__(self, values):
         super().__init__()
@@ -35,7 +35,7 @@ class Value(keras.callbacks.Callback):
 
 
 def fit(model, callbacks, first=0, stop=1, start_batch=0, steps=STEPS):
-    """One call of `fit`, of batches of one, from one that may be within an epoch."""
+    """One call of `fit` with batches of one, which may begin within an epoch."""
     for callback in callbacks:
         callback.start_batch = start_batch
     part = slice(start_batch, start_batch + steps)

@@ -9,7 +9,7 @@ from keras_fpn.preprocessing import Preprocessing
 from keras_fpn.training.run_folder import RunFolder, TrainingDiverged
 from keras_fpn.training.run_recorder import RunRecorder
 
-BATCH, STEPS = 2, 4  # the last batch of an epoch has one photo, and is filled up
+BATCH, STEPS = 2, 4  # the last batch of an epoch has one photo and an empty image
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ class Meets(keras.callbacks.Callback):
 
 
 def diverging(folder, loader, meets, save_every=None):
-    """What a training is ended by."""
+    """The message that ends the training."""
     model = compiled(learning_rate=0.125)
     recorder = RunRecorder(folder, loader, save_every=save_every)
     x = np.ones((STEPS, 2))

@@ -41,7 +41,7 @@ PLAN = TrainingPlan(
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory):
-    """Four grey photos with one object each."""
+    """Four gray photos with one object each."""
     folder, photos = tmp_path_factory.mktemp("photos"), []
     for number in range(4):
         path = folder / f"{number}.png"
@@ -67,7 +67,7 @@ def moved(dataset, by=1):
 
 def test_whatever_changes_the_weights_is_refused(dataset, tmp_path):
     prepared(dataset, tmp_path, dataset)
-    prepared(dataset, tmp_path, dataset)  # the very same is not
+    prepared(dataset, tmp_path, dataset)  # the same settings do not raise
     others = {
         r"shapes=": {"shapes": "buckets"},
         r"undecayed=": {"undecayed": ()},
@@ -96,7 +96,7 @@ def with_threshold(*classes):
 
 
 class Brighter:
-    """An augmentation of a user's own, which says nothing of itself."""
+    """A user's augmentation without a repr of its own."""
 
     def __call__(self, sample, generator):
         return sample
@@ -131,7 +131,7 @@ def test_segments_have_part_in_a_fingerprint(dataset):
 
 
 class StopAtOnce(keras.callbacks.Callback):
-    """Stands for `EarlyStopping`."""
+    """Stands in for `EarlyStopping`."""
 
     def on_epoch_end(self, epoch, logs=None):
         self.model.stop_training = True
@@ -140,7 +140,7 @@ class StopAtOnce(keras.callbacks.Callback):
 def test_a_training_that_a_callback_stopped_stays_stopped(dataset, tmp_path):
     optimizer = {"optimizer": lambda rate: SGD(rate, use_ema=True, ema_momentum=0.5)}
     training = prepared(dataset, tmp_path, **optimizer)
-    # The first of two calls of `fit` is what is left of an interrupted epoch.
+    # The first of two calls of `fit` is the rest of an interrupted epoch.
     training = dataclasses.replace(
         training, start=dataclasses.replace(training.start, batch=1)
     )

@@ -8,7 +8,7 @@ from keras_fpn.training.stopping import StopWithoutPhotos
 
 
 def loader_of(count, skipped=()):
-    """A loader of so many photos, their image ids from 100 on."""
+    """A loader of `count` photos with image ids from 100 on."""
     photos = [
         SimpleNamespace(image_id=100 + i, path=pathlib.Path(f"p{i}.jpg"))
         for i in range(count)
@@ -87,7 +87,7 @@ def test_workers_end_together_after_an_epoch_at_the_photos_of_all():
     devices = workers_of([100, 101], [100, 102, 103])
     callback = StopWithoutPhotos(loader, devices)
     callback.on_train_batch_end(0)
-    assert devices.asked == 0  # others may not be there to answer
+    assert devices.asked == 0  # the other workers might not answer
     with pytest.raises(OSError, match=r"received 4: p0.jpg, p1.jpg, p2.jpg, p3.jpg\."):
         callback.on_epoch_end(0)
     assert devices.asked == 1 + 3
