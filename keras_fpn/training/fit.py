@@ -50,9 +50,9 @@ class Training:
         """Trains to the last epoch of the plan, from the last checkpoint on.
 
         Args:
-            callbacks: called after this package's own; all begin anew where training
-                is resumed. One that stops the training, such as `EarlyStopping`, ends
-                it for good, on all workers.
+            callbacks: called after this package's own; their state is not saved. One
+                that stops the training, such as `EarlyStopping`, ends it for good, on
+                all workers.
             save_every: steps between checkpoints within an epoch; None, one after each
                 epoch.
             workers: threads that read photos; None, one per CPU core.
@@ -69,11 +69,12 @@ class Training:
         if self.folder.finished:
             return self.folder.epochs
         _check_callbacks(callbacks)
-        recorder = RunRecorder(self.folder, self.loader, self.evaluation, save_every)
-        last = [StopTogether(self.devices)] if self.devices.workers > 1 else []
         photos = StopWithoutPhotos(self.loader, self.devices)
+        recorder = RunRecorder(
+            self.folder, self.loader, self.evaluation, save_every, self.start_step
+        )
+        last = [StopTogether(self.devices)] if self.devices.workers > 1 else []
         for first, stop, start_batch, steps in self._stretches():
-            recorder.start_batch = start_batch
             data = self.devices.dataset(
                 self.loader, stop - first, first, start_batch, workers
             )

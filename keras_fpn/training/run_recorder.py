@@ -2,7 +2,6 @@
 
 import math
 
-import keras
 import numpy as np
 
 from keras_fpn.data.batches import FILLER
@@ -12,14 +11,14 @@ from keras_fpn.training.checkpoints import (
     restore_weights,
     trained_weights,
 )
-from keras_fpn.training.recent_means import learning_rate
 from keras_fpn.training.run_folder import Position, RunFolder
+from keras_fpn.training.steps import StepCallback, learning_rate
 
 MONITORED = "val_AP"  # in the logs; the best checkpoint has most of it
 _NAMED = 16  # images of a batch that a message names
 
 
-class RunRecorder(keras.callbacks.Callback):
+class RunRecorder(StepCallback):
     """Writes a run into its folder, and ends it when it has diverged.
 
     After each step it checks that the loss is finite. After each epoch, and each
@@ -39,10 +38,7 @@ class RunRecorder(keras.callbacks.Callback):
             of an epoch, such as `keras_fpn.metrics.CocoEvaluation`; None, no model is
             the best. Of its other methods only `set_model` and `set_params` are called.
         save_every: steps of an epoch between checkpoints; None, only at its end.
-
-    Attributes:
-        start_batch: int, the batch that the epochs of the next `fit` begin with; `fit`
-            itself counts the batches of every epoch from 0.
+        start_step: steps that were taken before, by an earlier process.
 
     Raises:
         ValueError: save_every is below 1.
@@ -50,9 +46,14 @@ class RunRecorder(keras.callbacks.Callback):
     """
 
     def __init__(
-        self, folder: RunFolder, loader, evaluation=None, save_every: int | None = None
+        self,
+        folder: RunFolder,
+        loader,
+        evaluation=None,
+        save_every: int | None = None,
+        start_step: int = 0,
     ):
-        super().__init__()
+        super().__init__(len(loader), start_step)
         if save_every is not None and save_every < 1:
             raise ValueError(
                 "save_every must be at least 1 step, or None; received "
@@ -60,8 +61,6 @@ class RunRecorder(keras.callbacks.Callback):
             )
         self.folder, self.loader = folder, loader
         self.evaluation, self.save_every = evaluation, save_every
-        self.start_batch = 0
-        self._first = self._next = 0  # steps from the start of the training
         self._weights: list = []
 
     def set_params(self, params):
@@ -75,18 +74,18 @@ class RunRecorder(keras.callbacks.Callback):
             self.evaluation.set_model(model)
 
     def on_epoch_begin(self, epoch, logs=None):
-        self._first = self._next = epoch * len(self.loader) + self.start_batch
-        if self.start_batch:
+        super().on_epoch_begin(epoch, logs)
+        if self.step_of_epoch:
             self.folder.restore_metrics(self.model)
 
     def on_train_batch_end(self, batch, logs=None):
-        self._next = self._first + batch + 1
+        super().on_train_batch_end(batch, logs)
         # The mean over the epoch so far: not finite as soon as that of one step is not.
         loss = (logs or {}).get("loss", 0.0)
         if not np.isfinite(loss).all():
             value = float(np.mean(loss))
             self._raise("the loss", "NaN" if math.isnan(value) else "infinite")
-        done = self._next % len(self.loader)  # 0 at the end of an epoch: saved below
+        done = self.step % len(self.loader)  # 0 at the end of an epoch: saved below
         if self.save_every and done and done % self.save_every == 0:
             self._check_variables()
             self._save()
@@ -110,7 +109,7 @@ class RunRecorder(keras.callbacks.Callback):
         self._weights = []
 
     def _save(self):
-        position = Position(*divmod(self._next, len(self.loader)))
+        position = Position(*divmod(self.step, len(self.loader)))
         self.folder.save(self.model, position)
 
     def _check_variables(self):
@@ -120,7 +119,7 @@ class RunRecorder(keras.callbacks.Callback):
 
     def _raise(self, what, kind):
         """Raises what the user must know of the last step, which went wrong."""
-        step = self._next - 1
+        step = self.step - 1
         epoch, batch = divmod(step, len(self.loader))
         images = f"images {self._images(step)}"
         if step:  # its update made the weights that this step began with

@@ -11,18 +11,17 @@ import pathlib
 import warnings
 from typing import Any
 
-import keras
 import tensorflow as tf
 
 from keras_fpn.files import printable
 from keras_fpn.report.compared_photos import compared_photo, photos_to_compare
-from keras_fpn.training.recent_means import RecentMeans, as_float, learning_rate
+from keras_fpn.training.steps import RecentMeans, StepCallback, as_float, learning_rate
 
 _JPEG = {"format": "JPEG", "quality": 85}  # a tenth of a PNG, for each of many epochs
 _DATA_CLASSES = {"scalars": "DATA_CLASS_SCALAR", "images": "DATA_CLASS_BLOB_SEQUENCE"}
 
 
-class TensorBoardLog(keras.callbacks.Callback):
+class TensorBoardLog(StepCallback):
     """Writes losses, the learning rate, validation numbers, and photos with boxes.
 
     Their x axis is the step of the training. Losses are written twice: `steps/...`,
@@ -54,9 +53,8 @@ class TensorBoardLog(keras.callbacks.Callback):
         photos: int = 4,
         every: int = 10,
     ):
-        super().__init__()
+        super().__init__(steps_per_epoch, start_step)
         self.folder = pathlib.Path(folder)
-        self.length, self.step = steps_per_epoch, start_step
         self.evaluation, self.every = evaluation, every
         self._photos = []
         if evaluation is not None:
@@ -64,7 +62,6 @@ class TensorBoardLog(keras.callbacks.Callback):
         self._recent = RecentMeans()
         self._writer: Any = None
         self._failed = False
-        self._first = start_step  # the step that this epoch's first batch begins with
 
     def __enter__(self):
         return self
@@ -86,13 +83,13 @@ class TensorBoardLog(keras.callbacks.Callback):
                 self._writer.flush()
 
     def on_epoch_begin(self, epoch, logs=None):
-        self._first = self.step
-        self._recent.begin_epoch(self.step - epoch * self.length)
+        super().on_epoch_begin(epoch, logs)
+        self._recent.begin_epoch(self.step_of_epoch)
 
     def on_train_batch_end(self, batch, logs=None):
-        before, self.step = self.step, self._first + batch + 1
-        done = self.step - self._first // self.length * self.length
-        means = self._recent.add(done, logs)
+        before = self.step
+        super().on_train_batch_end(batch, logs)
+        means = self._recent.add(self.step_of_epoch, logs)
         if self.step // self.every > before // self.every:
             means = {f"steps/{name}": value for name, value in means.items()}
             self._write({**means, "learning_rate": learning_rate(self.model)})

@@ -98,26 +98,15 @@ def resized(
 
 def _copy_known(source, model):
     """Copies the columns of the box predictor for classes that both detectors have."""
-    old_names, new_names = source.class_names, model.class_names
-    if old_names == new_names:  # a name may occur twice, such as COCO's "N/A"
-        known = [(label, label) for label in range(len(new_names))]
-    else:
-        known = [
-            (label, old_names.index(name))
-            for label, name in enumerate(new_names)
-            if name in old_names
-        ]
-    new, old = (list(labels) for labels in zip(*known, strict=True))
-    background = (len(new_names), len(old_names))
+    names, new_names = source.class_names, model.class_names
+    new = [label for label, name in enumerate(new_names) if name in names]
+    old = new
+    if names != new_names:  # if not, a name may occur twice, such as COCO's "N/A"
+        old = [names.index(new_names[label]) for label in new]
     theirs, own = source.box_predictor, model.box_predictor
-    _copy_columns(
-        theirs.class_logits,
-        own.class_logits,
-        [*old, background[1]],
-        [*new, background[0]],
-        1,
-    )
     _copy_columns(theirs.box_deltas, own.box_deltas, old, new, 4)
+    old, new = [*old, len(names)], [*new, len(new_names)]  # and the background
+    _copy_columns(theirs.class_logits, own.class_logits, old, new, 1)
 
 
 def _copy_columns(source, target, old, new, width):

@@ -8,8 +8,8 @@ from rich.console import Console
 from training.small_model import compiled
 
 from keras_fpn.training.progress import Progress, duration
-from keras_fpn.training.recent_means import learning_rate
 from keras_fpn.training.schedules import WarmupCosine
+from keras_fpn.training.steps import learning_rate
 
 LOGS = {"loss": 0.9, "class_loss": 0.5, "box_loss": 0.4}
 LOSSES = "loss 0.900 (class 0.500, box 0.400)"

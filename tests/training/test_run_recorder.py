@@ -36,8 +36,6 @@ class Value(keras.callbacks.Callback):
 
 def fit(model, callbacks, first=0, stop=1, start_batch=0, steps=STEPS):
     """One call of `fit` with batches of one, which may begin within an epoch."""
-    for callback in callbacks:
-        callback.start_batch = start_batch
     part = slice(start_batch, start_batch + steps)
     return model.fit(
         X[part],
@@ -57,6 +55,7 @@ def test_checkpoints_stand_where_the_next_step_is(tmp_path):
     fit(model, [saver], 0, 2)
     assert folder.saved == [(0, 2), (0, 4), (1, 0), (1, 2), (1, 4), (2, 0)]
     folder.saved.clear()
+    saver = RunRecorder(folder, range(STEPS), save_every=2, start_step=2 * STEPS + 3)
     fit(model, [saver], 2, 3, start_batch=3, steps=2)  # the rest of an epoch
     assert folder.saved == [(2, 4), (3, 0)]
     folder.saved.clear()
@@ -102,7 +101,7 @@ def test_a_fit_cut_in_two_by_a_new_process_ends_equal(tmp_path):
     again = compiled(**settings)
     folder = RunFolder(tmp_path / "cut", SETTINGS)
     assert folder.restore(again) == Position(1, 3)
-    saver = RunRecorder(folder, range(STEPS))
+    saver = RunRecorder(folder, range(STEPS), start_step=STEPS + 3)
     rest = fit(again, [saver], 1, 2, start_batch=3, steps=2)
     last = fit(again, [saver], 2, 3)
     for value, former in zip(state_of(again), state_of(whole), strict=True):

@@ -119,8 +119,8 @@ def test_weights_that_one_step_has_broken_are_not_saved(
 
 
 def test_a_run_that_began_within_an_epoch_names_the_right_step(tmp_path, loader):
-    guard = RunRecorder(RunFolder(tmp_path, SETTINGS), loader)
-    guard.start_batch = 2
+    folder = RunFolder(tmp_path, SETTINGS)
+    guard = RunRecorder(folder, loader, start_step=STEPS + 2)
     guard.set_model(compiled())
     guard.on_epoch_begin(1)
     guard.on_train_batch_end(0, {"loss": 1.0})

@@ -1,12 +1,45 @@
-"""Means of the last steps, from the means over an epoch that Keras reports."""
+"""What callbacks know of a step: its number, recent losses, the learning rate."""
 
 import collections
 
+import keras
 import numpy as np
 
 from keras_fpn.distribute.inner_optimizers import inner_optimizers
 
 _STEPS = 50  # that a shown loss is the mean of
+
+
+class StepCallback(keras.callbacks.Callback):
+    """A callback that counts the steps of a training over all calls of `fit`.
+
+    A subclass that overrides one of its methods calls it first.
+
+    Args:
+        steps_per_epoch: of a whole epoch.
+        start_step: steps that were taken before, by an earlier process.
+
+    Attributes:
+        step: int, steps of the training so far.
+        epoch: int, the current epoch, from 0.
+    """
+
+    def __init__(self, steps_per_epoch: int, start_step: int = 0):
+        super().__init__()
+        self.steps_per_epoch, self.step = steps_per_epoch, start_step
+        self.epoch, self._first = 0, start_step
+
+    @property
+    def step_of_epoch(self):
+        """int, steps of the current epoch so far, of all processes."""
+        return self.step - self.epoch * self.steps_per_epoch
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch, self._first = epoch, self.step
+
+    def on_train_batch_end(self, batch, logs=None):
+        # `fit` counts from 0 also when it begins within an epoch.
+        self.step = self._first + batch + 1
 
 
 class RecentMeans:
