@@ -5,6 +5,7 @@ import dataclasses
 import threading
 import warnings
 
+import keras
 import numpy as np
 
 from keras_fpn.data.augment import CopyPaste
@@ -14,6 +15,7 @@ from keras_fpn.data.buffers import Buffers
 from keras_fpn.data.planned_sizes import planned_sizes
 from keras_fpn.data.sample import resize_sample
 from keras_fpn.data.shapes import common_shape, resolved_shapes
+from keras_fpn.data.worker_rows import WorkerRows
 
 _MAX_ID = 2**31 - 1
 
@@ -145,6 +147,34 @@ class Loader:
         for slot in range(len(batch.indices)):
             self.load_into(arrays, slot, batch, epoch)
         return arrays
+
+    def for_fit(
+        self,
+        epochs: int = 1,
+        first_epoch: int = 0,
+        start_batch: int = 0,
+        workers: int | None = None,
+        share: tuple[int, int] = (0, 1),
+    ):
+        """Returns the batches, epoch after epoch, as `fit` takes them on this backend.
+
+        Args:
+            epochs, first_epoch, start_batch, workers: see `stream_batches`.
+            share: (i, n), only share i of the n equal shares of each batch, for one of
+                several machines.
+
+        Returns:
+            `tf.data.Dataset` on TensorFlow, otherwise `LoaderSequence`.
+
+        Raises:
+            ValueError: an argument is out of its range.
+        """
+        loader = self if share == (0, 1) else WorkerRows(self, *share)
+        if keras.backend.backend() == "tensorflow":
+            from keras_fpn.data.tensorflow_loop import tensorflow_dataset as batches
+        else:
+            from keras_fpn.data.pydataset import LoaderSequence as batches
+        return batches(loader, epochs, first_epoch, start_batch, workers)
 
     def specs(self):
         """Returns x, y and sample_weight with an `ArraySpec` for each array."""

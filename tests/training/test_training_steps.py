@@ -1,4 +1,4 @@
-"""Without op determinism, as users train, each kind of step does what it does with it.
+"""Each kind of step gives the same without op determinism, as for users, as with it.
 
 The tests' own process asks for sums that repeat, and so must not be the only one that
 trains: a kernel whose threads get in each other's way would never be noticed. Steps of
@@ -28,7 +28,7 @@ TOLERANCE, MIXED_TOLERANCE = 1e-3, 2e-2
 
 @pytest.fixture(scope="module")
 def free(tmp_path_factory):
-    """Function of a kind: what its steps did, in a process with all of its group."""
+    """Function of a kind: the results of its steps, in a process for its group."""
 
     @functools.cache
     def results(kinds):
@@ -57,14 +57,14 @@ def free(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def repeated():
-    """Function of a kind: the same in this process, whose sums repeat."""
+    """Function of a kind: the same in this process, with deterministic operations."""
     from training import training_steps
 
     assert training_steps.is_op_determinism_enabled()
 
     @functools.cache
     def of_kind(kind):
-        if kind == "compiled by XLA":  # which knows no such sums
+        if kind == "compiled by XLA":  # which has no deterministic operations
             found = training_steps.trained(training_steps.WithoutSuppression)
         else:
             found = training_steps.KINDS[kind]()

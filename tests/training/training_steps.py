@@ -34,7 +34,7 @@ SIDE, OBJECTS = 192, 3  # of photos large enough for their maps to be shared by 
 
 
 def detector():
-    """A detector of two levels that trains on every anchor and RoI, draws none."""
+    """A detector of two levels that trains on every anchor and every RoI."""
     return tiny_detector(
         backbone=tiny_backbone(("C3", "C4")),
         proposals=Proposals(1000, 500, 1000, 500, name="proposals"),
@@ -44,7 +44,7 @@ def detector():
 
 
 class WithoutSuppression(MeanBox):
-    """A detector that XLA can compile: it has no suppression. Its loss is steady."""
+    """A detector that XLA can compile, because it has no suppression."""
 
     def __init__(self):
         super().__init__(["a", "b", "c"], [1, 2, 3])
@@ -72,7 +72,7 @@ def batches():
 
 
 def descent():
-    """The optimizer that does no more than descend."""
+    """Plain gradient descent."""
     return keras.optimizers.SGD(RATE)
 
 
@@ -119,14 +119,14 @@ def trained(build, devices=None, optimizer=descent, policy="float32", **options)
 
 
 def clipped():
-    """The optimizer of the recipes, with all that it has."""
+    """The optimizer of the recipes, with all its features."""
     return SGD(
         RATE, weight_decay=DECAY, global_clipnorm=CLIPPING, use_ema=True, nesterov=True
     )
 
 
 def accumulated():
-    """Three steps make one update, as long as three."""
+    """Three steps make one update, as large as three."""
     return keras.optimizers.SGD(UPDATED * RATE, gradient_accumulation_steps=UPDATED)
 
 
