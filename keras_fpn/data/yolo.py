@@ -1,10 +1,10 @@
 """YOLO's text files: a line for each object, in fractions of the photo's sides."""
 
-import json
 import math
 import pathlib
 
 import numpy as np
+import yaml
 
 from keras_fpn.data.check import checked
 from keras_fpn.data.listing import (
@@ -224,17 +224,23 @@ def _lines(photo):
 
 
 def _data_yaml(dataset, folder):
-    """Returns the text of a data.yaml; JSON's quoted texts and lists are YAML's too."""
+    """Returns the text of a data.yaml."""
     splits = [split for split in SPLITS if (folder / "images" / split).is_dir()]
     lines = [*(f"{split}: images/{split}" for split in splits), "names:"]
     for number, name in enumerate(dataset.class_names):
-        lines.append(f"  {number}: {json.dumps(name, ensure_ascii=False)}")
+        lines.append(f"  {number}: {_quoted(name)}")
     joints = len(dataset.keypoint_names)
     if joints:
         flipped = list(range(joints))
         for first, second in dataset.flip_pairs:
             flipped[first], flipped[second] = second, first
-        names = json.dumps(list(dataset.keypoint_names), ensure_ascii=False)
+        names = f"[{', '.join(map(_quoted, dataset.keypoint_names))}]"
         lines += [f"kpt_shape: [{joints}, 3]", f"flip_idx: {flipped}"]
         lines += ["kpt_names:", f"  0: {names}"]
     return "".join(f"{line}\n" for line in lines)
+
+
+def _quoted(text):
+    return yaml.safe_dump(
+        text, default_style='"', allow_unicode=True, width=1e9
+    ).strip()
