@@ -45,7 +45,7 @@ CHANGE_WARNING_FILTERS = {
     "keras_fpn/cli/evaluate_photos.py",
     "keras_fpn/cli/load_detector.py",
     "keras_fpn/cli/look.py",
-    "keras_fpn/data/photo_files.py",
+    "keras_fpn/data/image_files.py",
     "keras_fpn/report/page.py",
     "keras_fpn/training/checkpoint_file.py",
 }

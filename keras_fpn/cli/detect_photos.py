@@ -1,14 +1,16 @@
 """Detects in many photos, one after the other: pictures, COCO's results, failures."""
 
-import json
 import time
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from keras_fpn.cli.errors import CommandError, one_line
-from keras_fpn.cli.photo_files import image_ids, picture_paths
-from keras_fpn.files import printable, replacing
+from keras_fpn.cli.photo_files import picture_paths
+from keras_fpn.data import write_coco_results
+from keras_fpn.data.image_files import image_ids
+from keras_fpn.files import replacing
+from keras_fpn.metrics import detections_to_coco
 
 _JPEG_SIDE = 65500  # pixels; longer ones JPEG cannot hold
 _ENCODING = {
@@ -113,21 +115,10 @@ def coco_results(found, model, image_id, photo):
         list of n dict: "image_id", "category_id" int; "bbox" x, y, width, height in
         the photo's pixels; "score"; beyond COCO's, "file_name" and "category_name".
     """
-    results = []
-    for box, label, score in zip(
-        found["boxes"], found["labels"], found["scores"], strict=True
-    ):
-        x1, y1, x2, y2 = box
-        results.append(
-            {
-                "image_id": image_id,
-                "file_name": photo.as_posix(),
-                "category_id": int(model.category_ids[label]),
-                "category_name": model.class_names[label],
-                "bbox": [_shortest(value) for value in (x1, y1, x2 - x1, y2 - y1)],
-                "score": _shortest(score),
-            }
-        )
+    results = detections_to_coco(found, image_id, model.category_ids)
+    names = {"file_name": photo.as_posix()}
+    for result, label in zip(results, found["labels"], strict=True):
+        result |= names | {"category_name": model.class_names[label]}
     return results
 
 
@@ -137,17 +128,9 @@ def write_json(results, path):
     Raises:
         CommandError: the file cannot be written.
     """
-    lines = ",\n".join(json.dumps(result, ensure_ascii=False) for result in results)
     try:
-        with replacing(path) as partial:
-            text = f"[\n{lines}\n]\n" if results else "[]\n"
-            partial.write_text(printable(text), "utf-8")
+        write_coco_results(results, path)
     except OSError as error:
         raise CommandError(
             f"The results could not be written: {one_line(error)}", code=1
         ) from error
-
-
-def _shortest(value):
-    """Returns a float32 as the float of the fewest digits that stands for it."""
-    return float(str(value))

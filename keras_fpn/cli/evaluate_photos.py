@@ -7,7 +7,7 @@ from typing import Any
 
 from keras_fpn.cli.detect_photos import write_json
 from keras_fpn.cli.errors import CommandError, one_line
-from keras_fpn.files import printable, replacing
+from keras_fpn.files import printable, write_text
 
 METRICS, DETECTIONS, PAGE = "metrics.json", "detections.json", "index.html"
 
@@ -115,8 +115,7 @@ def write_evaluation(evaluation, folder, with_page):
         )
     for name, text in texts.items():
         try:
-            with replacing(folder / name) as partial:
-                partial.write_text(printable(text), "utf-8")
+            write_text(folder / name, printable(text))
         except OSError as error:
             raise CommandError(
                 f"{folder / name} could not be written: {one_line(error)}", code=1

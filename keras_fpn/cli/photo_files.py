@@ -3,10 +3,8 @@
 from pathlib import Path
 
 from keras_fpn.cli.errors import CommandError
+from keras_fpn.data.image_files import PHOTO_SUFFIXES, is_photo
 
-PHOTO_SUFFIXES = frozenset(
-    ".avif .bmp .gif .jfif .jpe .jpeg .jpg .mpo .png .ppm .tif .tiff .webp".split()
-)
 SAMPLE = "coffee.jpg"
 
 
@@ -25,7 +23,7 @@ def find_photos(paths):
     photos = {}
     for path in map(Path, paths):
         if path.is_dir():
-            found = sorted(file for file in path.iterdir() if _is_photo(file))
+            found = sorted(f for f in path.iterdir() if is_photo(f) and f.is_file())
             if not found:
                 raise CommandError(
                     f"A folder must hold image files; received {str(path)!r}, with "
@@ -56,20 +54,6 @@ def sample_photo(preset=None):
     return Path(__file__).resolve().parents[1] / "samples" / name
 
 
-def image_ids(photos):
-    """Returns an int for each photo, as COCO's files number images.
-
-    The numbers in the names, if all photos are named by different whole numbers, as
-    COCO's are ("000000000139.jpg" is 139); otherwise 1, 2, ... in order.
-    """
-    stems = [photo.stem for photo in photos]
-    if all(stem.isascii() and stem.isdigit() for stem in stems):
-        numbers = [int(stem) for stem in stems]
-        if len(set(numbers)) == len(numbers):
-            return numbers
-    return list(range(1, len(photos) + 1))
-
-
 def picture_paths(photos, folder):
     """Returns where each photo's picture goes: list of different Paths in the folder.
 
@@ -90,8 +74,3 @@ def picture_paths(photos, folder):
         taken.add(stem.lower())
         paths.append(path)
     return paths
-
-
-def _is_photo(path):
-    hidden = path.name.startswith(".")
-    return path.suffix.lower() in PHOTO_SUFFIXES and not hidden and path.is_file()

@@ -2,7 +2,7 @@
 
 from keras_fpn.data.check import check_dataset
 from keras_fpn.data.coco import read_coco
-from keras_fpn.data.coco_writer import coco_dict, write_coco
+from keras_fpn.data.coco_writer import coco_dict, write_coco, write_coco_results
 from keras_fpn.data.csv_boxes import read_csv, write_csv
 from keras_fpn.data.dataset import Dataset, Objects, Photo
 from keras_fpn.data.label_images import read_label_images
@@ -35,6 +35,7 @@ __all__ = [
     "statistics",
     "stream_batches",
     "write_coco",
+    "write_coco_results",
     "write_csv",
     "write_voc",
     "write_yolo",

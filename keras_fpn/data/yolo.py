@@ -7,17 +7,18 @@ import numpy as np
 import yaml
 
 from keras_fpn.data.check import checked
+from keras_fpn.data.image_files import copy_photos
 from keras_fpn.data.listing import (
     ListedObject,
     ListedPhoto,
     Listing,
     number_photos,
 )
-from keras_fpn.data.photo_files import copy_photos
 from keras_fpn.data.report import Report
 from keras_fpn.data.statistics import count_extras
-from keras_fpn.data.text_files import class_list, read_text, write_text
+from keras_fpn.data.text_files import class_list, read_text
 from keras_fpn.data.yolo_files import SPLITS, find_files, label_file
+from keras_fpn.files import write_text
 
 _NO_LABELS = ("classes", "train", "val", "test", "README")  # .txt beside labels
 
@@ -106,8 +107,9 @@ def write_yolo(dataset, folder, split="train"):
     folder = pathlib.Path(folder)
     copies = copy_photos(dataset.photos, folder / "images" / split)
     for photo, copy in zip(dataset.photos, copies, strict=True):
-        lines = _lines(photo)
-        write_text(label_file(copy), "".join(f"{line}\n" for line in lines))
+        text = "".join(f"{line}\n" for line in _lines(photo))
+        # To sync each of thousands of files would take minutes.
+        write_text(label_file(copy), text, sync=False)
     write_text(folder / "data.yaml", _data_yaml(dataset, folder))
     extras = count_extras(dataset)
     extras.pop("objects with keypoints", None)

@@ -5,7 +5,7 @@ import pathlib
 
 import yaml
 
-from keras_fpn.data.photo_files import find_photos, resolved
+from keras_fpn.data.image_files import find_photos, resolved
 from keras_fpn.data.text_files import class_list, read_text
 
 SPLITS = ("train", "val", "test")

@@ -4,6 +4,7 @@ import numpy as np
 
 from keras_fpn.data.coco_writer import coco_dict
 from keras_fpn.data.segments import mask_segment
+from keras_fpn.data.text_files import shortest_float
 
 
 def coco_ground_truth(dataset):
@@ -57,18 +58,18 @@ def detections_to_coco(found, image_id, category_ids):
     for place, label in enumerate(labels):
         if category_ids[label] is None:
             continue
-        x1, y1, x2, y2 = map(_shortest, boxes[place])
+        x1, y1, x2, y2 = map(shortest_float, boxes[place])
         result = {
             "image_id": int(image_id),
             "category_id": int(category_ids[label]),
             "bbox": [x1, y1, round(x2 - x1, 9), round(y2 - y1, 9)],
-            "score": _shortest(scores[place]),
+            "score": shortest_float(scores[place]),
         }
         if "masks" in found:
             result["segmentation"] = mask_segment(found["masks"][place])
         if "keypoints" in found:
             points = np.ravel(found["keypoints"][place])
-            result["keypoints"] = [_shortest(value) for value in points]
+            result["keypoints"] = [shortest_float(value) for value in points]
         results.append(result)
     return results
 
@@ -80,8 +81,3 @@ def _check_labels(labels, category_ids, image_id):
             f"Labels must be 0..{len(category_ids) - 1}, one for each class; received "
             f"labels {wrong} for image_id={image_id}. Leave out the padding, -1."
         )
-
-
-def _shortest(value):
-    """Returns a float32 as the float of the fewest digits that stands for it."""
-    return float(str(value))

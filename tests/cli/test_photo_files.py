@@ -5,7 +5,6 @@ import pytest
 from keras_fpn.cli.errors import CommandError
 from keras_fpn.cli.photo_files import (
     find_photos,
-    image_ids,
     picture_paths,
     sample_photo,
 )
@@ -26,20 +25,6 @@ def test_missing_paths_and_folders_without_photos_are_refused(tmp_path):
         find_photos([tmp_path / "gone"])
     with pytest.raises(CommandError, match=r"received '.*', with none that ends in"):
         find_photos([tmp_path])
-
-
-@pytest.mark.parametrize(
-    ("names", "ids"),
-    [
-        (["000000000139.jpg", "7.png"], [139, 7]),
-        (["a.jpg", "7.png"], [1, 2]),
-        (["1.jpg", "01.jpg"], [1, 2]),  # both would be 1
-        (["5.jpg", "\u00b2.jpg"], [1, 2]),  # no ASCII digit
-        ([], []),
-    ],
-)
-def test_image_ids_are_the_numbers_of_the_names_or_count_from_one(names, ids):
-    assert image_ids([Path(name) for name in names]) == ids
 
 
 def test_photos_of_one_name_get_different_pictures(tmp_path):
