@@ -9,6 +9,7 @@ from keras_fpn.data.label_images import read_label_images
 from keras_fpn.data.loader import Loader
 from keras_fpn.data.open_dataset import open_dataset
 from keras_fpn.data.pydataset import LoaderSequence
+from keras_fpn.data.random_numbers import random_generator
 from keras_fpn.data.report import Report
 from keras_fpn.data.statistics import Statistics, statistics
 from keras_fpn.data.stream import stream_batches
@@ -27,6 +28,7 @@ __all__ = [
     "check_dataset",
     "coco_dict",
     "open_dataset",
+    "random_generator",
     "read_coco",
     "read_csv",
     "read_label_images",

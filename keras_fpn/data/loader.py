@@ -9,11 +9,10 @@ import numpy as np
 
 from keras_fpn.data.augment import CopyPaste
 from keras_fpn.data.augmented_photos import AugmentedPhotos
-from keras_fpn.data.batches import FILLER, plan_epoch
+from keras_fpn.data.batch_shapes import common_shape, parse_shapes
+from keras_fpn.data.batches import FILLER, input_sizes, plan_epoch
 from keras_fpn.data.buffers import Buffers
-from keras_fpn.data.planned_sizes import planned_sizes
 from keras_fpn.data.sample import resize_sample
-from keras_fpn.data.shapes import common_shape, resolved_shapes
 
 _MAX_ID = 2**31 - 1
 
@@ -85,9 +84,9 @@ class Loader:
         _check_photos(dataset)
         self._buffers = Buffers()
         self._photos = AugmentedPhotos(dataset, self.augment, seed, masks, on_error)
-        self._planned = planned_sizes(dataset, preprocessing, self.augment)
-        sizes, divisor = self._planned.sizes, preprocessing.size_divisor
-        self.shapes = resolved_shapes(shapes, sizes, divisor)
+        self._inputs = input_sizes(dataset, preprocessing, self.augment)
+        sizes, divisor = self._inputs.sizes, preprocessing.size_divisor
+        self.shapes = parse_shapes(shapes, sizes, divisor)
         self.image_shape = common_shape(self.shapes, sizes, divisor)
         self.max_objects = self._resolved_max_objects(max_objects)
         self._plans = {}  # of the last epochs asked for
@@ -108,7 +107,7 @@ class Loader:
         with self._lock:
             if epoch not in self._plans:
                 plan = plan_epoch(
-                    self._planned.sizes,
+                    self._inputs.sizes,
                     self.batch_size,
                     self.shapes,
                     self.seed,
@@ -175,9 +174,9 @@ class Loader:
         if sample is None:
             x["images"][slot] = 0
             return
-        if self._planned.limits:
+        if self._inputs.limits:
             size = sample["image"].shape[:2]
-            size = self._planned.fitted(size, batch.scale, batch.shape)
+            size = self._inputs.fitted(size, batch.scale, batch.shape)
             sample = resize_sample(sample, size)
         height, width = sample["image"].shape[:2]
         image = x["images"][slot]
