@@ -1,5 +1,13 @@
-"""Data sets for training and evaluation, in any of the common formats."""
+"""Data sets for training and evaluation: reading, augmenting, batches."""
 
+from keras_fpn.data.augment import (
+    CopyPaste,
+    LargeScaleJitter,
+    MultiScale,
+    Photometric,
+    RandomFlip,
+    SafeCrop,
+)
 from keras_fpn.data.check import check_dataset
 from keras_fpn.data.coco import read_coco
 from keras_fpn.data.coco_writer import coco_dict, write_coco, write_coco_results
@@ -11,6 +19,7 @@ from keras_fpn.data.open_dataset import open_dataset
 from keras_fpn.data.pydataset import LoaderSequence
 from keras_fpn.data.random_numbers import random_generator
 from keras_fpn.data.report import Report
+from keras_fpn.data.sample import load_sample
 from keras_fpn.data.statistics import Statistics, statistics
 from keras_fpn.data.stream import stream_batches
 from keras_fpn.data.voc import read_voc
@@ -18,15 +27,22 @@ from keras_fpn.data.voc_writer import write_voc
 from keras_fpn.data.yolo import read_yolo, write_yolo
 
 __all__ = [
+    "CopyPaste",
     "Dataset",
+    "LargeScaleJitter",
     "Loader",
     "LoaderSequence",
+    "MultiScale",
     "Objects",
     "Photo",
+    "Photometric",
+    "RandomFlip",
     "Report",
+    "SafeCrop",
     "Statistics",
     "check_dataset",
     "coco_dict",
+    "load_sample",
     "open_dataset",
     "random_generator",
     "read_coco",
@@ -36,9 +52,19 @@ __all__ = [
     "read_yolo",
     "statistics",
     "stream_batches",
+    "tensorflow_dataset",
     "write_coco",
     "write_coco_results",
     "write_csv",
     "write_voc",
     "write_yolo",
 ]
+
+
+def __getattr__(name):
+    if name != "tensorflow_dataset":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    # It imports TensorFlow, which a user of JAX need not have installed.
+    from keras_fpn.data.tensorflow_loop import tensorflow_dataset
+
+    return tensorflow_dataset

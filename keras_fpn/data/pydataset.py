@@ -39,7 +39,7 @@ class LoaderSequence(keras.utils.PyDataset):
             raise ValueError(
                 "Under the TensorFlow backend a LoaderSequence must have images of one "
                 f"shape; received a loader of image_shape={loader.image_shape}. Use "
-                "keras_fpn.data.tensorflow_loop.tensorflow_dataset."
+                "keras_fpn.data.tensorflow_dataset."
             )
 
     def __len__(self):
