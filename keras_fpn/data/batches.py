@@ -1,4 +1,4 @@
-"""Which photos share a batch, in which order, and to what shape they are padded.
+"""Which photos share a batch, in which order, and to what shapes they are padded.
 
 All of it is known before a photo is opened, and the same for the same seed and epoch.
 """
@@ -8,12 +8,13 @@ import math
 
 import numpy as np
 
-from keras_fpn.data.augment import LargeScaleJitter, MultiScale
+from keras_fpn.data.augment import CopyPaste, LargeScaleJitter, MultiScale
 from keras_fpn.data.batch_shapes import holding_shapes, padded_sizes
 from keras_fpn.data.random_numbers import random_generator
 from keras_fpn.preprocessing import resized_size
 
 FILLER = -1  # the index of an empty image that completes a batch
+_OBJECT_SIZES = 4  # sizes of G at most: a compiled step is compiled anew for each
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,11 +25,14 @@ class Batch:
         indices: tuple of B ints, into the data set; FILLER for an empty image.
         shape: (H, W), ints, pixels, to which every image is padded.
         scale: int, index of the scale that the photos are resized to; see `plan_epoch`.
+        max_objects: int, G, to which the objects of every image are padded; None, as
+            `Loader.max_objects` says.
     """
 
     indices: tuple[int, ...]
     shape: tuple[int, int]
     scale: int = 0
+    max_objects: int | None = None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -95,6 +99,40 @@ def input_sizes(dataset, preprocessing, augment) -> InputSizes:
     return InputSizes(np.array(sizes).reshape(len(limits), -1, 2)[:, index], limits)
 
 
+def object_counts(dataset, augment):
+    """Returns int (n,), the most objects that each photo can have once augmented.
+
+    A `CopyPaste` may add all objects of another photo but its crowd regions, and that
+    photo has been pasted into by every `CopyPaste` before: so k of them add up to
+    2^k - 1 times the most that can be pasted. No other augmentation adds objects.
+
+    Args:
+        dataset: `Dataset`, at least one photo.
+        augment: tuple of augmentations.
+    """
+    counts = [len(photo.objects) for photo in dataset.photos]
+    pasted = max(int((~photo.objects.is_crowd).sum()) for photo in dataset.photos)
+    pastes = sum(isinstance(augmentation, CopyPaste) for augmentation in augment)
+    return np.array(counts) + (2**pastes - 1) * pasted
+
+
+def padded_counts(counts, few: bool):
+    """Returns int (n,): counts of objects rounded up to one size of G, or to a few.
+
+    The sizes are the largest count, its half, quarter and eighth. So at most half of
+    the rows of the photo with the most objects in a batch are padding, unless it has
+    less than an eighth.
+
+    Args:
+        counts: int (n,).
+        few: bool, True for up to 4 sizes, False for one.
+    """
+    most = max(1, int(np.max(counts)))
+    halvings = range(_OBJECT_SIZES if few else 1)
+    sizes = np.array(sorted(-(-most // 2**halving) for halving in halvings))
+    return sizes[np.searchsorted(sizes, counts)]
+
+
 def plan_epoch(
     sizes,
     batch_size: int,
@@ -104,6 +142,7 @@ def plan_epoch(
     shuffle: bool = False,
     fill: bool = False,
     divisor: int = 1,
+    counts=None,
 ) -> list[Batch]:
     """Returns the batches of an epoch; every photo is in exactly one of them.
 
@@ -122,6 +161,8 @@ def plan_epoch(
         shuffle: bool, False keeps the order of the photos, apart from their shapes.
         fill: bool, whether incomplete batches are completed with FILLER.
         divisor: int, pixels; without shapes, sides are multiples of it.
+        counts: int (n,), G that each photo needs, of `padded_counts`; a batch takes the
+            largest of its photos. None leaves G open.
 
     Raises:
         ValueError: batch_size is below 1, there is no photo, or one fits no shape.
@@ -147,22 +188,23 @@ def plan_epoch(
     choices = random_generator(seed, epoch, 0, "scale").integers(
         len(scales), size=len(members)
     )
-    return [
-        _batch(indices, scales, int(scale), shapes, divisor, batch_size if fill else 0)
-        for indices, scale in zip(members, choices, strict=True)
-    ]
+    plan = []
+    for indices, scale in zip(members, choices.tolist(), strict=True):
+        shape = _shape(scales[scale, indices].max(axis=0), shapes, divisor)
+        fillers = (FILLER,) * (batch_size - len(indices) if fill else 0)
+        objects = None if counts is None else int(counts[indices].max())
+        plan.append(Batch((*indices.tolist(), *fillers), shape, scale, objects))
+    return plan
 
 
-def _batch(indices, scales, scale, shapes, divisor, fill_to):
-    """Returns the Batch of some photos at one of their scales."""
-    sizes = scales[scale, indices].max(axis=0)
+def _shape(sizes, shapes, divisor):
+    """Returns (H, W), ints, of a batch whose largest height and width are given."""
     if shapes is None:
         shape = padded_sizes(sizes, divisor)
     else:
         shape = shapes[holding_shapes(sizes, shapes)[0]]
-    fillers = (FILLER,) * (fill_to - len(indices))
     height, width = (int(side) for side in shape)
-    return Batch((*indices.tolist(), *fillers), (height, width), scale)
+    return height, width
 
 
 def _checked(sizes, batch_size):
