@@ -1,6 +1,5 @@
 import functools
 import json
-from types import SimpleNamespace
 
 import keras
 import numpy as np
