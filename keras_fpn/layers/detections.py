@@ -5,7 +5,7 @@ from keras import KerasTensor, ops
 
 from keras_fpn.box_coder import decode_boxes
 from keras_fpn.boxes import box_sides, clip_boxes
-from keras_fpn.ops.nms import grouped_nms, nms_supports_jit
+from keras_fpn.ops.nms import grouped_nms
 
 MIN_SIDE = 1e-2  # pixels; torchvision drops what is narrower
 
@@ -49,7 +49,6 @@ class Detections(keras.layers.Layer):
         self.score_threshold = score_threshold
         self.nms_threshold = nms_threshold
         self.max_detections = max_detections
-        self.supports_jit = nms_supports_jit()
 
     def call(self, class_logits, box_deltas, rois, image_sizes):
         scores = ops.softmax(ops.cast(class_logits, "float32"), axis=-1)[..., :-1]
@@ -63,14 +62,16 @@ class Detections(keras.layers.Layer):
         kept = ops.minimum(width, height) >= MIN_SIDE
         kept = ops.logical_and(kept, scores > self.score_threshold)
         scores = ops.where(kept, scores, 0.0)
-        boxes, scores, labels, count = grouped_nms(
-            boxes, scores, self.nms_threshold, self.max_detections
+        # Probabilities add up to 1: that many can be above the threshold.
+        most = int(1 / self.score_threshold) if self.score_threshold > 0 else None
+        kept = grouped_nms(
+            boxes, scores, self.nms_threshold, self.max_detections, most
         )
         return {
-            "boxes": boxes,
-            "labels": labels,
-            "scores": scores,
-            "num_detections": count,
+            "boxes": kept.boxes,
+            "labels": kept.groups,
+            "scores": kept.scores,
+            "num_detections": kept.count,
         }
 
     def compute_output_spec(self, class_logits, box_deltas, rois, image_sizes):

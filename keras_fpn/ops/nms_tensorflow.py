@@ -2,10 +2,12 @@
 
 import tensorflow as tf
 
+from keras_fpn.ops.nms import KeptBoxes
+
 
 def grouped_nms_tensorflow(boxes, scores, iou_threshold, max_outputs):
     """`grouped_nms`; the kernel says yxyx, but IoU is the same with axes swapped."""
-    boxes, scores, groups, count = tf.image.combined_non_max_suppression(
+    kept_boxes, kept_scores, groups, count = tf.image.combined_non_max_suppression(
         boxes,
         scores,
         max_output_size_per_class=max_outputs,
@@ -14,6 +16,29 @@ def grouped_nms_tensorflow(boxes, scores, iou_threshold, max_outputs):
         score_threshold=0.0,
         clip_boxes=False,
     )
-    # The kernel marks places after the last kept box in ways of its own; here by count.
-    kept = tf.sequence_mask(count, max_outputs)
-    return boxes, scores, tf.where(kept, tf.cast(groups, tf.int32), -1), count
+    # The kernel fills slots after the last kept box in ways of its own.
+    filled = tf.sequence_mask(count, max_outputs)
+    groups = tf.where(filled, tf.cast(groups, tf.int32), -1)
+    indices = _rows_of(kept_boxes, kept_scores, groups, boxes, scores)
+    return KeptBoxes(kept_boxes, kept_scores, groups, count, indices)
+
+
+def _rows_of(kept_boxes, kept_scores, groups, boxes, scores):
+    """Returns the candidates' rows, int32 (B, M), which the kernel does not tell.
+
+    They are found by group, score and box. A graph that does not use them leaves this
+    out when it runs.
+    """
+    filled = groups >= 0
+    groups = tf.maximum(groups, 0)
+    # One row that is no candidate: TensorFlow finds no maximum among none.
+    scores = tf.transpose(tf.pad(scores, [[0, 0], [0, 1], [0, 0]]), [0, 2, 1])
+    boxes = tf.pad(boxes, [[0, 0], [0, 1], [0, 0], [0, 0]])
+    boxes = tf.transpose(boxes, [0, 2, 1, 3])
+    if boxes.shape[1] != 1:
+        boxes = tf.gather(boxes, groups, batch_dims=1)  # (B, M, N, 4)
+    scores = tf.gather(scores, groups, batch_dims=1)  # (B, M, N)
+    equal = tf.reduce_all(boxes == kept_boxes[:, :, None], axis=-1)
+    equal = tf.logical_and(equal, scores == kept_scores[..., None])
+    rows = tf.argmax(tf.cast(equal, tf.int32), axis=2, output_type=tf.int32)
+    return tf.where(filled, rows, 0)

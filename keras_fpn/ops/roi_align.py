@@ -2,10 +2,10 @@
 
 from typing import Any, NamedTuple
 
-import keras
 from keras import ops
 
 from keras_fpn.boxes import split_boxes
+from keras_fpn.ops.kernels import native_kernels_run
 
 # RoIs whose gradients are added at a time: 7x7 bins of 256 channels are 2.4 MiB.
 _CHUNK = 50
@@ -58,7 +58,7 @@ def roi_align(
     boxes = ops.stop_gradient(ops.cast(boxes, "float32"))
     levels = ops.cast(levels, "int32")
     settings = (boxes, scales, levels, output_size, sampling_ratio, aligned)
-    if keras.backend.backend() == "tensorflow":
+    if native_kernels_run():
         from keras_fpn.ops.roi_align_tensorflow import roi_align_tensorflow
 
         return roi_align_tensorflow(features, *settings)
