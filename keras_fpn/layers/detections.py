@@ -64,9 +64,7 @@ class Detections(keras.layers.Layer):
         scores = ops.where(kept, scores, 0.0)
         # Probabilities add up to 1: that many can be above the threshold.
         most = int(1 / self.score_threshold) if self.score_threshold > 0 else None
-        kept = grouped_nms(
-            boxes, scores, self.nms_threshold, self.max_detections, most
-        )
+        kept = grouped_nms(boxes, scores, self.nms_threshold, self.max_detections, most)
         return {
             "boxes": kept.boxes,
             "labels": kept.groups,

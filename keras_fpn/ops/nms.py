@@ -25,7 +25,8 @@ class KeptBoxes(NamedTuple):
         groups: int32 (B, M), 0..G-1; -1 in empty slots.
         count: int32 (B,), filled slots.
         indices: int32 (B, M), 0..N-1, the candidates' rows, by which masks or keypoints
-            can be gathered; 0 in empty slots.
+            can be gathered; 0 in empty slots. Of candidates that are equal in group,
+            score and box it may be any.
     """
 
     boxes: Any
@@ -46,19 +47,19 @@ def grouped_nms(
 
     The result is that of suppression within every group over all its candidates,
     followed by taking the best `max_outputs` of all groups: no candidate is left out
-    beforehand. A box is dropped where its IoU with a kept one is above (not equal to)
-    the threshold. Which of two equal scores comes first is not specified.
+    beforehand. A box is dropped if its IoU with a kept one is above (not equal to) the
+    threshold. Which of two equal scores comes first is not specified.
 
     Source: Ren et al. 2015 (arXiv:1506.01497), Sec. 3.3; torchvision's batched_nms.
 
     Args:
         boxes: float32 (B, N, Q, 4), xyxy; Q = G, or 1 where all groups share the boxes.
-        scores: float32 (B, N, G), probabilities; 0 marks what is no candidate.
+        scores: float32 (B, N, G), probabilities; those of 0 are no candidates.
         iou_threshold: IoU, 0..1.
         max_outputs: M, boxes kept per image at the most.
-        max_groups_per_row: how many of a row's G scores can be above 0 at the most,
-            so that fewer than N * G are sorted: of one softmax no more than
-            floor(1 / t) exceed a threshold t. None: all G.
+        max_groups_per_row: how many of a row's G scores can be above 0, so that fewer
+            than N * G are sorted. At most floor(1 / t) probabilities of a softmax
+            exceed a threshold t. None: all G.
 
     Returns:
         `KeptBoxes`.
@@ -84,7 +85,7 @@ def grouped_nms_portable(
     batch, _, groups = ops.shape(scores)
     columns = ops.shape(boxes)[2]
     boxes = ops.reshape(boxes, (batch, -1, 4))
-    # One more, an empty box that overlaps nothing, is what empty slots refer to.
+    # Empty slots refer to one more box, which is empty and so overlaps nothing.
     boxes = ops.pad(boxes, ((0, 0), (0, 1), (0, 0)))
     none = ops.shape(boxes)[1] - 1
     order, sorted_scores = _sorted_candidates(scores, max_groups_per_row or groups)
@@ -109,7 +110,7 @@ def grouped_nms_portable(
         keep = _keep_within_tile(_overlap(here, here, iou_threshold), free)
         return tile + 1, *_append(kept, count, candidates, keep)
 
-    # The last slot takes what is left over.
+    # The last slot takes the candidates that are not kept.
     kept = ops.full((batch, max_outputs + 1), -1, "int32")
     start = (0, kept, ops.zeros((batch,), "int32"))
     _, kept, count = ops.while_loop(unfinished, walk, start)
@@ -126,7 +127,7 @@ def _sorted_candidates(scores, max_groups_per_row):
     """Returns the candidates of all groups in tiles, best first.
 
     Returns:
-        indices: int32 (B, tiles, T), of the flattened N * G scores; -1 where none is.
+        indices: int32 (B, tiles, T), of the flattened N * G scores; -1 as padding.
         scores: float32 (B, tiles, T).
     """
     batch, rows, groups = ops.shape(scores)

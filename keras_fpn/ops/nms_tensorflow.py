@@ -1,4 +1,4 @@
-"""`grouped_nms` by TensorFlow's own kernel, which works on all groups in parallel."""
+"""`grouped_nms` by TensorFlow's own kernel, which processes all groups in parallel."""
 
 import tensorflow as tf
 
@@ -6,7 +6,7 @@ from keras_fpn.ops.nms import KeptBoxes
 
 
 def grouped_nms_tensorflow(boxes, scores, iou_threshold, max_outputs):
-    """`grouped_nms`; the kernel says yxyx, but IoU is the same with axes swapped."""
+    """`grouped_nms`; boxes may be xyxy, because swapping the axes keeps the IoU."""
     kept_boxes, kept_scores, groups, count = tf.image.combined_non_max_suppression(
         boxes,
         scores,
@@ -16,7 +16,7 @@ def grouped_nms_tensorflow(boxes, scores, iou_threshold, max_outputs):
         score_threshold=0.0,
         clip_boxes=False,
     )
-    # The kernel fills slots after the last kept box in ways of its own.
+    # The kernel's groups after the last kept box have no meaning.
     filled = tf.sequence_mask(count, max_outputs)
     groups = tf.where(filled, tf.cast(groups, tf.int32), -1)
     indices = _rows_of(kept_boxes, kept_scores, groups, boxes, scores)
@@ -24,14 +24,14 @@ def grouped_nms_tensorflow(boxes, scores, iou_threshold, max_outputs):
 
 
 def _rows_of(kept_boxes, kept_scores, groups, boxes, scores):
-    """Returns the candidates' rows, int32 (B, M), which the kernel does not tell.
+    """Returns the candidates' rows, int32 (B, M), which the kernel does not return.
 
-    They are found by group, score and box. A graph that does not use them leaves this
-    out when it runs.
+    They are found by group, score and box. A graph that does not use them does not run
+    this.
     """
     filled = groups >= 0
     groups = tf.maximum(groups, 0)
-    # One row that is no candidate: TensorFlow finds no maximum among none.
+    # One more row, which is no candidate, because argmax of no rows is an error.
     scores = tf.transpose(tf.pad(scores, [[0, 0], [0, 1], [0, 0]]), [0, 2, 1])
     boxes = tf.pad(boxes, [[0, 0], [0, 1], [0, 0], [0, 0]])
     boxes = tf.transpose(boxes, [0, 2, 1, 3])

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 from on_backend import compiled
-from ops.test_roi_align import RAMP
+from ops.test_roi_align import RAMP, odd_boxes, random_maps
 
 from keras_fpn.ops import grouped_nms, roi_align
 from keras_fpn.ops.kernels import native_kernels_run
@@ -104,3 +104,28 @@ def test_each_kernel_is_the_one_that_can_run(jit_compile):
     # 7 bins of 3/7 cells from 1: the middle one's value is that at 2.5, 10 y + x.
     np.testing.assert_allclose(features[0, 0, 3, 3], [27.5], rtol=1e-6)
     np.testing.assert_array_equal(boxes[0, 0], BOX[0, 0])
+
+
+@pytest.mark.tensorflow_only
+def test_roi_align_and_its_gradient_are_alike_with_and_without_xla():
+    import tensorflow as tf
+
+    generator = np.random.default_rng(5)
+    maps = random_maps(generator, [(16, 21), (8, 11)])
+    boxes = odd_boxes(generator, 2, (64, 84))
+    levels = generator.integers(0, 2, boxes.shape[:2]).astype("int32")
+    upstream = generator.normal(size=(*levels.shape, 3, 3, 3)).astype("float32")
+
+    def both(maps, boxes, levels):
+        with tf.GradientTape() as tape:
+            tape.watch(maps)
+            features = roi_align(maps, boxes, (0.25, 0.125), levels, 3)
+            total = tf.reduce_sum(features * upstream)
+        return [features, *tape.gradient(total, maps)]
+
+    inputs = [tf.constant(one) for one in maps], boxes, levels
+    plain = tf.function(both)(*inputs)
+    compiled_by_xla = tf.function(both, jit_compile=True)(*inputs)
+    for one, other in zip(plain, compiled_by_xla, strict=True):
+        assert np.abs(one).max() > 1
+        np.testing.assert_allclose(one, other, atol=2e-4)

@@ -48,7 +48,7 @@ def test_tiles_that_are_just_full_are_walked_to_their_end(count, limit):
 
 
 def test_a_box_drops_those_of_all_later_tiles_and_no_other():
-    # The first box of each tile stands on the very first one, the rest apart.
+    # The first box of each tile is a copy of the very first one; the rest are apart.
     count = 3 * TILE
     boxes = grid(count)
     boxes[[TILE, 2 * TILE]] = boxes[0]
