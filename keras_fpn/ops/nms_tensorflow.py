@@ -31,7 +31,7 @@ def _rows_of(kept_boxes, kept_scores, groups, boxes, scores):
     """
     filled = groups >= 0
     groups = tf.maximum(groups, 0)
-    # One more row, which is no candidate, because argmax of no rows is an error.
+    # One more row, which is no candidate, because there is no best of no rows.
     scores = tf.transpose(tf.pad(scores, [[0, 0], [0, 1], [0, 0]]), [0, 2, 1])
     boxes = tf.pad(boxes, [[0, 0], [0, 1], [0, 0], [0, 0]])
     boxes = tf.transpose(boxes, [0, 2, 1, 3])
@@ -40,5 +40,5 @@ def _rows_of(kept_boxes, kept_scores, groups, boxes, scores):
     scores = tf.gather(scores, groups, batch_dims=1)  # (B, M, N)
     equal = tf.reduce_all(boxes == kept_boxes[:, :, None], axis=-1)
     equal = tf.logical_and(equal, scores == kept_scores[..., None])
-    rows = tf.argmax(tf.cast(equal, tf.int32), axis=2, output_type=tf.int32)
-    return tf.where(filled, rows, 0)
+    _, rows = tf.math.top_k(tf.cast(equal, tf.int32), 1)  # (B, M, 1)
+    return tf.where(filled, rows[..., 0], 0)
