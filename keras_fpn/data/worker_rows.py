@@ -5,7 +5,6 @@ import dataclasses
 import keras
 
 from keras_fpn.data.batches import Batch
-from keras_fpn.data.loader import Loader
 
 
 class WorkerRows:
@@ -25,7 +24,7 @@ class WorkerRows:
         image_shape: as of the loader.
     """
 
-    def __init__(self, loader: Loader, worker: int, workers: int):
+    def __init__(self, loader, worker: int, workers: int):
         self._loader = loader
         self.batch_size = loader.batch_size // workers
         first = worker * self.batch_size

@@ -11,14 +11,18 @@ from keras_fpn.data.loader import Loader
 from keras_fpn.data.stream import stream_batches
 from keras_fpn.metrics.coco import evaluate_boxes
 from keras_fpn.metrics.convert import coco_ground_truth, detections_to_coco
+from keras_fpn.metrics.proposals import evaluate_proposals
 from keras_fpn.models.compiled import compiled_call
-from keras_fpn.preprocessing import boxes_to_photo
+from keras_fpn.models.results import Frame, of_photo
 
 _MAX_NAMES = 5  # photos that a warning lists
 
 
 class CocoEvaluation(keras.callbacks.Callback):
     """Adds COCO's 12 numbers for boxes to the logs: "val_AP", "val_AP50", ...
+
+    A class-agnostic detector, such as `keras_fpn.models.RPN`, is measured by its recall
+    instead: "val_AR100", "val_AR1000" and their scales.
 
     Put it before callbacks that monitor these numbers, and tell those that more is
     better:
@@ -39,8 +43,10 @@ class CocoEvaluation(keras.callbacks.Callback):
         prefix: put before each number's name.
 
     Attributes:
-        metrics: `Metrics` of the last epoch, or None.
-        results: list of dict, the last epoch's detections in COCO's form.
+        metrics: `Metrics` of the last epoch, or None; `ProposalRecall` of a
+            class-agnostic detector.
+        results: list of dict, the last epoch's detections in COCO's form; empty for a
+            class-agnostic detector.
 
     Raises:
         ValueError: the loader augments photos, or they have no objects; from `fit`, the
@@ -70,6 +76,8 @@ class CocoEvaluation(keras.callbacks.Callback):
     def set_model(self, model):
         super().set_model(model)
         self._detect = None
+        if getattr(model, "class_agnostic", False):
+            return
         names, expected = model.class_names, self.loader.dataset.class_names
         renamed = set(names) & set(expected) and list(names) != list(expected)
         if len(names) != len(expected) or renamed:
@@ -92,21 +100,27 @@ class CocoEvaluation(keras.callbacks.Callback):
         """
         self._detect = self._detect or compiled_call(self.model)
         dataset = self.loader.dataset
-        self.results, skipped = [], []
+        self.results, detections, skipped = [], [], []
         plan, loaded = self.loader.batches(0), stream_batches(self.loader)
         for batch, (x, y, weights) in zip(plan, loaded, strict=True):
             found = {name: np.asarray(v) for name, v in self._detect(x).items()}
-            for place, index in enumerate(batch.indices):
+            for row, index in enumerate(batch.indices):
                 if index < 0:  # fills the batch
                     continue
                 photo = dataset.photos[index]
-                if weights[place] == 0:
+                if weights[row] == 0:
                     skipped.append(photo)
                     continue
-                self.results += detections_to_coco(
-                    _of_photo(found, x, y, place), photo.image_id, dataset.category_ids
-                )
-        self.metrics = evaluate_boxes(self._without(skipped), self.results)
+                frame = Frame(x["image_sizes"][row], y["photo_sizes"][row])
+                detections.append((photo.image_id, of_photo(found, row, frame)))
+        truth = self._without(skipped)
+        if getattr(self.model, "class_agnostic", False):
+            proposals = [(i, one["boxes"], one["scores"]) for i, one in detections]
+            self.metrics = evaluate_proposals(truth, proposals)
+            return self.metrics
+        for image_id, one in detections:
+            self.results += detections_to_coco(one, image_id, dataset.category_ids)
+        self.metrics = evaluate_boxes(truth, self.results)
         return self.metrics
 
     def _without(self, skipped):
@@ -125,14 +139,3 @@ class CocoEvaluation(keras.callbacks.Callback):
         dataset = self.loader.dataset
         kept = tuple(p for p in dataset.photos if p.image_id not in out)
         return coco_ground_truth(dataclasses.replace(dataset, photos=kept))
-
-
-def _of_photo(found, x, y, place):
-    """Returns the detections in one image of a batch, in its photo's own pixels."""
-    count = int(found["num_detections"][place])
-    size, photo_size = x["image_sizes"][place], y["photo_sizes"][place]
-    return {
-        "boxes": boxes_to_photo(found["boxes"][place, :count], size, photo_size),
-        "labels": found["labels"][place, :count],
-        "scores": found["scores"][place, :count],
-    }

@@ -26,15 +26,16 @@ class Evaluation:
         notes: what a reader must know about the numbers.
         results: all detections, in the form of COCO's results; see
             `detections_to_coco`.
-        metrics: COCO's numbers for boxes.
-        proposals: recall of the first stage, or None if it was not measured.
+        metrics: COCO's numbers for boxes; None for a class-agnostic detector.
+        proposals: recall of the first stage, or of a class-agnostic detector; None if
+            it was not measured.
     """
 
     dataset: Dataset
     model_name: str
     notes: list[str]
     results: list[dict]
-    metrics: Metrics
+    metrics: Metrics | None
     proposals: ProposalRecall | None
 
 
@@ -50,7 +51,8 @@ def evaluate_photos(
 
     Labels are matched by class name: the model and the data set may order their classes
     differently, and each may have classes that the other lacks. Detections of classes
-    that the data set lacks are dropped and counted in a note.
+    that the data set lacks are dropped and counted in a note. Of a class-agnostic
+    detector, such as `keras_fpn.models.RPN`, only the recall is measured.
 
     Args:
         model: detector, such as `keras_fpn.models.FasterRCNN`.
@@ -69,8 +71,9 @@ def evaluate_photos(
         ValueError: the model and the data set share no class, or the model has no
             proposals.
     """
-    category_ids = shared_categories(model.class_names, dataset)
-    propose = proposing(model) if with_proposals else None
+    agnostic = model.class_agnostic
+    category_ids = [] if agnostic else shared_categories(model.class_names, dataset)
+    propose = proposing(model) if with_proposals and not agnostic else None
     truth = coco_ground_truth(dataset)
     results: list[dict] = []
     proposals, count = [], 0
@@ -82,6 +85,9 @@ def evaluate_photos(
                 proposals.append((photo.image_id, *propose(pixels)))
         except (ValueError, OSError) as error:
             raise PhotoError(f"{photo.path}: {error}") from error
+        if agnostic:
+            proposals.append((photo.image_id, found["boxes"], found["scores"]))
+            continue
         count += len(found["labels"])
         results += detections_to_coco(found, photo.image_id, category_ids)
     return Evaluation(
@@ -89,8 +95,8 @@ def evaluate_photos(
         model_name=model_name,
         notes=[*notes, *_notes(model, dataset, count - len(results))],
         results=results,
-        metrics=evaluate_boxes(truth, results),
-        proposals=evaluate_proposals(truth, proposals) if propose else None,
+        metrics=None if agnostic else evaluate_boxes(truth, results),
+        proposals=evaluate_proposals(truth, proposals) if agnostic or propose else None,
     )
 
 
@@ -139,6 +145,8 @@ def _annotated_pixels(photo):
 
 
 def _notes(model, dataset, dropped):
+    if model.class_agnostic:
+        return []
     notes = []
     unknown = [name for name in dataset.class_names if name not in model.class_names]
     if unknown:

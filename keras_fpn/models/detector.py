@@ -105,6 +105,12 @@ class Detector(_model_class()):  # type: ignore[misc]  # depends on the backend
     # Names of the losses, in the order in which `fit` prints them.
     loss_names: tuple[str, ...] = ()
 
+    # Whether the results have no classes: it finds objects of any class.
+    class_agnostic: bool = False
+
+    # The number that says how good the detector is, as `CocoEvaluation` names it.
+    monitor: str = "AP"
+
     @staticmethod
     def stages(parts: Parts, images, image_sizes):
         """Returns what the heads read: the graph up to them.

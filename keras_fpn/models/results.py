@@ -4,7 +4,6 @@ A batch's outputs are padded to a fixed number of rows. A photo's results have o
 rows that were found, in the photo's own pixels.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,26 +32,19 @@ class Result:
     """One output.
 
     Attributes:
+        kind: str, which says how rows return to the photo: "boxes" are xyxy in pixels,
+            a "value" is the same in any photo.
         padding: int or float, fills the rows after the last one found.
-        to_photo: function from an image's rows and its `Frame` to the photo's rows.
     """
 
+    kind: str
     padding: float
-    to_photo: Callable
-
-
-def _boxes(rows, frame):
-    return boxes_to_photo(rows, frame.image_size, frame.photo_size)
-
-
-def _unchanged(rows, frame):
-    return rows
 
 
 RESULTS = {
-    "boxes": Result(0.0, _boxes),
-    "labels": Result(-1, _unchanged),
-    SCORES: Result(0.0, _unchanged),
+    "boxes": Result("boxes", 0.0),
+    "labels": Result("value", -1),
+    SCORES: Result("value", 0.0),
 }
 
 
@@ -96,7 +88,13 @@ def of_photo(outputs, index, frame, score_threshold=None, max_detections=None):
     if score_threshold is not None:
         count = int(np.sum(outputs[SCORES][index][:count] > score_threshold))
     return {
-        name: RESULTS[name].to_photo(value[index][:count], frame)
+        name: _rows_in_photo(RESULTS[name].kind, value[index][:count], frame)
         for name, value in outputs.items()
         if name != COUNT
     }
+
+
+def _rows_in_photo(kind, rows, frame):
+    if kind == "boxes":
+        return boxes_to_photo(rows, frame.image_size, frame.photo_size)
+    return rows

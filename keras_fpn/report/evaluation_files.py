@@ -19,7 +19,8 @@ def write_evaluation(
     Args:
         evaluation: what `keras_fpn.metrics.evaluate_photos` returned.
         folder: created if needed; existing files are replaced.
-        with_page: whether to write index.html, which needs the extra "report".
+        with_page: whether to write index.html, which needs the extra "report"; a
+            class-agnostic detector has none.
 
     Returns:
         list of str, the names of the files.
@@ -34,12 +35,12 @@ def write_evaluation(
         "dataset": evaluation.dataset.name,
         "model": evaluation.model_name,
         "notes": evaluation.notes,
-        "boxes": evaluation.metrics.to_dict(),
+        "boxes": evaluation.metrics and evaluation.metrics.to_dict(),
         "proposals": recall and recall.to_dict(),
     }
     write_coco_results(evaluation.results, folder / DETECTIONS)
     texts = {METRICS: json.dumps(summary, indent=2, ensure_ascii=False) + "\n"}
-    if with_page:
+    if with_page and evaluation.metrics is not None:
         texts[PAGE] = evaluation_page(
             evaluation.dataset,
             evaluation.metrics,

@@ -14,13 +14,11 @@ def percent(value: float):
     return NO_VALUE if math.isnan(value) else f"{100 * value:.1f}"
 
 
-def counted(metrics: Metrics):
-    """Returns the numbers of photos, objects and detections as text."""
-    counts = (
-        (metrics.images, "photo"),
-        (metrics.objects, "object"),
-        (metrics.detections, "detection"),
-    )
+def counted(metrics: Metrics | ProposalRecall):
+    """Returns the numbers of photos, objects and, if counted, detections as text."""
+    counts = [(metrics.images, "photo"), (metrics.objects, "object")]
+    if isinstance(metrics, Metrics):
+        counts.append((metrics.detections, "detection"))
     return ", ".join(f"{n:,} {noun}{'' if n == 1 else 's'}" for n, noun in counts)
 
 
@@ -40,19 +38,21 @@ def evaluation_text(evaluation: Evaluation):
         evaluation: what `keras_fpn.metrics.evaluate_photos` returned.
     """
     metrics = evaluation.metrics
-    head = f"{evaluation.dataset.name}: {evaluation.model_name}, {counted(metrics)}"
+    counts = counted(metrics or evaluation.proposals)
+    head = f"{evaluation.dataset.name}: {evaluation.model_name}, {counts}"
     table = metrics_table(metrics, evaluation.proposals)
     notes = [f"Note: {note}" for note in evaluation.notes]
     return "\n\n".join([f"{head}; in %", table, *notes])
 
 
-def metrics_table(metrics: Metrics, proposals: ProposalRecall | None = None):
+def metrics_table(metrics: Metrics | None, proposals: ProposalRecall | None = None):
     """Returns a table, str: all numbers in percent, then those of each class."""
-    names = list(metrics.values)
+    names = list(metrics.values) if metrics else []
     half = len(names) // 2
     blocks = [
         [row, [percent(metrics.values[name]) for name in row]]
         for row in (names[:half], names[half:])
+        if row
     ]
     if proposals is not None:
         rows = [["proposals", *(f"AR{scale}" for scale in SCALES)]]
@@ -60,6 +60,8 @@ def metrics_table(metrics: Metrics, proposals: ProposalRecall | None = None):
             values = [percent(proposals.values[f"AR{limit}{s}"]) for s in SCALES]
             rows.append([str(limit), *values])
         blocks.append(rows)
+    if metrics is None:
+        return "\n\n".join(map(_aligned, blocks))
     rows = [["class", "objects", "found", *names[:half]]]
     for _, one in shown_classes(metrics):
         values = [percent(one.values[name]) for name in names[:half]]

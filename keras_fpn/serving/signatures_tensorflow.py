@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from keras_fpn.models.results import COUNT, RESULTS
 from keras_fpn.serving.detect_call_tensorflow import detect_call
 from keras_fpn.serving.read_photos_tensorflow import (
     OK,
@@ -84,10 +85,7 @@ class Signatures:
         own = tf.cast(sizes, tf.float32)
         scale = tf.math.divide_no_nan(own, resized)  # 0 if there is no photo
         found = {
-            "boxes": found["boxes"] * tf.tile(scale[:, ::-1], (1, 2))[:, None, :],
-            "labels": tf.where(there[:, None], found["labels"], -1),
-            "scores": tf.where(there[:, None], found["scores"], 0.0),
-            "num_detections": tf.where(there, found["num_detections"], 0),
+            name: _in_photos(name, value, scale, there) for name, value in found.items()
         }
         outputs = named(found, own, resized)
         outputs["status"] = status
@@ -122,6 +120,23 @@ class Signatures:
             tf.constant(self._category_ids, tf.int32), tf.maximum(labels, 0)
         )
         return tf.where(labels < 0, -1, ids)
+
+
+def _in_photos(name, value, scale, there):
+    """Returns an output in the photos' pixels, as padding if there is no photo.
+
+    Args:
+        name: str, in `keras_fpn.models.results.RESULTS`, or its count.
+        value: tensor (B, D, ...), or (B,) for the count.
+        scale: float32 (B, 2), photo / image, of height and width.
+        there: bool (B,), whether the photo could be read.
+    """
+    if name == COUNT:
+        return tf.where(there, value, 0)
+    result = RESULTS[name]
+    if result.kind == "boxes":
+        return value * tf.tile(scale[:, ::-1], (1, 2))[:, None, :]  # 0 without a photo
+    return tf.where(there[:, None], value, tf.cast(result.padding, value.dtype))
 
 
 def _pad_rows(value, count, fill=0):

@@ -14,7 +14,6 @@ from keras_fpn.training.checkpoints import (
 from keras_fpn.training.run_folder import Position, RunFolder
 from keras_fpn.training.steps import StepCallback, learning_rate
 
-MONITORED = "val_AP"  # in the logs; the best checkpoint has most of it
 _NAMED = 16  # images of a batch that a message names
 
 
@@ -34,9 +33,10 @@ class RunRecorder(StepCallback):
     Args:
         folder: restored.
         loader: `keras_fpn.data.Loader` of the training photos.
-        evaluation: `keras.callbacks.Callback` that adds `val_AP` to the logs at the end
-            of an epoch, such as `keras_fpn.metrics.CocoEvaluation`; None, no model is
-            the best. Of its other methods only `set_model` and `set_params` are called.
+        evaluation: `keras.callbacks.Callback` that adds "val_" and the model's
+            `monitor`, such as "val_AP", to the logs at the end of an epoch, such as
+            `keras_fpn.metrics.CocoEvaluation`; None, no model is the best. Of its other
+            methods only `set_model` and `set_params` are called.
         save_every: steps of an epoch between checkpoints; None, only at its end.
         start_step: steps that were taken before, by an earlier process.
 
@@ -99,7 +99,7 @@ class RunRecorder(StepCallback):
         # Before the checkpoint: an epoch that it contains is not trained again.
         self.folder.add_epoch(epoch, logs)
         if self.evaluation is not None:
-            self.folder.save_best(self.model, logs[MONITORED])
+            self.folder.save_best(self.model, logs[f"val_{self.model.monitor}"])
         self._save()
         self._weights = trained_weights(self.model)
 

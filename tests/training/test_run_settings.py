@@ -58,8 +58,8 @@ def test_a_run_of_another_format_is_refused_by_its_number(tmp_path):
     RunFolder(tmp_path, SETTINGS)
     path = tmp_path / "run.json"
     run = json.loads(path.read_text())
-    assert run["format"] == FORMAT == 2
-    for number in (1, 3, None):
+    assert run["format"] == FORMAT == 3
+    for number in (1, 2, 4, None):
         path.write_text(json.dumps({**run, "format": number}))
         before = path.read_bytes()
         with pytest.raises(ValueError, match=f"begun with format {number} ") as error:
@@ -70,11 +70,12 @@ def test_a_run_of_another_format_is_refused_by_its_number(tmp_path):
         assert path.read_bytes() == before
 
 
-def test_a_run_from_before_there_were_formats_is_refused(tmp_path):
+@pytest.mark.parametrize(("name", "number"), [("run", 1), ("run_format_2", 2)])
+def test_a_run_of_an_older_format_is_refused(tmp_path, name, number):
     folder = tmp_path / "run"
-    shutil.copytree(FIXTURES / "run", folder)
+    shutil.copytree(FIXTURES / name, folder)
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    with pytest.raises(ValueError, match=r"format 1 by keras_fpn 0\.1\.0\.dev0, where"):
+    with pytest.raises(ValueError, match=rf"format {number} by keras_fpn 0\.1\.0"):
         prepare_training(PLAN, run_data(), folder, seed=5)
     after = {path.name: path.read_bytes() for path in folder.iterdir()}
     after.pop(".lock")
@@ -84,7 +85,7 @@ def test_a_run_from_before_there_were_formats_is_refused(tmp_path):
 @pytest.mark.filterwarnings("ignore:The run in .* was begun with:UserWarning")
 def test_a_run_of_this_format_continues_where_it_was_stopped(tmp_path):
     folder = tmp_path / "run"
-    shutil.copytree(FIXTURES / "run_format_2", folder)
+    shutil.copytree(FIXTURES / "run_format_3", folder)
     training = prepare_training(PLAN, run_data(), folder, seed=5)
     assert training.start == Position(1, 0)
     assert int(training.model.training_step) == 2  # two steps of two photos
