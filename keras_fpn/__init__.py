@@ -28,6 +28,7 @@ from keras_fpn import (  # noqa: E402
     preprocessing,
     report,
     serving,
+    training,
     visualize,
     weights,
 )
@@ -48,6 +49,7 @@ __all__ = [
     "preprocessing",
     "report",
     "serving",
+    "training",
     "visualize",
     "weights",
 ]

@@ -6,12 +6,13 @@ Detectron's.
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import keras
 from keras import ops
 
 from keras_fpn.boxes import box_sides, split_boxes
+from keras_fpn.config import Config
 from keras_fpn.losses import smooth_l1
 
 # An anchor of 16 px can grow to 1000 px at most. Without a limit, exp could overflow.
@@ -20,7 +21,7 @@ MAX_LOG_SCALE = math.log(1000.0 / 16.0)
 
 @keras.saving.register_keras_serializable(package="keras_fpn")
 @dataclass(frozen=True)
-class BoxCoder:
+class BoxCoder(Config):
     """Encodes and decodes the box deltas of a head, and computes their loss.
 
     The layer that decodes a head's deltas and the loss share one coder, so they agree
@@ -47,15 +48,6 @@ class BoxCoder:
                 f"weights={weights}, beta={self.beta}."
             )
         object.__setattr__(self, "weights", weights)
-
-    def get_config(self):
-        """Returns the arguments as a dict."""
-        return asdict(self)
-
-    @classmethod
-    def from_config(cls, config: dict):
-        """Returns the coder described by the result of `get_config`."""
-        return cls(**config)
 
     def encode(self, boxes, anchors):
         """Returns deltas, float (..., 4); see `encode_boxes`."""

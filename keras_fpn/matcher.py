@@ -1,11 +1,12 @@
 """Matches each anchor or RoI with a ground-truth box, or with none."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import keras
 from keras import ops
 
 from keras_fpn.boxes import box_areas, intersections, iou_of_areas
+from keras_fpn.config import Config
 
 # Labels of anchors and RoIs.
 POSITIVE = 1
@@ -15,7 +16,7 @@ IGNORED = -1
 
 @keras.saving.register_keras_serializable(package="keras_fpn")
 @dataclass(frozen=True)
-class Match:
+class Match(Config):
     """Matches boxes with the ground truth by their IoU.
 
     Args:
@@ -45,15 +46,6 @@ class Match:
                 "IoU thresholds must satisfy 0 <= lower <= upper <= 1; received "
                 f"lower={self.lower}, upper={self.upper}."
             )
-
-    def get_config(self):
-        """Returns the arguments as a dict."""
-        return asdict(self)
-
-    @classmethod
-    def from_config(cls, config: dict):
-        """Returns the `Match` described by the result of `get_config`."""
-        return cls(**config)
 
     def __call__(self, boxes, truth):
         return match(

@@ -1,6 +1,5 @@
 """Presets: published models by name, with their weights and metrics."""
 
-import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -12,6 +11,7 @@ from keras_fpn.weights import (
     ShippedCheckpoint,
     get_checkpoint,
 )
+from keras_fpn.weights.registry import known_names
 
 
 @dataclass(frozen=True)
@@ -71,10 +71,9 @@ def from_preset(name: str, load_weights: bool = True, **overrides):
     """
     presets = list_presets()
     if name not in presets:
-        near = difflib.get_close_matches(str(name), presets, 3, 0.4)
-        hint = f"Near names: {near}." if near else f"Names: {sorted(presets)}."
         raise ValueError(
-            f"name must be that of a preset; received name={name!r}. {hint}"
+            f"name must be a preset; received name={name!r}. "
+            f"{known_names(name, presets)}"
         )
     preset = presets[name]
     # The builder finds the parts that belong to a checkpoint by itself.

@@ -1,17 +1,18 @@
 """Samples the anchors or RoIs that take part in the loss of a training step."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import keras
 from keras import ops
 
 from keras_fpn.chance import random_priorities
+from keras_fpn.config import Config
 from keras_fpn.matcher import IGNORED, NEGATIVE, POSITIVE
 
 
 @keras.saving.register_keras_serializable(package="keras_fpn")
 @dataclass(frozen=True)
-class Sample:
+class Sample(Config):
     """Samples the boxes of each image that take part in the loss.
 
     Args:
@@ -42,15 +43,6 @@ class Sample:
                 "count must be at least 1 and positive_fraction within 0..1; received "
                 f"count={self.count}, positive_fraction={self.positive_fraction}."
             )
-
-    def get_config(self):
-        """Returns the arguments as a dict."""
-        return asdict(self)
-
-    @classmethod
-    def from_config(cls, config: dict):
-        """Returns the `Sample` described by the result of `get_config`."""
-        return cls(**config)
 
     @property
     def max_positives(self):

@@ -1,12 +1,12 @@
-"""Asks a server for the objects in photos and draws its answers on them.
+"""Sends photos to a server and draws the objects that it finds.
 
     python scripts/serve_client.py photo.jpg --server http://localhost:8501 \
         --model detector --classes detector/1/assets.extra/classes.json
     python scripts/serve_client.py photo.jpg --server grpc://localhost:8500
 
-Any server that takes TensorFlow Serving's messages will do. The models that
-`keras-fpn export` writes read JPEG and PNG and no EXIF: photos in another format, and
-those that EXIF rotates, are sent as upright PNGs. gRPC needs tensorflow-serving-api:
+Works with any server that understands TensorFlow Serving's messages. Models written by
+`keras-fpn export` read JPEG and PNG and ignore EXIF: photos in other formats, and those
+that EXIF rotates, are sent as upright PNGs. gRPC needs tensorflow-serving-api:
 pip install 'keras-fpn[serving]'.
 """
 
@@ -34,17 +34,17 @@ OUTPUTS = {
     "num_detections",
     "status",
 }
-# Longest part of a refusal that is shown: servers may repeat the request, and say
-# behind it what was wrong.
-REFUSAL = 500
+# Letters of an error message that are shown, from its end: servers may repeat the
+# request before they say what was wrong.
+MAX_ERROR = 500
 
 
-def main(argv=None):
-    """Asks for each photo that the command line names; returns the exit code."""
-    if hasattr(sys.stdout, "reconfigure"):  # names that cannot be printed end nothing
+def main(argv: list[str] | None = None):
+    """Sends each photo that the command line names; returns the exit code."""
+    if hasattr(sys.stdout, "reconfigure"):  # so that any name can be printed
         sys.stdout.reconfigure(errors="backslashreplace")
     arguments = parse(argv)
-    from keras_fpn.cli.photo_files import picture_paths
+    from keras_fpn.report import picture_paths
 
     arguments.output.mkdir(parents=True, exist_ok=True)
     targets = picture_paths(arguments.photos, arguments.output)
@@ -61,37 +61,60 @@ def main(argv=None):
 
 
 def parse(argv):
-    """Returns the command line's arguments."""
+    """Returns the parsed command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add = parser.add_argument
-    add("photos", nargs="+", type=pathlib.Path, metavar="PHOTO")
+    add("photos", nargs="+", type=pathlib.Path, metavar="PHOTO", help="image file")
     add(
         "--server",
         type=address,
         default="http://localhost:8501",
         help="http://HOST:PORT or grpc://HOST:PORT (default %(default)s)",
     )
-    add("--model", default="detector", help="name at the server (default %(default)s)")
+    add(
+        "--model",
+        metavar="NAME",
+        default="detector",
+        help="the model's name on the server (default %(default)s)",
+    )
     add(
         "--classes",
         metavar="FILE",
         type=class_names,
         default={},
-        help="classes.json of the exported model",
+        help="classes.json of the exported model (default: show category ids)",
     )
     add(
         "--normalized-boxes",
         action="store_true",
         help="the model was exported with --normalized-boxes",
     )
-    add("--threshold", type=float, default=0.5, help="(default %(default)s)")
-    add("--timeout", type=float, default=60.0, help="seconds (default %(default)s)")
-    add("--output", type=pathlib.Path, default=pathlib.Path("out"), metavar="DIR")
+    add(
+        "--threshold",
+        metavar="SCORE",
+        type=float,
+        default=0.5,
+        help="draw boxes with a higher score, 0 to 1 (default %(default)s)",
+    )
+    add(
+        "--timeout",
+        metavar="SECONDS",
+        type=float,
+        default=60.0,
+        help="how long to wait for an answer (default %(default)s)",
+    )
+    add(
+        "--output",
+        metavar="DIR",
+        type=pathlib.Path,
+        default=pathlib.Path("out"),
+        help="folder for the annotated pictures (default %(default)s)",
+    )
     return parser.parse_args(argv)
 
 
 def address(text):
-    """Returns a server's address from the command line, without a slash at its end."""
+    """Returns a server's address from the command line, without a trailing slash."""
     if not text.startswith(SCHEMES):
         starts = ", ".join(SCHEMES)
         raise argparse.ArgumentTypeError(
@@ -100,15 +123,15 @@ def address(text):
     return text.rstrip("/")
 
 
-def ask_and_draw(path, target, arguments):
-    """Asks for one photo and writes its picture; returns the number of boxes.
+def ask_and_draw(path: pathlib.Path, target: pathlib.Path, arguments):
+    """Sends one photo and saves its picture; returns the number of boxes.
 
     Args:
-        path, target: pathlib.Path, of the photo and of its picture.
-        arguments: as of `parse`.
+        path, target: of the photo and of its picture.
+        arguments: what `parse` returned.
 
     Raises:
-        OSError, RuntimeError, ValueError: no answer, or none about this photo.
+        OSError, RuntimeError, ValueError: no answer, or the photo could not be read.
     """
     from keras_fpn.preprocessing import read_photo
 
@@ -129,18 +152,16 @@ def ask_and_draw(path, target, arguments):
     return len(found["scores"])
 
 
-def photo_bytes(path):
-    """Returns a photo as a server can read it: JPEG or PNG, upright.
+def photo_bytes(path: pathlib.Path):
+    """Returns a photo's bytes as a server can read them: an upright JPEG or PNG.
 
-    JPEG and PNG files that are upright as they are stored are sent as they are. Of
-    others, such as WebP or TIFF, and of those that EXIF rotates, the pixels are sent
-    that `keras_fpn.preprocessing.read_photo` finds, as a PNG.
-
-    Args:
-        path: pathlib.Path.
+    JPEG and PNG files are sent unchanged unless EXIF rotates them. Those, and other
+    formats such as WebP or TIFF, are read by `keras_fpn.preprocessing.read_photo` and
+    sent as PNG.
 
     Raises:
-        OSError: the file cannot be opened; ValueError: it is no image, or too large.
+        OSError: the file cannot be opened.
+        ValueError: it is not an image, or too large.
     """
     from keras_fpn.preprocessing import read_photo
 
@@ -148,7 +169,7 @@ def photo_bytes(path):
     if contents.startswith(STARTS) and is_upright(contents):
         return contents
     with warnings.catch_warnings():
-        # They tell of damaged metadata; damaged pixels raise.
+        # These are about damaged metadata; damaged pixels raise.
         warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
         pixels = read_photo(path)
     file = io.BytesIO()
@@ -156,32 +177,32 @@ def photo_bytes(path):
     return file.getvalue()
 
 
-def is_upright(contents):
-    """Returns whether an image's EXIF leaves it as stored; False if it is damaged."""
+def is_upright(contents: bytes):
+    """Returns whether EXIF does not rotate an image; False if EXIF is damaged."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         try:
             with Image.open(io.BytesIO(contents), formats=FORMATS) as image:
                 return image.getexif().get(ExifTags.Base.Orientation) in UPRIGHT
-        except Exception:  # Pillow raises whatever the damage leads to
+        except Exception:  # Pillow raises many types for damaged metadata
             return False
 
 
-def ask_rest(server, model, photos, timeout):
-    """Asks by REST.
+def ask_rest(server: str, model: str, photos: list[bytes], timeout: float):
+    """Sends photos by REST.
 
     Args:
-        server: str, http://HOST:PORT.
-        model: str, the model's name.
-        photos: list of bytes, JPEG or PNG.
-        timeout: float, seconds.
+        server: http://HOST:PORT.
+        model: the model's name on the server.
+        photos: JPEG or PNG files.
+        timeout: seconds.
 
     Returns:
-        list of a dict per photo: the outputs of the model, as lists, and "status".
+        list of one dict per photo: the outputs of the model, as lists.
 
     Raises:
-        RuntimeError: the server refused, or is none of this kind; OSError: it was not
-            reached.
+        RuntimeError: the server returned an error, or something unexpected.
+        OSError: it could not be reached.
     """
     rows = [{"b64": base64.b64encode(photo).decode()} for photo in photos]
     request = urllib.request.Request(
@@ -195,43 +216,40 @@ def ask_rest(server, model, photos, timeout):
     except urllib.error.HTTPError as error:
         with error:
             message = one_line(error.read().decode(errors="replace"))
-        raise RuntimeError(f"{error.code}: {message[-REFUSAL:]}") from error
+        raise RuntimeError(f"{error.code}: {message[-MAX_ERROR:]}") from error
     except (ValueError, LookupError, TypeError, http.client.HTTPException) as error:
         raise RuntimeError(
-            "A server must answer as TensorFlow Serving's REST does; received from "
-            f"{server} what is no such JSON: {error!r}. Check the port of --server."
+            "The server must answer like TensorFlow Serving's REST interface; received "
+            f"something else from {server}: {error!r}. Check the port of --server."
         ) from error
     return checked(answers)
 
 
-def ask_grpc(server, model, photos, timeout):
-    """Asks by gRPC; see `ask_rest`.
-
-    Args:
-        server: str, grpc://HOST:PORT.
-        model, photos, timeout: as there.
-    """
+def ask_grpc(server: str, model: str, photos: list[bytes], timeout: float):
+    """Sends photos by gRPC, to grpc://HOST:PORT; otherwise like `ask_rest`."""
     try:
         import grpc
         import tensorflow as tf
         from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
     except ImportError as error:
         raise RuntimeError(
-            f"gRPC must have tensorflow-serving-api ({error}): pip install "
-            "'keras-fpn[serving]'."
+            f"gRPC needs tensorflow-serving-api ({error}). Install it: pip install "
+            "'keras-fpn[serving]'"
         ) from error
     request = predict_pb2.PredictRequest()
     request.model_spec.name = model
     request.inputs["inputs"].CopyFrom(tf.make_tensor_proto(photos, tf.string))
-    # Photos of any size can be sent. An answer may have 4 MB, gRPC's default; a photo's
-    # takes about 3 kB.
+    # Photos of any size can be sent. gRPC limits an answer to 4 MB; that for one photo
+    # has about 3 kB.
     with grpc.insecure_channel(server.removeprefix("grpc://")) as channel:
         stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
         try:
             reply = stub.Predict(request, timeout)
         except grpc.RpcError as error:
             message = one_line(error.details())
-            raise RuntimeError(f"{error.code().name}: {message[-REFUSAL:]}") from error
+            raise RuntimeError(
+                f"{error.code().name}: {message[-MAX_ERROR:]}"
+            ) from error
     outputs = {name: tf.make_ndarray(v).tolist() for name, v in reply.outputs.items()}
     try:
         rows = zip(*outputs.values(), strict=True)
@@ -245,17 +263,19 @@ def ask_grpc(server, model, photos, timeout):
 
 
 def checked(answers):
-    """Returns a server's answers, if the model is one that `keras-fpn export` wrote.
+    """Returns a server's answers if they have the outputs of an exported detector.
 
     Raises:
-        RuntimeError: an answer lacks outputs that are needed here.
+        RuntimeError: they do not.
     """
     if not isinstance(answers, list) or not answers:
         raise RuntimeError(
-            f"The model's answer must be a list; received {str(answers)[:REFUSAL]}."
+            f"The model's answer must be a list; received {str(answers)[:MAX_ERROR]}."
         )
     for answer in answers:
-        received = sorted(answer) if isinstance(answer, dict) else str(answer)[:REFUSAL]
+        received = (
+            sorted(answer) if isinstance(answer, dict) else str(answer)[:MAX_ERROR]
+        )
         if not isinstance(answer, dict) or not OUTPUTS <= set(answer):
             raise RuntimeError(
                 f"The model's answer must have {sorted(OUTPUTS)}; received {received}. "
@@ -264,16 +284,16 @@ def checked(answers):
     return answers
 
 
-def above(answer, threshold):
-    """Returns the detections of one photo that score above the threshold.
+def above(answer: dict, threshold: float):
+    """Returns the detections in one photo with a score above the threshold.
 
     Args:
-        answer: dict, a photo's part of the outputs.
-        threshold: float, 0..1.
+        answer: the model's outputs for the photo.
+        threshold: 0..1.
 
     Returns:
-        dict of lists: "boxes" xyxy, in the unit of the model; "ids", category ids;
-        "scores".
+        dict of lists: "boxes" xyxy, in pixels or fractions, as the model returns them;
+        "ids", category ids; "scores".
     """
     best = range(int(answer["num_detections"]))
     kept = [i for i in best if answer["detection_scores"][i] > threshold]
@@ -285,8 +305,8 @@ def above(answer, threshold):
     }
 
 
-def class_names(path):
-    """Returns names by category id, from the classes.json on the command line."""
+def class_names(path: str):
+    """Returns category id -> name of the classes.json on the command line."""
     try:
         classes = json.loads(pathlib.Path(path).read_text("utf-8"))
         return {item["id"]: item["name"] for item in classes}
@@ -296,13 +316,13 @@ def class_names(path):
         ) from error
 
 
-def draw(pixels, found, names):
+def draw(pixels, found: dict, names: dict[int, str]):
     """Returns the photo with its boxes, `PIL.Image`.
 
     Args:
         pixels: uint8 (H, W, 3), RGB.
-        found: dict, as of `above`, boxes in pixels.
-        names: dict, category id -> str.
+        found: what `above` returned, with boxes in pixels.
+        names: category id -> name.
     """
     from keras_fpn.visualize import draw_detections
 

@@ -1,9 +1,10 @@
-"""Makes a trained detector small enough to come with the package.
+"""Makes the file of a trained detector small enough to be part of the package.
 
     python scripts/ship_checkpoint.py runs/scenes/best.keras NAME.keras
 
-Whatever it was trained in, the result computes in float32, has no optimizer, and stores
-its weights in float16: half the bytes. Prints its size and its SHA-256.
+The result computes in float32, whatever precision the detector was trained in. It has
+no optimizer and stores its weights in float16, which takes half the bytes. Prints its
+size and its SHA-256.
 """
 
 import argparse
@@ -23,10 +24,10 @@ from keras_fpn.files import replacing
 
 WEIGHTS = "model.weights.h5"
 CONFIG = "config.json"
-_STAMP = (2020, 1, 1, 0, 0, 0)  # the same weights make the same file
+_STAMP = (2020, 1, 1, 0, 0, 0)  # a fixed date, so that equal weights give equal files
 
 
-def in_float32(text):
+def in_float32(text: str):
     """Returns a model's JSON with every dtype policy replaced by float32."""
 
     def visit(node):
@@ -41,8 +42,8 @@ def in_float32(text):
     return json.dumps(config)
 
 
-def in_float16(data):
-    """Returns an HDF5 file's bytes with its float32 arrays in float16."""
+def in_float16(data: bytes):
+    """Returns an HDF5 file with its float32 arrays converted to float16, as bytes."""
     target = io.BytesIO()
     with (
         h5py.File(io.BytesIO(data), "r") as source,
@@ -64,8 +65,8 @@ def in_float16(data):
     return target.getvalue()
 
 
-def slim_file(source, target):
-    """Writes the small file of a .keras file."""
+def slim_file(source: pathlib.Path, target: pathlib.Path):
+    """Writes a smaller copy of a .keras file."""
     with (
         zipfile.ZipFile(source) as full,
         replacing(target) as partial,
@@ -83,16 +84,18 @@ def slim_file(source, target):
             slim.writestr(zipfile.ZipInfo(name, _STAMP), data)
 
 
-def main(argv=None):
-    """Makes the file; returns 0."""
+def main(argv: list[str] | None = None):
+    """Writes the file; returns 0."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("source", type=pathlib.Path)
-    parser.add_argument("target", type=pathlib.Path)
+    parser.add_argument("source", type=pathlib.Path, help="a trained .keras file")
+    parser.add_argument("target", type=pathlib.Path, help="the .keras file to write")
     arguments = parser.parse_args(argv)
     slim_file(arguments.source, arguments.target)
     model = keras.models.load_model(arguments.target)
     if not isinstance(model, keras_fpn.models.Detector):
-        raise SystemExit(f"{arguments.source} holds no detector of keras_fpn.")
+        raise SystemExit(
+            f"The source must be a detector of keras_fpn; received {arguments.source}."
+        )
     data = arguments.target.read_bytes()
     print(f"{len(data) / 2**20:.2f} MiB, sha256 {hashlib.sha256(data).hexdigest()}")
     print(f"{model.count_params()} parameters, {list(model.class_names)}")

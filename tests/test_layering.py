@@ -15,7 +15,7 @@ PACKAGE = "keras_fpn"
 
 # Lowest first. A unit is a module or a folder directly in the package.
 LAYERS = [
-    "backend files levels boxes box_coder anchors chance matcher sampler losses",
+    "backend config files levels boxes box_coder anchors chance matcher sampler losses",
     "distribute",
     "ops",
     "layers",
@@ -41,13 +41,11 @@ MAX_BODY_LINES = 60
 # Filters of warnings are the whole process's: these change them in the main thread, or
 # hold a lock. What threads read photos by must not.
 CHANGE_WARNING_FILTERS = {
-    "keras_fpn/cli/detect_photos.py",
-    "keras_fpn/cli/evaluate_photos.py",
     "keras_fpn/cli/load_detector.py",
     "keras_fpn/cli/look.py",
-    "keras_fpn/data/photo_files.py",
-    "keras_fpn/report/page.py",
-    "keras_fpn/training/checkpoint_file.py",
+    "keras_fpn/cli/terminal.py",
+    "keras_fpn/data/image_files.py",
+    "keras_fpn/training/checkpoints.py",
 }
 
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)

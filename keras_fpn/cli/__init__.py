@@ -1,7 +1,6 @@
 """The console command `keras-fpn`.
 
-Keras, and what needs it, is imported by the commands when they run: asking for help or
-giving a wrong path gets its answer at once.
+Its modules import the rest of the package only when a command runs.
 """
 
 import argparse
@@ -12,15 +11,19 @@ from keras_fpn.cli import data, detect, evaluate, export, finetune, presets, tra
 from keras_fpn.cli.errors import CommandError
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None):
     """Runs one command.
 
     Args:
-        argv: list of str, the command's arguments; None for those of this process.
+        argv: the command's arguments; None for those of this process.
 
     Returns:
-        int, the exit code: 0 all went well, 1 part of the work failed, 2 the command
-        was called wrongly (argparse leaves by SystemExit(2) itself), 130 interrupted.
+        int, the exit code: 0 success, 1 some of the work failed, 2 the arguments were
+        wrong, 130 interrupted.
+
+    Raises:
+        SystemExit: from argparse, with code 2 if it rejects the arguments and with 0
+            after --help.
     """
     with _any_name_printable(sys.stdout):
         return _run(argv)
@@ -28,11 +31,11 @@ def main(argv=None):
 
 @contextlib.contextmanager
 def _any_name_printable(stream):
-    """Whatever the terminal's encoding, no name of a photo or a class ends the work.
+    """Makes a stream escape letters that its encoding lacks, while the context lasts.
 
-    A program that calls `main` has its stream back as it was.
+    Otherwise the name of a photo or a class could stop the work with an exception.
     """
-    if not hasattr(stream, "reconfigure"):  # such as a notebook's
+    if not hasattr(stream, "reconfigure"):  # such as that of a notebook
         yield
         return
     before = stream.errors
@@ -40,14 +43,16 @@ def _any_name_printable(stream):
     try:
         yield
     finally:
-        # It is flushed, too: a pipe that was closed is Python's to report, at its end.
+        # This also flushes. If the pipe was closed, Python reports it at exit.
         with contextlib.suppress(OSError, ValueError):
             stream.reconfigure(errors=before)
 
 
 def _run(argv):
     parser = argparse.ArgumentParser(
-        prog="keras-fpn", description="Detects objects with Feature Pyramid Networks."
+        prog="keras-fpn",
+        description="Detects objects in photos with Feature Pyramid Networks: trains, "
+        "evaluates and exports detectors.",
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for command in (detect, evaluate, finetune, train, export, data, presets):

@@ -1,51 +1,49 @@
-"""`keras-fpn data`: what is in a data set, what is wrong, how it looks; scenes."""
+"""`keras-fpn data`: checks, shows and generates data sets."""
 
 from pathlib import Path
 
-from keras_fpn.cli.detect import count
-from keras_fpn.cli.errors import CommandError, one_line
+from keras_fpn.cli.detect import add_dataset_options, add_size_options, count
+from keras_fpn.cli.errors import CommandError, reported
 from keras_fpn.cli.load_detector import DEFAULT_PRESET
 
 ANNOTATIONS = "instances.json"
-AUGMENTATIONS = ("flip", "crop", "colour", "scale", "jitter", "paste")
+AUGMENTATIONS = ("flip", "crop", "color", "scale", "jitter", "paste")
 
 
 def add_parser(commands):
     """Adds the command to argparse's subcommands; returns its parser."""
     parser = commands.add_parser(
         "data",
-        help="check and look at a data set",
-        description="Reads a data set: COCO, Pascal VOC, YOLO, CSV or label images.",
+        help="check, look at or generate a data set",
+        description="Checks and shows data sets in any of the common formats, and "
+        "generates one.",
     )
     actions = parser.add_subparsers(
         title="what to do", metavar="ACTION", dest="action", required=True
     )
     check = actions.add_parser(
         "check",
-        help="list what is in it and what is wrong with it",
+        help="report what is in a data set and what is wrong with it",
         description="Reads a data set and reports what is in it and what is wrong with "
-        "it. The exit code is 1 if anything is.",
+        "it. The exit code is 1 if anything is wrong.",
     )
-    look = actions.add_parser(
+    looking = actions.add_parser(
         "look",
-        help="draw photos with their objects as a detector sees them",
+        help="draw photos with their objects as a detector sees them in training",
         description="Draws photos with their objects as a detector sees them in "
-        "training, reports what is wrong with the data set, and says which share of "
-        "its objects no anchor of the detector reaches.",
+        "training, reports what is wrong with the data set, and prints which fraction "
+        "of its objects no anchor of the detector reaches.",
     )
     scenes = actions.add_parser(
         "scenes",
-        help="generate a data set: pictures of shapes at all scales",
+        help="generate a data set of simple shapes",
         description="Generates pictures of eight classes of shapes at all scales, with "
         "boxes and masks, and writes them as a COCO data set.",
     )
     _add_scenes_options(scenes)
-    for action in (check, look):
-        add = action.add_argument
-        add("dataset", metavar="DATASET", help="file or folder of annotations")
-        add("--images", metavar="DIR", help="folder of the photos, if it is elsewhere")
-        add("--split", metavar="NAME", help="part of the data set, such as train")
-    _add_look_options(look)
+    for action in (check, looking):
+        add_dataset_options(action, "train")
+    _add_look_options(looking)
     return parser
 
 
@@ -63,33 +61,37 @@ def _add_look_options(parser):
         metavar="N",
         type=count,
         default=12,
-        help="photos to draw (default %(default)s)",
+        help="draw N photos (default %(default)s)",
     )
     add(
         "--preset",
         metavar="NAME",
-        help=f"the detector that is to see them (default {DEFAULT_PRESET})",
+        help=f"model whose photo size and anchors are used (default {DEFAULT_PRESET})",
     )
-    for name, meaning in (
-        ("--min-size", "resize the shorter side to so many pixels"),
-        ("--max-size", "but the longer side to so many at the most"),
-    ):
-        text = f"{meaning} (default: as the preset was trained)"
-        add(name, metavar="N", type=count, help=text)
+    add_size_options(parser, "the preset")
     add(
         "--augment",
         metavar="NAME",
         nargs="+",
+        type=_augmentation,
         choices=AUGMENTATIONS,
         default=[],
-        help="change them as training does, in the order given: one or more of "
+        help="augment photos as training does, in the given order: one or more of "
         f"{', '.join(AUGMENTATIONS)}",
     )
     for name, meaning in (
-        ("--seed", "what chance is drawn for (default %(default)s)"),
-        ("--epoch", "and in which epoch, from 0 (default %(default)s)"),
+        ("--seed", "seed of the random numbers (default %(default)s)"),
+        (
+            "--epoch",
+            "epoch to show, from 0; photos and their augmentation differ "
+            "between epochs (default %(default)s)",
+        ),
     ):
         add(name, metavar="N", type=int, default=0, help=meaning)
+
+
+def _augmentation(name):
+    return "color" if name == "colour" else name  # its former spelling
 
 
 def _add_scenes_options(parser):
@@ -98,22 +100,22 @@ def _add_scenes_options(parser):
         "output",
         metavar="DIR",
         type=Path,
-        help=f"folder for {ANNOTATIONS} and the folder images",
+        help=f"folder to write {ANNOTATIONS} and the folder images into",
     )
     add(
         "--count",
         metavar="N",
         type=count,
         default=1000,
-        help="pictures (default %(default)s)",
+        help="generate N pictures (default %(default)s)",
     )
     add(
         "--seed",
         metavar="N",
         type=int,
         default=0,
-        help="what chance is drawn for; other seeds give other pictures "
-        "(default %(default)s)",
+        help="seed of the random numbers; each seed gives other pictures (default "
+        "%(default)s)",
     )
     add(
         "--size",
@@ -121,23 +123,33 @@ def _add_scenes_options(parser):
         type=count,
         nargs=2,
         default=(320, 320),
-        help="height and width (default 320 320)",
+        help="height and width of the pictures (default 320 320)",
     )
     add(
         "--png",
         action="store_true",
-        help="write PNG, which is exact and larger, in the place of JPEG",
+        help="write PNG, which is exact but larger, instead of JPEG",
     )
 
 
 def run(arguments):
-    """Checks, draws or generates as the command line asks; returns the exit code."""
+    """Checks, shows or generates as the command line asks; returns the exit code."""
     if arguments.action == "scenes":
         return _write_scenes(arguments)
-    found = []
-    dataset = _read(arguments, found)
-    print(found[0])
-    faulty = bool(found[0].defects)
+    from keras_fpn.data import open_dataset
+
+    reports = []
+    try:
+        with reported(ValueError, OSError):
+            dataset = open_dataset(
+                arguments.dataset,
+                images=arguments.images,
+                split=arguments.split,
+                report=reports.append,
+            )
+    finally:
+        print(*reports, sep="\n", end="\n" if reports else "")
+    faulty = bool(reports[0].defects)
     if arguments.action == "check":
         return 1 if faulty else 0
     from keras_fpn.cli.look import look
@@ -151,11 +163,11 @@ def _write_scenes(arguments):
 
     if (arguments.output / ANNOTATIONS).exists():
         raise CommandError(
-            f"The folder must not hold a data set already; received {arguments.output} "
-            f"with {ANNOTATIONS}. Name another one, or delete it."
+            f"The folder must not contain {ANNOTATIONS} yet; received "
+            f"{arguments.output}, which does. Name another folder, or delete it."
         )
     suffix = ".png" if arguments.png else ".jpg"
-    try:
+    with reported(ValueError, OSError):
         path = write_scenes(
             arguments.output,
             arguments.count,
@@ -163,24 +175,5 @@ def _write_scenes(arguments):
             tuple(arguments.size),
             suffix=suffix,
         )
-    except (ValueError, OSError) as error:
-        raise CommandError(one_line(error)) from error
     print(f"{arguments.count} scenes; annotations: {path}")
     return 0
-
-
-def _read(arguments, found):
-    """Returns the data set; puts the report into `found`."""
-    from keras_fpn.data import open_dataset
-
-    try:
-        return open_dataset(
-            arguments.dataset,
-            images=arguments.images,
-            split=arguments.split,
-            report=found.append,
-        )
-    except (ValueError, OSError) as error:
-        for report in found:
-            print(report)
-        raise CommandError(one_line(error)) from error

@@ -1,14 +1,33 @@
 """`keras-fpn detect`: finds objects in photos, draws them, writes COCO's results."""
 
 import argparse
+import dataclasses
+import time
 from pathlib import Path
 
-from keras_fpn.cli.detect_photos import detect_photos, write_json
-from keras_fpn.cli.errors import INTERRUPTED, CommandError, one_line
+from keras_fpn.cli.errors import (
+    INTERRUPTED,
+    CommandError,
+    make_output,
+    one_line,
+    reported,
+)
+from keras_fpn.cli.input_photos import find_photos, sample_photo
 from keras_fpn.cli.load_detector import add_detector_options, load_detector
-from keras_fpn.cli.photo_files import find_photos, sample_photo
+from keras_fpn.cli.terminal import photo_progress
 
 DEFAULT_THRESHOLD = 0.5  # a picture with all boxes above 0.05 shows little else
+
+
+@dataclasses.dataclass
+class _Outcome:
+    """What became of the photos; `interrupted` is whether Ctrl-C stopped the work."""
+
+    results: list[dict] = dataclasses.field(default_factory=list)
+    pictures: list[Path] = dataclasses.field(default_factory=list)
+    failed: int = 0
+    seconds: float = 0.0
+    interrupted: bool = False
 
 
 def add_parser(commands):
@@ -16,15 +35,20 @@ def add_parser(commands):
     parser = commands.add_parser(
         "detect",
         help="find objects in photos",
-        description="Finds objects in photos, draws them with names and scores, and "
-        "writes them as COCO results if asked to.",
+        description="Finds objects in photos, draws them with their names and scores, "
+        "and writes them as COCO results with --json.",
     )
     add = parser.add_argument
-    add("photos", nargs="*", metavar="PHOTO", help="image file, or folder of them")
+    add(
+        "photos",
+        nargs="*",
+        metavar="PHOTO",
+        help="image file, or folder of image files",
+    )
     add(
         "--sample",
         action="store_true",
-        help="take the picture that comes with the preset, or else with keras_fpn",
+        help="use the photo that comes with keras_fpn, or with the preset",
     )
     add_detector_options(parser)
     add(
@@ -32,7 +56,7 @@ def add_parser(commands):
         metavar="DIR",
         type=Path,
         default=Path("out"),
-        help="folder for the pictures (default %(default)s)",
+        help="folder for the annotated pictures (default %(default)s)",
     )
     add("--json", metavar="FILE", type=Path, help="write the boxes as COCO results")
     add(
@@ -40,62 +64,112 @@ def add_parser(commands):
         metavar="SCORE",
         type=score,
         default=DEFAULT_THRESHOLD,
-        help="keep boxes that score above it, 0 to 1 (default %(default)s)",
+        help="keep boxes with a higher score, 0 to 1 (default %(default)s)",
     )
-    for name, meaning in (
-        ("--max-detections", "most boxes per photo, the best first"),
-        ("--min-size", "resize the shorter side to so many pixels"),
-        ("--max-size", "but the longer side to so many at the most"),
-    ):
-        text = f"{meaning} (default: as the model was trained)"
-        add(name, metavar="N", type=count, help=text)
+    add(
+        "--max-detections",
+        metavar="N",
+        type=count,
+        help="keep at most N boxes per photo, those with the highest scores (default: "
+        "as the model was trained)",
+    )
+    add_size_options(parser, "the model")
     return parser
+
+
+def add_size_options(parser, trained):
+    """Adds --min-size and --max-size; `trained` is what their defaults come from."""
+    for name, meaning in (
+        ("--min-size", "resize photos so that the shorter side has N pixels"),
+        ("--max-size", "but do not let the longer side exceed N pixels"),
+    ):
+        text = f"{meaning} (default: as {trained} was trained)"
+        parser.add_argument(name, metavar="N", type=count, help=text)
 
 
 def run(arguments):
     """Detects in the photos that the command line names; returns the exit code."""
-    named = [*arguments.photos, *_sample(arguments)]
+    sample = [sample_photo(arguments.preset)] if arguments.sample else []
+    named = [*arguments.photos, *sample]
     if not named:
         raise CommandError("Name at least one photo or folder, or give --sample.")
     photos = find_photos(named)
     _check_targets(named, arguments.output, arguments.json)
     model, title = load_detector(arguments.preset, arguments.weights)
-    outcome = detect_photos(
-        model,
-        photos,
-        arguments.output,
-        title=title,
-        min_size=arguments.min_size,
-        max_size=arguments.max_size,
-        score_threshold=arguments.threshold,
-        max_detections=arguments.max_detections,
-    )
+    outcome = _detect(model, title, photos, arguments)
     if arguments.json is not None:
-        write_json(outcome.results, arguments.json)
+        from keras_fpn.data import write_coco_results
+
+        failed = "The results could not be written: "
+        with reported(OSError, code=1, prefix=failed):
+            write_coco_results(outcome.results, arguments.json)
     print(_summary(outcome, arguments.json))
     if outcome.interrupted:
         return INTERRUPTED
     return 1 if outcome.failed else 0
 
 
-def _sample(arguments):
-    """Returns the sample photo in a list, if it is asked for."""
-    return [sample_photo(arguments.preset)] if arguments.sample else []
-
-
 def _check_targets(named, output, json_file):
     folders = {Path(path).resolve() for path in named if Path(path).is_dir()}
     if output.resolve() in folders:
         raise CommandError(
-            "The pictures must not go where the photos are, or the next run takes them "
-            f"for photos; received --output {output}. Name another folder."
+            "--output must not be a folder of the photos, because the next run would "
+            f"read its pictures as photos; received --output {output}. Name another "
+            "folder."
         )
     if json_file is not None and json_file.is_dir():
         raise CommandError(f"--json must be a file; received the folder {json_file}.")
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CommandError(f"--output must be a folder: {one_line(error)}") from error
+    make_output(output)
+
+
+def _detect(model, title, photos, arguments):
+    """Detects with a progress bar; a photo that fails gets a line on stderr."""
+    from keras_fpn.data.image_files import image_ids
+    from keras_fpn.report import detect_photos
+
+    outcome = _Outcome()
+    detected = detect_photos(
+        model,
+        photos,
+        arguments.output,
+        title,
+        min_size=arguments.min_size,
+        max_size=arguments.max_size,
+        score_threshold=arguments.threshold,
+        max_detections=arguments.max_detections,
+    )
+    start = time.perf_counter()
+    with photo_progress() as bar:
+        shown = bar.track(detected, len(photos), description="Detecting")
+        try:
+            for one, image_id in zip(shown, image_ids(photos), strict=True):
+                if one.error is not None:
+                    outcome.failed += 1
+                    line = f"{one.photo}: {one_line(one.error)}"
+                    bar.console.out(line, highlight=False)
+                    continue
+                outcome.pictures.append(one.picture)
+                outcome.results += _results(one, image_id, model)
+        except KeyboardInterrupt:
+            outcome.interrupted = True
+    outcome.seconds = time.perf_counter() - start
+    return outcome
+
+
+def _results(detected, image_id, model):
+    """Returns COCO's results of one photo, with the names of the photo and classes."""
+    from keras_fpn.metrics import detections_to_coco
+
+    found = detected.found
+    results = detections_to_coco(found, image_id, model.category_ids)
+    return [
+        {
+            **result,
+            "file_name": detected.photo.as_posix(),
+            "category_name": model.class_names[label],
+        }
+        for result, label in zip(results, found["labels"], strict=True)
+    ]
 
 
 def _summary(outcome, json_file):
@@ -120,7 +194,24 @@ def _counted(number, noun, plural="s"):
     return f"{number} {noun}" if number == 1 else f"{number} {noun}{plural}"
 
 
-def score(text):
+def add_dataset_options(parser, split):
+    """Adds DATASET, --images and --split; `split` is an example of a name."""
+    add = parser.add_argument
+    add(
+        "dataset",
+        metavar="DATASET",
+        help="annotations: a file (COCO json, CSV) or a folder (Pascal VOC, YOLO, "
+        "label images)",
+    )
+    add(
+        "--images",
+        metavar="DIR",
+        help="folder of the photos, if they are not where the annotations say",
+    )
+    add("--split", metavar="NAME", help=f"part of the data set, such as {split}")
+
+
+def score(text: str):
     """Returns a score of 0..1 from the command line; argparse shows this name."""
     value = float(text)
     if not 0 <= value <= 1:
@@ -128,8 +219,8 @@ def score(text):
     return value
 
 
-def count(text):
-    """Returns a whole number, at least 1, from the command line; see `score`."""
+def count(text: str):
+    """Returns an int of at least 1 from the command line; argparse shows this name."""
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"must be at least 1; received {text}")

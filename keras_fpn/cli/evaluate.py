@@ -3,14 +3,8 @@
 import sys
 from pathlib import Path
 
-from keras_fpn.cli.errors import INTERRUPTED, CommandError, one_line
-from keras_fpn.cli.evaluate_photos import (
-    DETECTIONS,
-    METRICS,
-    PAGE,
-    evaluate_photos,
-    write_evaluation,
-)
+from keras_fpn.cli.detect import add_dataset_options
+from keras_fpn.cli.errors import INTERRUPTED, make_output, reported
 from keras_fpn.cli.load_detector import (
     DEFAULT_PRESET,
     PUBLISHED,
@@ -18,6 +12,7 @@ from keras_fpn.cli.load_detector import (
     add_detector_options,
     load_detector,
 )
+from keras_fpn.cli.terminal import photo_progress
 
 
 def add_parser(commands):
@@ -25,85 +20,105 @@ def add_parser(commands):
     parser = commands.add_parser(
         "evaluate",
         help="measure a detector on a data set",
-        description="Detects in every photo of a data set and compares with its "
-        "annotations: prints COCO's average precision and recall, writes them as JSON, "
-        "and as a page with curves and the worst mistakes.",
+        description="Detects objects in every photo of a data set and compares them "
+        "with its annotations. Prints COCO's average precision and recall, and writes "
+        "them as JSON and as a page with curves and the worst mistakes.",
     )
-    add = parser.add_argument
-    add("dataset", metavar="DATASET", help="file or folder of annotations")
-    add("--images", metavar="DIR", help="folder of the photos, if it is elsewhere")
-    add("--split", metavar="NAME", help="part of the data set, such as val")
+    add_dataset_options(parser, "val")
     add_detector_options(parser)
-    add(
+    parser.add_argument(
         "--output",
         metavar="DIR",
         type=Path,
         default=Path("evaluation"),
-        help=f"folder for {METRICS}, {DETECTIONS} and {PAGE} (default %(default)s)",
+        help="folder for metrics.json, detections.json and index.html (default "
+        "%(default)s)",
     )
-    add(
+    parser.add_argument(
         "--proposals",
         action="store_true",
-        help="measure the proposals of the first stage, too",
+        help="also measure the recall of the first stage's proposals",
     )
     return parser
 
 
 def run(arguments):
     """Evaluates as the command line asks; returns the exit code."""
-    output = arguments.output
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CommandError(f"--output must be a folder: {one_line(error)}") from error
+    from keras_fpn.report.extra import INSTALL, missing_packages
+
+    make_output(arguments.output)
     dataset = _read(arguments)
-    with_page = _page_is_possible()
+    missing = missing_packages()
+    if missing:
+        print(
+            f"index.html will not be written: it needs {' and '.join(missing)}. To "
+            f"install: {INSTALL}",
+            file=sys.stderr,
+        )
     model, title = load_detector(arguments.preset, arguments.weights)
+    notes = [f"{title}."] if title else []
     try:
-        evaluation = evaluate_photos(
-            model, dataset, _subject(arguments), title, arguments.proposals
+        evaluate(
+            model,
+            dataset,
+            arguments.output,
+            _model_name(arguments),
+            notes,
+            arguments.proposals,
         )
     except KeyboardInterrupt:
         print("Interrupted: nothing was measured.", file=sys.stderr)
         return INTERRUPTED
-    print(evaluation.text())
-    written = write_evaluation(evaluation, output, with_page)
-    print(f"\nIn {output}: {', '.join(written)}")
     return 0
 
 
-def _page_is_possible():
-    """Returns whether the page's packages are there; says how to get them if not."""
-    from keras_fpn.report.extra import INSTALL, missing_packages
+def evaluate(model, dataset, output, model_name, notes=(), with_proposals=False):
+    """Evaluates with a progress bar, prints the numbers and writes the files.
 
-    missing = missing_packages()
-    if missing:
-        print(
-            f"{PAGE} will not be written: it needs {' and '.join(missing)}. To "
-            f"install: {INSTALL}",
-            file=sys.stderr,
+    Args:
+        model, dataset, model_name, notes, with_proposals: as for
+            `keras_fpn.metrics.evaluate_photos`.
+        output: Path, the folder of the files.
+
+    Raises:
+        CommandError: the model does not fit the data set, a photo cannot be read, or a
+            file cannot be written.
+    """
+    from keras_fpn.metrics import PhotoError, evaluate_photos
+    from keras_fpn.report import evaluation_text, write_evaluation
+    from keras_fpn.report.extra import missing_packages
+
+    with reported(ValueError), reported(PhotoError, code=1), photo_progress() as bar:
+        evaluation = evaluate_photos(
+            model,
+            dataset,
+            model_name,
+            notes,
+            with_proposals,
+            progress=lambda photos: bar.track(photos, description="Detecting"),
         )
-    return not missing
+    print(evaluation_text(evaluation))
+    failed = "The evaluation could not be written: "
+    with reported(OSError, code=1, prefix=failed), photo_progress():
+        written = write_evaluation(evaluation, output, not missing_packages())
+    print(f"\nIn {output}: {', '.join(written)}")
 
 
-def _subject(arguments):
-    """Returns what the detector is called, str."""
+def _model_name(arguments):
     if arguments.weights in (None, PUBLISHED, RANDOM):
         return arguments.preset or DEFAULT_PRESET
     return Path(arguments.weights).name
 
 
 def _read(arguments):
-    """Returns the data set; if anything is wrong with it, that is said on stderr."""
+    """Returns the data set; prints its report on stderr if it has defects."""
     from keras_fpn.data import open_dataset
 
     def warn(report):
         if report.defects:
             print(report, file=sys.stderr)
 
-    try:
+    with reported(ValueError, OSError):
         return open_dataset(
             arguments.dataset, arguments.images, arguments.split, report=warn
         )
-    except (ValueError, OSError) as error:
-        raise CommandError(one_line(error)) from error

@@ -4,7 +4,7 @@ import contextlib
 from pathlib import Path
 
 from keras_fpn.cli.detect import count
-from keras_fpn.cli.errors import CommandError, one_line
+from keras_fpn.cli.errors import CommandError, reported
 from keras_fpn.cli.load_detector import RANDOM, load_detector
 
 
@@ -13,51 +13,56 @@ def add_parser(commands):
     parser = commands.add_parser(
         "export",
         help="write a SavedModel for TensorFlow Serving",
-        description="Writes a detector as DIR/VERSION/saved_model.pb: encoded photos "
-        "in, boxes in the photos' own pixels out.",
+        description="Writes a detector as a SavedModel, DIR/VERSION/saved_model.pb. It "
+        "takes encoded photos and returns boxes in each photo's own pixels.",
     )
     add = parser.add_argument
-    add("model", metavar="PRESET|FILE", help="published model, or one saved as .keras")
-    add("directory", metavar="DIR", help="the model's folder; versions go into it")
+    add("model", metavar="PRESET|FILE", help="published model, or a .keras file")
+    add("directory", metavar="DIR", help="folder of the model's versions")
     add(
         "--weights",
         metavar="FILE",
-        help=f"weights for the preset's architecture: .pth, .weights.h5 or {RANDOM!r} "
-        "(default: the published ones)",
+        help=f"weights of the preset's architecture: .pth, .weights.h5 or {RANDOM!r} "
+        "(default: the published weights)",
     )
-    add("--version", metavar="N", type=count, help="number (default: the next one)")
+    add(
+        "--version",
+        metavar="N",
+        type=count,
+        help="number of the version (default: the next)",
+    )
     add(
         "--frozen",
         action="store_true",
-        help="weights as constants in the graph, not in files of their own",
+        help="store the weights in the graph instead of in separate files",
     )
     add(
         "--warmup",
         action="store_true",
-        help="add requests that a server answers before it is ready; needs "
+        help="add requests for a server to run before it accepts others; needs "
         "tensorflow-serving-api",
     )
     add(
         "--normalized-boxes",
         action="store_true",
-        help="boxes as shares of the photo's sides, not in pixels",
+        help="return boxes as fractions of height and width instead of pixels",
     )
     add(
         "--xyxy",
         action="store_true",
-        help="add a signature 'xyxy' with boxes x1, y1, x2, y2 and labels",
+        help="add a signature 'xyxy' that returns boxes x1, y1, x2, y2 and labels",
     )
     add(
         "--max-pixels",
         metavar="N",
         type=count,
-        help="photos with more are not decoded (default: 64 million)",
+        help="do not decode photos with more than N pixels (default: 64 million)",
     )
     add(
         "--max-photos",
         metavar="N",
         type=count,
-        help="of a request, those after as many are not decoded (default: 8)",
+        help="decode only the first N photos of a request (default: 8)",
     )
     return parser
 
@@ -90,17 +95,13 @@ def run(arguments):
 
 @contextlib.contextmanager
 def _as_command_errors(directory):
-    try:
+    failed = f"{directory} could not be written: "
+    with reported(ValueError, ImportError), reported(OSError, code=1, prefix=failed):
         yield
-    except (ValueError, ImportError) as error:
-        raise CommandError(one_line(error)) from error
-    except OSError as error:
-        message = f"{directory} could not be written: {one_line(error)}"
-        raise CommandError(message, code=1) from error
 
 
 def _load(name, weights):
-    """Returns the detector of a .keras file, or of a preset with its weights."""
+    """Returns the detector of a .keras file or of a preset."""
     if Path(name).suffix != ".keras":
         return load_detector(name, weights)[0]
     if weights is not None:
@@ -109,5 +110,7 @@ def _load(name, weights):
             f"{weights} with {name}. Leave out --weights."
         )
     if not Path(name).is_file():
-        raise CommandError(f"The model must be a preset or a file; received {name}.")
+        raise CommandError(
+            f"The model must be a preset or an existing file; received {name}."
+        )
     return load_detector(None, name)[0]

@@ -3,38 +3,42 @@
 import warnings
 from pathlib import Path
 
-from keras_fpn.cli.errors import CommandError, one_line
+from keras_fpn.cli.errors import CommandError, one_line, reported
 
 DEFAULT_PRESET = "faster_rcnn_resnet50_fpn_coco"
 PUBLISHED = "coco"
 RANDOM = "random"
-_EXCERPT = 200  # letters; Keras's messages name every layer
+_EXCERPT = 200  # letters of Keras's messages, which list every layer
 
 
 def add_detector_options(parser):
     """Adds --preset and --weights, the arguments of `load_detector`, to a parser."""
     parser.add_argument(
-        "--preset", metavar="NAME", help=f"published model (default {DEFAULT_PRESET})"
+        "--preset",
+        metavar="NAME",
+        help="published model; `keras-fpn presets` lists them (default "
+        f"{DEFAULT_PRESET})",
     )
     parser.add_argument(
         "--weights",
         metavar="FILE",
-        help=f"{PUBLISHED!r}, the published weights, downloaded once (the default); "
-        f"{RANDOM!r}, to try it all without a download; a detector saved as .keras; or "
-        "a file for the preset's architecture: torchvision's .pth, or .weights.h5",
+        help=f"{PUBLISHED!r} (the default): the published weights, downloaded once; "
+        f"{RANDOM!r}: random weights, to try a command without a download; a detector "
+        "saved as .keras; or weights of the preset's architecture: .weights.h5, or "
+        "torchvision's .pth",
     )
 
 
-def load_detector(preset=None, weights=None):
+def load_detector(preset: str | None = None, weights: str | None = None):
     """Builds the detector that the command line asks for.
 
     Args:
-        preset: str, a name of `keras_fpn.list_presets()`; None for the default one.
-        weights: str, path of a .keras, .pth or .weights.h5 file, or "random"; None or
-            "coco" for the published weights, which are downloaded once.
+        preset: a name of `keras_fpn.list_presets()`; None for the default one.
+        weights: path of a .keras, .pth or .weights.h5 file, or "random"; None or "coco"
+            for the published weights, which are downloaded once.
 
     Returns:
-        the model; and what its pictures must say of it, str, or None.
+        the model; and a remark that pictures and reports must show, str, or None.
 
     Raises:
         CommandError: no such preset or file, or one that does not fit.
@@ -42,20 +46,15 @@ def load_detector(preset=None, weights=None):
     import keras_fpn
 
     name = preset or DEFAULT_PRESET
-    try:
+    failed = f"{weights or name} could not be read: "
+    with reported(ValueError), reported(OSError, code=1, prefix=failed):
         if weights in (None, PUBLISHED):
             return keras_fpn.from_preset(name), None
         if weights == RANDOM:
             model = keras_fpn.from_preset(name, load_weights=False)
             keras_fpn.weights.fill_with_formula(model)
-            return model, f"random weights: {name}"
+            return model, f"Random weights: {name}"
         return _load_file(preset, name, Path(weights)), None
-    except ValueError as error:
-        raise CommandError(one_line(error)) from error
-    except OSError as error:
-        raise CommandError(
-            f"{weights or name} could not be read: {one_line(error)}", code=1
-        ) from error
 
 
 def _load_file(preset, name, path):
@@ -78,22 +77,22 @@ def _load_file(preset, name, path):
 
 
 def _load_h5(model, name, path):
-    """Fills a model from a .weights.h5 file, which must be of its architecture."""
+    """Loads a .weights.h5 file, which must be of the model's architecture."""
     with warnings.catch_warnings():
-        # Keras only warns where it leaves layers as they are, then lists all of them.
+        # Keras only warns about layers that the file lacks, then lists all layers.
         warnings.filterwarnings("error", "Skipping nested container", UserWarning)
         try:
             model.load_weights(path)
         except (ValueError, UserWarning) as error:
             raise CommandError(
                 f"The file must hold the weights of {name}; received --weights {path}: "
-                f"{one_line(error)[:_EXCERPT]}... Name the preset that it was saved "
-                "from: --preset NAME."
+                f"{one_line(error)[:_EXCERPT]}... Name the preset whose weights it "
+                "holds: --preset NAME."
             ) from error
 
 
 def _load_saved(preset, path):
-    """Returns the detector in a .keras file."""
+    """Returns the detector of a .keras file."""
     if preset is not None:
         raise CommandError(
             "A .keras file has its own architecture; received --weights "

@@ -1,4 +1,4 @@
-"""`keras-fpn presets`: the published models that can be named."""
+"""`keras-fpn presets`: lists the published models."""
 
 
 def add_parser(commands):
@@ -6,7 +6,7 @@ def add_parser(commands):
     return commands.add_parser(
         "presets",
         help="list the published models",
-        description="Lists the published models, what they achieve, and who says so.",
+        description="Lists the published models with their accuracy and its source.",
     )
 
 
@@ -25,7 +25,7 @@ def run(arguments):
 
 
 def _result(metrics):
-    """Returns "COCO val2017: box AP 37.0" of data set -> metric -> value."""
+    """Returns data set -> metric -> value as text: "COCO val2017: box AP 37.0"."""
     return "; ".join(
         f"{data}: " + ", ".join(f"{metric} {value}" for metric, value in found.items())
         for data, found in metrics.items()

@@ -1,4 +1,4 @@
-"""Files that run without keras_fpn: SavedModels, which TensorFlow Serving loads."""
+"""Models that run without keras_fpn: SavedModels, which TensorFlow Serving loads."""
 
 from keras_fpn.export.saved_model import check_export, export_saved_model
 

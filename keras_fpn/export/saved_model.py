@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import os
 
 from keras_fpn.export.version_folder import check_version, new_version
 from keras_fpn.files import printable
@@ -11,54 +12,54 @@ from keras_fpn.models.export_formats import (
     check_export_format,
 )
 
-MAX_PIXELS = 64_000_000  # above what phones make; decoded, 192 MB
-MAX_PHOTOS = 8  # half a gigabyte each for a ResNet-50 at 800 pixels
+MAX_PIXELS = 64_000_000  # more than photos of phones have; 192 MB when decoded
+MAX_PHOTOS = 8  # each needs half a gigabyte for a ResNet-50 at 800 pixels
 CLASSES = "classes.json"
 
 
 def export_saved_model(
     model,
-    directory,
-    version=None,
-    frozen=False,
-    warmup=False,
-    normalized_boxes=False,
-    with_xyxy=False,
-    max_pixels=MAX_PIXELS,
-    max_photos=MAX_PHOTOS,
+    directory: str | os.PathLike,
+    version: int | None = None,
+    frozen: bool = False,
+    warmup: bool = False,
+    normalized_boxes: bool = False,
+    with_xyxy: bool = False,
+    max_pixels: int = MAX_PIXELS,
+    max_photos: int = MAX_PHOTOS,
 ):
-    """Writes `directory/version/saved_model.pb`, which TensorFlow Serving takes as is.
+    """Writes `directory/version/saved_model.pb`, which TensorFlow Serving can load.
 
-    Everything is in the graph: decoding, resizing, padding, the model, suppression, and
-    the way back to each photo's own pixels; only operations of TensorFlow itself. Three
-    signatures: "serving_default" takes encoded photos, "image_tensor" pixels,
-    "tf_example" serialized tf.train.Examples. docs/serving.md lists what goes in and
-    out. `assets.extra/classes.json` holds the names of the classes.
+    The graph does everything, with operations of TensorFlow alone: it decodes, resizes
+    and pads the photos, runs the model, and returns boxes in each photo's own pixels.
+    It has three signatures: "serving_default" takes encoded photos, "image_tensor"
+    pixels, "tf_example" serialized tf.train.Examples. docs/serving.md lists their
+    inputs and outputs. `assets.extra/classes.json` holds the names of the classes.
 
-    The version appears under its number only when it is complete.
+    The folder gets its number only when it is complete.
 
     Args:
         model: `keras_fpn.models.Detector`, on the TensorFlow backend.
-        directory: path of the model's folder; its name is the model's for the server.
-        version: int, at least 1; None, the next number.
-        frozen: bool, whether weights become constants of the graph instead of variables
-            in files of their own. Batch norms are in the kernels either way.
-        warmup: bool, whether requests are added that a server answers before it is
-            ready; needs tensorflow-serving-api.
-        normalized_boxes: bool, whether "detection_boxes" are shares, 0..1, of the
-            photo's height and width instead of pixels.
-        with_xyxy: bool, whether a fourth signature, "xyxy", takes encoded photos and
-            returns what `detect` does: boxes x1, y1, x2, y2 and labels.
-        max_pixels: int, photos with more are not decoded.
-        max_photos: int, of a request, those after as many are not decoded.
+        directory: the model's folder. Its name is the name of the model on the server.
+        version: number of at least 1; None, the next one.
+        frozen: whether weights become constants of the graph instead of variables in
+            separate files. Batch norms are folded into the kernels in both cases.
+        warmup: whether to add requests that a server runs before it accepts others;
+            needs tensorflow-serving-api.
+        normalized_boxes: whether "detection_boxes" are fractions, 0..1, of the photo's
+            height and width instead of pixels.
+        with_xyxy: whether to add a fourth signature, "xyxy", which takes encoded photos
+            and returns what `detect` does: boxes x1, y1, x2, y2 and labels.
+        max_pixels: photos with more pixels are not decoded.
+        max_photos: only so many photos of a request are decoded.
 
     Returns:
         pathlib.Path of the version's folder.
 
     Raises:
-        ValueError: the backend is not TensorFlow; the folder is called as a file of
-            another format; the version is no new number; a limit is below 1; an output
-            of the model has no name for servers yet.
+        ValueError: the backend is not TensorFlow; the directory has the suffix of
+            another format; the version is not a new number; a limit is below 1; the
+            model has an output that cannot be served yet.
         ImportError: warmup without tensorflow-serving-api.
     """
     check_export(directory, version, warmup, max_pixels, max_photos)
@@ -72,7 +73,7 @@ def export_saved_model(
             model, frozen, normalized_boxes, with_xyxy, max_pixels, max_photos
         )
         functions = served.functions()
-        # What is served has no use for RoIAlign's gradient.
+        # A server has no use for RoIAlign's gradient.
         options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
         tf.saved_model.save(
             served.module, str(folder), signatures=functions, options=options
@@ -83,19 +84,19 @@ def export_saved_model(
         if warmup:
             from keras_fpn.serving.warmup_tensorflow import write_warmup
 
-            # The name that the folder has for others, whatever it is called here.
+            # The name of the folder itself, also if `directory` is a link or ".".
             write_warmup(extra, final.parent.resolve().name, list(functions))
     return final
 
 
 def check_export(
-    directory,
-    version=None,
-    warmup=False,
-    max_pixels=MAX_PIXELS,
-    max_photos=MAX_PHOTOS,
+    directory: str | os.PathLike,
+    version: int | None = None,
+    warmup: bool = False,
+    max_pixels: int = MAX_PIXELS,
+    max_photos: int = MAX_PHOTOS,
 ):
-    """Raises what `export_saved_model` would, but for the model; makes nothing."""
+    """Raises what `export_saved_model` would for these arguments; writes nothing."""
     check_export_folder(directory)
     check_export_format(FORMAT)
     for name, value in (("max_pixels", max_pixels), ("max_photos", max_photos)):
@@ -107,7 +108,7 @@ def check_export(
 
 
 def _write_classes(model, path):
-    """Writes what "detection_classes" mean, best read by `json.load`."""
+    """Writes the ids and names of the classes as JSON."""
     classes = [
         {"id": number, "name": name}
         for number, name in zip(model.category_ids, model.class_names, strict=True)

@@ -5,7 +5,7 @@ from keras import KerasTensor, ops
 
 from keras_fpn.box_coder import BoxCoder, with_coder
 from keras_fpn.boxes import box_sides, clip_boxes
-from keras_fpn.ops.nms import grouped_nms, nms_supports_jit
+from keras_fpn.ops.nms import grouped_nms
 
 MIN_SIDE = 1e-2  # pixels; narrower boxes are dropped, as in torchvision
 
@@ -59,7 +59,6 @@ class Detections(keras.layers.Layer):
         self.nms_threshold = nms_threshold
         self.max_detections = max_detections
         self.coder = coder
-        self.supports_jit = nms_supports_jit()
 
     def call(
         self,
@@ -82,25 +81,18 @@ class Detections(keras.layers.Layer):
         kept = ops.minimum(width, height) >= MIN_SIDE
         kept = ops.logical_and(kept, scores > threshold)
         scores = ops.where(kept, scores, 0.0)
-        boxes, scores, labels, count = grouped_nms(
-            boxes, scores, self.nms_threshold, limit
-        )
+        # The probabilities of a RoI sum to 1, so at most 1 / threshold exceed it.
+        most = int(1 / threshold) if threshold > 0 else None
+        kept = grouped_nms(boxes, scores, self.nms_threshold, limit, most)
         return {
-            "boxes": boxes,
-            "labels": labels,
-            "scores": scores,
-            "num_detections": count,
+            "boxes": kept.boxes,
+            "labels": kept.groups,
+            "scores": kept.scores,
+            "num_detections": kept.count,
         }
 
-    def compute_output_spec(
-        self,
-        class_logits,
-        box_deltas,
-        rois,
-        image_sizes,
-        score_threshold=None,
-        max_detections=None,
-    ):
+    def compute_output_spec(self, logits, deltas, rois, image_sizes, **limits):
+        max_detections = limits.get("max_detections")
         shape = (rois.shape[0], max_detections or self.max_detections)
         return {
             "boxes": KerasTensor((*shape, 4), "float32"),

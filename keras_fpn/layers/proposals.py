@@ -6,7 +6,7 @@ from keras import KerasTensor, ops
 from keras_fpn.box_coder import BoxCoder, with_coder
 from keras_fpn.boxes import box_sides, clip_boxes, take_rows
 from keras_fpn.levels import ordered_names
-from keras_fpn.ops.nms import grouped_nms, nms_supports_jit
+from keras_fpn.ops.nms import grouped_nms
 
 MIN_SIDE = 1e-3  # pixels; narrower boxes are dropped, as in torchvision
 
@@ -67,7 +67,6 @@ class Proposals(keras.layers.Layer):
         self.nms_threshold = nms_threshold
         self.score_threshold = score_threshold
         self.coder = coder
-        self.supports_jit = nms_supports_jit()
 
     def call(self, anchors, objectness, deltas, image_sizes, training=False):
         pre = self.training_pre_nms_top_k if training else self.pre_nms_top_k
@@ -90,8 +89,8 @@ class Proposals(keras.layers.Layer):
         # Approximate joint training (Ren et al. 2015, Sec. 3.2): the second stage sends
         # no gradient through the coordinates of the proposals.
         boxes, scores = ops.stop_gradient(boxes), ops.stop_gradient(scores)
-        rois, roi_scores, _, _ = grouped_nms(boxes, scores, self.nms_threshold, post)
-        return rois, roi_scores
+        kept = grouped_nms(boxes, scores, self.nms_threshold, post)
+        return kept.boxes, kept.scores
 
     def compute_output_spec(
         self, anchors, objectness, deltas, image_sizes, training=False

@@ -1,18 +1,25 @@
-"""Average precision and recall as COCO defines them, in `fit` and on a page."""
+"""Average precision and recall as COCO defines them."""
 
 from keras_fpn.metrics.callback import CocoEvaluation
 from keras_fpn.metrics.coco import ClassMetrics, Metrics, evaluate_boxes
-from keras_fpn.metrics.convert import coco_ground_truth, detections_to_coco
+from keras_fpn.metrics.convert import (
+    coco_ground_truth,
+    detections_to_coco,
+)
+from keras_fpn.metrics.evaluation import Evaluation, PhotoError, evaluate_photos
 from keras_fpn.metrics.proposals import ProposalRecall, evaluate_proposals, proposing
 
 __all__ = [
     "ClassMetrics",
     "CocoEvaluation",
+    "Evaluation",
     "Metrics",
+    "PhotoError",
     "ProposalRecall",
     "coco_ground_truth",
     "detections_to_coco",
     "evaluate_boxes",
+    "evaluate_photos",
     "evaluate_proposals",
     "proposing",
 ]

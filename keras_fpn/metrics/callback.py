@@ -2,23 +2,30 @@
 
 import dataclasses
 import warnings
+from collections.abc import Callable
 
 import keras
 import numpy as np
 
+from keras_fpn.data.loader import Loader
 from keras_fpn.data.stream import stream_batches
 from keras_fpn.metrics.coco import evaluate_boxes
 from keras_fpn.metrics.convert import coco_ground_truth, detections_to_coco
+from keras_fpn.metrics.proposals import evaluate_proposals
 from keras_fpn.models.compiled import compiled_call
-from keras_fpn.preprocessing import boxes_to_photo
+from keras_fpn.models.results import Frame, of_photo
 
-_NAMED = 5  # photos that a warning names
+_MAX_NAMES = 5  # photos that a warning lists
 
 
 class CocoEvaluation(keras.callbacks.Callback):
     """Adds COCO's 12 numbers for boxes to the logs: "val_AP", "val_AP50", ...
 
-    Put it before callbacks that monitor them, and tell these that more is better:
+    A class-agnostic detector, such as `keras_fpn.models.RPN`, is measured by its recall
+    instead: "val_AR100", "val_AR1000" and their scales.
+
+    Put it before callbacks that monitor these numbers, and tell those that more is
+    better:
 
         evaluation = keras_fpn.metrics.CocoEvaluation(validation_loader)
         best = keras.callbacks.ModelCheckpoint(
@@ -26,54 +33,58 @@ class CocoEvaluation(keras.callbacks.Callback):
         )
         model.fit(..., callbacks=[evaluation, best])
 
-    Every photo of the loader is detected in and its boxes are moved back to its own
-    pixels; order and shapes of the batches do not matter. A number is NaN where there
-    is no object it is about, such as val_AP_small without small ones.
+    Objects are detected in every photo of the loader, with boxes in the photo's own
+    pixels; order and shapes of the batches do not matter. A number about objects that
+    do not exist is NaN, such as val_AP_small if no object is small.
 
     Args:
-        loader: `keras_fpn.data.Loader` over the validation photos, without
-            augmentation. Its data set's labels must be the model's.
-        prefix: str, before each number's name.
+        loader: `keras_fpn.data.Loader` of the validation photos, without augmentation.
+            Its data set must have the model's classes in the same order.
+        prefix: put before each number's name.
 
     Attributes:
-        metrics: `Metrics` of the last epoch, or None.
-        results: list of dict, the last epoch's detections in COCO's form.
+        metrics: `Metrics` of the last epoch, or None; `ProposalRecall` of a
+            class-agnostic detector.
+        results: list of dict, the last epoch's detections in COCO's form; empty for a
+            class-agnostic detector.
 
     Raises:
-        ValueError: the loader augments, or its photos show no object; from `fit`, the
+        ValueError: the loader augments photos, or they have no objects; from `fit`, the
             model has other classes.
     """
 
-    def __init__(self, loader, prefix="val_"):
+    def __init__(self, loader: Loader, prefix: str = "val_"):
         super().__init__()
         if loader.augment:
             raise ValueError(
-                "Photos to evaluate on must not be augmented; received a loader with "
-                f"augment={loader.augment}. Leave out augment."
+                "Validation photos must not be augmented; received a loader with "
+                f"augment={loader.augment}. Create it without augment."
             )
         self.loader = loader
         self.prefix = prefix
         self.metrics = None
-        self.results = []
+        self.results: list[dict] = []
         self._ground_truth = coco_ground_truth(loader.dataset)
-        # What is wrong with it is said now, not after an epoch.
+        # Bad ground truth raises now instead of after the first epoch.
         if evaluate_boxes(self._ground_truth, []).objects == 0:
             raise ValueError(
-                "Photos to evaluate on must have objects, at least one; received a "
-                f"loader of {len(loader.dataset)} photos without."
+                "Validation photos must have at least one object; received a loader of "
+                f"{len(loader.dataset)} photos without objects."
             )
-        self._detect = None
+        self._detect: Callable | None = None
 
     def set_model(self, model):
         super().set_model(model)
         self._detect = None
+        if getattr(model, "class_agnostic", False):
+            return
         names, expected = model.class_names, self.loader.dataset.class_names
         renamed = set(names) & set(expected) and list(names) != list(expected)
         if len(names) != len(expected) or renamed:
             raise ValueError(
-                "The model must have the validation data's classes in the same order; "
-                f"received class_names={list(names)} and {list(expected)}. Read the "
-                "data with the class_names of the training data."
+                "The model and the validation data must have the same classes in the "
+                f"same order; received class_names={list(names)} and {list(expected)}. "
+                "Read the data with the class_names of the training data."
             )
 
     def on_epoch_end(self, epoch, logs=None):
@@ -82,53 +93,49 @@ class CocoEvaluation(keras.callbacks.Callback):
             logs |= {f"{self.prefix}{name}": value for name, value in values.items()}
 
     def evaluate(self):
-        """Detects in every photo and returns the `Metrics`, also kept as an attribute.
+        """Detects in every photo; returns the `Metrics` and sets `metrics`, `results`.
 
         Warns:
-            UserWarning: the loader skipped photos, which are left out then.
+            UserWarning: the loader skipped photos, so the numbers are without them.
         """
         self._detect = self._detect or compiled_call(self.model)
         dataset = self.loader.dataset
-        self.results, skipped = [], []
+        self.results, detections, skipped = [], [], []
         plan, loaded = self.loader.batches(0), stream_batches(self.loader)
         for batch, (x, y, weights) in zip(plan, loaded, strict=True):
             found = {name: np.asarray(v) for name, v in self._detect(x).items()}
-            for place, index in enumerate(batch.indices):
+            for row, index in enumerate(batch.indices):
                 if index < 0:  # fills the batch
                     continue
                 photo = dataset.photos[index]
-                if weights[place] == 0:
+                if weights[row] == 0:
                     skipped.append(photo)
                     continue
-                self.results += detections_to_coco(
-                    _of_photo(found, x, y, place), photo.image_id, dataset.category_ids
-                )
-        self.metrics = evaluate_boxes(self._without(skipped), self.results)
+                frame = Frame(x["image_sizes"][row], y["photo_sizes"][row])
+                detections.append((photo.image_id, of_photo(found, row, frame)))
+        truth = self._without(skipped)
+        if getattr(self.model, "class_agnostic", False):
+            proposals = [(i, one["boxes"], one["scores"]) for i, one in detections]
+            self.metrics = evaluate_proposals(truth, proposals)
+            return self.metrics
+        for image_id, one in detections:
+            self.results += detections_to_coco(one, image_id, dataset.category_ids)
+        self.metrics = evaluate_boxes(truth, self.results)
         return self.metrics
 
     def _without(self, skipped):
-        """Returns the ground truth without some photos, with a warning if any."""
+        """Returns the ground truth without these photos; warns if there are any."""
         if not skipped:
             return self._ground_truth
         names = [str(photo.path) for photo in skipped]
-        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        listed = ", ".join(names[:_MAX_NAMES])
+        if len(names) > _MAX_NAMES:
+            listed += f" and {len(names) - _MAX_NAMES} more"
         warnings.warn(
-            f"Evaluated without {len(names)} photos that were skipped: "
-            f"{', '.join(names[:_NAMED])}{more}.",
+            f"Evaluated without {len(names)} photos that were skipped: {listed}.",
             stacklevel=2,
         )
         out = {photo.image_id for photo in skipped}
         dataset = self.loader.dataset
         kept = tuple(p for p in dataset.photos if p.image_id not in out)
         return coco_ground_truth(dataclasses.replace(dataset, photos=kept))
-
-
-def _of_photo(found, x, y, place):
-    """Returns the detections in one image of a batch, in its photo's own pixels."""
-    count = int(found["num_detections"][place])
-    size, photo_size = x["image_sizes"][place], y["photo_sizes"][place]
-    return {
-        "boxes": boxes_to_photo(found["boxes"][place, :count], size, photo_size),
-        "labels": found["labels"][place, :count],
-        "scores": found["scores"][place, :count],
-    }

@@ -1,31 +1,32 @@
-"""What may be evaluated: ground truth and results in COCO's form, copied and checked.
+"""Checks and copies ground truth and results in COCO's form, for pycocotools.
 
-pycocotools changes the dicts that it is given, takes a match with an annotation of id 0
-for none, and sorts ids as NumPy does, which rounds large ones. So it gets copies, whose
-ids are ranks from 1 in the same order.
+pycocotools changes the dicts that it is given, treats a match with an annotation of id
+0 as no match, and sorts ids as floats, which rounds large ones. Therefore it gets
+copies, with ids replaced by their ranks, from 1.
 """
 
 import collections
 import dataclasses
 import math
 import numbers
+from collections.abc import Iterable
 
 from keras_fpn.data.segments import check_segment, segment_area, segment_runs
 
 KINDS = ("bbox", "segm", "keypoints")
-_SHOWN = 20  # ids that an error lists
+_MAX_IDS = 20  # ids that an error lists
 
 
 @dataclasses.dataclass(frozen=True)
 class GroundTruth:
-    """A ground truth's lists, checked for one kind of evaluation.
+    """Ground truth, checked for one kind of evaluation.
 
     Attributes:
-        kind: str, one of KINDS.
+        kind: one of KINDS.
         images, categories: dict of id to rank, from 1.
-        sizes: list of (height, width) by an image's rank - 1; empty unless masks need
-            them.
-        annotations: list of dict as pycocotools needs them.
+        sizes: height and width of the images, by rank - 1; empty unless masks are
+            evaluated.
+        annotations: dicts as pycocotools needs them.
     """
 
     kind: str
@@ -35,12 +36,12 @@ class GroundTruth:
     annotations: list[dict]
 
 
-def checked_ground_truth(ground_truth, kind):
+def checked_ground_truth(ground_truth: dict, kind: str):
     """Returns the `GroundTruth` of a dict in the form of COCO's annotation files.
 
     Raises:
-        ValueError: there is no image or category, an id is repeated, an annotation
-            names an id that is not there or lacks what this kind of evaluation needs.
+        ValueError: there is no image or category, an id is repeated, or an annotation
+            has an unknown id or lacks what this kind of evaluation needs.
     """
     if kind not in KINDS:
         raise ValueError(f"kind must be one of {KINDS}; received kind={kind!r}.")
@@ -48,7 +49,7 @@ def checked_ground_truth(ground_truth, kind):
     absent = [name for name in lists if name not in ground_truth]
     if absent:
         raise ValueError(
-            f"Ground truth must have the lists {lists}; received one without {absent}."
+            f"Ground truth must have the keys {lists}; received one without {absent}."
         )
     images = _ranks(ground_truth["images"], "images")
     categories = _ranks(ground_truth["categories"], "categories")
@@ -72,15 +73,15 @@ def checked_ground_truth(ground_truth, kind):
     return checked
 
 
-def checked_results(results, ground_truth):
+def checked_results(results: Iterable[dict], ground_truth: GroundTruth):
     """Returns COCO's results as pycocotools needs them, list of dict.
 
-    Only what the evaluation is about is taken along: with a box beside the mask,
-    pycocotools would tell small masks from large ones by their boxes.
+    Only what is evaluated is copied: if a mask came with a box, pycocotools would
+    classify the mask as small or large by the area of the box.
 
     Args:
-        results: list of dict in the form of COCO's results.
-        ground_truth: `GroundTruth`.
+        results: dicts in the form of COCO's results.
+        ground_truth: what they are compared with.
 
     Raises:
         ValueError: as `checked_ground_truth`.
@@ -100,13 +101,13 @@ def _ranks(entries, what):
     """Returns the rank of each entry's id among them, from 1."""
     if not entries:
         raise ValueError(
-            f"Ground truth must have at least one of its {what}; received {what}=[]."
+            f"Ground truth must have at least one entry in {what}; received {what}=[]."
         )
     ids = [_whole(entry["id"], f"The ids of {what}") for entry in entries]
     twice = sorted(number for number, n in collections.Counter(ids).items() if n > 1)
     if twice:
         raise ValueError(
-            f"Every one of the {what} must have its own id; received twice: "
+            f"The ids of {what} must be unique; received more than once: "
             f"{_some(twice)}."
         )
     return {number: rank for rank, number in enumerate(sorted(ids), 1)}
@@ -138,7 +139,7 @@ def _shape(entry, own, ground_truth, where):
 
 
 def _run_lengths(segment, size, where):
-    """Returns an object's pixels in COCO's compressed form."""
+    """Returns an object's mask as COCO's compressed run lengths."""
     try:
         check_segment(segment, size)
         if not segment:
@@ -153,25 +154,25 @@ def _box(entry, where):
     values = _floats(_field(entry, "bbox", where))
     if len(values) != 4 or values[2] < 0 or values[3] < 0:
         raise ValueError(
-            "bbox must be x, y, width and height, finite, the last two not negative; "
+            "bbox must be finite x, y, width and height, the last two not negative; "
             f"received bbox={entry['bbox']} in {where}."
         )
     return values
 
 
 def _points(entry, where):
-    """Returns x, y and a third number of each keypoint in turn, list of float."""
+    """Returns x, y and visibility or score of each keypoint in turn, list of float."""
     values = _floats(_field(entry, "keypoints", where))
     if not values or len(values) % 3:
         raise ValueError(
-            "keypoints must be finite numbers, 3 for each point; received "
+            "keypoints must be finite numbers, 3 per point; received "
             f"keypoints={entry['keypoints']} in {where}."
         )
     return values
 
 
 def _floats(values):
-    """Returns finite values as list of float, an empty one if any is none."""
+    """Returns values as list of float; an empty list if one is not a finite number."""
     try:
         values = [float(value) for value in values]
     except (TypeError, ValueError):
@@ -191,7 +192,7 @@ def _number(entry, name, where):
 def _field(entry, name, where):
     if entry.get(name) is None:
         raise ValueError(
-            f"This evaluation needs {name!r} of every object; received {where} with "
+            f"Each object to evaluate must have {name!r}; received {where} with "
             f"{sorted(entry)}."
         )
     return entry[name]
@@ -211,13 +212,13 @@ def _rank(entry, name, ranks, what, where):
 def _whole(number, what):
     if not isinstance(number, numbers.Integral) or isinstance(number, bool):
         raise ValueError(
-            f"{what} must be whole numbers, as in COCO's files; received {number!r}."
+            f"{what} must be integers, as in COCO's files; received {number!r}."
         )
     return int(number)
 
 
 def _some(ids):
-    """Returns a list as text, its end left out if it is long."""
-    if len(ids) <= _SHOWN:
+    """Returns a list as text, cut if it is long."""
+    if len(ids) <= _MAX_IDS:
         return str(ids)
-    return f"{str(ids[:_SHOWN])[:-1]}, ... ({len(ids)} in all)]"
+    return f"{str(ids[:_MAX_IDS])[:-1]}, ... ({len(ids)} in all)]"

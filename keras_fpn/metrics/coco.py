@@ -1,9 +1,10 @@
-"""COCO's numbers: average precision and recall, in all, by class and by scale."""
+"""COCO's numbers: average precision and recall, overall, by class and by scale."""
 
 import collections
 import contextlib
 import dataclasses
 import io
+from collections.abc import Sequence
 
 import numpy as np
 from pycocotools.coco import COCO
@@ -11,7 +12,7 @@ from pycocotools.cocoeval import COCOeval
 
 from keras_fpn.metrics.check import checked_ground_truth, checked_results
 
-# Name -> what is averaged, IoU threshold (None: all ten), scale, detections per image.
+# Name -> curve, IoU threshold (None: mean of all ten), scale, detections per image.
 _OBJECT_NUMBERS = {
     "AP": ("precision", None, "all", 100),
     "AP50": ("precision", 0.5, "all", 100),
@@ -49,11 +50,11 @@ class ClassMetrics:
     """One class's numbers.
 
     Attributes:
-        name: str.
-        category_id: int.
-        objects: int, those that count: crowd regions do not.
-        detections: int.
-        values: dict as in `Metrics`.
+        name: the class's name.
+        category_id: its id in the ground truth.
+        objects: number of its objects, without crowd regions.
+        detections: number of its detections.
+        values: as in `Metrics`.
     """
 
     name: str
@@ -65,22 +66,22 @@ class ClassMetrics:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Metrics:
-    """What COCO's evaluation says of a detector.
+    """The result of COCO's evaluation.
 
     Attributes:
-        kind: str, "bbox", "segm" or "keypoints".
-        values: dict of name to float, 0..1: COCO's 12 numbers, AP, AP50, AP75,
+        kind: "bbox", "segm" or "keypoints".
+        values: name to number, 0..1. For boxes and masks COCO's 12: AP, AP50, AP75,
             AP_small, AP_medium, AP_large, AR1, AR10, AR100, AR_small, AR_medium,
-            AR_large; of keypoints 10. NaN where there is no object to be found, which
-            pycocotools calls -1.
-        per_class: tuple of K `ClassMetrics`, in the order of the ground truth.
-        precision: float (T, 101, K), 0..1, for objects of every scale, at the IoU
-            thresholds and `recall_points`; NaN for a class without objects.
-        scores: float (T, 101, K), the score down to which detections count there; 0
-            where the recall is not reached.
+            AR_large; for keypoints 10. NaN, where pycocotools says -1, if there are no
+            objects that a number is about.
+        per_class: K of them, in the order of the ground truth.
+        precision: float (T, 101, K), 0..1, over objects of all scales, at the T IoU
+            thresholds and the 101 recall points; NaN for a class without objects.
+        scores: float (T, 101, K), the lowest score of the detections that are needed
+            for this recall; 0 where it is not reached.
         iou_thresholds: float (T,), 0.5 to 0.95.
         recall_points: float (101,), 0 to 1.
-        images, objects, detections: int, how many there were; crowd regions are none.
+        images, objects, detections: their numbers, without crowd regions.
     """
 
     kind: str
@@ -95,7 +96,7 @@ class Metrics:
     detections: int
 
     def to_dict(self):
-        """Returns all but the curves as a dict that JSON can hold, None for NaN."""
+        """Returns all but the curves as a dict that JSON can hold; None for NaN."""
         return {
             "kind": self.kind,
             "images": self.images,
@@ -109,32 +110,36 @@ class Metrics:
         }
 
 
-def json_numbers(values):
-    """Returns a dict of floats with None, JSON's null, in the place of NaN."""
+def json_numbers(values: dict[str, float]):
+    """Returns the dict with None, JSON's null, instead of NaN."""
     return {name: None if np.isnan(v) else v for name, v in values.items()}
 
 
-def evaluate_boxes(ground_truth, results, kind="bbox", sigmas=None):
-    """Returns COCO's numbers, computed by pycocotools, which stays silent.
+def evaluate_boxes(
+    ground_truth: dict,
+    results: Sequence[dict],
+    kind: str = "bbox",
+    sigmas: Sequence[float] | None = None,
+):
+    """Returns COCO's numbers for boxes, masks or keypoints, computed by pycocotools.
 
-    Neither argument is changed. Images without objects count: what is found there is
-    wrong. Without any detection the numbers are 0.
+    Detections in images without objects count as wrong. Without any detection the
+    numbers are 0. Nothing is printed, and the arguments are not changed.
 
     Args:
-        ground_truth: dict in the form of COCO's annotation files; see
-            `coco_ground_truth`. "iscrowd" and "area" may be absent: 0, and that of the
-            box or mask.
-        results: list of dict in the form of COCO's results; see `detections_to_coco`.
-        kind: str, what is compared: "bbox", "segm" (masks) or "keypoints".
-        sigmas: J floats, the spread of each keypoint in object sizes; None for COCO's
-            17 of a person.
+        ground_truth: in the form of COCO's annotation files; see `coco_ground_truth`.
+            "iscrowd" defaults to 0, "area" to that of the box or mask.
+        results: in the form of COCO's results; see `detections_to_coco`.
+        kind: what is compared: "bbox", "segm" (masks) or "keypoints".
+        sigmas: J numbers, the spread of each keypoint relative to the size of its
+            object; None for those of COCO's 17 keypoints of a person.
 
     Returns:
         `Metrics`.
 
     Raises:
-        ValueError: an image or category is not in the ground truth; ids are repeated;
-            a number is missing or not finite.
+        ValueError: an image or category is not in the ground truth, an id of the ground
+            truth is repeated, or a number is missing or not finite.
     """
     evaluator, checked = coco_evaluator(ground_truth, results, kind, sigmas)
     with contextlib.redirect_stdout(io.StringIO()):
@@ -184,11 +189,16 @@ def evaluate_boxes(ground_truth, results, kind="bbox", sigmas=None):
     )
 
 
-def coco_evaluator(ground_truth, results, kind, sigmas=None):
+def coco_evaluator(
+    ground_truth: dict,
+    results: Sequence[dict],
+    kind: str,
+    sigmas: Sequence[float] | None = None,
+):
     """Returns pycocotools' evaluator of checked copies, and the `GroundTruth`.
 
-    Images and categories are numbered by the rank of their ids there, annotations and
-    results by their places, all from 1.
+    In the copies, the ids of images and categories are their ranks, those of
+    annotations and results their indices, all from 1.
     """
     checked = checked_ground_truth(ground_truth, kind)
     found = checked_results(results, checked)
@@ -224,13 +234,13 @@ def _check_joints(entries, joints):
         if len(entry["keypoints"]) != 3 * joints:
             raise ValueError(
                 f"Every object must have {joints} keypoints, as many as sigmas; "
-                f"received {len(entry['keypoints']) // 3}. Give sigmas for keypoints "
-                "that are not COCO's 17."
+                f"received {len(entry['keypoints']) // 3}. Pass sigmas for keypoints "
+                "other than COCO's 17."
             )
 
 
 def _mean(curves, params, curve, threshold, scale, most, classes=slice(None)):
-    """Returns the mean of a curve's values as a line of `_NUMBERS` asks, or NaN."""
+    """Returns the mean that an entry of `_NUMBERS` defines; NaN over no objects."""
     values = curves[curve][
         ..., classes, params.areaRngLbl.index(scale), params.maxDets.index(most)
     ]

@@ -1,16 +1,20 @@
 """Data sets and detections in the form of COCO's files."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from keras_fpn.data.coco_writer import coco_dict
+from keras_fpn.data.dataset import Dataset
 from keras_fpn.data.segments import mask_segment
+from keras_fpn.data.text_files import shortest_float
 
 
-def coco_ground_truth(dataset):
-    """Returns a data set as COCO's annotation files hold it.
+def coco_ground_truth(dataset: Dataset):
+    """Returns a data set in the form of COCO's annotation files.
 
-    An object's area, by which COCO tells small objects from large ones, is that of its
-    mask where it has one, as in COCO's own files, else that of its box.
+    COCO tells small objects from large ones by their area: that of the mask where an
+    object has one, as in COCO's own files, otherwise that of the box.
 
     Args:
         dataset: `keras_fpn.data.Dataset`.
@@ -26,24 +30,24 @@ def coco_ground_truth(dataset):
     return coco_dict(dataset)
 
 
-def detections_to_coco(found, image_id, category_ids):
-    """Returns one photo's detections as COCO's results files hold them.
+def detections_to_coco(found, image_id: int, category_ids: Sequence[int | None]):
+    """Returns one photo's detections in the form of COCO's results files.
 
     Args:
         found: dict of "boxes" float (n, 4), xyxy, the photo's own pixels; "labels" int
-            (n,); "scores" float (n,); and, where the model finds them, "masks" bool
+            (n,); "scores" float (n,); and, if the model predicts them, "masks" bool
             (n, H, W) and "keypoints" float (n, J, 3), x, y, score.
-        image_id: int.
-        category_ids: list of int, by label; None for a label whose detections are
-            left out.
+        image_id: the photo's.
+        category_ids: by label; None for a label whose detections are dropped.
 
     Returns:
         list of dict that JSON can hold: "image_id", "category_id", "bbox" (x, y,
-        width, height), "score"; and "segmentation" (compressed run lengths),
-        "keypoints" (x, y, score, x, ...) where they are.
+        width, height), "score"; and, if given, "segmentation" (compressed run lengths)
+        and "keypoints" (x, y, score, x, ...).
 
     Raises:
-        ValueError: boxes, labels and scores are not as many, or a label has no class.
+        ValueError: the numbers of boxes, labels and scores differ, or a label has no
+            class.
     """
     boxes, labels, scores = (found[name] for name in ("boxes", "labels", "scores"))
     if not len(boxes) == len(labels) == len(scores):
@@ -54,21 +58,22 @@ def detections_to_coco(found, image_id, category_ids):
         )
     _check_labels(labels, category_ids, image_id)
     results = []
-    for place, label in enumerate(labels):
-        if category_ids[label] is None:
+    for i, label in enumerate(labels):
+        category_id = category_ids[label]
+        if category_id is None:
             continue
-        x1, y1, x2, y2 = map(_shortest, boxes[place])
+        x1, y1, x2, y2 = map(shortest_float, boxes[i])
         result = {
             "image_id": int(image_id),
-            "category_id": int(category_ids[label]),
+            "category_id": int(category_id),
             "bbox": [x1, y1, round(x2 - x1, 9), round(y2 - y1, 9)],
-            "score": _shortest(scores[place]),
+            "score": shortest_float(scores[i]),
         }
         if "masks" in found:
-            result["segmentation"] = mask_segment(found["masks"][place])
+            result["segmentation"] = mask_segment(found["masks"][i])
         if "keypoints" in found:
-            points = np.ravel(found["keypoints"][place])
-            result["keypoints"] = [_shortest(value) for value in points]
+            points = np.ravel(found["keypoints"][i])
+            result["keypoints"] = [shortest_float(value) for value in points]
         results.append(result)
     return results
 
@@ -78,10 +83,5 @@ def _check_labels(labels, category_ids, image_id):
     if wrong:
         raise ValueError(
             f"Labels must be 0..{len(category_ids) - 1}, one for each class; received "
-            f"labels {wrong} for image_id={image_id}. Leave out the padding, -1."
+            f"labels {wrong} for image_id={image_id}. Remove the padding, -1."
         )
-
-
-def _shortest(value):
-    """Returns a float32 as the float of the fewest digits that stands for it."""
-    return float(str(value))

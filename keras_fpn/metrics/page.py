@@ -1,4 +1,4 @@
-"""Moved to `keras_fpn.report`; kept because documentation named this module."""
+"""Moved to `keras_fpn.report`; kept for code that imports it from here."""
 
 
 def __getattr__(name):

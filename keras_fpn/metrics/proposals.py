@@ -1,8 +1,9 @@
-"""How many objects the proposals reach: average recall, whatever the class."""
+"""Average recall of proposals: how many objects they cover, whatever the class."""
 
 import contextlib
 import dataclasses
 import io
+from collections.abc import Iterable
 
 import keras
 import numpy as np
@@ -14,7 +15,7 @@ from keras_fpn.models.compiled import compiled_call
 from keras_fpn.preprocessing import boxes_to_photo, read_photo
 
 LIMITS = (100, 1000)
-_LEAST_IOU = 0.49  # less than the lowest threshold, 0.5, whatever was rounded
+_LEAST_IOU = 0.49  # below the lowest threshold, 0.5, with room for rounding
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,10 +23,10 @@ class ProposalRecall:
     """Average recall of proposals at IoU 0.5 to 0.95.
 
     Attributes:
-        values: dict of name to float, 0..1: AR100, AR100_small, AR100_medium,
-            AR100_large with the best 100 proposals of each image, AR1000 and its
-            scales with 1000; NaN where there is no object of the scale.
-        images, objects: int, how many there were; crowd regions are none.
+        values: name to number, 0..1: AR100, AR100_small, AR100_medium, AR100_large
+            with the best 100 proposals of each image, AR1000 and its scales with 1000;
+            NaN if there is no object of the scale.
+        images, objects: their numbers, without crowd regions.
     """
 
     values: dict[str, float]
@@ -33,26 +34,25 @@ class ProposalRecall:
     objects: int
 
     def to_dict(self):
-        """Returns everything as a dict that JSON can hold, None for NaN."""
+        """Returns everything as a dict that JSON can hold; None for NaN."""
         return {**dataclasses.asdict(self), "values": json_numbers(self.values)}
 
 
-def evaluate_proposals(ground_truth, proposals):
-    """Returns the recall of proposals, as pycocotools computes it without classes.
+def evaluate_proposals(ground_truth: dict, proposals: Iterable[tuple]):
+    """Returns the recall of proposals, computed by pycocotools without classes.
 
     Args:
-        ground_truth: dict in the form of COCO's annotation files; see
-            `coco_ground_truth`.
-        proposals: iterable of (image_id, boxes, scores), each image once at most: int;
-            float (n, 4), xyxy, the photo's own pixels; float (n,). It is read once,
-            and little of it is kept.
+        ground_truth: in the form of COCO's annotation files; see `coco_ground_truth`.
+        proposals: (image_id, boxes, scores) of each image, at most once: int; float
+            (n, 4), xyxy, the photo's own pixels; float (n,). It is iterated once, so a
+            generator saves memory.
 
     Returns:
         `ProposalRecall`.
 
     Raises:
-        ValueError: an image is not in the ground truth, or comes twice; boxes and
-            scores are not as many, or not finite.
+        ValueError: an image is not in the ground truth or comes twice, the numbers of
+            boxes and scores differ, or one is not finite.
     """
     checked = checked_ground_truth(ground_truth, "bbox")
     truth = {number: [] for number in checked.images}
@@ -72,11 +72,11 @@ def evaluate_proposals(ground_truth, proposals):
                 {
                     "image_id": image_id,
                     "category_id": category,
-                    "bbox": boxes[place].tolist(),
-                    "score": float(scores[place]),
+                    "bbox": boxes[i].tolist(),
+                    "score": float(scores[i]),
                 }
-                for place in useful.tolist()
-                if place in best
+                for i in useful.tolist()
+                if i in best
             ]
     values = {}
     for limit in LIMITS:
@@ -86,15 +86,16 @@ def evaluate_proposals(ground_truth, proposals):
 
 
 def proposing(model):
-    """Returns a function from a photo to what a two-stage detector proposes in it.
+    """Returns a function that finds a two-stage detector's proposals in a photo.
 
     Args:
         model: `keras_fpn.models.FasterRCNN`, or another detector with a `trunk` that
             has the outputs "rois" and "roi_scores".
 
     Returns:
-        function: photo, as `read_photo` takes it -> boxes float32 (n, 4), xyxy, the
-        photo's own pixels; scores float32 (n,), best first.
+        function of a photo (see `keras_fpn.preprocessing.read_photo`) that returns
+        boxes, float32 (n, 4), xyxy, the photo's own pixels, and scores, float32 (n,),
+        best first.
 
     Raises:
         ValueError: the model has no proposals.
@@ -102,8 +103,8 @@ def proposing(model):
     outputs = getattr(getattr(model, "trunk", None), "output", {})
     if not {"rois", "roi_scores"} <= set(outputs):
         raise ValueError(
-            "Only a two-stage detector has proposals; received a "
-            f"{type(model).__name__} without."
+            "The model must be a two-stage detector, which has proposals; received a "
+            f"{type(model).__name__}."
         )
     rois = {name: outputs[name] for name in ("rois", "roi_scores")}
     call = compiled_call(keras.Model(model.input, rois))
@@ -124,7 +125,7 @@ def _checked(image_id, boxes, scores, truth, seen):
     if image_id not in truth or image_id in seen:
         reason = "came before" if image_id in seen else "is not in it"
         raise ValueError(
-            "Proposals must come once for an image of the ground truth; received "
+            "Each image of the ground truth must have proposals at most once; received "
             f"image_id={image_id}, which {reason}."
         )
     boxes, scores = np.array(boxes, np.float64), np.asarray(scores, np.float64)
@@ -132,7 +133,7 @@ def _checked(image_id, boxes, scores, truth, seen):
     finite = np.isfinite(boxes).all() and np.isfinite(scores).all()
     if boxes.shape != (*scores.shape, 4) or boxes.ndim != 2 or not finite:
         raise ValueError(
-            "Proposals must be as many finite boxes, (n, 4), as scores, (n,); received "
+            "Proposals must be finite boxes (n, 4) and scores (n,); received "
             f"boxes of shape {boxes.shape} and scores of shape {scores.shape} for "
             f"image_id={image_id}, finite: {finite}."
         )
@@ -141,10 +142,10 @@ def _checked(image_id, boxes, scores, truth, seen):
 
 
 def _reaching(boxes, annotations):
-    """Returns which boxes, bool (n,), could be matched with an object.
+    """Returns bool (n,): which boxes could be matched with an object.
 
-    A proposal that reaches no object changes no recall, and most of them do not:
-    without them pycocotools is faster by far.
+    Most proposals overlap no object enough to change a recall. Without them pycocotools
+    is much faster.
     """
     if not len(boxes) or not annotations:
         return np.zeros(len(boxes), bool)
@@ -155,7 +156,7 @@ def _reaching(boxes, annotations):
 
 
 def _recalls(ground_truth, results, limit):
-    """Returns one limit's recall for every scale, dict of name to float."""
+    """Returns the recall at one limit for every scale, dict of name to float."""
     evaluator, _ = coco_evaluator(ground_truth, results, "bbox")
     evaluator.params.useCats = 0
     evaluator.params.maxDets = [limit]

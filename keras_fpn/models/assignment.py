@@ -1,17 +1,18 @@
 """`Match` and `Sample` in one object, for code and files of older versions."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import keras
 
+from keras_fpn.config import Config
 from keras_fpn.matcher import Match
 from keras_fpn.sampler import Sample
 
 
 @keras.saving.register_keras_serializable(package="keras_fpn")
 @dataclass(frozen=True)
-class Assignment:
+class Assignment(Config):
     """The arguments of a `Match` and of a `Sample`.
 
     New code should pass both separately: `roi_match` and `roi_sample` instead of
@@ -27,15 +28,6 @@ class Assignment:
     allow_low_quality: bool
     count: int
     positive_fraction: float
-
-    def get_config(self):
-        """Returns the attributes as a dict."""
-        return asdict(self)
-
-    @classmethod
-    def from_config(cls, config: dict):
-        """Returns the assignment described by the result of `get_config`."""
-        return cls(**config)
 
     @property
     def match(self):

@@ -1,6 +1,5 @@
 """Loads weights of whole detectors, by name or from a file of any supported kind."""
 
-import difflib
 import os
 import warnings
 import zipfile
@@ -20,6 +19,7 @@ from keras_fpn.weights import (
     read_torch,
 )
 from keras_fpn.weights.download import sha256_of
+from keras_fpn.weights.registry import known_names
 from keras_fpn.weights.torchvision import classes_in
 
 _EXCERPT = 300  # characters, because Keras's messages contain whole configs
@@ -40,11 +40,10 @@ def find_weights(weights: str | os.PathLike, names: Collection[str]):
     path = Path(os.fspath(weights))
     if path.is_file():
         return path
-    near = difflib.get_close_matches(str(weights), [*names, "coco", "imagenet"], 3, 0.4)
-    hint = f"Near names: {near}." if near else f"Names: {sorted(names)}."
     raise ValueError(
         "weights must be None, 'coco', 'imagenet', the name of a preset or an existing "
-        f"file; received weights={os.fspath(weights)!r}. {hint}"
+        f"file; received weights={os.fspath(weights)!r}. "
+        f"{known_names(weights, [*names, 'coco', 'imagenet'])}"
     )
 
 

@@ -118,6 +118,12 @@ class Detector(_model_class()):  # type: ignore[misc]  # depends on the backend
     # Names of the losses, in the order in which `fit` shows them.
     loss_names: tuple[str, ...] = ()
 
+    # Whether it detects objects of any class, without saying which class.
+    class_agnostic: bool = False
+
+    # The metric by which the detector is judged, one of `CocoEvaluation`.
+    monitor: str = "AP"
+
     @staticmethod
     def stages(parts: Parts, images, image_sizes):
         """Returns the tensors that the heads read, from the graph up to the heads.

@@ -4,7 +4,7 @@ The outputs for a batch are padded to a fixed number of rows. The results for a 
 have only the rows of found objects, in pixels of the photo.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,26 +33,19 @@ class Result:
     """How to read one output of a detector.
 
     Attributes:
+        kind: str, how rows are converted to the photo: "boxes" are xyxy in pixels and
+            are scaled, a "value" is not changed.
         padding: int or float, value of the rows after the last found one.
-        to_photo: function (rows of an image, its `Frame`) -> rows in photo pixels.
     """
 
+    kind: str
     padding: float
-    to_photo: Callable
-
-
-def _boxes(rows, frame):
-    return boxes_to_photo(rows, frame.image_size, frame.photo_size)
-
-
-def _unchanged(rows, frame):
-    return rows
 
 
 RESULTS = {
-    "boxes": Result(0.0, _boxes),
-    "labels": Result(-1, _unchanged),
-    SCORES: Result(0.0, _unchanged),
+    "boxes": Result("boxes", 0.0),
+    "labels": Result("value", -1),
+    SCORES: Result("value", 0.0),
 }
 
 
@@ -104,7 +97,13 @@ def of_photo(
     if score_threshold is not None:
         count = int(np.sum(outputs[SCORES][index][:count] > score_threshold))
     return {
-        name: RESULTS[name].to_photo(value[index][:count], frame)
+        name: _rows_in_photo(RESULTS[name].kind, value[index][:count], frame)
         for name, value in outputs.items()
         if name != COUNT
     }
+
+
+def _rows_in_photo(kind, rows, frame):
+    if kind == "boxes":
+        return boxes_to_photo(rows, frame.image_size, frame.photo_size)
+    return rows

@@ -50,6 +50,8 @@ class RPN(Detector):
     """
 
     loss_names = RegionBranch.loss_names
+    class_agnostic = True
+    monitor = "AR1000"
     stages = staticmethod(proposal_stages)
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""Which objects no anchor reaches: what a region proposal network can hardly learn."""
+"""Which objects no anchor overlaps enough: a region proposal network misses these."""
 
 import dataclasses
 import itertools
@@ -7,25 +7,26 @@ import math
 import numpy as np
 
 from keras_fpn.anchors import cell_anchors
-from keras_fpn.preprocessing import resized_size
+from keras_fpn.data import Dataset
+from keras_fpn.preprocessing import Preprocessing, resized_size
 
-# An anchor is positive from IoU 0.7 on (Ren et al. 2015, Sec. 3.1.2). Where none comes
-# that far, the object's best one is positive all the same, but starts far from it.
+# An anchor is positive from IoU 0.7 on (Ren et al. 2015, Sec. 3.1.2). An object without
+# such an anchor is matched with its best one, which then has far to move.
 THRESHOLDS = (0.5, 0.7)
 _PROBE_SIDE = 1024  # pixels; a multiple of every level's stride
-_SIDES = (8, 16, 32, 64, 128, 256, 512)  # bounds of the size classes, input pixels
+_SIDES = (8, 16, 32, 64, 128, 256, 512)  # bounds of the object sizes, input pixels
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class AnchorCoverage:
-    """How well each object is met by the anchor that meets it best; n objects.
+    """The IoU of each of n objects with the anchor that overlaps it most.
 
     Attributes:
         best_iou: float64 (n,), 0..1, with the best anchor.
-        labels: int32 (n,), places in class_names.
-        sides: float64 (n,), roots of the objects' areas, input pixels.
-        image_ids: int64 (n,), of the photos the objects are in.
-        class_names: tuple of str.
+        labels: int32 (n,), indices into class_names.
+        sides: float64 (n,), square roots of the objects' areas, input pixels.
+        image_ids: int64 (n,), of the objects' photos.
+        class_names: the data set's.
     """
 
     best_iou: np.ndarray
@@ -34,17 +35,17 @@ class AnchorCoverage:
     image_ids: np.ndarray
     class_names: tuple[str, ...]
 
-    def share_missed(self, threshold):
-        """Returns the share of objects, 0..1, whose best IoU is below the threshold."""
+    def share_missed(self, threshold: float):
+        """Returns the fraction, 0..1, of objects with a best IoU below threshold."""
         return float(np.mean(self.best_iou < threshold)) if len(self.best_iou) else 0.0
 
     def by_class(self):
-        """Yields (class name, AnchorCoverage of its objects) for classes that occur."""
+        """Yields (class name, `AnchorCoverage` of its objects), classes that occur."""
         for label in np.unique(self.labels):
             yield self.class_names[label], self._only(self.labels == label)
 
     def by_size(self):
-        """Yields (sizes, AnchorCoverage of such objects), the smallest first."""
+        """Yields (range of sizes, `AnchorCoverage` of its objects), smallest first."""
         bounds = [0, *_SIDES, math.inf]
         for low, high in itertools.pairwise(bounds):
             inside = (self.sides >= low) & (self.sides < high)
@@ -52,11 +53,11 @@ class AnchorCoverage:
                 name = f"{low} to {high} px" if high < math.inf else f"from {low} px"
                 yield name, self._only(inside)
 
-    def report(self, max_classes=20):
-        """Returns a table for people, str: shares by size and by class.
+    def report(self, max_classes: int = 20):
+        """Returns a table, str: the fraction of missed objects by size and by class.
 
         Args:
-            max_classes: int, classes to list; of more, those that are missed most.
+            max_classes: how many classes are listed, those missed most first.
         """
         classes = sorted(self.by_class(), key=lambda row: -row[1].share_missed(0.5))
         shown = classes[:max_classes]
@@ -70,8 +71,9 @@ class AnchorCoverage:
         for name, part in rows:
             shares = [f"{part.share_missed(t):9.1%}" for t in THRESHOLDS]
             lines.append(f"{name:{width}}  {len(part.labels):7}  {'  '.join(shares)}")
-        if len(classes) > len(shown):
-            lines.append(f"and {len(classes) - len(shown)} classes more, missed less")
+        if more := len(classes) - len(shown):
+            noun = "class" if more == 1 else "classes"
+            lines.append(f"and {more} more {noun}, missed less often")
         return "\n".join(lines)
 
     def _only(self, rows):
@@ -84,18 +86,23 @@ class AnchorCoverage:
         )
 
 
-def anchor_coverage(dataset, anchors, strides, preprocessing):
-    """Matches every object with the best of the anchors over its resized photo.
+def anchor_coverage(
+    dataset: Dataset,
+    anchors,
+    strides: dict[str, int],
+    preprocessing: Preprocessing,
+):
+    """Finds, for every object, the anchor that overlaps it most in its resized photo.
 
     Crowd regions and boxes without area are left out, as in training.
 
     Args:
-        dataset: `keras_fpn.data.Dataset`.
-        anchors: `keras_fpn.layers.MultiLevelAnchors`, or anything with its `sizes`, by
-            level, and `ratios`.
-        strides: dict, level -> int, pixels between the level's cells, before rounding;
-            see `level_strides`.
-        preprocessing: `keras_fpn.preprocessing.Preprocessing`.
+        dataset: the photos and their objects; no pixels are read.
+        anchors: `keras_fpn.layers.MultiLevelAnchors`, or another object with its
+            `sizes`, by level, and `ratios`.
+        strides: level -> pixels between the level's cells, before rounding; see
+            `level_strides`.
+        preprocessing: the detector's, which decides on the resized size.
 
     Returns:
         `AnchorCoverage`.
@@ -105,7 +112,7 @@ def anchor_coverage(dataset, anchors, strides, preprocessing):
     """
     if set(strides) != set(anchors.sizes):
         raise ValueError(
-            "Every level of the anchors must have a stride; received "
+            "Exactly the levels of the anchors must have a stride; received "
             f"strides={strides} and anchors for {sorted(anchors.sizes)}."
         )
     cells = {
@@ -124,14 +131,15 @@ def anchor_coverage(dataset, anchors, strides, preprocessing):
 def best_ious(boxes, cells, strides, padded_size):
     """Returns each box's IoU with the anchor that overlaps it most, float64 (G,).
 
-    All anchors of one shape have one area, and an anchor's overlap with a box is the
-    product of a length that depends on its column and one that depends on its row: so
-    the best one stands in the best column and the best row, and no grid is searched.
+    All anchors of one shape have the same area, and the area that an anchor shares with
+    a box is a length that depends on its column times one that depends on its row. So
+    the best anchor is in the best column and the best row, and the grid of anchors is
+    not searched.
 
     Args:
         boxes: float (G, 4), xyxy, input pixels, with area.
-        cells: dict, level -> float (A, 4), anchors of the cell at the origin.
-        strides: dict, level -> int, pixels.
+        cells: level -> float (A, 4), anchors of the cell at the origin.
+        strides: level -> pixels.
         padded_size: (H, W) of the padded image, pixels.
     """
     boxes = np.asarray(boxes, np.float64)
@@ -152,7 +160,7 @@ def best_ious(boxes, cells, strides, padded_size):
 
 
 def level_strides(model):
-    """Returns the strides of a detector's levels with anchors, dict level -> int.
+    """Returns the strides of a detector's levels with anchors, dict of level -> int.
 
     Args:
         model: detector with `trunk` and `anchors`, such as `FasterRCNN`.
@@ -167,13 +175,13 @@ def level_strides(model):
 
 
 def _best_overlap(intervals, cell, stride, pixels):
-    """Returns float64 (G, A): the most a row or column of anchors shares with a box.
+    """Returns float64 (G, A): the longest overlap of each box and anchor on one axis.
 
     Args:
-        intervals: float64 (G, 2), the boxes' extent along the axis, pixels.
-        cell: float64 (A, 2), the anchors' at the origin.
+        intervals: float64 (G, 2), start and end of the boxes on the axis, pixels.
+        cell: float64 (A, 2), those of the anchors of the cell at the origin.
         stride: int, pixels.
-        pixels: int, the padded image's side along the axis.
+        pixels: int, the padded image's length on the axis.
     """
     count = -(-pixels // stride)
     shifts = np.arange(count) * float(pixels // count)  # as `grid_anchors` spaces them

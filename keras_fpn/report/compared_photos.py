@@ -1,38 +1,41 @@
-"""Pictures of validation photos: what was found beside what is annotated."""
+"""Pictures of validation photos: detections next to annotations."""
+
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image
 
+from keras_fpn.data import Dataset, Photo
 from keras_fpn.preprocessing import read_photo
 from keras_fpn.visualize import draw_detections
 
-THRESHOLD = 0.3  # early in a training nothing scores much more
+THRESHOLD = 0.3  # early in a training, few scores are higher
 _LONGEST = 1600  # pixels, a picture's longer side
-_GAP = 8  # pixels between its halves
+_GAP = 8  # pixels between the halves
 
 
-def photos_to_compare(dataset, count):
-    """Returns a few photos with objects, from all over a data set.
+def photos_to_compare(dataset: Dataset, count: int):
+    """Returns photos with objects, evenly spaced in a data set.
 
     Args:
         dataset: `keras_fpn.data.Dataset`.
-        count: int, photos at the most.
+        count: maximum number of photos.
 
     Returns:
         list of `keras_fpn.data.Photo`, the same for the same data set.
     """
     shown = [p for p in dataset.photos if not p.objects.is_crowd.all()]
     count = min(count, len(shown))
-    places = np.linspace(0, len(shown) - 1, count).round().astype(int)
-    return [shown[place] for place in places]
+    indices = np.linspace(0, len(shown) - 1, count).round().astype(int)
+    return [shown[index] for index in indices]
 
 
-def compared_photo(photo, results, dataset):
-    """Draws what was found in a photo, and beside it what is annotated.
+def compared_photo(photo: Photo, results: Sequence[dict], dataset: Dataset):
+    """Draws the detections in a photo and, next to them, its annotations.
 
     Args:
         photo: `keras_fpn.data.Photo`.
-        results: list of dict, detections in COCO's form, of this and other photos.
+        results: detections in COCO's form, of this photo and others.
         dataset: `keras_fpn.data.Dataset` of the photo.
 
     Returns:
@@ -64,7 +67,7 @@ def compared_photo(photo, results, dataset):
 
 
 def _side_by_side(first, second):
-    """Returns two pictures in one, their lower edges in line."""
+    """Returns one picture of two, aligned at their lower edges."""
     height = max(first.height, second.height)
     size = (first.width + _GAP + second.width, height)
     both = Image.new("RGB", size, "white")

@@ -1,4 +1,4 @@
-"""Pictures of mistakes: the part of the photo around them, with both boxes."""
+"""Pictures of mistakes: a crop of the photo with the boxes of detection and object."""
 
 import itertools
 
@@ -6,26 +6,27 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from keras_fpn.preprocessing import read_photo
+from keras_fpn.report.mistakes import Mistake
 from keras_fpn.visualize import class_color
 
 SIZE = 480, 360  # pixels, width and height of a picture
-_CONTEXT = 0.5  # of the boxes' sides, shown on every side of them
-_LEAST = 64  # pixels of the photo, the least width shown: objects need surroundings
+_CONTEXT = 0.5  # shown around the boxes, in lengths of their sides
+_MIN_WIDTH = 64  # pixels of the photo: tiny objects need more surroundings
 _LINE, _RIM = 4, 1  # pixels
 _DASH = 12  # pixels
 _BLACK = (0, 0, 0)
 
 
-def draw_mistake(mistake, photo, labels):
+def draw_mistake(mistake: Mistake, photo, labels: dict):
     """Returns the picture of a mistake, PIL.Image in RGB of at most `SIZE`.
 
-    A detection's box is drawn through, an object's is dashed, both in their class's
-    colour.
+    The box of a detection has solid lines and that of an object dashed lines, in the
+    color of its class.
 
     Args:
-        mistake: `keras_fpn.report.mistakes.Mistake`.
+        mistake: `keras_fpn.report.Mistake`.
         photo: path, PIL image or uint8 array; see `read_photo`.
-        labels: dict of category id to label, which decides on the colour.
+        labels: category id -> label, which decides on the color.
 
     Raises:
         ValueError: the photo cannot be read.
@@ -43,28 +44,28 @@ def draw_mistake(mistake, photo, labels):
     for box, category, dashed in zip(
         boxes, categories, (own_dashed, not own_dashed), strict=False
     ):
-        place = (np.array(box) - [left, top, left, top]) * np.tile(
+        scaled = (np.array(box) - [left, top, left, top]) * np.tile(
             np.array(size) / cut.size, 2
         )
-        _draw_box(draw, place, class_color(labels[category]), dashed, size)
+        _draw_box(draw, scaled, class_color(labels[category]), dashed, size)
     return picture
 
 
 def window(boxes, photo_size):
-    """Returns the part of a photo that shows boxes and what is around them.
+    """Returns the part of a photo that shows boxes and their surroundings.
 
     Args:
         boxes: list of xyxy, pixels of the photo.
         photo_size: height and width of the photo, pixels.
 
     Returns:
-        left, top, right, bottom: ints within the photo, as wide to high as `SIZE`
-        unless the photo ends before.
+        left, top, right, bottom: ints within the photo, in the proportions of `SIZE`
+        unless the photo is too small.
     """
     boxes = np.array(boxes, float)
     low, high = boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)
     sides = (high - low) * (1 + 2 * _CONTEXT)
-    width = max(sides[0], sides[1] * SIZE[0] / SIZE[1], _LEAST)
+    width = max(sides[0], sides[1] * SIZE[0] / SIZE[1], _MIN_WIDTH)
     sides = np.array([width, width * SIZE[1] / SIZE[0]])
     photo = np.array(photo_size[::-1], float)
     sides = np.minimum(sides, photo)
@@ -75,8 +76,8 @@ def window(boxes, photo_size):
 
 
 def _draw_box(draw, box, color, dashed, size):
-    """Draws a box's outline, with a dark rim that sets it off the photo."""
-    inset = _LINE // 2 + _RIM  # lines on the border stay whole
+    """Draws a box's outline, with a dark rim that makes it stand out."""
+    inset = _LINE // 2 + _RIM  # keeps lines on the border at their full width
     limit = np.tile(np.array(size) - 1 - inset, 2)
     x1, y1, x2, y2 = np.clip(np.rint(box), inset, limit).astype(int).tolist()
     corners = (x1, y1), (x2, y1), (x2, y2), (x1, y2), (x1, y1)

@@ -5,18 +5,19 @@ import io
 import numpy as np
 
 from keras_fpn.files import printable
+from keras_fpn.metrics import Metrics
 from keras_fpn.report.extra import from_extra
 from keras_fpn.report.text import percent, shown_classes
 from keras_fpn.visualize import class_color
 
 SHOWN_IOUS = (0.5, 0.6, 0.7, 0.8, 0.9)
-MOST_COLORED = 8  # classes; more colours than these cannot be told apart
+MOST_COLORED = 8  # classes; more colors cannot be told apart
 _SIZE = (5.2, 4.0)  # inches
-_DARK, _GREY, _LIGHT = "#1f2933", "#7b8794", "#dde2e8"
+_DARK, _GRAY, _LIGHT = "#1f2933", "#7b8794", "#dde2e8"
 _STYLE = {
     "font.family": "sans-serif",
     "font.size": 10,
-    "axes.edgecolor": _GREY,
+    "axes.edgecolor": _GRAY,
     "axes.labelcolor": _DARK,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -26,22 +27,21 @@ _STYLE = {
     "grid.linewidth": 0.8,
     "legend.frameon": False,
     "legend.fontsize": 9,
-    "svg.hashsalt": "keras_fpn",  # the same curves, the same file
+    "svg.hashsalt": "keras_fpn",  # equal curves give equal files
     "text.color": _DARK,
-    "xtick.color": _GREY,
-    "ytick.color": _GREY,
+    "xtick.color": _GRAY,
+    "ytick.color": _GRAY,
 }
 
 
-def mean_curves(metrics):
+def mean_curves(metrics: Metrics):
     """Returns the precision at each recall, averaged over the classes with objects.
 
     Args:
         metrics: `Metrics`.
 
     Returns:
-        dict of IoU threshold, float, to float (101,), 0..1; NaN where no class has an
-        object.
+        dict of IoU threshold -> float (101,), 0..1; NaN if no class has objects.
     """
     counted = ~np.isnan(metrics.precision)
     totals, counts = metrics.precision.sum(axis=2, where=counted), counted.sum(axis=2)
@@ -49,17 +49,17 @@ def mean_curves(metrics):
     return dict(zip(metrics.iou_thresholds.round(2).tolist(), means, strict=True))
 
 
-def draw_mean_curves(metrics):
-    """Returns an SVG picture, str: the mean curves at five IoU thresholds.
+def draw_mean_curves(metrics: Metrics):
+    """Returns the mean curves at five IoU thresholds as SVG, str.
 
     Raises:
         ImportError: matplotlib is not installed.
     """
     curves = mean_curves(metrics)
-    with _Figure("Mean over classes, by the overlap (IoU) asked for") as figure:
-        for place, iou in enumerate(SHOWN_IOUS):
+    with _Figure("Mean over classes, by required overlap (IoU)") as figure:
+        for index, iou in enumerate(SHOWN_IOUS):
             # From dark to light blue: the stricter, the lighter.
-            shade = place / (len(SHOWN_IOUS) - 1)
+            shade = index / (len(SHOWN_IOUS) - 1)
             color = (0.03 + 0.55 * shade, 0.25 + 0.48 * shade, 0.48 + 0.42 * shade)
             label = f"IoU {iou:.2f}   {percent(np.mean(curves[iou]))}"
             figure.line(metrics.recall_points, curves[iou], color, label)
@@ -67,11 +67,11 @@ def draw_mean_curves(metrics):
     return figure.svg
 
 
-def draw_class_curves(metrics):
-    """Returns an SVG picture, str: each class's curve at IoU 0.5.
+def draw_class_curves(metrics: Metrics):
+    """Returns the curves of the classes at IoU 0.5 as SVG, str.
 
-    Up to `MOST_COLORED` classes have their colours, the same as on photos; of more,
-    the curves are grey behind their mean.
+    Up to `MOST_COLORED` classes have the same colors as on photos. If there are more,
+    their curves are gray, behind their mean.
 
     Raises:
         ImportError: matplotlib is not installed.
@@ -88,15 +88,15 @@ def draw_class_curves(metrics):
             figure.legend("class and its AP50, %")
         else:
             for curve in at_half.T:
-                figure.line(recall, curve, _GREY, None, 0.6, 0.45)
+                figure.line(recall, curve, _GRAY, None, 0.6, 0.45)
             figure.line(recall, mean_curves(metrics)[0.5], _DARK, "mean", 2.2)
-            figure.line([], [], _GREY, f"{len(shown)} classes", 0.6)
+            figure.line([], [], _GRAY, f"{len(shown)} classes", 0.6)
             figure.legend(None)
     return figure.svg
 
 
 class _Figure:
-    """A context in which one picture of curves is drawn; `svg` holds it afterwards."""
+    """A context in which one figure is drawn; afterwards `svg` holds it as str."""
 
     def __init__(self, title):
         self.title = title
@@ -113,13 +113,13 @@ class _Figure:
         return self
 
     def line(self, x, y, color, label, width=1.8, alpha=1.0):
-        """Draws one curve; NaN is left out."""
+        """Draws one curve with gaps where it is NaN."""
         self._axes.plot(
             x, y, color=color, label=label, lw=width, alpha=alpha, clip_on=False
         )
 
     def legend(self, title):
-        """Names the curves where they leave most room."""
+        """Adds the legend where the curves leave most room."""
         self._axes.legend(title=title, alignment="left", title_fontsize=9)
 
     def __exit__(self, *error):

@@ -1,9 +1,10 @@
-"""The worst mistakes: what was found where nothing is, and what was missed."""
+"""The worst mistakes: wrong detections and missed objects."""
 
 import collections
 import contextlib
 import dataclasses
 import io
+from collections.abc import Sequence
 
 import numpy as np
 from pycocotools import mask as masks
@@ -11,8 +12,8 @@ from pycocotools import mask as masks
 from keras_fpn.metrics.coco import coco_evaluator
 
 MATCH_IOU = 0.5  # as in AP50
-NEAR_IOU = 0.1  # what overlaps less has nothing to do with an object
-PER_PHOTO = 2  # mistakes of a kind, so that one bad photo does not fill the list
+NEAR_IOU = 0.1  # a detection that overlaps an object less is unrelated to it
+PER_PHOTO = 2  # mistakes of each kind, so that one bad photo does not fill the list
 
 WRONG_CLASS = "wrong class"
 DUPLICATE = "found twice"
@@ -27,15 +28,15 @@ class Mistake:
     """A detection without an object, or an object without a detection.
 
     Attributes:
-        image_id: int.
-        category_id: int, of the detection or of the missed object.
-        box: 4 floats, xyxy, the photo's own pixels.
-        score: float, of the detection; None for a missed object.
-        reason: str, one of this module's.
-        other_box: 4 floats or None: the object that was there, the detection that
-            came near.
-        other_category_id: int or None.
-        other_score: float or None, of the detection that came near.
+        image_id: the photo's.
+        category_id: of the detection or of the missed object.
+        box: xyxy, the photo's own pixels.
+        score: of the detection; None for a missed object.
+        reason: one of the constants of this module, such as WRONG_CLASS.
+        other_box: for a detection, the object that it overlaps; for an object, the
+            detection that overlaps it; None if there is none.
+        other_category_id: of the other box.
+        other_score: of the other box, if that is a detection.
     """
 
     image_id: int
@@ -48,16 +49,17 @@ class Mistake:
     other_score: float | None = None
 
 
-def find_mistakes(ground_truth, results, count=24):
+def find_mistakes(ground_truth: dict, results: Sequence[dict], count: int = 24):
     """Returns the worst false positives and the worst misses.
 
     A detection is right if it is matched with an object of its class at an IoU of 0.5,
-    best scores first, as pycocotools does for AP50. Worst are the false positives with
-    the highest scores, and the largest objects that no detection was matched with.
+    highest scores first, as pycocotools does for AP50. The worst false positives are
+    those with the highest scores, the worst misses the largest objects without a
+    matched detection.
 
     Args:
-        ground_truth, results: as `evaluate_boxes` takes them.
-        count: int, mistakes of each kind at most.
+        ground_truth, results: as for `keras_fpn.metrics.evaluate_boxes`.
+        count: maximum number of mistakes of each kind.
 
     Returns:
         false_positives, misses: two lists of `Mistake`, the worst first.
@@ -67,19 +69,17 @@ def find_mistakes(ground_truth, results, count=24):
     """
     objects = ground_truth["annotations"]
     unmatched, missed = _unmatched(ground_truth, results)
-    unmatched.sort(key=lambda place: -results[place]["score"])
-    missed.sort(
-        key=lambda place: -objects[place]["bbox"][2] * objects[place]["bbox"][3]
-    )
+    unmatched.sort(key=lambda i: -results[i]["score"])
+    missed.sort(key=lambda i: -objects[i]["bbox"][2] * objects[i]["bbox"][3])
     countable = _by_image(one for one in objects if not one.get("iscrowd", 0))
     found = _by_image(results)
     false_positives = [
-        _mistake(results[place], countable, DUPLICATE, BACKGROUND)
-        for place in _spread(unmatched, results, count)
+        _mistake(results[i], countable, DUPLICATE, BACKGROUND)
+        for i in _spread(unmatched, results, count)
     ]
     misses = [
-        _mistake(objects[place], found, SHARED, UNFOUND)
-        for place in _spread(missed, objects, count)
+        _mistake(objects[i], found, SHARED, UNFOUND)
+        for i in _spread(missed, objects, count)
     ]
     return false_positives, misses
 
@@ -92,7 +92,7 @@ def _by_image(entries):
 
 
 def _unmatched(ground_truth, results):
-    """Returns the places of wrong results and of missed annotations, lists of int."""
+    """Returns the indices of wrong results and of missed annotations, lists of int."""
     evaluator, _ = coco_evaluator(ground_truth, results, "bbox")
     params = evaluator.params
     params.iouThrs = np.array([MATCH_IOU])
@@ -101,35 +101,35 @@ def _unmatched(ground_truth, results):
         evaluator.evaluate()
     wrong, missed = [], []
     for match in filter(None, evaluator.evalImgs):
-        for numbers, matches, ignored, places in (
+        for numbers, matches, ignored, indices in (
             (match["dtIds"], match["dtMatches"][0], match["dtIgnore"][0], wrong),
             (match["gtIds"], match["gtMatches"][0], match["gtIgnore"], missed),
         ):
             alone = np.logical_not(matches) & np.logical_not(ignored)
-            places += [numbers[i] - 1 for i in np.flatnonzero(alone)]
+            indices += [numbers[i] - 1 for i in np.flatnonzero(alone)]
     return wrong, missed
 
 
-def _spread(places, entries, count):
-    """Returns the first places, but few of one image."""
+def _spread(indices, entries, count):
+    """Returns the first indices, with at most `PER_PHOTO` of each image."""
     taken: list[int] = []
     of_image: collections.Counter = collections.Counter()
-    for place in places:
-        image_id = entries[place]["image_id"]
+    for index in indices:
+        image_id = entries[index]["image_id"]
         of_image[image_id] += 1
         if of_image[image_id] <= PER_PHOTO and len(taken) < count:
-            taken.append(place)
+            taken.append(index)
     return taken
 
 
 def _mistake(entry, others, same_class, alone):
-    """Returns the Mistake of a detection or an object, by what overlaps it most.
+    """Returns the `Mistake` of a detection or an object, by what overlaps it most.
 
     Args:
-        entry: dict, an annotation or a result.
-        others: dict of image id to list of dict, results or annotations.
-        same_class: str, the reason if one of its class would match it.
-        alone: str, the reason if nothing comes near.
+        entry: dict, a result or an annotation.
+        others: image id -> list of dict, annotations or results, respectively.
+        same_class: str, the reason if one of the same class would match it.
+        alone: str, the reason if nothing overlaps it.
     """
     there = others[entry["image_id"]]
     overlaps = _overlaps(entry, there)
@@ -164,7 +164,7 @@ def _overlaps(entry, others):
     """Returns the IoU of an entry's box with each of the others, float (n,)."""
     boxes = np.array([other["bbox"] for other in others], float)
     own = np.array([entry["bbox"]], float)
-    return np.ravel(masks.iou(boxes, own, [0]))  # without others an empty list
+    return np.ravel(masks.iou(boxes, own, [0]))  # of an empty list, if no others
 
 
 def _xyxy(box):

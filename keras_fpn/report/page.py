@@ -1,12 +1,13 @@
-"""An evaluation as one HTML file: numbers, curves, and the worst mistakes."""
+"""An evaluation as one HTML page: numbers, curves and the worst mistakes."""
 
 import base64
 import importlib.resources
 import io
 import math
-import warnings
+from collections.abc import Sequence
 
-from keras_fpn.metrics.convert import coco_ground_truth
+from keras_fpn.data import Dataset
+from keras_fpn.metrics import Metrics, ProposalRecall, coco_ground_truth
 from keras_fpn.metrics.proposals import LIMITS
 from keras_fpn.report.crops import draw_mistake
 from keras_fpn.report.curves import draw_class_curves, draw_mean_curves
@@ -16,9 +17,9 @@ from keras_fpn.report.text import SCALES, counted, percent, shown_classes
 from keras_fpn.visualize import class_color
 
 TEMPLATE = "evaluation.html"
-_QUALITY = 85  # of the pictures, JPEG
+_QUALITY = 85  # of the JPEG pictures
 _MISTAKES = 24  # of each kind
-# COCO's names -> what they are called on the page.
+# COCO's name of a number -> the page's.
 _NAMES = {
     "AP": "AP",
     "AP50": "AP at IoU 0.50",
@@ -47,17 +48,23 @@ _COLUMNS = {
 }
 
 
-def evaluation_page(dataset, metrics, results, model, proposals=None, notes=()):
-    """Returns an evaluation as HTML, str, with everything in it that it shows.
+def evaluation_page(
+    dataset: Dataset,
+    metrics: Metrics,
+    results: Sequence[dict],
+    model: str,
+    proposals: ProposalRecall | None = None,
+    notes: Sequence[str] = (),
+):
+    """Returns an evaluation as HTML, str, which needs no other file.
 
     Args:
-        dataset: `keras_fpn.data.Dataset` that was evaluated on; its photos are read
-            for the pictures.
-        metrics: `Metrics` of boxes.
-        results: list of dict, what was found, in the form of COCO's results.
-        model: str, what was evaluated.
-        proposals: `ProposalRecall` or None.
-        notes: strs that the page starts with.
+        dataset: the evaluated data set; its photos are read for the pictures.
+        metrics: the numbers for boxes.
+        results: the detections, in the form of COCO's results.
+        model: the detector's name.
+        proposals: recall of the first stage, or None.
+        notes: remarks at the top of the page.
 
     Raises:
         ImportError: Jinja2 or matplotlib is not installed.
@@ -140,23 +147,23 @@ def _mistake_groups(dataset, results):
     return [
         {
             "title": "Worst false positives",
-            "text": "The best scores of boxes that are matched with no object at IoU "
-            "0.50, two of a photo at most. Solid: the box that was found. "
-            "Dashed: the object that is there.",
+            "text": "The detections with the highest scores that match no object at "
+            "IoU 0.50, at most two per photo. Solid: the detection. Dashed: the object "
+            "that it overlaps.",
             "pictures": [_picture(mistake, dataset) for mistake in false_positives],
         },
         {
             "title": "Worst misses",
-            "text": "The largest objects that are matched with no box at IoU 0.50, two "
-            "of a photo at most. Dashed: the object. Solid: the box that came "
-            "nearest.",
+            "text": "The largest objects that match no detection at IoU 0.50, at most "
+            "two per photo. Dashed: the object. Solid: the detection that overlaps it "
+            "most.",
             "pictures": [_picture(mistake, dataset) for mistake in misses],
         },
     ]
 
 
 def _picture(mistake, dataset):
-    """Returns what the page shows of one mistake."""
+    """Returns what the template needs about one mistake."""
     labels = {number: label for label, number in enumerate(dataset.category_ids)}
     names = dict(zip(dataset.category_ids, dataset.class_names, strict=True))
     photo = next(p for p in dataset.photos if p.image_id == mistake.image_id)
@@ -178,11 +185,9 @@ def _picture(mistake, dataset):
 
 
 def _jpeg(mistake, photo, labels):
-    """Returns the picture as a data URI, or None if its photo cannot be read."""
+    """Returns the picture as a data URI; None if the photo cannot be read."""
     try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
-            picture = draw_mistake(mistake, photo.path, labels)
+        picture = draw_mistake(mistake, photo.path, labels)
     except ValueError:
         return None
     stream = io.BytesIO()

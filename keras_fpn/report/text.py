@@ -2,28 +2,27 @@
 
 import math
 
+from keras_fpn.metrics import Evaluation, Metrics, ProposalRecall
 from keras_fpn.metrics.proposals import LIMITS
 
 NO_VALUE = "-"
-SCALES = ("", "_small", "_medium", "_large")  # ends of the numbers' names
+SCALES = ("", "_small", "_medium", "_large")  # suffixes of the numbers' names
 
 
-def percent(value):
-    """Returns 0.3704 as "37.0"; NaN, what there is no object for, as "-"."""
+def percent(value: float):
+    """Returns 0.3704 as "37.0", and NaN, the mean over no objects, as "-"."""
     return NO_VALUE if math.isnan(value) else f"{100 * value:.1f}"
 
 
-def counted(metrics):
-    """Returns how many photos, objects and detections there were, as text."""
-    counts = (
-        (metrics.images, "photo"),
-        (metrics.objects, "object"),
-        (metrics.detections, "detection"),
-    )
+def counted(metrics: Metrics | ProposalRecall):
+    """Returns the numbers of photos, objects and, if counted, detections as text."""
+    counts = [(metrics.images, "photo"), (metrics.objects, "object")]
+    if isinstance(metrics, Metrics):
+        counts.append((metrics.detections, "detection"))
     return ", ".join(f"{n:,} {noun}{'' if n == 1 else 's'}" for n, noun in counts)
 
 
-def shown_classes(metrics):
+def shown_classes(metrics: Metrics):
     """Returns (label, `ClassMetrics`) of the classes with objects or detections."""
     return [
         (label, one)
@@ -32,18 +31,28 @@ def shown_classes(metrics):
     ]
 
 
-def metrics_table(metrics, proposals=None):
-    """Returns what the terminal shows, str: all numbers in percent, then each class's.
+def evaluation_text(evaluation: Evaluation):
+    """Returns an evaluation as text for a terminal: its numbers in percent, its notes.
 
     Args:
-        metrics: `Metrics`.
-        proposals: `ProposalRecall` or None.
+        evaluation: what `keras_fpn.metrics.evaluate_photos` returned.
     """
-    names = list(metrics.values)
+    metrics = evaluation.metrics
+    counts = counted(metrics or evaluation.proposals)
+    head = f"{evaluation.dataset.name}: {evaluation.model_name}, {counts}"
+    table = metrics_table(metrics, evaluation.proposals)
+    notes = [f"Note: {note}" for note in evaluation.notes]
+    return "\n\n".join([f"{head}; in %", table, *notes])
+
+
+def metrics_table(metrics: Metrics | None, proposals: ProposalRecall | None = None):
+    """Returns a table, str: all numbers in percent, then those of each class."""
+    names = list(metrics.values) if metrics else []
     half = len(names) // 2
     blocks = [
         [row, [percent(metrics.values[name]) for name in row]]
         for row in (names[:half], names[half:])
+        if row
     ]
     if proposals is not None:
         rows = [["proposals", *(f"AR{scale}" for scale in SCALES)]]
@@ -51,6 +60,8 @@ def metrics_table(metrics, proposals=None):
             values = [percent(proposals.values[f"AR{limit}{s}"]) for s in SCALES]
             rows.append([str(limit), *values])
         blocks.append(rows)
+    if metrics is None:
+        return "\n\n".join(map(_aligned, blocks))
     rows = [["class", "objects", "found", *names[:half]]]
     for _, one in shown_classes(metrics):
         values = [percent(one.values[name]) for name in names[:half]]
@@ -60,7 +71,7 @@ def metrics_table(metrics, proposals=None):
 
 
 def _aligned(rows):
-    """Returns rows of cells under each other, str; names, in the first, at left."""
+    """Returns rows of cells in columns, str; first cells that are names align left."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     named = rows[0][0] in ("class", "proposals")
     lines = []

@@ -1,4 +1,4 @@
-"""What a served model does: read photos, detect, and answer in the photos' pixels."""
+"""The signatures of a served model: encoded photos in, boxes in their pixels out."""
 
 _MOVED = ("check_export", "export_saved_model")  # to `keras_fpn.export`
 

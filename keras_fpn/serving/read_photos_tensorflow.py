@@ -1,9 +1,11 @@
-"""Reads photos inside a TensorFlow graph, where a bad one must not fail its neighbours.
+"""Reads photos inside a TensorFlow graph, so that a bad one fails alone.
 
-A graph has no exceptions to catch: an operation that fails ends the whole request. But
-a data set can leave out the elements that fail, so every photo is read as a data set of
-one element. What it costs is about a millisecond per photo.
+A graph cannot catch exceptions: an operation that fails ends the whole request. But a
+tf.data.Dataset can skip elements that fail, so every photo is read as a Dataset of one
+element. This costs about a millisecond per photo.
 """
+
+from collections.abc import Callable
 
 import tensorflow as tf
 
@@ -17,32 +19,32 @@ DAMAGED = "damaged"  # or unreadable for another reason, such as a lack of memor
 
 _JPEG_START = b"\xff\xd8\xff"
 _PNG_START = b"\x89PNG\r\n\x1a\n"
-# The first chunk must be the one with the size. libpng skips unknown ones before it, so
-# that the size would be read from what is none.
+# The first chunk must be the one with the size. libpng skips unknown chunks before it,
+# so the size would be read from one of those.
 _PNG_SIZE_CHUNK = _PNG_START + b"\0\0\0\rIHDR"
 _HEADER = len(_PNG_SIZE_CHUNK) + 8  # bytes up to the end of width and height
 _LARGEST_SIDE = 2**31 - 1  # a PNG may claim more; two such sides would overflow
 
 
 class PhotoReader:
-    """Reads one photo: what it returns is its status, its pixels resized, its size.
+    """Reads one photo; returns its status, its resized pixels and its size.
 
     Each method returns `status`, string (), `OK` or why there are no pixels; `photo`,
-    float32 (h, w, 3), RGB, 0..255, resized as `keras_fpn.preprocessing` does, (0, 0, 3)
-    unless OK; `size`, int32 (2,), the photo's own height and width, 0 if unknown.
+    float32 (h, w, 3), RGB, 0..255, resized as by `keras_fpn.preprocessing`, (0, 0, 3)
+    unless `OK`; `size`, int32 (2,), the photo's own height and width, 0 if unknown.
 
     Args:
-        min_size, max_size: int, pixels; see `keras_fpn.preprocessing.resized_size`.
-        max_pixels: int, photos with more are not decoded.
+        min_size, max_size: pixels; see `keras_fpn.preprocessing.resized_size`.
+        max_pixels: photos with more pixels are not decoded.
     """
 
-    def __init__(self, min_size, max_size, max_pixels):
+    def __init__(self, min_size: int, max_size: int, max_pixels: int):
         self.min_size = min_size
         self.max_size = max_size
         self.max_pixels = max_pixels
 
     def encoded(self, contents):
-        """Reads JPEG or PNG: contents is string (), the file's bytes."""
+        """Reads a JPEG or PNG file: contents is string (), its bytes."""
         return _attempt(self._encoded, contents)
 
     def example(self, serialized):
@@ -63,7 +65,7 @@ class PhotoReader:
 
     def _encoded(self, contents):
         header = tf.strings.substr(contents, 0, _HEADER)
-        header = tf.strings.join([header, b"\0" * _HEADER])  # may have been shorter
+        header = tf.strings.join([header, b"\0" * _HEADER])  # it may be shorter
         is_jpeg = _starts_with(header, _JPEG_START)
         is_png = _starts_with(header, _PNG_START)
         size = tf.cond(
@@ -74,7 +76,7 @@ class PhotoReader:
         status = tf.where(is_jpeg | is_png, self._status(size), NO_IMAGE)
 
         def decode():
-            # The same pixels as Pillow's. Reads PNG, too; alpha is dropped.
+            # Gives the same pixels as Pillow. Reads PNG, too, and drops alpha.
             photo = tf.io.decode_jpeg(
                 contents, channels=3, dct_method="INTEGER_ACCURATE"
             )
@@ -99,7 +101,7 @@ class PhotoReader:
         return status, photo, size
 
     def _resized_size(self, size):
-        """`keras_fpn.preprocessing.resized_size`; may have sides of 0."""
+        """As `keras_fpn.preprocessing.resized_size`, but sides may become 0."""
         sides = tf.maximum(tf.cast(size, tf.float64), 1.0)
         scale = tf.minimum(
             self.min_size / tf.reduce_min(sides), self.max_size / tf.reduce_max(sides)
@@ -107,20 +109,20 @@ class PhotoReader:
         return tf.cast(tf.floor(sides * scale), tf.int32)
 
 
-def read_batch(items, read, size_divisor):
-    """Reads photos and puts them into one batch, as `Preprocessing.prepare` does.
+def read_batch(items, read: Callable, size_divisor: int):
+    """Reads photos into one padded batch, as `Preprocessing.prepare` does.
 
-    Photos that cannot be read have no part in the batch's size.
+    Photos that cannot be read do not affect the size of the batch.
 
     Args:
-        items: tensor (B, ...), B of at least 1.
+        items: tensor (B, ...), B at least 1.
         read: method of `PhotoReader` that takes one of the items.
-        size_divisor: int, the padded sides are multiples of it, pixels.
+        size_divisor: the padded sides are multiples of it, pixels.
 
     Returns:
         images: float32 (B, H, W, 3), zero in the padding.
         image_sizes: float32 (B, 2), height and width without the padding.
-        sizes: int32 (B, 2), the photos' own.
+        sizes: int32 (B, 2), the photos' own height and width.
         status: string (B,).
     """
     count = tf.shape(items)[0]
@@ -161,12 +163,12 @@ def read_batch(items, read, size_divisor):
 
 
 def _attempt(read, item):
-    """Returns read(item), or that the item is damaged where `read` fails.
+    """Returns read(item), or the status `DAMAGED` if `read` fails.
 
-    Why it fails is not told: a lack of memory is no other failure to a data set.
+    The Dataset does not tell why it failed: a lack of memory looks the same.
     """
     options = tf.data.Options()
-    options.autotune.enabled = False  # for one element, it costs more than it saves
+    options.autotune.enabled = False  # costs more than it saves for one element
     options.experimental_optimization.apply_default_optimizations = False
     damaged = DAMAGED, tf.zeros((0, 0, 3)), tf.zeros((2,), tf.int32)
     return (
@@ -181,7 +183,7 @@ def _attempt(read, item):
 
 
 def _checked(photo, size):
-    """Returns the photo; fails unless it has the size that its header claimed."""
+    """Returns the photo; fails unless it has the size that its header says."""
     same = tf.reduce_all(tf.equal(tf.shape(photo)[:2], size))
     with tf.control_dependencies([tf.Assert(same, [size])]):
         return tf.identity(photo)
@@ -192,7 +194,7 @@ def _starts_with(header, start):
 
 
 def _png_size(header):
-    """Returns height and width, int32 (2,), as the PNG's header claims them; or 0."""
+    """Returns the height and width in a PNG's header, int32 (2,); 0 if it is no PNG."""
     there = tf.cast(_starts_with(header, _PNG_SIZE_CHUNK), tf.int32)
     numbers = tf.io.decode_raw(tf.strings.substr(header, _HEADER - 8, 8), tf.uint8)
     numbers = tf.reshape(tf.cast(numbers, tf.int64), (2, 4))

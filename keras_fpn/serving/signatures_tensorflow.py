@@ -1,7 +1,8 @@
-"""The functions that a server calls: photos in, boxes in the photos' own pixels out."""
+"""The functions that a server calls: photos in, boxes in each photo's pixels out."""
 
 import tensorflow as tf
 
+from keras_fpn.models.results import COUNT, RESULTS
 from keras_fpn.serving.detect_call_tensorflow import detect_call
 from keras_fpn.serving.read_photos_tensorflow import (
     OK,
@@ -16,27 +17,27 @@ EXAMPLE = "tf_example"
 XYXY = "xyxy"
 
 _OUTPUTS = {"boxes", "labels", "scores", "num_detections"}
-# What is said of a photo beyond the limit of a request; of other outputs, 0.
+# Outputs of a photo beyond the limit of a request; the others are 0.
 _UNREAD = {"labels": -1, "detection_classes": -1, "status": TOO_MANY}
 
 
 class Signatures:
-    """A detector with what a server needs around it, as TensorFlow functions.
+    """A detector and the reading of photos as TensorFlow functions.
 
-    Args:
-        model: `keras_fpn.models.Detector`.
-        frozen: bool, whether the weights become constants of the graph.
-        normalized_boxes: bool, whether boxes are shares of the photo's sides.
-        with_xyxy: bool, whether there is a signature with boxes xyxy and labels.
-        max_pixels: int, photos with more are not decoded.
-        max_photos: int, of a request, those after as many are not decoded.
+    Args: see `keras_fpn.export.export_saved_model`.
 
     Attributes:
         module: tf.Module to save the functions with; it holds their variables.
     """
 
     def __init__(
-        self, model, frozen, normalized_boxes, with_xyxy, max_pixels, max_photos
+        self,
+        model,
+        frozen: bool,
+        normalized_boxes: bool,
+        with_xyxy: bool,
+        max_pixels: int,
+        max_photos: int,
     ):
         preprocessing = model.preprocessing
         self._divisor = preprocessing.size_divisor
@@ -47,8 +48,8 @@ class Signatures:
         self._normalized = normalized_boxes
         self._with_xyxy = with_xyxy
         self._max_photos = max_photos
-        # Not a module itself: what is compiled would be saved, with its constants, once
-        # more for each attribute that refers to it.
+        # This class is not a tf.Module itself: a function, with its constants, would be
+        # saved once more for each attribute that refers to it.
         self.module = tf.Module(name="detector")
         self._detect, self.module.weights = detect_call(model, frozen)
 
@@ -75,19 +76,16 @@ class Signatures:
 
     def _serve(self, inputs, read, named):
         count = tf.shape(inputs)[0]
-        with tf.device("CPU:0"):  # where strings are read, and where ours is resized
-            # Kernels fail on an empty batch: it gets one photo, that is dropped again.
+        with tf.device("CPU:0"):  # reads strings, and resizes as `detect` does
+            # Kernels fail on an empty batch: it gets a photo, which is dropped below.
             photos = _pad_rows(inputs[: self._max_photos], tf.cast(count < 1, tf.int32))
             images, resized, sizes, status = read_batch(photos, read, self._divisor)
         found = self._detect(images, resized)
         there = tf.equal(status, OK)
         own = tf.cast(sizes, tf.float32)
-        scale = tf.math.divide_no_nan(own, resized)  # 0 where there is no photo
+        scale = tf.math.divide_no_nan(own, resized)  # 0 if there is no photo
         found = {
-            "boxes": found["boxes"] * tf.tile(scale[:, ::-1], (1, 2))[:, None, :],
-            "labels": tf.where(there[:, None], found["labels"], -1),
-            "scores": tf.where(there[:, None], found["scores"], 0.0),
-            "num_detections": tf.where(there, found["num_detections"], 0),
+            name: _in_photos(name, value, scale, there) for name, value in found.items()
         }
         outputs = named(found, own, resized)
         outputs["status"] = status
@@ -98,7 +96,7 @@ class Signatures:
         }
 
     def _garden_outputs(self, found, own, resized):
-        """Returns the outputs as the Model Garden names and orders them."""
+        """Returns the outputs with the names and axis order of the Model Garden."""
         boxes = tf.gather(found["boxes"], [1, 0, 3, 2], axis=-1)
         if self._normalized:
             sides = tf.tile(own, (1, 2))[:, None, :]
@@ -114,7 +112,7 @@ class Signatures:
         }
 
     def _own_outputs(self, found, own, resized):
-        """Returns the outputs as `detect` has them, padded."""
+        """Returns the outputs of `detect`, padded."""
         return dict(found)
 
     def _ids(self, labels):
@@ -124,19 +122,35 @@ class Signatures:
         return tf.where(labels < 0, -1, ids)
 
 
+def _in_photos(name, value, scale, there):
+    """Returns an output in the photos' pixels, as padding if there is no photo.
+
+    Args:
+        name: str, in `keras_fpn.models.results.RESULTS`, or its count.
+        value: tensor (B, D, ...), or (B,) for the count.
+        scale: float32 (B, 2), photo / image, of height and width.
+        there: bool (B,), whether the photo could be read.
+    """
+    if name == COUNT:
+        return tf.where(there, value, 0)
+    result = RESULTS[name]
+    if result.kind == "boxes":
+        return value * tf.tile(scale[:, ::-1], (1, 2))[:, None, :]  # 0 without a photo
+    return tf.where(there[:, None], value, tf.cast(result.padding, value.dtype))
+
+
 def _pad_rows(value, count, fill=0):
-    """Returns a tensor with `count` more rows of one value; strings are empty for 0."""
+    """Returns a tensor with `count` more rows of one value; 0 means "" for strings."""
     fill = "" if value.dtype == tf.string and fill == 0 else fill
     margins = [[0, count]] + [[0, 0]] * (value.shape.rank - 1)
     return tf.pad(value, margins, constant_values=fill)
 
 
 def check_outputs(model):
-    """Raises ValueError for a model with outputs that have no name for servers."""
+    """Raises ValueError if a model has outputs that cannot be served yet."""
     names = set(model.output)
     if names != _OUTPUTS:
         raise ValueError(
             f"A model to export must have the outputs {sorted(_OUTPUTS)}; received "
-            f"{model.name} with {sorted(names)}. How the others are served is not "
-            "written yet."
+            f"{model.name} with {sorted(names)}. Other outputs cannot be served yet."
         )

@@ -1,9 +1,11 @@
-"""Requests that a server answers before it is ready, so that no client waits for them.
+"""Warm-up requests: a server runs them before it accepts requests of clients.
 
-They lie in `assets.extra/tf_serving_warmup_requests` of a SavedModel.
+They are stored in `assets.extra/tf_serving_warmup_requests` of a SavedModel.
 """
 
 import io
+import pathlib
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -15,22 +17,22 @@ try:
     from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 except ModuleNotFoundError as error:
     raise ImportError(
-        "Warm-up requests must be written with tensorflow-serving-api, which is not "
-        "installed: pip install 'keras-fpn[serving]'."
+        "Warm-up requests need tensorflow-serving-api, which is not installed. Install "
+        "it with: pip install 'keras-fpn[serving]'"
     ) from error
 
 FILE = "tf_serving_warmup_requests"
-# The shapes of most photos; what a detector resizes them to is what counts.
+# Proportions of most photos; only the resized size matters.
 _SHAPES = ((240, 320), (320, 240), (240, 240), (180, 320))
 
 
-def write_warmup(folder, model_name, signatures):
-    """Writes requests of one photo each: common shapes, and every signature.
+def write_warmup(folder: pathlib.Path, model_name: str, signatures: Sequence[str]):
+    """Writes requests of one photo each, in common shapes and for every signature.
 
     Args:
-        folder: pathlib.Path, the "assets.extra" of a SavedModel.
-        model_name: str, the model's name for the server.
-        signatures: list of str, the names of its signatures.
+        folder: the "assets.extra" of a SavedModel.
+        model_name: the model's name on the server.
+        signatures: the names of its signatures.
     """
     with tf.io.TFRecordWriter(str(folder / FILE)) as writer:
         for signature in signatures:
@@ -46,12 +48,12 @@ def write_warmup(folder, model_name, signatures):
                 writer.write(log.SerializeToString())
 
 
-def request_input(signature, height, width):
-    """Returns the input of one signature for a batch of one made-up photo.
+def request_input(signature: str, height: int, width: int):
+    """Returns the input of a signature for a batch of one artificial photo.
 
     Args:
-        signature: str.
-        height, width: int, pixels.
+        signature: its name.
+        height, width: pixels.
     """
     ramp = np.linspace(0, 255, height * width * 3)  # smooth, so the JPEG is small
     photo = ramp.astype(np.uint8).reshape(height, width, 3)

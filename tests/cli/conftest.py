@@ -1,51 +1,16 @@
-"""What the tests of the console command share: photos, and a detector that is none."""
+"""What the tests of the console command share."""
 
 import os
 
-import numpy as np
 import pytest
-from PIL import Image
+from fake_detector import detector, folder
 
-
-class FakeDetector:
-    """Finds one object per photo, whose box is the photo but for its last column."""
-
-    class_names = ("cat", "dog")
-    category_ids = (17, 18)
-
-    def __init__(self):
-        self.calls = []
-
-    def detect(self, images, **limits):
-        self.calls.append((images, limits))
-        if images[0].shape[1] == 13:
-            raise ValueError("Both sides must be at least 1 pixel; received\nsize=13.")
-        height, width = images[0].shape[:2]
-        return [
-            {
-                "boxes": np.array([[0, 0, width - 1, height]], np.float32),
-                "labels": np.array([1], np.int32),
-                "scores": np.array([0.9], np.float32),
-            }
-        ]
-
-
-@pytest.fixture
-def folder(tmp_path):
-    """A folder of two photos, a damaged one, a text, a hidden file and a folder."""
-    folder = tmp_path / "photos"
-    (folder / "below").mkdir(parents=True)
-    for name, size in (("b.jpg", (30, 20)), ("a.png", (40, 50)), (".c.jpg", (9, 9))):
-        Image.new("RGB", size, (90, 60, 30)).save(folder / name)
-    Image.new("RGB", (9, 9)).save(folder / "below" / "d.jpg")
-    (folder / "broken.JPG").write_bytes(b"no image")
-    (folder / "notes.txt").write_text("no photo")
-    return folder
+__all__ = ["detector", "folder"]
 
 
 @pytest.fixture
 def odd_name(tmp_path):
-    """A file's name that is no Unicode: Python shows its byte 0xff as \\udcff."""
+    """A file's name that is not Unicode: Python shows its byte 0xff as \\udcff."""
     name = os.fsdecode(b"b\xff.png")
     try:
         (tmp_path / name).touch()
@@ -53,9 +18,3 @@ def odd_name(tmp_path):
         pytest.skip("this file system takes Unicode alone")
     (tmp_path / name).unlink()
     return name
-
-
-@pytest.fixture
-def detector():
-    """FakeDetector."""
-    return FakeDetector()

@@ -113,7 +113,7 @@ def test_look_shows_what_chance_makes_of_a_photo(file, tmp_path):
         assert cli.main(argv) == 0
         return (out / "2.jpg").read_bytes()
 
-    every = "--augment flip crop colour scale paste".split()
+    every = "--augment flip crop color scale paste".split()
     first = pixels(*every)
     assert first == pixels(*every)
     different = [
@@ -188,3 +188,8 @@ def test_the_script_is_the_command():
     code, _, err = script_called("data.py", "check", "gone.json")
     assert code == 2
     assert "received path='gone.json'" in err
+
+
+def test_the_former_spelling_of_an_augmentation_works(file, tmp_path):
+    argv = ["data", "look", str(file), "--output", str(tmp_path / "out")]
+    assert cli.main([*argv, "--augment", "colour"]) == 0

@@ -29,7 +29,7 @@ def test_scenes_become_a_data_set_with_the_pixels_of_their_seed(tmp_path, capsys
 def test_a_folder_with_a_data_set_is_left_alone(tmp_path, capsys):
     (tmp_path / "instances.json").write_text("mine")
     assert scenes(tmp_path, "--count", "1") == 2
-    assert "must not hold a data set already; received" in capsys.readouterr().err
+    assert "must not contain instances.json yet; received" in capsys.readouterr().err
     assert (tmp_path / "instances.json").read_text() == "mine"
 
 

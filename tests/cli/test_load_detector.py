@@ -49,7 +49,7 @@ def test_the_published_weights_are_the_default(presets, weights):
 
 def test_random_weights_are_named_in_the_title(presets):
     _, title = load_detector("small", "random")
-    assert title == "random weights: small"
+    assert title == "Random weights: small"
     assert presets == [("small", False), ("fill_with_formula",)]
 
 

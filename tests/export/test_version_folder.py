@@ -27,7 +27,7 @@ def test_versions_count_up_from_the_highest(tmp_path):
 
 def test_a_version_that_is_there_stays_as_it_is(tmp_path):
     (tmp_path / "3").mkdir()
-    with pytest.raises(ValueError, match=r"version=3, which is in .* take the next"):
+    with pytest.raises(ValueError, match=r"version=3, which exists in .* get the next"):
         write(tmp_path, 3)
     assert [path.name for path in tmp_path.iterdir()] == ["3"]
 

@@ -121,10 +121,10 @@ def test_annotations_without_an_id_are_named_by_their_number_from_one():
         checked_ground_truth(truth, "bbox")
 
 
-def test_results_are_named_by_their_place_from_zero():
+def test_results_are_named_by_their_index_from_zero():
     truth = checked_ground_truth(truth_of(), "bbox")
     found = [result(1, 3, BOX, 0.5), result(1, 3, BOX, None)]
-    with pytest.raises(ValueError, match=r"needs 'score' .* received result 1 with"):
+    with pytest.raises(ValueError, match=r"must have 'score'; received result 1 with"):
         checked_results(found, truth)
 
 
@@ -140,7 +140,7 @@ def test_twenty_ids_are_listed_and_more_are_cut(images, end):
 def test_ids_that_stand_once_are_not_called_repeated():
     truth = ground_truth([])
     truth["images"].append(dict(truth["images"][1]))
-    with pytest.raises(ValueError, match=r"received twice: \[2\]\."):
+    with pytest.raises(ValueError, match=r"received more than once: \[2\]\."):
         checked_ground_truth(truth, "bbox")
 
 
@@ -150,5 +150,5 @@ def test_whole_numbers_are_no_truth_values_and_may_be_negative():
     assert checked_ground_truth(truth, "bbox").images == {-5: 1}
     for wrong in (True, 1.0):
         truth["images"][0]["id"] = wrong
-        with pytest.raises(ValueError, match=f"images must be whole .* {wrong}"):
+        with pytest.raises(ValueError, match=f"images must be integers.* {wrong}"):
             checked_ground_truth(truth, "bbox")

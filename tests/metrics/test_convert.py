@@ -4,9 +4,14 @@ import pathlib
 import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
+from pycocotools.coco import COCO
 
-from keras_fpn.data import Dataset, Objects, Photo
-from keras_fpn.metrics import coco_ground_truth, detections_to_coco, evaluate_boxes
+from keras_fpn.data import Dataset, Objects, Photo, write_coco_results
+from keras_fpn.metrics import (
+    coco_ground_truth,
+    detections_to_coco,
+    evaluate_boxes,
+)
 
 BOXES = np.array([[1.5, 2, 11.5, 22], [0.1, 0, 100, 100]], np.float32)
 
@@ -119,3 +124,26 @@ def test_finding_exactly_what_is_there_is_perfect():
     results = detections_to_coco(found, 7, dataset.category_ids)
     metrics = evaluate_boxes(coco_ground_truth(dataset), results)
     assert metrics.values["AP"] == pytest.approx(1)
+
+
+def test_written_results_are_what_coco_loads(tmp_path):
+    result = {"image_id": 3, "category_id": 17, "bbox": [1, 2, 3, 4], "score": 0.5}
+    path = tmp_path / "new" / "r.json"
+    write_coco_results([result, result | {"file_name": "é.jpg"}], path)
+    text = path.read_text("utf-8")
+    assert len(text.splitlines()) == 4  # one result per line
+    assert "é" in text
+    coco = COCO()
+    coco.dataset = {
+        "images": [{"id": 3}],
+        "categories": [{"id": 17}],
+        "annotations": [],
+    }
+    coco.createIndex()
+    loaded = coco.loadRes(str(path))
+    assert [a["area"] for a in loaded.loadAnns(loaded.getAnnIds())] == [12, 12]
+
+
+def test_no_results_are_an_empty_list(tmp_path):
+    write_coco_results([], tmp_path / "r.json")
+    assert json.loads((tmp_path / "r.json").read_text()) == []

@@ -46,10 +46,10 @@ def test_stricter_limits_leave_out_the_last_rows(threshold, limit, count):
 
 
 def test_the_table_holds_how_rows_are_padded():
-    assert {name: result.padding for name, result in RESULTS.items()} == {
-        "boxes": 0.0,
-        "labels": -1,
-        "scores": 0.0,
+    assert {name: (row.kind, row.padding) for name, row in RESULTS.items()} == {
+        "boxes": ("boxes", 0.0),
+        "labels": ("value", -1),
+        "scores": ("value", 0.0),
     }
 
 

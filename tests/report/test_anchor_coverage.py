@@ -105,7 +105,7 @@ def test_objects_are_measured_in_the_resized_photo(dataset):
     ]
     assert found.report(max_classes=1).splitlines()[-2:] == [
         "even                2      50.0%     100.0%",
-        "and 1 classes more, missed less",
+        "and 1 more class, missed less often",
     ]
 
 

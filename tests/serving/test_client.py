@@ -140,10 +140,10 @@ def test_what_is_no_photo_fails_before_it_is_sent(client, server, tmp_path, caps
 @pytest.mark.parametrize(
     ("reply", "message"),
     [
-        (b"hi", "must answer as TensorFlow Serving's REST does"),
-        (b"\xff\xfe", "must answer as TensorFlow Serving's REST does"),
-        (b"[]", "must answer as TensorFlow Serving's REST does"),
-        (b'{"outputs": {}}', "no such JSON: KeyError('predictions')"),
+        (b"hi", "must answer like TensorFlow Serving's REST"),
+        (b"\xff\xfe", "must answer like TensorFlow Serving's REST"),
+        (b"[]", "must answer like TensorFlow Serving's REST"),
+        (b'{"outputs": {}}', ": KeyError('predictions')"),
         (b'{"predictions": 3}', "must be a list; received 3"),
         (b'{"predictions": []}', "must be a list; received []"),
         (b'{"predictions": [[0.5]]}', "received [0.5]. Serve a model that"),

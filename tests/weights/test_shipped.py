@@ -10,7 +10,7 @@ from PIL import Image
 
 import keras_fpn
 from keras_fpn.boxes import pairwise_iou
-from keras_fpn.cli.photo_files import sample_photo
+from keras_fpn.cli.input_photos import sample_photo
 from keras_fpn.data.scenes import CLASS_NAMES, scene
 from keras_fpn.weights import SHIPPED, ShippedCheckpoint
 

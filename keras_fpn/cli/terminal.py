@@ -1,0 +1,26 @@
+"""What a command shows while it works through photos."""
+
+import contextlib
+import warnings
+
+from rich.console import Console
+from rich.progress import MofNCompleteColumn, Progress
+
+
+@contextlib.contextmanager
+def photo_progress():
+    """Yields a `rich.progress.Progress` on stderr, hidden unless that is a terminal.
+
+    Pillow's warnings are hidden meanwhile. Its UserWarnings are about damaged metadata,
+    while damaged pixels raise; its RuntimeWarning, about too many pixels, comes before
+    our own error, which says the same.
+    """
+    console = Console(stderr=True)
+    columns = *Progress.get_default_columns(), MofNCompleteColumn()
+    with (
+        warnings.catch_warnings(),
+        Progress(*columns, console=console, disable=not console.is_terminal) as bar,
+    ):
+        for category in (UserWarning, RuntimeWarning):
+            warnings.filterwarnings("ignore", category=category, module=r"PIL\.")
+        yield bar

@@ -1,0 +1,164 @@
+"""Evaluates a detector on the photos of a data set."""
+
+import dataclasses
+from collections.abc import Callable, Iterable, Sequence
+
+from keras_fpn.data.dataset import Dataset, Photo
+from keras_fpn.metrics.coco import Metrics, evaluate_boxes
+from keras_fpn.metrics.convert import coco_ground_truth, detections_to_coco
+from keras_fpn.metrics.proposals import ProposalRecall, evaluate_proposals, proposing
+from keras_fpn.preprocessing import read_photo
+
+_MAX_NAMES = 10  # class names that an error lists
+
+
+class PhotoError(ValueError):
+    """A photo cannot be read or detected in; the message starts with its path."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Evaluation:
+    """A detector's results on a data set.
+
+    Attributes:
+        dataset: the data set that was evaluated on.
+        model_name: what reports call the detector.
+        notes: what a reader must know about the numbers.
+        results: all detections, in the form of COCO's results; see
+            `detections_to_coco`.
+        metrics: COCO's numbers for boxes; None for a class-agnostic detector.
+        proposals: recall of the first stage, or of a class-agnostic detector; None if
+            it was not measured.
+    """
+
+    dataset: Dataset
+    model_name: str
+    notes: list[str]
+    results: list[dict]
+    metrics: Metrics | None
+    proposals: ProposalRecall | None
+
+
+def evaluate_photos(
+    model,
+    dataset: Dataset,
+    model_name: str = "detector",
+    notes: Sequence[str] = (),
+    with_proposals: bool = False,
+    progress: Callable[[Sequence[Photo]], Iterable[Photo]] = iter,
+):
+    """Detects objects in every photo, as `model.detect` does, and compares with COCO.
+
+    Labels are matched by class name: the model and the data set may order their classes
+    differently, and each may have classes that the other lacks. Detections of classes
+    that the data set lacks are dropped and counted in a note. Of a class-agnostic
+    detector, such as `keras_fpn.models.RPN`, only the recall is measured.
+
+    Args:
+        model: detector, such as `keras_fpn.models.FasterRCNN`.
+        dataset: the photos and their objects.
+        model_name: what reports call the detector.
+        notes: remarks to put before the function's own.
+        with_proposals: whether to measure the recall of the first stage, too.
+        progress: function that takes the list of photos and yields each of them, such
+            as `tqdm.tqdm`; by default nothing is shown.
+
+    Returns:
+        `Evaluation`.
+
+    Raises:
+        PhotoError: a photo cannot be read, or does not have its annotated size.
+        ValueError: the model and the data set share no class, or the model has no
+            proposals.
+    """
+    agnostic = model.class_agnostic
+    category_ids = [] if agnostic else shared_categories(model.class_names, dataset)
+    propose = proposing(model) if with_proposals and not agnostic else None
+    truth = coco_ground_truth(dataset)
+    results: list[dict] = []
+    proposals, count = [], 0
+    for photo in progress(dataset.photos):
+        try:
+            pixels = _annotated_pixels(photo)
+            [found] = model.detect([pixels])
+            if propose:
+                proposals.append((photo.image_id, *propose(pixels)))
+        except (ValueError, OSError) as error:
+            raise PhotoError(f"{photo.path}: {error}") from error
+        if agnostic:
+            proposals.append((photo.image_id, found["boxes"], found["scores"]))
+            continue
+        count += len(found["labels"])
+        results += detections_to_coco(found, photo.image_id, category_ids)
+    return Evaluation(
+        dataset=dataset,
+        model_name=model_name,
+        notes=[*notes, *_notes(model, dataset, count - len(results))],
+        results=results,
+        metrics=None if agnostic else evaluate_boxes(truth, results),
+        proposals=evaluate_proposals(truth, proposals) if agnostic or propose else None,
+    )
+
+
+def shared_categories(class_names: Sequence[str], dataset: Dataset):
+    """Returns the data set's category id for each label of a model, by class name.
+
+    Args:
+        class_names: the model's, by label.
+        dataset: `keras_fpn.data.Dataset`.
+
+    Returns:
+        list of int, or None for a class that the data set lacks.
+
+    Raises:
+        ValueError: they share no class, or a shared name occurs twice in one of them.
+    """
+    names = list(dataset.class_names)
+    shared = [name for name in class_names if name in names]
+    if not shared:
+        raise ValueError(
+            "The model and the data set must share at least one class name; received "
+            f"class_names={_some(class_names)} and {_some(names)}. Set "
+            "model.class_names to the data set's names."
+        )
+    twice = sorted(
+        name for name in set(shared) if shared.count(name) > 1 or names.count(name) > 1
+    )
+    if twice:
+        raise ValueError(
+            "Each shared class name must be unique in the model and in the data set; "
+            f"received more than once: {_some(twice)}. Rename one of the classes."
+        )
+    ids = dict(zip(names, dataset.category_ids, strict=True))
+    return [ids.get(name) for name in class_names]
+
+
+def _annotated_pixels(photo):
+    """Returns the pixels of a photo, which must have the size of its annotations."""
+    pixels = read_photo(photo.path)
+    if pixels.shape[:2] != (photo.height, photo.width):
+        raise ValueError(
+            "A photo must have the height and width of its annotations, "
+            f"{photo.height, photo.width}; received {pixels.shape[:2]}."
+        )
+    return pixels
+
+
+def _notes(model, dataset, dropped):
+    if model.class_agnostic:
+        return []
+    notes = []
+    unknown = [name for name in dataset.class_names if name not in model.class_names]
+    if unknown:
+        notes.append(f"The model does not know {', '.join(unknown)}: their AP is 0.")
+    if dropped:
+        notes.append(
+            f"Dropped: {dropped} detections of classes that the data set lacks."
+        )
+    return notes
+
+
+def _some(names):
+    names = list(names)
+    shown = str(names[:_MAX_NAMES])
+    return shown if len(names) <= _MAX_NAMES else f"{shown[:-1]}, ...]"

@@ -1,0 +1,64 @@
+"""Detects objects in photos and saves a picture of each with its boxes."""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from keras_fpn.preprocessing import read_photo
+from keras_fpn.report.pictures import picture_paths, save_picture
+from keras_fpn.visualize import draw_detections
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class DetectedPhoto:
+    """What was found in one photo, or why nothing could be.
+
+    Attributes:
+        photo: Path.
+        found: dict as `model.detect` returns it, boxes in the photo's own pixels; None
+            if the photo failed.
+        picture: Path of the saved picture; None if the photo failed.
+        error: the exception if the photo failed, otherwise None.
+    """
+
+    photo: Path
+    found: dict | None = None
+    picture: Path | None = None
+    error: ValueError | OSError | None = None
+
+
+def detect_photos(
+    model,
+    photos: Sequence[str | Path],
+    folder: str | Path,
+    title: str | None = None,
+    **limits,
+) -> Iterator[DetectedPhoto]:
+    """Detects objects in photos one by one and saves a picture of each.
+
+    A photo that cannot be read does not stop the others: it is yielded with its error.
+
+    Args:
+        model: detector, such as `keras_fpn.models.FasterRCNN`.
+        photos: the photos' files.
+        folder: where the pictures go, named like the photos; it is created if needed.
+        title: text above every picture, or None.
+        **limits: arguments of `model.detect`: `min_size`, `max_size`,
+            `score_threshold`, `max_detections`.
+
+    Yields:
+        `DetectedPhoto` for each photo, in order, as soon as its picture is saved.
+    """
+    files = [Path(photo) for photo in photos]
+    pictures = picture_paths(files, Path(folder))
+    for photo, path in zip(files, pictures, strict=True):
+        try:
+            pixels = read_photo(photo)
+            [found] = model.detect([pixels], **limits)
+            names = model.class_names
+            picture = draw_detections(pixels, **found, class_names=names, title=title)
+            path = save_picture(picture, path)
+        except (ValueError, OSError) as error:
+            yield DetectedPhoto(photo, error=error)
+        else:
+            yield DetectedPhoto(photo, found, path)

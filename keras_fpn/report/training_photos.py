@@ -1,0 +1,88 @@
+"""Pictures of training photos with their objects, as a detector sees them."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from keras_fpn.report.pictures import picture_paths, save_picture
+from keras_fpn.visualize import draw_detections, draw_keypoints, draw_masks
+
+CONTACT_SHEET = "contact_sheet.jpg"
+_THUMBNAIL = 400  # pixels, the longer side of a picture in the contact sheet
+_GAP = 8  # pixels between them
+
+
+def draw_training_photos(loader, folder: str | Path, count: int, epoch: int = 0):
+    """Saves pictures of the first photos of an epoch, and of all of them together.
+
+    Photos are shown as training sees them: augmented, resized, with their padding cut
+    off, and with boxes, masks and keypoints drawn onto them.
+
+    Args:
+        loader: `keras_fpn.data.Loader` with batches of one photo.
+        folder: where the pictures go, as JPEG; the contact sheet is
+            "contact_sheet.jpg" there.
+        count: how many photos at most.
+        epoch: from 0; augmentations differ between epochs.
+
+    Returns:
+        list of Path, one for each photo that could be read.
+
+    Raises:
+        OSError: a file cannot be written.
+    """
+    folder = Path(folder)
+    batches = loader.batches(epoch)[:count]
+    photos = [loader.dataset[batch.indices[0]] for batch in batches]
+    sheet = folder / CONTACT_SHEET
+    paths = picture_paths([sheet, *(photo.path for photo in photos)], folder)[1:]
+    drawn, thumbnails = [], []
+    for photo, batch, path in zip(photos, batches, paths, strict=True):
+        x, y, weight = loader.load(batch, epoch)
+        if weight[0] == 0:  # it could not be read
+            continue
+        picture = _picture(photo, x, y, loader.dataset.class_names)
+        drawn.append(save_picture(picture, path.with_suffix(".jpg")))
+        picture.thumbnail((_THUMBNAIL, _THUMBNAIL))
+        thumbnails.append(picture)
+    if thumbnails:
+        save_picture(_contact_sheet(thumbnails), sheet)
+    return drawn
+
+
+def _picture(photo, x, y, class_names):
+    """Returns the picture of the one photo in a batch, with a title."""
+    height, width = (int(side) for side in x["image_sizes"][0])
+    pixels = np.rint(x["images"][0, :height, :width]).astype(np.uint8)
+    rows = y["labels"][0] >= 0
+    labels = y["labels"][0][rows]
+    picture = Image.fromarray(pixels)
+    if "masks" in y:
+        picture = draw_masks(picture, y["masks"][0][rows, :height, :width], labels)
+    if "keypoints" in y:
+        picture = draw_keypoints(picture, y["keypoints"][0][rows], labels)
+    crowds = int(y["is_crowd"][0].sum())
+    padded_height, padded_width = x["images"].shape[1:3]
+    title = (
+        f"{photo.path.name}: {photo.width}x{photo.height}, seen as {width}x{height} in "
+        f"{padded_width}x{padded_height}; objects: {len(labels) - crowds}"
+    )
+    title += f", crowd regions: {crowds}" if crowds else ""
+    boxes = y["boxes"][0][rows]
+    return draw_detections(picture, boxes, labels, None, class_names, title)
+
+
+def _contact_sheet(pictures):
+    """Returns pictures in a grid, each centered in a square cell."""
+    columns = math.ceil(math.sqrt(len(pictures)))
+    rows = math.ceil(len(pictures) / columns)
+    step = _THUMBNAIL + _GAP
+    sheet = Image.new("RGB", (columns * step + _GAP, rows * step + _GAP), "white")
+    for index, picture in enumerate(pictures):
+        row, column = divmod(index, columns)
+        left = column * step + _GAP + (_THUMBNAIL - picture.width) // 2
+        top = row * step + _GAP + (_THUMBNAIL - picture.height) // 2
+        sheet.paste(picture, (left, top))
+    return sheet

@@ -1,0 +1,5 @@
+"""What the tests of reports share."""
+
+from fake_detector import detector, folder
+
+__all__ = ["detector", "folder"]

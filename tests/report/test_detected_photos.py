@@ -1,0 +1,70 @@
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from keras_fpn.report import detect_photos
+
+
+def test_each_photo_is_detected_alone_with_the_given_limits(detector, folder, tmp_path):
+    photos = [folder / "a.png", str(folder / "b.jpg")]
+    detected = list(detect_photos(detector, photos, tmp_path / "out", min_size=64))
+    assert [(len(images), limits) for images, limits in detector.calls] == [
+        (1, {"min_size": 64})
+    ] * 2
+    assert detector.calls[0][0][0].shape == (50, 40, 3)
+    assert [one.photo for one in detected] == [Path(photo) for photo in photos]
+    assert [one.found["boxes"].tolist() for one in detected] == [
+        [[0, 0, 39, 50]],
+        [[0, 0, 29, 20]],
+    ]
+    assert [one.picture for one in detected] == [
+        tmp_path / "out" / name for name in ("a.png", "b.jpg")
+    ]
+    for one, form, size in zip(
+        detected, ("PNG", "JPEG"), ((360, 450), (510, 340)), strict=True
+    ):  # enlarged 9 and 17 times
+        with Image.open(one.picture) as picture:
+            assert (picture.format, picture.size) == (form, size)
+        assert one.error is None
+    assert len(list((tmp_path / "out").iterdir())) == 2
+
+
+def test_the_title_stands_above_each_picture(detector, folder, tmp_path):
+    heights = []
+    for title in (None, "random weights"):
+        [one] = detect_photos(detector, [folder / "a.png"], tmp_path, title)
+        with Image.open(one.picture) as picture:
+            heights.append(picture.height)
+    assert heights[0] == 450 < heights[1]
+
+
+def test_a_photo_that_fails_is_yielded_with_its_error(detector, folder, tmp_path):
+    Image.new("RGB", (13, 9)).save(folder / "aa.png")  # the fake raises for it
+    photos = [folder / name for name in ("aa.png", "broken.JPG", "gone.jpg", "b.jpg")]
+    detected = list(detect_photos(detector, photos, tmp_path / "out"))
+    assert [one.photo for one in detected] == photos
+    for one, message in zip(
+        detected,
+        ("Both sides must be", "A photo must be in one of", "A photo's path"),
+        strict=False,
+    ):
+        assert one.found is one.picture is None
+        assert str(one.error).startswith(message)
+    assert detected[-1].picture == tmp_path / "out" / "b.jpg"
+
+
+def test_a_photo_is_only_read_when_its_turn_comes(detector, folder, tmp_path):
+    detected = detect_photos(detector, [folder / "a.png", folder / "b.jpg"], tmp_path)
+    assert detector.calls == []
+    next(detected)
+    assert len(detector.calls) == 1
+
+
+def test_an_interruption_is_not_taken_for_a_failed_photo(detector, folder, tmp_path):
+    def interrupt(images, **limits):
+        raise KeyboardInterrupt
+
+    detector.detect = interrupt
+    with pytest.raises(KeyboardInterrupt):
+        next(detect_photos(detector, [folder / "a.png"], tmp_path))
