@@ -1,5 +1,6 @@
 """Checks the format of an export; see docs/serving.md."""
 
+import os
 import pathlib
 
 import keras
@@ -49,7 +50,7 @@ def check_export_format(name: str):
         )
 
 
-def check_export_folder(directory: str | pathlib.Path):
+def check_export_folder(directory: str | os.PathLike):
     """Raises an error if a folder has the name of a file of another format.
 
     Raises:
