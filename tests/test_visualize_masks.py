@@ -63,7 +63,7 @@ def test_the_photo_shows_through_a_mask():
     np.testing.assert_array_equal(pixels[:95], photo[:95])
 
 
-def test_neighbours_of_one_class_are_told_apart():
+def test_neighbors_of_one_class_are_told_apart():
     masks = [mask_of(50, 60, 100, 100), mask_of(100, 60, 150, 100)]
     row = masked(masks, [1, 1])[80]
     changes = np.flatnonzero((row[1:] != row[:-1]).any(axis=1))
