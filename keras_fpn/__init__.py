@@ -26,6 +26,7 @@ from keras_fpn import (  # noqa: E402
     preprocessing,
     report,
     serving,
+    training,
     visualize,
     weights,
 )
@@ -46,6 +47,7 @@ __all__ = [
     "preprocessing",
     "report",
     "serving",
+    "training",
     "visualize",
     "weights",
 ]

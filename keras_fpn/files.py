@@ -80,6 +80,31 @@ def _create(partial, path, there):
         raise
 
 
+def write_text(path, text: str, sync: bool = True):
+    """Writes a UTF-8 text file with `replacing`: complete or not at all.
+
+    Args:
+        path: str or Path; folders above it are made.
+        text: str.
+        sync: bool, see `replacing`.
+
+    Raises:
+        OSError: the file cannot be written.
+        ValueError: the text contains what is not Unicode, such as the name of a photo
+            that is not UTF-8; `printable` escapes it where the format allows that.
+    """
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        around = text[max(0, error.start - 30) : error.end + 30]
+        raise ValueError(
+            f"A text file must contain only Unicode; received path={str(path)!r} and "
+            f"the text {around!r}. Rename that photo or class."
+        ) from error
+    with replacing(pathlib.Path(path), sync) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
 def printable(text):
     """Returns text that every file can hold: names of files may be no Unicode.
 

@@ -1,6 +1,5 @@
 """Published models by name: an architecture, its weights, and what they achieve."""
 
-import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -12,6 +11,7 @@ from keras_fpn.weights import (
     ShippedCheckpoint,
     get_checkpoint,
 )
+from keras_fpn.weights.registry import known_names
 
 
 @dataclass(frozen=True)
@@ -71,9 +71,10 @@ def from_preset(name, load_weights=True, **overrides):
     """
     presets = list_presets()
     if name not in presets:
-        near = difflib.get_close_matches(str(name), presets, 3, 0.4)
-        hint = f"Near names: {near}." if near else f"Names: {sorted(presets)}."
-        raise ValueError(f"There must be such a preset; received name={name!r}. {hint}")
+        raise ValueError(
+            f"name must be a preset; received name={name!r}. "
+            f"{known_names(name, presets)}"
+        )
     preset = presets[name]
     # The builder brings the parts of a checkpoint that it is to load.
     own = {"weights": name} if load_weights else _without_weights(preset, overrides)

@@ -1,16 +1,16 @@
-"""Measures how many images a second the data pipeline makes, and where the time goes.
+"""Measures how many images per second the data pipeline makes, and what takes time.
 
     python scripts/benchmark_data.py DATASET
 
-Every way to go through the photos is run once in each round, in turns, so that whatever
-else the machine does falls on all of them; the figures are medians over the rounds. CPU
-seconds are those of all threads of this process together.
+Each round runs every way to go through the photos once, in turns, so that other load
+on the machine affects all of them; the figures are medians over the rounds. CPU seconds
+are those of all threads of this process.
 
-    decode            reads and decodes every photo, no more
-    decode + resize   and resizes it to the detector's input
+    decode            only reads and decodes every photo
+    decode + resize   also resizes it to the input of the detector
     loader            the batches of `stream_batches`: padded, with boxes
-    PyDataset         the same by the loop without TensorFlow
-    tf.data           the same by the loop for TensorFlow, if it is installed
+    PyDataset         the same through `LoaderSequence`
+    tf.data           the same through `tensorflow_dataset`, if TensorFlow is installed
 """
 
 import argparse
@@ -34,7 +34,7 @@ TRAINING = (augment.RandomFlip(), augment.Photometric())
 
 
 def main(argv=None):
-    """Measures what the command line asks for and prints a table; returns 0."""
+    """Measures what the command line says and prints a table; returns 0."""
     arguments = parse(argv)
     dataset = open_dataset(arguments.dataset, images=arguments.images, report=None)
     dataset = dataset[: arguments.photos]
@@ -72,13 +72,13 @@ def parse(argv):
     add = parser.add_argument
     add("dataset", metavar="DATASET", help="file or folder of annotations")
     add("--images", metavar="DIR", help="folder of the photos, if it is elsewhere")
-    add("--photos", type=int, default=64, help="the first so many (%(default)s)")
+    add("--photos", type=int, default=64, help="number of photos (%(default)s)")
     add("--min-size", type=int, default=800, help="shorter side (%(default)s)")
     add("--max-size", type=int, default=1333, help="longer side (%(default)s)")
     add("--batch-size", type=int, default=2, help="photos in a batch (%(default)s)")
     add("--workers", type=int, default=cpu_count(), help="threads (%(default)s)")
-    add("--rounds", type=int, default=7, help="(%(default)s)")
-    add("--augment", action="store_true", help="flip and change colours, too")
+    add("--rounds", type=int, default=7, help="repetitions (%(default)s)")
+    add("--augment", action="store_true", help="also flip and change colors")
     add("--one-shape", action="store_true", help="pad all images to one shape")
     return parser.parse_args(argv)
 
@@ -93,7 +93,7 @@ def ways_through(loader, dataset, preprocessing, workers):
 
     def by_threads(work):
         with concurrent.futures.ThreadPoolExecutor(workers) as pool:
-            # One at a time per thread, and nothing kept: no memory is waited for.
+            # Results are dropped at once: allocating memory takes no part.
             for done in [pool.submit(work, photo) for photo in dataset.photos]:
                 done.result()
 
@@ -126,7 +126,7 @@ def exhaust(batches):
 
 
 def largest_shape(dataset, preprocessing):
-    """Returns (H, W), pixels, of the padded shape that holds all photos."""
+    """Returns (H, W), pixels, of the padded shape that fits all photos."""
     limits = preprocessing.min_size, preprocessing.max_size
     sizes = [resized_size((p.height, p.width), *limits) for p in dataset.photos]
     divisor = preprocessing.size_divisor

@@ -1,9 +1,9 @@
-"""Measures what share of training a detector waits for its data.
+"""Measures the share of training time spent waiting for data.
 
     python scripts/benchmark_training.py DATASET --split train --preset NAME --steps 6
 
-Takes training steps on batches that are read, resized and padded meanwhile, and times
-how long each step had to wait for its batch. Prints one JSON object.
+It takes training steps on batches that threads read, resize and pad, and times how long
+each step waits for its batch. It prints one JSON object.
 """
 
 import argparse
@@ -16,21 +16,20 @@ import keras
 import keras_fpn
 from keras_fpn.data import Loader, open_dataset
 from keras_fpn.data.augment import RandomFlip
-from keras_fpn.distribute.devices import make_devices
 from keras_fpn.training import SGD
 from keras_fpn.training.transfer import resized
 
 
-def measure(model, loader, steps):
-    """Returns seconds in all and seconds of waiting, after one step to warm up."""
+def measure(model, loader, steps: int):
+    """Returns the total seconds and the seconds of waiting, after a step to warm up."""
     waited = started = 0.0
-    batches = iter(make_devices("none").dataset(loader, epochs=1 + steps))
+    batches = iter(loader.for_fit(epochs=1 + steps))
     for step in range(steps + 1):
         before = time.perf_counter()
         x, y, weights = next(batches)
         arrived = time.perf_counter()
         model.train_on_batch(x, y, sample_weight=weights)
-        if step == 0:  # the graph was traced and the threads were started
+        if step == 0:  # it traced the graph and started the threads
             started, waited = time.perf_counter(), 0.0
         else:
             waited += arrived - before

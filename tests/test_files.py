@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from keras_fpn import files
-from keras_fpn.files import replacing
+from keras_fpn.files import replacing, write_text
 
 posix_only = pytest.mark.skipif(os.name != "posix", reason="needs POSIX's files")
 
@@ -237,3 +237,14 @@ def test_the_process_own_output_gets_the_bytes_in_order(tmp_path, name, redirect
         )
     written = out.read_bytes() if redirected else done.stdout
     assert written == b"before\nresults\nafter\n"
+
+
+def test_a_text_that_is_not_unicode_is_refused_before_anything_is_written(tmp_path):
+    path = tmp_path / "deep/er/a.txt"
+    write_text(path, "né\n")
+    assert path.read_bytes() == "né\n".encode()
+    message = r"a\.txt' and the text 'x{30}\\udc80y'\. Rename that photo or class"
+    with pytest.raises(ValueError, match=message):
+        write_text(path, 40 * "x" + "\udc80y")
+    assert path.read_bytes() == "né\n".encode()
+    assert [file.name for file in path.parent.iterdir()] == ["a.txt"]

@@ -44,8 +44,8 @@ CHANGE_WARNING_FILTERS = {
     "keras_fpn/cli/load_detector.py",
     "keras_fpn/cli/look.py",
     "keras_fpn/cli/terminal.py",
-    "keras_fpn/data/photo_files.py",
-    "keras_fpn/training/checkpoint_file.py",
+    "keras_fpn/data/image_files.py",
+    "keras_fpn/training/checkpoints.py",
 }
 
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)

@@ -1,16 +1,16 @@
 """Faster R-CNN, MobileNetV2 of 96 channels, on blood cells, from ImageNet weights.
 
 Source: ours; the data are Shenggan's BCCD (MIT), 364 microscope images of 640x480 in
-Pascal VOC's form, its own splits. Train, where BCCD is that folder and WEIGHTS a file
-of keras.applications' MobileNetV2 (or "imagenet" where it can be downloaded):
+Pascal VOC format with its own splits. Train, where BCCD is that folder and WEIGHTS a
+file of keras.applications' MobileNetV2 (or "imagenet", which downloads it):
     keras-fpn train zoo/faster_rcnn_mobilenet_v2_fpn_bccd.py BCCD --split train \
         --val-split val --backbone-weights WEIGHTS --output runs/bccd_imagenet
     keras-fpn evaluate BCCD --split test --weights runs/bccd_imagenet/best.keras
-In full, from COCO's weights at 800 pixels, on a GPU (not run):
+At full size, from COCO weights at 800 pixels, on a GPU (not run):
     keras-fpn finetune BCCD --split train --val-split val --output runs/bccd_resnet50
 Measured: AP 55.8, AP50 90.3, AP75 62.8 on the 72 images of the test split (platelets
 44.2, red cells 57.8, white cells 65.5); AP 54.7, AP50 88.4 on the 87 of val, by which
-the epoch was chosen. Its AP on val by epoch, from the third on: 33.0, 45.6, 48.8, 51.3,
+the epoch was chosen. AP on val by epoch, from the third on: 33.0, 45.6, 48.8, 51.3,
 53.7, 53.2, 54.2, 54.7. Trained on the 205 of train in 6.5 minutes on 2 cores of an AMD
 EPYC; commit c975eab, 2026-11-21, TensorFlow 2.21.
 """
@@ -24,7 +24,7 @@ from keras_fpn.training import TrainingPlan, WarmupCosine
 
 
 def build(class_names, category_ids):
-    """Returns the detector; the backbone expects ImageNet's frozen statistics."""
+    """Returns the detector; its frozen batch norms expect ImageNet weights."""
     return keras_fpn.models.faster_rcnn_fpn(
         **small_mobilenet_v2_parts(min_size=360, max_size=480),
         class_names=class_names,
@@ -34,7 +34,7 @@ def build(class_names, category_ids):
 
 
 def schedule(learning_rate, steps_per_epoch, total_steps):
-    """Returns the learning rate: half a cosine to 1 %, after 50 steps of warm-up."""
+    """Returns a rate that falls along half a cosine to 1 %, after a warm-up."""
     return WarmupCosine(learning_rate, total_steps, 0.01, 50)
 
 

@@ -1,7 +1,7 @@
 """The small Faster R-CNN on blood cells, from random weights.
 
 Source: ours; the data are Shenggan's BCCD (MIT), 364 microscope images of 640x480 in
-Pascal VOC's form, its own splits. Train, where BCCD is that folder:
+Pascal VOC format with its own splits. Train, where BCCD is that folder:
     keras-fpn train zoo/faster_rcnn_resnet18_fpn_bccd.py BCCD --split train \
         --val-split val --output runs/bccd
     keras-fpn evaluate BCCD --split test --weights runs/bccd/best.keras
@@ -33,7 +33,7 @@ def build(class_names, category_ids):
 
 
 def schedule(learning_rate, steps_per_epoch, total_steps):
-    """Returns the learning rate: half a cosine to 1 %, after 100 steps of warm-up."""
+    """Returns a rate that falls along half a cosine to 1 %, after a warm-up."""
     return WarmupCosine(learning_rate, total_steps, 0.01, 100)
 
 

@@ -9,7 +9,7 @@ Source: ours. Train:
 Measured: AP 69.9, AP50 89.8, AP75 82.4 of the shipped file (float32, weights stored in
 float16) on the 200 scenes of seed 2, not trained on; AP 69.0 for objects below 32 px
 across, 73.3 for those up to 96, 59.8 above; `best.keras` itself, in bfloat16: 69.8.
-Trained in 62 minutes on 2 cores of an AMD EPYC that did other work meanwhile (about 80
+Trained in 62 minutes on 2 cores of an AMD EPYC that also did other work (about 80
 minutes of CPU time); commit 8842c3b, 2026-11-21, TensorFlow 2.21. AP by epoch: 30.6,
 50.1, 58.5, 62.8, 66.4, 68.3, 69.2, 69.8.
 """
@@ -33,7 +33,7 @@ def build(class_names, category_ids):
 
 
 def schedule(learning_rate, steps_per_epoch, total_steps):
-    """Returns the learning rate: half a cosine to 1 %, after 200 steps of warm-up."""
+    """Returns a rate that falls along half a cosine to 1 %, after a warm-up."""
     return WarmupCosine(learning_rate, total_steps, 0.01, 200)
 
 

@@ -6,16 +6,16 @@ Source: torchvision 0.27, references/detection: README and train.py with the arg
 batch 8 GPUs x 2, SGD 0.02, momentum 0.9, decay 1e-4, 1000 steps of warm-up from 1/1000
 within the first epoch, flips; photos without annotations left out, which leaves 117,266
 of train2017; the backbone's stem and C2 frozen. Their AP: 37.0.
-Deviations: batches are made of photos of one of three shapes, not of one of eight
-groups of aspect ratios; the last of each is filled with empty images of weight 0, not
-with other photos; regions of many objects (crowds) are ignored, not taken for
+Deviations: the photos of a batch have one of three shapes, not one of eight groups of
+aspect ratios; the last batch of each is filled with empty images of weight 0, not with
+other photos; regions of many objects (crowds) are ignored, not treated as
 background.
 Train:
     keras-fpn train zoo/faster_rcnn_resnet50_fpn_torchvision.py \
         annotations/instances_train2017.json --images train2017 \
         --val annotations/instances_val2017.json --val-images val2017 \
         --backbone-weights imagenet --strategy mirrored --output runs/torchvision_1x
-Measured: not yet; the COCO images were not at hand.
+Measured: not yet; the COCO images were not available.
 """
 
 import keras_fpn
@@ -32,14 +32,14 @@ def build(class_names, category_ids):
 
 
 def schedule(learning_rate, steps_per_epoch, total_steps):
-    """Returns a tenth after 16 of 26 epochs, and another after 22."""
+    """Returns a rate that drops to a tenth after 16 and after 22 of 26 epochs."""
     milestones = [total_steps * epoch // 26 for epoch in (16, 22)]
     warmup_steps = min(1000, steps_per_epoch - 1)
     return WarmupMultiStep(learning_rate, milestones, 0.1, warmup_steps, 0.001)
 
 
 def optimizer(rate):
-    """Returns SGD; the frozen batch norms have nothing to decay."""
+    """Returns SGD; frozen batch norms have no weights to decay."""
     return SGD(rate, momentum=0.9, weight_decay=1e-4)
 
 

@@ -98,11 +98,11 @@ def run(arguments):
     model, title = load_detector(arguments.preset, arguments.weights)
     outcome = _detect(model, title, photos, arguments)
     if arguments.json is not None:
-        from keras_fpn.metrics import write_results
+        from keras_fpn.data import write_coco_results
 
         failed = "The results could not be written: "
         with reported(OSError, code=1, prefix=failed):
-            write_results(outcome.results, arguments.json)
+            write_coco_results(outcome.results, arguments.json)
     print(_summary(outcome, arguments.json))
     if outcome.interrupted:
         return INTERRUPTED
@@ -124,7 +124,7 @@ def _check_targets(named, output, json_file):
 
 def _detect(model, title, photos, arguments):
     """Detects with a progress bar; a photo that fails gets a line on stderr."""
-    from keras_fpn.data.photo_files import image_ids
+    from keras_fpn.data.image_files import image_ids
     from keras_fpn.report import detect_photos
 
     outcome = _Outcome()

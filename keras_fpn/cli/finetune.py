@@ -1,4 +1,4 @@
-"""`keras-fpn finetune`: trains a detector that has learnt on other photos on yours."""
+"""`keras-fpn finetune`: trains a pretrained detector on your own photos."""
 
 import argparse
 from pathlib import Path
@@ -18,18 +18,18 @@ from keras_fpn.cli.run_training import (
     run_training,
 )
 
-_TRAINED, _MEASURED = ("train", "trainval"), "val"  # splits that are taken unasked
+_TRAINED, _MEASURED = ("train", "trainval"), "val"  # splits used by default
 _NAMED = 8  # classes that a line lists
 
 
 def add_parser(commands):
-    """Adds the command to argparse's subcommands; returns its parser."""
+    """Adds the command to the subcommands of argparse; returns its parser."""
     parser = commands.add_parser(
         "finetune",
         help="train a published detector on your own photos",
-        description="Trains a detector that has learnt on other photos on yours. What "
-        "you do not say is chosen by the data. Started again with the same arguments, "
-        "it goes on where it was stopped, even killed.",
+        description="Trains a pretrained detector on your own photos. Options that "
+        "you leave out are chosen by the data. The same command resumes a training "
+        "that was interrupted, even one that was killed.",
     )
     add_training_options(parser, default_output="runs/finetune")
     add = parser.add_argument
@@ -41,8 +41,8 @@ def add_parser(commands):
     add(
         "--weights",
         metavar="FILE",
-        help="start from this file: a detector saved as .keras; or, for the preset's "
-        "architecture, torchvision's .pth, or .weights.h5 (default: the published "
+        help="file to start from: a detector saved as .keras; or, for the architecture "
+        "of the preset, torchvision's .pth, or .weights.h5 (default: the published "
         "weights, downloaded once)",
     )
     for name, meaning in (
@@ -50,31 +50,32 @@ def add_parser(commands):
         ("--batch-size", "images per step over all devices (default: 2 to 16 each)"),
         (
             "--min-size",
-            "resize the shorter side to so many pixels (default: as is)",
+            "resize photos to this shorter side in pixels (default: as the preset)",
         ),
-        ("--max-size", "but the longer side to so many at the most"),
+        ("--max-size", "limit of the longer side in pixels (default: in proportion)"),
     ):
         add(name, metavar="N", type=count, help=meaning)
     add(
         "--learning-rate",
         metavar="RATE",
         type=rate,
-        help="the highest (default: 0.02 for 16 images per step, and in proportion)",
+        help="the highest learning rate (default: 0.02 for 16 images per step, in "
+        "proportion for others)",
     )
     return parser
 
 
-def rate(text):
-    """Returns a number above 0 from the command line; argparse shows this name."""
+def rate(text: str):
+    """Returns a number above 0, float; argparse shows the name of this function."""
     value = float(text)
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"must be above 0; received {text}")
     return value
 
 
-def run(arguments):
-    """Fine-tunes as the command line asks; returns the exit code."""
-    from keras_fpn.training.finetune import finetuning_plan
+def run(arguments: argparse.Namespace):
+    """Fine-tunes as the command line says; returns the exit code."""
+    from keras_fpn.training import finetuning_plan
 
     devices = open_devices(arguments)
     dataset, validation = _data(arguments, devices)
@@ -94,12 +95,12 @@ def run(arguments):
     except ValueError as error:
         raise CommandError(one_line(error)) from error
     if devices.is_chief:
-        print(_about_predictor(source, dataset.class_names))
+        print(_class_summary(source, dataset.class_names))
     return run_training(plan, dataset, validation, arguments, devices)
 
 
 def _data(arguments, devices):
-    """Returns the data sets to train and to measure on, both not None."""
+    """Returns the data sets to train and to measure on."""
     from keras_fpn.data.hold_out import hold_out
     from keras_fpn.data.open_dataset import splits_of
 
@@ -108,8 +109,8 @@ def _data(arguments, devices):
         if arguments.split is None:
             found = [split for split in _TRAINED if split in splits]
             arguments.split = found[0] if found else None
-        unasked = arguments.val is None and arguments.val_split is None
-        if unasked and arguments.split == _TRAINED[0] and _MEASURED in splits:
+        chosen = arguments.val is not None or arguments.val_split is not None
+        if not chosen and arguments.split == _TRAINED[0] and _MEASURED in splits:
             arguments.val_split = _MEASURED
         dataset, validation = read_data(arguments)
         if validation is None:
@@ -132,8 +133,8 @@ def _source(arguments):
     """Returns the detector to start from."""
     if arguments.weights == RANDOM:
         raise CommandError(
-            "Fine-tuning must start from weights that have learnt something; received "
-            f"--weights {RANDOM}. To train from scratch: keras-fpn train."
+            "Fine-tuning must start from trained weights; received --weights "
+            f"{RANDOM}. To train from scratch: keras-fpn train."
         )
     try:
         return load_detector(arguments.preset, arguments.weights)[0]
@@ -145,7 +146,7 @@ def _source(arguments):
 
 
 def _offline():
-    """Returns what works without a network, str."""
+    """Returns the options that work without a network, str."""
     import keras_fpn
 
     shipped = list(keras_fpn.weights.SHIPPED)
@@ -153,8 +154,8 @@ def _offline():
     return f"Without a network give --weights FILE{presets}."
 
 
-def _about_predictor(source, class_names):
-    """Returns a line that says what the detector knows of the classes already."""
+def _class_summary(source, class_names):
+    """Returns a line that says which classes the detector already knows."""
     from keras_fpn.training.transfer import kept_classes
 
     kept = kept_classes(source, class_names)
@@ -162,7 +163,7 @@ def _about_predictor(source, class_names):
     if not new:
         return f"All classes are known to the detector: {_listed(class_names)}."
     if not kept:
-        return f"New box predictor, for the classes are new: {_listed(new)}."
+        return f"All classes are new to the detector: {_listed(new)}."
     return f"Known to the detector: {_listed(kept)}. New to it: {_listed(new)}."
 
 

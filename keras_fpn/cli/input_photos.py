@@ -22,7 +22,7 @@ def find_photos(paths):
     Raises:
         CommandError: a path does not exist, or a folder holds no image file.
     """
-    from keras_fpn.data.photo_files import PHOTO_SUFFIXES, is_photo
+    from keras_fpn.data.image_files import PHOTO_SUFFIXES, is_photo
 
     photos = {}
     for path in map(Path, paths):

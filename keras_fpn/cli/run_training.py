@@ -1,5 +1,6 @@
-"""What `train` and `finetune` share: options, data, and the training itself."""
+"""What `train` and `finetune` share: options, data sets, and the training itself."""
 
+import argparse
 import contextlib
 import sys
 from pathlib import Path
@@ -9,46 +10,46 @@ from keras_fpn.cli.errors import INTERRUPTED, CommandError, one_line
 from keras_fpn.cli.evaluate import evaluate
 
 STRATEGIES = ("none", "mirrored", "multiworker", "tpu")
-EVALUATION, TENSORBOARD = "evaluation", "tensorboard"  # folders in the run's
+EVALUATION, TENSORBOARD = "evaluation", "tensorboard"  # in the output folder
 _OTHER_CLASSES = ("unselected", "unknown_category")  # kinds of a data set's report
 
 
-def add_training_options(parser, default_output):
-    """Adds the data set, the output, the devices and the like to a parser."""
+def add_training_options(parser: argparse.ArgumentParser, default_output: str):
+    """Adds the options for data, output, devices and the like to a parser."""
     add = parser.add_argument
-    add("dataset", metavar="DATASET", help="file or folder of annotations to train on")
-    add("--images", metavar="DIR", help="folder of its photos, if it is elsewhere")
-    add("--split", metavar="NAME", help="its part to train on, such as train")
+    add("dataset", metavar="DATASET", help="annotations to train on, a file or folder")
+    add("--images", metavar="DIR", help="folder of the photos, if it is elsewhere")
+    add("--split", metavar="NAME", help="split to train on, such as train")
     add("--val", metavar="DATASET", help="annotations to measure AP on")
     add("--val-images", metavar="DIR", help="folder of their photos")
-    add("--val-split", metavar="NAME", help="part to measure AP on, such as val")
+    add("--val-split", metavar="NAME", help="split to measure AP on, such as val")
     add(
         "--output",
         metavar="DIR",
         type=Path,
         default=Path(default_output),
-        help="folder of this training: checkpoints, history, evaluation "
-        "(default %(default)s)",
+        help="folder for checkpoints, history and evaluation (default %(default)s)",
     )
     add(
         "--strategy",
         choices=STRATEGIES,
         default="none",
-        help="devices: none, one; mirrored, all of this machine; multiworker, those of "
-        "several machines; tpu (default %(default)s)",
+        help="devices: none, the one that Keras chooses; mirrored, all of this "
+        "machine; multiworker, those of several machines; tpu (default %(default)s)",
     )
     add(
         "--save-every",
         metavar="STEPS",
         type=count,
-        help="write a checkpoint every so many steps, too (default: after each epoch)",
+        help="write a checkpoint also every so many steps (default: only after each "
+        "epoch)",
     )
     add(
         "--seed",
         metavar="N",
         type=int,
         default=0,
-        help="what chance is drawn for (default %(default)s)",
+        help="seed of the random numbers (default %(default)s)",
     )
     add(
         "--workers",
@@ -64,32 +65,33 @@ def add_training_options(parser, default_output):
     add(
         "--no-tensorboard",
         action="store_true",
-        help=f"write no logs for TensorBoard (default: into {TENSORBOARD} of the "
-        "output, where the backend is TensorFlow)",
+        help=f"write no TensorBoard logs (default: into {TENSORBOARD}/ of the output "
+        "folder, if the backend is TensorFlow)",
     )
 
 
-def open_devices(arguments):
-    """Returns the `Devices` to train on; to be called before anything is computed.
+def open_devices(arguments: argparse.Namespace):
+    """Returns the `Devices` to train on; call it before anything is computed.
 
     Raises:
-        CommandError: there are none such.
+        CommandError: there are no such devices.
     """
-    from keras_fpn.distribute.devices import make_devices
+    from keras_fpn.distribute import make_devices
+    from keras_fpn.training import make_deterministic
 
     if arguments.deterministic:
-        _make_deterministic()
+        make_deterministic()
     try:
         return make_devices(arguments.strategy)
     except (ValueError, RuntimeError) as error:
         raise CommandError(one_line(error)) from error
 
 
-def read_data(arguments):
-    """Returns the data sets to train and to measure on, the second may be None.
+def read_data(arguments: argparse.Namespace):
+    """Returns the data sets to train and to measure on; the second may be None.
 
     Raises:
-        CommandError: one cannot be read, or they have other classes than each other.
+        CommandError: one cannot be read, or their classes differ.
     """
     dataset = _opened(arguments.dataset, arguments.images, arguments.split)
     if arguments.val is None and arguments.val_split is None:
@@ -104,7 +106,7 @@ def read_data(arguments):
 
 
 def _opened(path, images, split, class_names=None):
-    """Returns a data set; with class names, those of the training data, another one."""
+    """Returns a data set; the one to measure on is given the training classes."""
     from keras_fpn.data import open_dataset
 
     def look(report):
@@ -126,26 +128,24 @@ def _opened(path, images, split, class_names=None):
         raise CommandError(data + one_line(error)) from error
 
 
-def run_training(plan, dataset, validation, arguments, devices=None):
-    """Trains, shows how it goes, and measures the best checkpoint.
+def run_training(plan, dataset, validation, arguments: argparse.Namespace, devices):
+    """Trains, shows the progress, and evaluates the best checkpoint.
 
     Args:
         plan: `keras_fpn.training.TrainingPlan`.
         dataset, validation: `keras_fpn.data.Dataset`; the second may be None.
-        arguments: argparse's, with those of `add_training_options`.
-        devices: what `open_devices` returned; None, it is called.
+        arguments: with those of `add_training_options`.
+        devices: what `open_devices` returned.
 
     Returns:
         int, the exit code.
 
     Raises:
-        CommandError: the folder, the devices or the data do not fit, or the loss
+        CommandError: the folder, the devices or the data do not fit, or the training
             diverged.
     """
-    from keras_fpn.training.divergence import TrainingDiverged
-    from keras_fpn.training.fit import prepare_training
+    from keras_fpn.training import TrainingDiverged, prepare_training
 
-    devices = devices or open_devices(arguments)
     try:
         training = prepare_training(
             plan, dataset, arguments.output, validation, devices, arguments.seed
@@ -153,20 +153,20 @@ def run_training(plan, dataset, validation, arguments, devices=None):
     except (ValueError, OSError) as error:
         raise CommandError(one_line(error)) from error
     if devices.is_chief:
-        print(_summary(training, plan), flush=True)  # before what goes to stderr
+        print(_summary(training), flush=True)  # before what goes to stderr
     try:
         with contextlib.ExitStack() as stack:
-            shown = _shown(training, arguments) if devices.is_chief else []
+            shown = _callbacks(training, arguments) if devices.is_chief else []
             training.run(
                 [stack.enter_context(callback) for callback in shown],
                 save_every=arguments.save_every,
                 workers=arguments.workers,
             )
         if devices.is_chief:
-            _evaluate(training, validation)
+            _evaluate(training.folder, validation)
     except KeyboardInterrupt:
         print(
-            f"Interrupted. The same command goes on from {training.folder.path}.",
+            f"Interrupted. The same command resumes from {training.folder.path}.",
             file=sys.stderr,
         )
         return INTERRUPTED
@@ -175,67 +175,56 @@ def run_training(plan, dataset, validation, arguments, devices=None):
     return 0
 
 
-def _shown(training, arguments):
-    """Returns the callbacks that show how a training goes."""
+def _callbacks(training, arguments):
+    """Returns the callbacks that show the progress of a training, a list."""
     import keras
 
-    from keras_fpn.training.progress import Progress
+    from keras_fpn.training import Progress
 
-    length, start = len(training.loader), training.start
-    step = start.epoch * length + start.batch
+    length, start = len(training.loader), training.start_step
     batch_size = training.plan.batch_size
-    progress = Progress(training.total_steps, length, batch_size, step)
+    progress = Progress(training.total_steps, length, batch_size, start)
     if arguments.no_tensorboard:
         return [progress]
     if keras.backend.backend() != "tensorflow":
         print(
-            "No logs for TensorBoard: they are written with TensorFlow, and the "
-            f"backend is {keras.backend.backend()}.",
+            "No TensorBoard logs: they are written by TensorFlow, and the backend is "
+            f"{keras.backend.backend()}.",
             file=sys.stderr,
         )
         return [progress]
     from keras_fpn.training.tensorboard import TensorBoardLog
 
     folder = training.folder.path / TENSORBOARD
-    return [progress, TensorBoardLog(folder, length, step, training.evaluation)]
+    return [progress, TensorBoardLog(folder, length, start, training.evaluation)]
 
 
-def _make_deterministic():
-    import keras
-
-    if keras.backend.backend() == "tensorflow":
-        from keras_fpn.training.determinism_tensorflow import make_deterministic
-
-        make_deterministic()
-
-
-def _summary(training, plan):
-    loader, start = training.loader, training.start
+def _summary(training):
+    loader, start, plan = training.loader, training.start, training.plan
     parts = [
         f"{plan.name}: {training.model.count_params() / 1e6:.1f} M parameters",
         f"{len(loader.dataset)} photos, {len(loader)} steps of {plan.batch_size} "
-        f"images an epoch, {training.total_steps} steps in all",
+        f"images per epoch, {training.total_steps} steps in total",
         f"folder {training.folder.path}",
     ]
     if training.folder.finished:
-        parts.append("it has ended, and is measured again")
-    elif (start.epoch, start.batch) != (0, 0):
-        parts.append(f"goes on at epoch {start.epoch + 1}, step {start.batch + 1}")
+        parts.append("the training has ended and is only evaluated again")
+    elif training.start_step:
+        parts.append(f"resumes at epoch {start.epoch + 1}, step {start.batch + 1}")
     return "; ".join(parts)
 
 
-def _evaluate(training, validation):
-    """Measures the best checkpoint and writes the page, if there is a second data set.
+def _evaluate(folder, validation):
+    """Evaluates the best checkpoint of a `RunFolder`, if there are data to measure on.
 
-    Without one, or where no epoch could be measured, the last is all there is.
+    Without such data, or if no epoch could be measured, it is the last checkpoint.
     """
-    folder = training.folder
-    checkpoint = folder.last if validation is None else folder.result
+    checkpoint = folder.result
     if validation is not None:
         if checkpoint == folder.last:
             print(
                 f"There is no {folder.best}: no epoch had a finite AP. "
-                f"{folder.last.name} is taken in its place.",
+                f"{folder.last.name} is evaluated instead.",
                 file=sys.stderr,
             )
         import keras

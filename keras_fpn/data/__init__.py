@@ -1,15 +1,25 @@
-"""Data sets for training and evaluation, in any of the common formats."""
+"""Data sets for training and evaluation: reading, augmenting, batches."""
 
+from keras_fpn.data.augment import (
+    CopyPaste,
+    LargeScaleJitter,
+    MultiScale,
+    Photometric,
+    RandomFlip,
+    SafeCrop,
+)
 from keras_fpn.data.check import check_dataset
 from keras_fpn.data.coco import read_coco
-from keras_fpn.data.coco_writer import coco_dict, write_coco
+from keras_fpn.data.coco_writer import coco_dict, write_coco, write_coco_results
 from keras_fpn.data.csv_boxes import read_csv, write_csv
 from keras_fpn.data.dataset import Dataset, Objects, Photo
 from keras_fpn.data.label_images import read_label_images
 from keras_fpn.data.loader import Loader
 from keras_fpn.data.open_dataset import open_dataset
 from keras_fpn.data.pydataset import LoaderSequence
+from keras_fpn.data.random_numbers import random_generator
 from keras_fpn.data.report import Report
+from keras_fpn.data.sample import load_sample
 from keras_fpn.data.statistics import Statistics, statistics
 from keras_fpn.data.stream import stream_batches
 from keras_fpn.data.voc import read_voc
@@ -17,16 +27,24 @@ from keras_fpn.data.voc_writer import write_voc
 from keras_fpn.data.yolo import read_yolo, write_yolo
 
 __all__ = [
+    "CopyPaste",
     "Dataset",
+    "LargeScaleJitter",
     "Loader",
     "LoaderSequence",
+    "MultiScale",
     "Objects",
     "Photo",
+    "Photometric",
+    "RandomFlip",
     "Report",
+    "SafeCrop",
     "Statistics",
     "check_dataset",
     "coco_dict",
+    "load_sample",
     "open_dataset",
+    "random_generator",
     "read_coco",
     "read_csv",
     "read_label_images",
@@ -34,8 +52,19 @@ __all__ = [
     "read_yolo",
     "statistics",
     "stream_batches",
+    "tensorflow_dataset",
     "write_coco",
+    "write_coco_results",
     "write_csv",
     "write_voc",
     "write_yolo",
 ]
+
+
+def __getattr__(name):
+    if name != "tensorflow_dataset":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    # It imports TensorFlow, which a user of JAX need not have installed.
+    from keras_fpn.data.tensorflow_loop import tensorflow_dataset
+
+    return tensorflow_dataset

@@ -3,7 +3,7 @@
 import warnings
 
 from keras_fpn.data.augment import CopyPaste, MultiScale
-from keras_fpn.data.chance import generator
+from keras_fpn.data.random_numbers import random_generator
 from keras_fpn.data.sample import load_sample
 
 
@@ -65,16 +65,17 @@ class AugmentedPhotos:
         for place, augmentation in enumerate(self._augment[:count]):
             if sample is None:
                 break
-            chance = generator(self._seed, epoch, image_id, f"augment {place}{role}")
             if isinstance(augmentation, MultiScale):
                 continue
+            purpose = f"augment {place}{role}"
+            generator = random_generator(self._seed, epoch, image_id, purpose)
             if not isinstance(augmentation, CopyPaste):
-                sample = augmentation(sample, chance)
+                sample = augmentation(sample, generator)
                 continue
-            other = self._dataset[int(chance.integers(len(self._dataset)))]
+            other = self._dataset[int(generator.integers(len(self._dataset)))]
             other = self._augmented(other, epoch, image_id, place, f"{role}, pasted")
             if other is not None:
-                sample = augmentation(sample, other, chance)
+                sample = augmentation(sample, other, generator)
         return sample
 
     def _read(self, photo):

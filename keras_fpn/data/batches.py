@@ -1,187 +1,214 @@
-"""Which photos share a batch, in which order, and to what shape they are padded.
+"""Which photos share a batch, in which order, and to what shapes they are padded.
 
 All of it is known before a photo is opened, and the same for the same seed and epoch.
 """
 
 import dataclasses
-import itertools
+import math
 
 import numpy as np
 
-from keras_fpn.data.chance import generator
+from keras_fpn.data.augment import CopyPaste, LargeScaleJitter, MultiScale
+from keras_fpn.data.batch_shapes import holding_shapes, padded_sizes
+from keras_fpn.data.random_numbers import random_generator
+from keras_fpn.preprocessing import resized_size
 
 FILLER = -1  # the index of an empty image that completes a batch
+_OBJECT_SIZES = 4  # sizes of G at most: a compiled step is compiled anew for each
 
 
 @dataclasses.dataclass(frozen=True)
 class Batch:
-    """What one batch will be made of.
+    """What one batch will consist of.
 
     Attributes:
-        indices: tuple of B ints, places in the data set; FILLER for an empty image.
-        shape: (H, W), ints, pixels: what every image is padded to.
-        scale: int, which of the planned sizes the photos take; see `plan_epoch`.
+        indices: tuple of B ints, into the data set; FILLER for an empty image.
+        shape: (H, W), ints, pixels, to which every image is padded.
+        scale: int, index of the scale that the photos are resized to; see `plan_epoch`.
+        max_objects: int, G, to which the objects of every image are padded; None, as
+            `Loader.max_objects` says.
     """
 
     indices: tuple[int, ...]
     shape: tuple[int, int]
     scale: int = 0
+    max_objects: int | None = None
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class InputSizes:
+    """How large n photos will be as the model's input, at each of S scales.
+
+    Attributes:
+        sizes: int (S, n, 2), heights and widths, pixels, the largest scale last.
+        limits: S pairs (min_size, max_size) that photos are resized by, see
+            `resized_size`; empty if an augmentation resizes them.
+    """
+
+    sizes: np.ndarray
+    limits: tuple[tuple[int, int], ...]
+
+    def fitted(self, size, scale: int, shape):
+        """Returns the height and width, ints, that an image is resized to.
+
+        It is resized as a photo would be. A crop may have changed its proportions: if
+        that does not fit into the batch, it gets the largest size that does.
+
+        Args:
+            size: its height and width, pixels.
+            scale: int, 0..S-1.
+            shape: (H, W) of the batch, pixels.
+        """
+        min_size, max_size = self.limits[scale]
+        if max(size) <= max_size * min(size):  # otherwise a side would become 0
+            size = resized_size(size, min_size, max_size)
+        shrink = min(shape[0] / size[0], shape[1] / size[1])
+        if shrink >= 1:
+            return size
+        return tuple(max(1, math.floor(side * shrink)) for side in size)
+
+
+def input_sizes(dataset, preprocessing, augment) -> InputSizes:
+    """Returns the sizes of the photos of a data set once they are resized.
+
+    Args:
+        dataset: `Dataset`.
+        preprocessing: `Preprocessing`, whose limits hold if no augmentation resizes.
+        augment: tuple of augmentations, at most one of which resizes: `MultiScale`, of
+            which every length is one scale, or `LargeScaleJitter`, whose square is the
+            only size.
+
+    Raises:
+        ValueError: two augmentations resize, or a photo is too oblong to be resized.
+    """
+    resizing = [a for a in augment if isinstance(a, (MultiScale, LargeScaleJitter))]
+    if len(resizing) > 1:
+        raise ValueError(
+            f"At most one augmentation may resize; received {resizing}. Keep one."
+        )
+    resizer = resizing[0] if resizing else None
+    if isinstance(resizer, LargeScaleJitter):
+        return InputSizes(np.full((1, len(dataset), 2), resizer.size), ())
+    lengths, max_size = [preprocessing.min_size], preprocessing.max_size
+    if isinstance(resizer, MultiScale):
+        lengths, max_size = sorted(resizer.min_sizes), resizer.max_size
+    limits = tuple((length, max_size) for length in lengths)
+    photos = np.array([(photo.height, photo.width) for photo in dataset.photos])
+    unique, index = np.unique(photos.reshape(-1, 2), axis=0, return_inverse=True)
+    sizes = [[_resized(size, dataset, limit) for size in unique] for limit in limits]
+    return InputSizes(np.array(sizes).reshape(len(limits), -1, 2)[:, index], limits)
+
+
+def object_counts(dataset, augment):
+    """Returns int (n,), the most objects that each photo can have once augmented.
+
+    A `CopyPaste` may add all objects of another photo but its crowd regions, and that
+    photo has been pasted into by every `CopyPaste` before: so k of them add up to
+    2^k - 1 times the most that can be pasted. No other augmentation adds objects.
+
+    Args:
+        dataset: `Dataset`, at least one photo.
+        augment: tuple of augmentations.
+    """
+    counts = [len(photo.objects) for photo in dataset.photos]
+    pasted = max(int((~photo.objects.is_crowd).sum()) for photo in dataset.photos)
+    pastes = sum(isinstance(augmentation, CopyPaste) for augmentation in augment)
+    return np.array(counts) + (2**pastes - 1) * pasted
+
+
+def padded_counts(counts, few: bool):
+    """Returns int (n,): counts of objects rounded up to one size of G, or to a few.
+
+    The sizes are the largest count, its half, quarter and eighth. So at most half of
+    the rows of the photo with the most objects in a batch are padding, unless it has
+    less than an eighth.
+
+    Args:
+        counts: int (n,).
+        few: bool, True for up to 4 sizes, False for one.
+    """
+    most = max(1, int(np.max(counts)))
+    halvings = range(_OBJECT_SIZES if few else 1)
+    sizes = np.array(sorted(-(-most // 2**halving) for halving in halvings))
+    return sizes[np.searchsorted(sizes, counts)]
 
 
 def plan_epoch(
     sizes,
-    batch_size,
+    batch_size: int,
     shapes=None,
-    seed=0,
-    epoch=0,
-    shuffle=False,
-    fill=False,
-    divisor=1,
-):
-    """Returns an epoch's batches, list of Batch: every photo once, in one of them.
+    seed: int = 0,
+    epoch: int = 0,
+    shuffle: bool = False,
+    fill: bool = False,
+    divisor: int = 1,
+    counts=None,
+) -> list[Batch]:
+    """Returns the batches of an epoch; every photo is in exactly one of them.
 
-    With shapes, photos that the same of them holds best share batches; without, each
-    batch is as high and as wide as its photos need. A photo may be planned in several
-    sizes: then each batch draws one of them for all its photos, from its place in the
-    epoch. Who shares a batch depends on the largest sizes alone, so that every epoch
-    has as many batches.
+    With shapes, photos share a batch if the same shape is the smallest that holds them;
+    without, each batch is as high and as wide as its photos need. If photos have
+    several scales, each batch takes one at random for all of its photos. Which photos
+    share a batch depends only on the largest scale, so that the number of batches is
+    the same in every epoch.
 
     Args:
         sizes: int (n, 2), heights and widths of the resized photos, pixels; or
-            (S, n, 2) for S choices of scale, the largest last.
-        batch_size: int, photos in a batch.
-        shapes: list of (H, W), pixels, one of which every photo must fit into; None.
-        seed, epoch: int, what the order and the scales are drawn for.
-        shuffle: bool, False keeps the photos' order, but for their shapes.
+            (S, n, 2) for S scales, the largest last.
+        batch_size: int, photos per batch.
+        shapes: list of (H, W), pixels, one of which must hold each photo; or None.
+        seed, epoch: int, which random order and scales to take.
+        shuffle: bool, False keeps the order of the photos, apart from their shapes.
         fill: bool, whether incomplete batches are completed with FILLER.
-        divisor: int, without shapes: sides are multiples of it, pixels.
+        divisor: int, pixels; without shapes, sides are multiples of it.
+        counts: int (n,), G that each photo needs, of `padded_counts`; a batch takes the
+            largest of its photos. None leaves G open.
 
     Raises:
         ValueError: batch_size is below 1, there is no photo, or one fits no shape.
     """
     scales = _checked(sizes, batch_size)
     number = scales.shape[1]
-    order, drawn = np.arange(number), generator(seed, epoch, 0, "order")
+    order, generator = np.arange(number), random_generator(seed, epoch, 0, "order")
     if shuffle:
-        order = drawn.permutation(number)
+        order = generator.permutation(number)
     groups = [order]
     if shapes is not None:
         held = holding_shapes(scales[-1], shapes)[order]
-        groups = [order[held == place] for place in range(len(shapes))]
+        groups = [order[held == index] for index in range(len(shapes))]
     members = [
         group[start : start + batch_size]
         for group in groups
         for start in range(0, len(group), batch_size)
     ]
     if shuffle:
-        members = [members[place] for place in drawn.permutation(len(members))]
+        members = [members[index] for index in generator.permutation(len(members))]
     else:
         members.sort(key=min)
-    choices = generator(seed, epoch, 0, "scale").integers(
+    choices = random_generator(seed, epoch, 0, "scale").integers(
         len(scales), size=len(members)
     )
-    return [
-        _batch(indices, scales, int(scale), shapes, divisor, batch_size if fill else 0)
-        for indices, scale in zip(members, choices, strict=True)
-    ]
+    plan = []
+    for indices, scale in zip(members, choices.tolist(), strict=True):
+        shape = _shape(scales[scale, indices].max(axis=0), shapes, divisor)
+        fillers = (FILLER,) * (batch_size - len(indices) if fill else 0)
+        objects = None if counts is None else int(counts[indices].max())
+        plan.append(Batch((*indices.tolist(), *fillers), shape, scale, objects))
+    return plan
 
 
-def bucket_shapes(sizes, divisor=32, count=3):
-    """Returns a few padded shapes that hold all photos with little padding.
-
-    Photos are sorted by height over width and cut into `count` groups, each as high
-    and as wide as its photos need, so that the sum of the padded areas is the least.
-    Resized photos lie on a curve (the shorter side is min_size, or the longer one
-    max_size), along which that cut is the best there is.
-
-    Args:
-        sizes: int (n, 2), heights and widths of the resized photos, pixels.
-        divisor: int, sides are multiples of it, pixels.
-        count: int, shapes at the most.
-
-    Returns:
-        list of (H, W), ints, from wide to high.
-
-    Raises:
-        ValueError: there is no photo, or count is below 1.
-    """
-    sizes = _checked(sizes, 1)[-1]
-    if count < 1:
-        raise ValueError(f"There must be at least 1 shape; received count={count}.")
-    padded, photos = np.unique(_padded(sizes, divisor), axis=0, return_counts=True)
-    order = np.argsort(padded[:, 0] / padded[:, 1], kind="stable")
-    padded, photos = padded[order], photos[order]
-    cost = _group_costs(padded, photos)
-    best, first_of_last = cost[0], []  # best[j]: the least area of groups up to place j
-    for _ in range(min(count, len(padded)) - 1):
-        # total[i - 1, j]: the area if the last group is that of the places i to j.
-        total = best[:-1, None] + cost[1:]
-        first_of_last.append(np.argmin(total, axis=0) + 1)
-        best = total.min(axis=0)
-    bounds = [len(padded)]
-    for firsts in reversed(first_of_last):
-        bounds.insert(0, int(firsts[bounds[0] - 1]))
-    groups = [padded[a:b] for a, b in itertools.pairwise([0, *bounds])]
-    shapes = [tuple(group.max(axis=0).tolist()) for group in groups]
-    return list(dict.fromkeys(shapes))
-
-
-def holding_shapes(sizes, shapes):
-    """Returns int (n,), for each photo the place of the smallest shape that holds it.
-
-    Args:
-        sizes: int (n, 2), heights and widths, pixels.
-        shapes: list of (H, W), pixels; of two with the same area the first is taken.
-
-    Raises:
-        ValueError: a photo fits no shape.
-    """
-    frames = np.asarray(shapes, np.int64).reshape(-1, 2)
-    sizes = np.asarray(sizes, np.int64).reshape(-1, 2)
-    holds = (sizes[:, None] <= frames).all(axis=2)  # (n, number of shapes)
-    homeless = np.flatnonzero(~holds.any(axis=1))
-    if len(homeless):
-        raise ValueError(
-            "Every resized photo must fit into one of the shapes, (height, width); "
-            f"received shapes={[tuple(frame) for frame in frames.tolist()]}, and photo "
-            f"{homeless[0]} (of {len(homeless)} that do not fit) is "
-            f"{tuple(sizes[homeless[0]].tolist())}. Add a shape, or resize to less."
-        )
-    return np.where(holds, frames.prod(axis=1), np.inf).argmin(axis=1)
-
-
-def _batch(indices, scales, scale, shapes, divisor, fill_to):
-    """Returns the Batch of some photos at one of their scales."""
-    sizes = scales[scale, indices].max(axis=0)
+def _shape(sizes, shapes, divisor):
+    """Returns (H, W), ints, of a batch whose largest height and width are given."""
     if shapes is None:
-        shape = _padded(sizes, divisor)
+        shape = padded_sizes(sizes, divisor)
     else:
         shape = shapes[holding_shapes(sizes, shapes)[0]]
-    fillers = (FILLER,) * (fill_to - len(indices))
     height, width = (int(side) for side in shape)
-    return Batch((*indices.tolist(), *fillers), (height, width), scale)
-
-
-def _group_costs(padded, photos):
-    """Returns float (n, n): the padded area of photos i to j in one shape; inf, i > j.
-
-    Args:
-        padded: int (n, 2), different padded sizes.
-        photos: int (n,), how many photos have each.
-    """
-    cost = np.full((len(padded), len(padded)), np.inf)
-    for first in range(len(padded)):
-        sides = np.maximum.accumulate(padded[first:], axis=0)
-        cost[first, first:] = sides.prod(axis=1) * np.cumsum(photos[first:])
-    return cost
-
-
-def _padded(sizes, divisor):
-    return -(-sizes // divisor) * divisor
+    return height, width
 
 
 def _checked(sizes, batch_size):
-    """Returns int64 (S, n, 2), or refuses what was given."""
+    """Returns sizes as int64 (S, n, 2)."""
     sizes = np.asarray(sizes, np.int64)
     scales = sizes[None] if sizes.ndim == 2 else sizes
     if scales.ndim != 3 or scales.shape[2] != 2 or scales.size == 0:
@@ -194,3 +221,14 @@ def _checked(sizes, batch_size):
             f"A batch must have at least 1 photo; received batch_size={batch_size}."
         )
     return scales
+
+
+def _resized(size, dataset, limit):
+    """Returns the height and width of a resized photo; an error names the photo."""
+    try:
+        return resized_size(size, *limit)
+    except ValueError as error:
+        path = next(
+            p.path for p in dataset.photos if (p.height, p.width) == tuple(size)
+        )
+        raise ValueError(f"{path}: {error}") from error

@@ -1,43 +1,7 @@
-"""Random numbers for the data: a function of what they are for, without any state.
-
-The same seed, epoch and image give the same numbers in any loop, on any worker, in any
-order of loading, and in a run that was interrupted and resumed.
-"""
-
-import hashlib
-
-import numpy as np
-
-_WORD = 0xFFFFFFFF
+"""Moved to `keras_fpn.data`; kept because documentation named this module."""
 
 
-def generator(seed, epoch, image_id, purpose="augment"):
-    """Returns a new generator for one image in one epoch.
+def __getattr__(name):
+    from keras_fpn import data
 
-    NumPy promises the same numbers for the same version of NumPy only.
-
-    Args:
-        seed: int, the run's.
-        epoch: int, counted from the start of the training.
-        image_id: int, the data set's own; 0 for what concerns no single image.
-        purpose: str, another for every use that must not repeat another's numbers.
-
-    Returns:
-        numpy.random.Generator, equal for equal arguments and otherwise unrelated.
-
-    Raises:
-        ValueError: seed, epoch or image_id is no whole number, or purpose no text.
-    """
-    words = []
-    for name, number in (("seed", seed), ("epoch", epoch), ("image_id", image_id)):
-        if isinstance(number, bool) or not isinstance(number, (int, np.integer)):
-            raise ValueError(
-                f"{name} must be a whole number; received {name}={number!r}."
-            )
-        # Always two words each: joined without gaps, 1, 23 would equal 12, 3.
-        words += [int(number) & _WORD, int(number) >> 32 & _WORD]
-    if not isinstance(purpose, str):
-        raise ValueError(f"purpose must be a str; received purpose={purpose!r}.")
-    digest = hashlib.sha256(purpose.encode()).digest()
-    words += [int.from_bytes(digest[:4], "big"), int.from_bytes(digest[4:8], "big")]
-    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(words)))
+    return getattr(data, {"generator": "random_generator"}.get(name, name))

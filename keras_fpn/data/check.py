@@ -8,8 +8,8 @@ import numpy as np
 
 from keras_fpn.data.box_order import ORDERS, refuse_other_order
 from keras_fpn.data.dataset import Dataset, Objects, Photo
+from keras_fpn.data.image_files import read_headers
 from keras_fpn.data.listing import ListedObject, ListedPhoto, Listing
-from keras_fpn.data.photo_files import read_headers
 from keras_fpn.data.report import Report
 from keras_fpn.data.segments import check_segment
 from keras_fpn.data.statistics import statistics

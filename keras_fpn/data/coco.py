@@ -8,8 +8,8 @@ import re
 import numpy as np
 
 from keras_fpn.data.check import checked
+from keras_fpn.data.image_files import resolved
 from keras_fpn.data.listing import ListedObject, ListedPhoto, Listing
-from keras_fpn.data.photo_files import resolved
 from keras_fpn.data.report import Report
 from keras_fpn.data.text_files import class_list, read_text
 

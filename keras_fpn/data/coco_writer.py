@@ -3,9 +3,10 @@
 import json
 import pathlib
 
-from keras_fpn.data.photo_files import relative_path
+from keras_fpn.data.image_files import relative_path
 from keras_fpn.data.statistics import object_areas
-from keras_fpn.data.text_files import write_text
+from keras_fpn.data.text_files import shortest_float
+from keras_fpn.files import printable, write_text
 
 
 def write_coco(dataset, path):
@@ -53,13 +54,26 @@ def coco_dict(dataset):
     return {"images": images, "annotations": annotations, "categories": categories}
 
 
+def write_coco_results(results, path):
+    """Writes detections as a COCO results file, one detection per line.
+
+    Args:
+        results: list of dict, of `keras_fpn.metrics.detections_to_coco`.
+        path: str or Path of the json file; folders above it are made.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    lines = ",\n".join(json.dumps(result, ensure_ascii=False) for result in results)
+    write_text(path, printable(f"[\n{lines}\n]\n" if results else "[]\n"))
+
+
 def _annotations(objects, dataset):
     """Returns a list of the objects' COCO dicts, without their ids."""
     annotations = []
     areas = object_areas(objects)
     for i, box in enumerate(objects.boxes):
-        # The shortest decimals that give the same float32: 204.86, not 204.860001.
-        x1, y1, x2, y2 = (float(str(number)) for number in box)
+        x1, y1, x2, y2 = map(shortest_float, box)
         annotation = {
             "category_id": int(dataset.category_ids[objects.labels[i]]),
             "bbox": [x1, y1, round(x2 - x1, 12), round(y2 - y1, 12)],
@@ -71,7 +85,7 @@ def _annotations(objects, dataset):
             annotation["segmentation"] = _json_segment(segment)
         if objects.keypoints is not None:
             points = objects.keypoints[i]
-            annotation["keypoints"] = [float(str(number)) for number in points.ravel()]
+            annotation["keypoints"] = [*map(shortest_float, points.ravel())]
             annotation["num_keypoints"] = int((points[:, 2] > 0).sum())
         annotations.append(annotation)
     return annotations

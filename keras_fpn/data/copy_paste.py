@@ -36,7 +36,7 @@ class CopyPaste:
     Call arguments:
         sample: dict with masks; see keras_fpn.data.sample.
         other: dict with masks, the sample whose objects are pasted.
-        generator: numpy.random.Generator; see keras_fpn.data.chance.
+        generator: numpy.random.Generator; see `random_generator`.
 
     Returns:
         dict, the sample, pasted objects last.

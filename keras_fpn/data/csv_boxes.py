@@ -5,16 +5,17 @@ import io
 import pathlib
 
 from keras_fpn.data.check import checked
+from keras_fpn.data.image_files import is_photo, relative_path, resolved
 from keras_fpn.data.listing import (
     ListedObject,
     ListedPhoto,
     Listing,
     number_photos,
 )
-from keras_fpn.data.photo_files import is_photo, relative_path, resolved
 from keras_fpn.data.report import Report
 from keras_fpn.data.statistics import count_extras
-from keras_fpn.data.text_files import class_list, read_text, shortest, write_text
+from keras_fpn.data.text_files import class_list, read_text, shortest_text
+from keras_fpn.files import write_text
 
 COLUMNS = ("path", "x1", "y1", "x2", "y2", "class_name")
 _OTHER_NAMES = {
@@ -96,7 +97,7 @@ def write_csv(dataset, path):
         name = relative_path(photo.path, path.parent)
         objects = photo.objects[~photo.objects.is_crowd]
         for box, label in zip(objects.boxes, objects.labels, strict=True):
-            numbers = [shortest(number) for number in box]
+            numbers = [shortest_text(number) for number in box]
             rows.append([name, *numbers, dataset.class_names[label]])
         if len(objects) == 0:
             rows.append([name, "", "", "", "", ""])

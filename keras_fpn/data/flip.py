@@ -19,7 +19,7 @@ class RandomFlip:
 
     Call arguments:
         sample: dict; see keras_fpn.data.sample.
-        generator: numpy.random.Generator; see keras_fpn.data.chance.
+        generator: numpy.random.Generator; see `random_generator`.
 
     Returns:
         dict, the sample.

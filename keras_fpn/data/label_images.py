@@ -5,13 +5,13 @@ import pathlib
 import numpy as np
 
 from keras_fpn.data.check import checked
+from keras_fpn.data.image_files import is_photo
 from keras_fpn.data.listing import (
     ListedObject,
     ListedPhoto,
     Listing,
     number_photos,
 )
-from keras_fpn.data.photo_files import is_photo
 from keras_fpn.data.report import Report
 from keras_fpn.data.segments import label_image_objects
 from keras_fpn.data.text_files import class_list

@@ -3,7 +3,7 @@
 import dataclasses
 import pathlib
 
-from keras_fpn.data.photo_files import image_ids
+from keras_fpn.data.image_files import image_ids
 from keras_fpn.data.report import Report
 
 

@@ -4,23 +4,38 @@ import collections
 import dataclasses
 import threading
 import warnings
+from typing import Any
 
+import keras
 import numpy as np
 
-from keras_fpn.data.augment import CopyPaste
 from keras_fpn.data.augmented_photos import AugmentedPhotos
-from keras_fpn.data.batches import FILLER, plan_epoch
+from keras_fpn.data.batch_shapes import common_shape, parse_shapes
+from keras_fpn.data.batches import (
+    FILLER,
+    Batch,
+    input_sizes,
+    object_counts,
+    padded_counts,
+    plan_epoch,
+)
 from keras_fpn.data.buffers import Buffers
-from keras_fpn.data.planned_sizes import planned_sizes
+from keras_fpn.data.dataset import Dataset
 from keras_fpn.data.sample import resize_sample
-from keras_fpn.data.shapes import common_shape, resolved_shapes
+from keras_fpn.data.worker_rows import WorkerRows
+from keras_fpn.preprocessing import Preprocessing
 
 _MAX_ID = 2**31 - 1
 
 
 @dataclasses.dataclass(frozen=True)
 class ArraySpec:
-    """A batch's array: shape, tuple of ints, None where batches differ; dtype, str."""
+    """Shape and dtype of an array in a batch.
+
+    Attributes:
+        shape: tuple of ints, None for a dimension that varies from batch to batch.
+        dtype: str.
+    """
 
     shape: tuple
     dtype: str
@@ -29,35 +44,38 @@ class ArraySpec:
 class Loader:
     """Makes batches of a data set: reads, augments, resizes and pads its photos.
 
-    What a batch holds is a function of the seed, the epoch and the batch alone. All
-    epochs have as many batches.
+    The content of a batch depends only on the seed, the epoch and the batch. Every
+    epoch has the same number of batches.
 
-    Photos are resized as for detection, after all augmentations but `LargeScaleJitter`,
-    which resizes itself. Of a `MultiScale`, each batch draws one length for all its
-    photos: shapes are then known before a photo is read, and a batch of small images
-    is not padded to the size of a large one. An image that a crop has made too high or
-    too wide for its batch is resized to less.
+    Photos are resized as for detection, after all augmentations except
+    `LargeScaleJitter`, which resizes itself. With `MultiScale`, each batch takes one
+    length at random for all of its photos: so shapes are known before a photo is read,
+    and a batch of small images is not padded to the size of a large one. An image that
+    a crop has made too high or too wide for its batch is resized to fit.
 
     Args:
         dataset: `keras_fpn.data.Dataset`.
-        preprocessing: `keras_fpn.preprocessing.Preprocessing`, the detector's.
-        batch_size: int, B, photos in a batch.
-        augment: augmentations of `keras_fpn.data.augment`, in the order of their use.
-            `CopyPaste` gets another photo of the data set, treated by those before it.
-        seed: int, what chance is drawn for.
-        shuffle: bool, whether each epoch has its own order.
+        preprocessing: `keras_fpn.preprocessing.Preprocessing`, of the detector.
+        batch_size: int, B, photos per batch.
+        augment: augmentations, such as `RandomFlip`, in the order of their use.
+            `CopyPaste` gets another photo of the data set, to which those before it
+            were applied.
+        seed: int, random seed.
+        shuffle: bool, whether to shuffle the photos, differently in each epoch.
         shapes: None, each batch is as high and wide as its largest photo needs;
             "buckets", three shapes (of every scale) for photos of different
             proportions; or a list of (H, W), pixels.
-        max_objects: int, G; None, as many as the photo with the most has, twice that
-            with `CopyPaste`. Photos with more keep the largest.
+        max_objects: int, G; photos with more keep the largest. None, as many as all
+            photos need after augmentation; with masks, whose padding is large, G is the
+            smallest of up to 4 sizes that all photos of the batch need.
         masks: bool, whether to load masks.
         on_error: "stop", a photo that cannot be read raises; "skip", it is named in a
             warning and in `skipped`, and an empty image of weight 0 takes its place.
         fill: bool, whether incomplete batches are completed with such empty images.
 
     Attributes:
-        image_shape: (H, W) of all images; a side that is not always the same is None.
+        image_shape: (H, W) of all images; a side that varies is None.
+        max_objects: int, the largest G.
 
     Raises:
         ValueError: an argument is out of its range; there is no photo; two photos have
@@ -66,17 +84,17 @@ class Loader:
 
     def __init__(
         self,
-        dataset,
-        preprocessing,
-        batch_size,
+        dataset: Dataset,
+        preprocessing: Preprocessing,
+        batch_size: int,
         augment=(),
-        seed=0,
-        shuffle=False,
+        seed: int = 0,
+        shuffle: bool = False,
         shapes=None,
-        max_objects=None,
-        masks=False,
-        on_error="stop",
-        fill=False,
+        max_objects: int | None = None,
+        masks: bool = False,
+        on_error: str = "stop",
+        fill: bool = False,
     ):
         self.dataset, self.preprocessing = dataset, preprocessing
         self.batch_size, self.augment = batch_size, tuple(augment)
@@ -85,30 +103,36 @@ class Loader:
         _check_photos(dataset)
         self._buffers = Buffers()
         self._photos = AugmentedPhotos(dataset, self.augment, seed, masks, on_error)
-        self._planned = planned_sizes(dataset, preprocessing, self.augment)
-        sizes, divisor = self._planned.sizes, preprocessing.size_divisor
-        self.shapes = resolved_shapes(shapes, sizes, divisor)
+        self._inputs = input_sizes(dataset, preprocessing, self.augment)
+        sizes, divisor = self._inputs.sizes, preprocessing.size_divisor
+        self.shapes = parse_shapes(shapes, sizes, divisor)
         self.image_shape = common_shape(self.shapes, sizes, divisor)
-        self.max_objects = self._resolved_max_objects(max_objects)
-        self._plans = {}  # of the last epochs asked for
+        if max_objects is None:
+            counts = object_counts(dataset, self.augment)
+            self._counts = padded_counts(counts, few=masks)
+        else:
+            _check_max_objects(max_objects, dataset)
+            self._counts = np.full(len(dataset), max_objects)
+        self.max_objects = int(self._counts.max())
+        self._plans: dict[int, list[Batch]] = {}  # of the last epochs asked for
         self._lock = threading.Lock()
         self._length = len(self.batches(0))
 
     @property
-    def skipped(self):
+    def skipped(self) -> dict[int, str]:
         """dict, image id -> str: photos that could not be read so far, and why."""
         return self._photos.skipped
 
-    def __len__(self):
-        """Returns how many batches an epoch has."""
+    def __len__(self) -> int:
+        """Returns the number of batches in an epoch."""
         return self._length
 
-    def batches(self, epoch):
-        """Returns the list of an epoch's `Batch`."""
+    def batches(self, epoch: int) -> list[Batch]:
+        """Returns the list of the batches of an epoch, not loaded yet."""
         with self._lock:
             if epoch not in self._plans:
                 plan = plan_epoch(
-                    self._planned.sizes,
+                    self._inputs.sizes,
                     self.batch_size,
                     self.shapes,
                     self.seed,
@@ -116,11 +140,12 @@ class Loader:
                     self.shuffle,
                     self.fill,
                     self.preprocessing.size_divisor,
+                    self._counts,
                 )
                 self._plans = {**dict(list(self._plans.items())[-1:]), epoch: plan}
             return self._plans[epoch]
 
-    def load(self, batch, epoch):
+    def load(self, batch: Batch, epoch: int) -> tuple[dict, dict, Any]:
         """Loads a batch.
 
         Args:
@@ -146,26 +171,57 @@ class Loader:
             self.load_into(arrays, slot, batch, epoch)
         return arrays
 
-    def specs(self):
+    def for_fit(
+        self,
+        epochs: int = 1,
+        first_epoch: int = 0,
+        start_batch: int = 0,
+        workers: int | None = None,
+        share: tuple[int, int] = (0, 1),
+    ):
+        """Returns the batches, epoch after epoch, as `fit` takes them on this backend.
+
+        Args:
+            epochs, first_epoch, start_batch, workers: see `stream_batches`.
+            share: (i, n), only share i of the n equal shares of each batch, for one of
+                several machines.
+
+        Returns:
+            `tf.data.Dataset` on TensorFlow, otherwise `LoaderSequence`.
+
+        Raises:
+            ValueError: an argument is out of its range.
+        """
+        loader = self if share == (0, 1) else WorkerRows(self, *share)
+        if keras.backend.backend() == "tensorflow":
+            from keras_fpn.data.tensorflow_loop import tensorflow_dataset as batches
+        else:
+            from keras_fpn.data.pydataset import LoaderSequence as batches
+        return batches(loader, epochs, first_epoch, start_batch, workers)
+
+    def specs(self) -> tuple[dict, dict, ArraySpec]:
         """Returns x, y and sample_weight with an `ArraySpec` for each array."""
         batch = self.batch_size if self.fill else None
-        return self._arranged(batch, self.image_shape, ArraySpec, ArraySpec)
+        varies = self._counts.min() < self.max_objects
+        objects = (batch, None if varies else self.max_objects)
+        return self._arranged(objects, self.image_shape, ArraySpec, ArraySpec)
 
-    def blank(self, batch):
-        """Returns a batch without objects, its images still of arbitrary values."""
-        size = len(batch.indices)
-        x, y, weight = self._arranged(size, batch.shape, np.zeros, self._buffers.array)
+    def blank(self, batch: Batch) -> tuple[dict, dict, Any]:
+        """Returns a batch without objects; the values of its images are arbitrary."""
+        objects = (len(batch.indices), batch.max_objects or self.max_objects)
+        new_images = self._buffers.array
+        x, y, weight = self._arranged(objects, batch.shape, np.zeros, new_images)
         x["image_sizes"][:] = batch.shape
         y["photo_sizes"][:] = batch.shape
         y["labels"][:] = y["image_ids"][:] = -1
         return x, y, weight
 
-    def load_into(self, arrays, slot, batch, epoch):
-        """Loads one photo of a batch, or fills in an empty image.
+    def load_into(self, arrays, slot: int, batch: Batch, epoch: int) -> None:
+        """Loads one photo into a batch, or an empty image.
 
         Args:
             arrays: what `blank` returned.
-            slot: int, 0..B-1, the photo's place in the batch.
+            slot: int, 0..B-1, index of the photo in the batch.
             batch, epoch: see `load`.
         """
         x, y, weight = arrays
@@ -175,9 +231,9 @@ class Loader:
         if sample is None:
             x["images"][slot] = 0
             return
-        if self._planned.limits:
+        if self._inputs.limits:
             size = sample["image"].shape[:2]
-            size = self._planned.fitted(size, batch.scale, batch.shape)
+            size = self._inputs.fitted(size, batch.scale, batch.shape)
             sample = resize_sample(sample, size)
         height, width = sample["image"].shape[:2]
         image = x["images"][slot]
@@ -187,7 +243,7 @@ class Loader:
         x["image_sizes"][slot] = height, width
         y["image_ids"][slot] = sample["image_id"]
         y["photo_sizes"][slot] = sample["photo_size"]
-        rows = self._kept_rows(sample)
+        rows = _largest(sample, y["labels"].shape[1])
         for name in ("boxes", "labels", "is_crowd", "keypoints"):
             if name in y and name in sample:
                 y[name][slot, : len(rows)] = sample[name][rows]
@@ -195,9 +251,14 @@ class Loader:
             y["masks"][slot, : len(rows), :height, :width] = sample["masks"][rows]
         weight[slot] = 1
 
-    def _arranged(self, batch, shape, make, make_images):
-        """Returns x, y and sample_weight of make(array shape, dtype)."""
-        objects = (batch, self.max_objects)
+    def _arranged(self, objects, shape, make, make_images):
+        """Returns x, y and sample_weight of make(array shape, dtype).
+
+        Args:
+            objects: (B, G).
+            shape: (H, W).
+        """
+        batch = objects[0]
         x = {
             "images": make_images((batch, *shape, 3), "float32"),
             "image_sizes": make((batch, 2), "float32"),
@@ -216,37 +277,35 @@ class Loader:
             y["keypoints"] = make((*objects, joints, 3), "float32")
         return x, y, make((batch,), "float32")
 
-    def _kept_rows(self, sample):
-        """Returns int, at most G rows of a sample's objects: crowds give way first."""
-        boxes = sample["boxes"]
-        if len(boxes) <= self.max_objects:
-            return np.arange(len(boxes))
-        areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
-        order = np.lexsort((-areas, sample["is_crowd"]))
-        return np.sort(order[: self.max_objects])
 
-    def _resolved_max_objects(self, max_objects):
-        """Returns G, and says so where photos have more objects."""
-        counts = np.array([len(photo.objects) for photo in self.dataset.photos])
-        most = max(1, int(counts.max()))
-        if max_objects is None:
-            pasting = any(isinstance(a, CopyPaste) for a in self.augment)
-            return 2 * most if pasting else most
-        if max_objects < 1:
-            raise ValueError(
-                f"max_objects must be at least 1; received max_objects={max_objects}."
-            )
-        if most > max_objects:
-            warnings.warn(
-                f"{(counts > max_objects).sum()} photos have more objects, up to "
-                f"{most}, than max_objects={max_objects}: their smallest are left out.",
-                stacklevel=3,
-            )
-        return int(max_objects)
+def _largest(sample, count):
+    """Returns int, at most `count` rows of the objects: crowd regions go first."""
+    boxes = sample["boxes"]
+    if len(boxes) <= count:
+        return np.arange(len(boxes))
+    areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
+    order = np.lexsort((-areas, sample["is_crowd"]))
+    return np.sort(order[:count])
+
+
+def _check_max_objects(max_objects, dataset):
+    """Raises for a G that is too small, warns where photos have more objects."""
+    if max_objects < 1:
+        raise ValueError(
+            f"max_objects must be at least 1; received max_objects={max_objects}."
+        )
+    counts = np.array([len(photo.objects) for photo in dataset.photos])
+    if counts.max() > max_objects:
+        warnings.warn(
+            f"{(counts > max_objects).sum()} photos have more objects, up to "
+            f"{counts.max()}, than max_objects={max_objects}: their smallest are left "
+            "out.",
+            stacklevel=3,
+        )
 
 
 def _check_photos(dataset):
-    """Refuses data sets without photos, or whose photos have no ids of their own."""
+    """Raises for a data set without photos, or with ids that are not usable."""
     if len(dataset) == 0:
         raise ValueError(
             f"There must be at least one photo; received the data set {dataset.name!r} "
@@ -263,6 +322,6 @@ def _check_photos(dataset):
         )
     if min(ids) < 0 or max(ids) > _MAX_ID:
         raise ValueError(
-            f"Image ids must be whole numbers from 0 to {_MAX_ID}, for they travel as "
-            f"int32; received {min(ids)} to {max(ids)}. Number the photos anew."
+            f"Image ids must be integers from 0 to {_MAX_ID}, because batches hold "
+            f"them as int32; received {min(ids)} to {max(ids)}. Number the photos anew."
         )

@@ -31,7 +31,7 @@ class Photometric:
 
     Call arguments:
         sample: dict; see keras_fpn.data.sample. Its image, uint8 or float32, is 0..255.
-        generator: numpy.random.Generator; see keras_fpn.data.chance.
+        generator: numpy.random.Generator; see `random_generator`.
 
     Returns:
         dict, the sample, its image of the same dtype. Objects do not move.

@@ -35,11 +35,14 @@ class LoaderSequence(keras.utils.PyDataset):
             loader, epochs, first_epoch, start_batch, workers
         )
         self._next = 0
-        if keras.config.backend() == "tensorflow" and None in loader.image_shape:
+        x, y, _ = loader.specs()
+        images, boxes = x["images"].shape[1:], y["boxes"].shape[1:]
+        if keras.config.backend() == "tensorflow" and None in images + boxes:
             raise ValueError(
-                "Under the TensorFlow backend a LoaderSequence must have images of one "
-                f"shape; received a loader of image_shape={loader.image_shape}. Use "
-                "keras_fpn.data.tensorflow_loop.tensorflow_dataset."
+                "Under TensorFlow the batches of a LoaderSequence must have one shape; "
+                f"received images {images} and boxes {boxes}. Use "
+                "keras_fpn.data.tensorflow_dataset, or a loader with one shape in "
+                "shapes and with max_objects."
             )
 
     def __len__(self):

@@ -26,7 +26,7 @@ class MultiScale:
 
     Call arguments:
         sample: dict; see keras_fpn.data.sample.
-        generator: numpy.random.Generator; see keras_fpn.data.chance.
+        generator: numpy.random.Generator; see `random_generator`.
 
     Returns:
         dict, the sample; its image is float32, 0..255.
@@ -74,7 +74,7 @@ class LargeScaleJitter:
 
     Call arguments:
         sample: dict; see keras_fpn.data.sample.
-        generator: numpy.random.Generator; see keras_fpn.data.chance.
+        generator: numpy.random.Generator; see `random_generator`.
 
     Returns:
         dict, the sample; its image is float32 (size, size, 3), 0..255. Objects of which

@@ -27,7 +27,7 @@ class SafeCrop:
 
     Call arguments:
         sample: dict; see keras_fpn.data.sample.
-        generator: numpy.random.Generator; see keras_fpn.data.chance.
+        generator: numpy.random.Generator; see `random_generator`.
 
     Returns:
         dict, the sample. It has an object if there was one with an area and inside.

@@ -1,10 +1,8 @@
-"""Reads and writes the text files of data sets."""
+"""What the text files of data sets have in common."""
 
 import csv
 import os
 import pathlib
-
-from keras_fpn.files import replacing
 
 
 def read_text(path):
@@ -26,25 +24,6 @@ def read_text(path):
             f"An annotation file must be UTF-8 text; received path={str(path)!r}, "
             f"which is not at byte {error.start}. Save it as UTF-8."
         ) from error
-
-
-def write_text(path, text):
-    """Writes a text file, complete or not at all; folders above are made.
-
-    Raises:
-        ValueError: the text has a name that is no Unicode.
-    """
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError as error:
-        around = text[max(0, error.start - 30) : error.end + 30]
-        raise ValueError(
-            "A text file must hold Unicode alone; received for "
-            f"path={str(path)!r} {around!r}. Rename that photo or class."
-        ) from error
-    # Data sets have thousands of them: to bring each onto the disk would take minutes.
-    with replacing(pathlib.Path(path), sync=False) as partial:
-        partial.write_text(text, encoding="utf-8")
 
 
 def class_list(class_names):
@@ -84,12 +63,21 @@ def _by_number(rows, path):
         ) from error
 
 
-def shortest(number, shift=0):
-    """Returns a float32 as the shortest text that gives it back, whole ones as such.
+def shortest_float(number) -> float:
+    """Returns a float32 as the float with the fewest digits: 204.86, not 204.860001.
 
     Args:
         number: np.float32.
-        shift: int, added first.
     """
-    decimal = round(float(str(number)) + shift, 12)
+    return float(str(number))
+
+
+def shortest_text(number, shift: int = 0) -> str:
+    """Returns a float32 plus an integer as the shortest text, "12" for 12.0.
+
+    Args:
+        number: np.float32.
+        shift: int, added to the number.
+    """
+    decimal = round(shortest_float(number) + shift, 12)
     return str(int(decimal)) if decimal.is_integer() else repr(decimal)

@@ -3,10 +3,11 @@
 import pathlib
 import xml.etree.ElementTree as ElementTree
 
-from keras_fpn.data.photo_files import copy_photos
+from keras_fpn.data.image_files import copy_photos
 from keras_fpn.data.statistics import count_extras
-from keras_fpn.data.text_files import shortest, write_text
+from keras_fpn.data.text_files import shortest_text
 from keras_fpn.data.voc import ANNOTATIONS, CORNERS, IMAGES, SPLITS
+from keras_fpn.files import write_text
 
 
 def write_voc(dataset, folder, split=None):
@@ -29,7 +30,7 @@ def write_voc(dataset, folder, split=None):
         tree = _tree(photo, copy.name, dataset.class_names)
         ElementTree.indent(tree, "\t")
         text = ElementTree.tostring(tree, encoding="unicode")
-        write_text(folder / ANNOTATIONS / f"{copy.stem}.xml", f"{text}\n")
+        write_text(folder / ANNOTATIONS / f"{copy.stem}.xml", f"{text}\n", sync=False)
     if split is not None:
         text = "".join(f"{copy.stem}\n" for copy in copies)
         write_text(folder / SPLITS / f"{split}.txt", text)
@@ -61,7 +62,7 @@ def _tree(photo, file_name, class_names):
         corners = _add(one, "bndbox")
         for name, value in zip(CORNERS, box, strict=True):
             shift = 1 if name in ("xmin", "ymin") else 0
-            _add(corners, name, shortest(value, shift))
+            _add(corners, name, shortest_text(value, shift))
     return tree
 
 

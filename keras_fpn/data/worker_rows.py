@@ -4,16 +4,20 @@ import dataclasses
 
 import keras
 
+from keras_fpn.data.batches import Batch
+from keras_fpn.data.loader import Loader
+
 
 class WorkerRows:
-    """A loader's batches, of each only one worker's rows, planned for all of it.
+    """The batches of a loader, of each only the rows of one worker.
 
     It is used like the `Loader`. Images are as high and wide as the whole batch needs,
-    so that all workers pad them alike; photos of other workers are not read.
+    and G is that of the whole batch, so that all workers pad alike; photos of other
+    workers are not read.
 
     Args:
         loader: `Loader` of complete batches.
-        worker: int, which worker's rows, 0..workers-1.
+        worker: int, whose rows, 0..workers-1.
         workers: int, how many share each batch; its size is a multiple of it.
 
     Attributes:
@@ -21,7 +25,7 @@ class WorkerRows:
         image_shape: as of the loader.
     """
 
-    def __init__(self, loader, worker, workers):
+    def __init__(self, loader: Loader, worker: int, workers: int):
         self._loader = loader
         self.batch_size = loader.batch_size // workers
         first = worker * self.batch_size
@@ -29,12 +33,12 @@ class WorkerRows:
         self.image_shape = loader.image_shape
         self.blank, self.load_into = loader.blank, loader.load_into
 
-    def __len__(self):
-        """Returns how many batches an epoch has."""
+    def __len__(self) -> int:
+        """Returns the number of batches in an epoch."""
         return len(self._loader)
 
-    def batches(self, epoch):
-        """Returns the list of an epoch's `Batch`, each with the worker's rows alone."""
+    def batches(self, epoch: int) -> list[Batch]:
+        """Returns the list of the batches of an epoch, each with the worker's rows."""
         return [
             dataclasses.replace(batch, indices=batch.indices[self._rows])
             for batch in self._loader.batches(epoch)

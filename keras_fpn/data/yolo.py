@@ -1,23 +1,24 @@
 """YOLO's text files: a line for each object, in fractions of the photo's sides."""
 
-import json
 import math
 import pathlib
 
 import numpy as np
+import yaml
 
 from keras_fpn.data.check import checked
+from keras_fpn.data.image_files import copy_photos
 from keras_fpn.data.listing import (
     ListedObject,
     ListedPhoto,
     Listing,
     number_photos,
 )
-from keras_fpn.data.photo_files import copy_photos
 from keras_fpn.data.report import Report
 from keras_fpn.data.statistics import count_extras
-from keras_fpn.data.text_files import class_list, read_text, write_text
+from keras_fpn.data.text_files import class_list, read_text
 from keras_fpn.data.yolo_files import SPLITS, find_files, label_file
+from keras_fpn.files import write_text
 
 _NO_LABELS = ("classes", "train", "val", "test", "README")  # .txt beside labels
 
@@ -106,8 +107,9 @@ def write_yolo(dataset, folder, split="train"):
     folder = pathlib.Path(folder)
     copies = copy_photos(dataset.photos, folder / "images" / split)
     for photo, copy in zip(dataset.photos, copies, strict=True):
-        lines = _lines(photo)
-        write_text(label_file(copy), "".join(f"{line}\n" for line in lines))
+        text = "".join(f"{line}\n" for line in _lines(photo))
+        # To sync each of thousands of files would take minutes.
+        write_text(label_file(copy), text, sync=False)
     write_text(folder / "data.yaml", _data_yaml(dataset, folder))
     extras = count_extras(dataset)
     extras.pop("objects with keypoints", None)
@@ -224,17 +226,23 @@ def _lines(photo):
 
 
 def _data_yaml(dataset, folder):
-    """Returns the text of a data.yaml; JSON's quoted texts and lists are YAML's too."""
+    """Returns the text of a data.yaml."""
     splits = [split for split in SPLITS if (folder / "images" / split).is_dir()]
     lines = [*(f"{split}: images/{split}" for split in splits), "names:"]
     for number, name in enumerate(dataset.class_names):
-        lines.append(f"  {number}: {json.dumps(name, ensure_ascii=False)}")
+        lines.append(f"  {number}: {_quoted(name)}")
     joints = len(dataset.keypoint_names)
     if joints:
         flipped = list(range(joints))
         for first, second in dataset.flip_pairs:
             flipped[first], flipped[second] = second, first
-        names = json.dumps(list(dataset.keypoint_names), ensure_ascii=False)
+        names = f"[{', '.join(map(_quoted, dataset.keypoint_names))}]"
         lines += [f"kpt_shape: [{joints}, 3]", f"flip_idx: {flipped}"]
         lines += ["kpt_names:", f"  0: {names}"]
     return "".join(f"{line}\n" for line in lines)
+
+
+def _quoted(text):
+    return yaml.safe_dump(
+        text, default_style='"', allow_unicode=True, width=1e9
+    ).strip()

@@ -3,11 +3,16 @@
 import dataclasses
 import pathlib
 
-from keras_fpn.data.photo_files import find_photos, resolved
+import yaml
+
+from keras_fpn.data.image_files import find_photos, resolved
 from keras_fpn.data.text_files import class_list, read_text
-from keras_fpn.data.yolo_yaml import read_entries
 
 SPLITS = ("train", "val", "test")
+_MAX_CHARACTERS = 2**19  # of a data.yaml; 20,000 class names take less
+_MAX_DEPTH = 20
+_FORMS = {"scalar": "str", "sequence": "seq", "mapping": "map"}
+_NULLS = ("", "~", "null", "Null", "NULL")
 # Files of names, one a line, by number. labelImg, darknet and others write them.
 _NAMES_FILES = ("classes.txt", "obj.names", "labels/classes.txt")
 
@@ -71,6 +76,121 @@ def yolo_splits(path):
         return [split for split in SPLITS if _found_split_folders(path, split)]
     entries = read_entries(read_text(yaml), SPLITS, yaml)
     return [split for split in SPLITS if split in entries]
+
+
+class _Loader(yaml.BaseLoader):
+    """PyYAML's loader that makes texts, lists and dicts only, without aliases.
+
+    The safe loader would turn a class named "no" into False.
+    """
+
+    depth = 0
+
+    def compose_node(self, parent, index):
+        """Composes a node; refuses aliases, and depths that Python cannot recurse."""
+        mark, self.depth = self.peek_event().start_mark, self.depth + 1
+        problem = ""
+        if self.check_event(yaml.AliasEvent):
+            problem = "aliases (*name) are not supported, repeat the text instead"
+        elif self.depth > _MAX_DEPTH:
+            problem = "lists or maps are nested too deeply"
+        if problem:
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=mark)
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
+
+
+def read_entries(text: str, keys, path):
+    """Returns some entries of a data.yaml.
+
+    All scalars are texts: a class may be named no or 007.
+
+    Args:
+        text: str, the content of the file.
+        keys: collection of str, the names of the entries to return.
+        path: str or Path of the file, for error messages.
+
+    Returns:
+        dict of the entries that exist and are not null: str, list of str, or dict of
+        str -> str or list of str.
+
+    Raises:
+        ValueError: the file is not valid YAML, or too large, or one of the entries has
+            another form or appears twice. The message names the file and the line.
+    """
+    entries: dict[str, str | list | dict] = {}
+    try:
+        if len(text) > _MAX_CHARACTERS:
+            raise yaml.MarkedYAMLError(
+                problem=f"it has over {_MAX_CHARACTERS} characters"
+            )
+        root = yaml.compose(text, _Loader)
+        for key, node in () if root is None else _pairs(root):
+            if key not in keys:
+                continue
+            quoted = getattr(node, "style", None)  # collections have no style
+            if quoted or node.value not in _NULLS:
+                entries[key] = _content(node)
+    except yaml.YAMLError as error:
+        raise ValueError(
+            "A data.yaml must be plain YAML with texts, lists of texts, or maps of "
+            f"texts; received path={str(path)!r}: {_problem(error)}. Write names as "
+            "[a, b] or as lines '- a'."
+        ) from error
+    return entries
+
+
+def _content(node):
+    """Returns the str, list or dict of a YAML node."""
+    if isinstance(node, yaml.MappingNode):
+        return {key: _text_or_list(value) for key, value in _pairs(node)}
+    return _text_or_list(node)
+
+
+def _text_or_list(node):
+    if isinstance(node, yaml.SequenceNode) and not _tagged(node):
+        return [_text(item) for item in node.value]
+    return _text(node)
+
+
+def _text(node):
+    if isinstance(node, yaml.ScalarNode) and not _tagged(node):
+        return node.value
+    what = (
+        f"the tag {node.tag}" if _tagged(node) else "a list or map in place of a text"
+    )
+    raise _unsupported(node, what)
+
+
+def _pairs(node):
+    """Returns the list of (str, node) of a mapping, whose keys must differ."""
+    if not isinstance(node, yaml.MappingNode) or _tagged(node):
+        raise _unsupported(node, "anything but a map here")
+    pairs = {}
+    for key, value in node.value:
+        if _text(key) in pairs:
+            raise _unsupported(key, f"the key {key.value!r} twice")
+        pairs[key.value] = value
+    return list(pairs.items())
+
+
+def _tagged(node):
+    """Returns whether a node asks to become another type than its form's own."""
+    return node.tag != f"tag:yaml.org,2002:{_FORMS[node.id]}"
+
+
+def _unsupported(node, what):
+    return yaml.MarkedYAMLError(
+        problem=f"{what} is not supported", problem_mark=node.start_mark
+    )
+
+
+def _problem(error):
+    """Returns in a line what is wrong with a YAML file, and where."""
+    mark = getattr(error, "problem_mark", None)
+    where = "" if mark is None else f"line {mark.line + 1}: "
+    return where + " ".join(str(getattr(error, "problem", None) or error).split())
 
 
 def label_file(photo):
@@ -179,6 +299,12 @@ def _names(stated, folder, class_names, path):
         return tuple(stated[number] for number in numbers)
     if isinstance(stated, list):
         return tuple(stated)
+    if stated is not None:
+        raise ValueError(
+            "The names in data.yaml must be a list or a map; received "
+            f"names={stated[:80]!r}, path={str(path)!r}. Write them as [a, b] or as "
+            "lines '- a'."
+        )
     for name in _NAMES_FILES:
         if (folder / name).is_file():
             return class_list(folder / name)

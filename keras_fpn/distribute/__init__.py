@@ -1,4 +1,4 @@
-"""Training on several devices: sums over replicas, optimizers, and the devices."""
+"""Training on several devices: the devices, sums over replicas, optimizers."""
 
 from keras_fpn.distribute.devices import Devices, make_devices
 from keras_fpn.distribute.replicas import global_sum, replica_count

@@ -1,6 +1,7 @@
 """The devices that train: one, all of a machine, or those of several machines."""
 
 import contextlib
+from collections.abc import Sequence
 
 import keras
 
@@ -8,7 +9,7 @@ STRATEGIES = ("none", "mirrored", "multiworker", "tpu")
 
 
 class Devices:
-    """One device, and what all kinds of `Devices` have.
+    """The device that Keras chooses; base class of several devices.
 
         devices = make_devices("mirrored")
         with devices.scope():
@@ -30,74 +31,80 @@ class Devices:
 
     @property
     def is_chief(self):
-        """bool, whether this process writes files and prints: one of all workers."""
+        """bool, whether this process, one of all workers, writes files and prints."""
         return self.worker_index == 0
 
     def scope(self):
-        """Returns a context manager, in which to build and compile a model."""
+        """Returns a context manager within which to build and compile a model."""
         return contextlib.nullcontext()
 
     def fit_scope(self):
-        """Returns a context manager, in which to call `fit` and `evaluate`."""
+        """Returns a context manager within which to call `fit` and `evaluate`."""
         return contextlib.nullcontext()
 
-    def dataset(self, loader, epochs=1, first_epoch=0, start_batch=0, workers=None):
-        """Returns what `fit` takes: a loader's batches, epoch after epoch.
+    def dataset(
+        self,
+        loader,
+        epochs: int = 1,
+        first_epoch: int = 0,
+        start_batch: int = 0,
+        workers: int | None = None,
+    ):
+        """Returns the batches of a loader, epoch after epoch, as `fit` takes them.
 
-        Each worker reads the photos of its own rows alone.
+        Each worker reads only the photos of its own rows.
 
         Args:
             loader: `keras_fpn.data.Loader`, the same on all workers. Its batch size is
                 that of a step over all replicas.
-            epochs, first_epoch, start_batch, workers: as for `stream_batches`; the last
-                are threads that read photos.
+            epochs, first_epoch, start_batch, workers: as for
+                `keras_fpn.data.stream_batches`; the last is a number of threads.
 
         Raises:
-            ValueError: the replicas cannot share a batch alike, or an argument is out
-                of its range.
+            ValueError: the replicas cannot share a batch equally, or an argument is
+                out of its range.
         """
         self._check(loader)
-        return self._batches(loader, epochs, first_epoch, start_batch, workers)
+        share = self.worker_index, self.workers
+        batches = loader.for_fit(epochs, first_epoch, start_batch, workers, share)
+        if self.workers == 1:  # Keras and tf.distribute cut each batch into pieces
+            return batches
+        return self._in_pieces(batches, loader.batch_size)
 
-    def check_same_step(self, step):
-        """Refuses to train if the workers would not all go on from the same step.
+    def check_same_step(self, step: int):
+        """Raises if the workers would resume from different steps.
 
         Every worker must call it.
 
         Args:
-            step: int, steps that this worker's checkpoint has behind it.
+            step: steps that were taken before the checkpoint of this worker.
 
         Raises:
-            ValueError: the workers gave different ones.
+            ValueError: the steps of the workers differ.
         """
         steps = self.of_workers(step)
         if len(set(steps)) > 1:
             raise ValueError(
-                "All workers must go on from the same step; received steps "
-                f"{steps} in the order of the workers. Put the training's folder on "
+                "All workers must resume from the same step; received steps "
+                f"{steps} in the order of the workers. Put the output folder on "
                 "storage that all machines see."
             )
 
-    def of_workers(self, number):
-        """Returns the list of all workers' numbers, int; every worker must call it."""
+    def of_workers(self, number: int):
+        """Returns the number of each worker, list of int; all must call it."""
         return [number]
 
-    def _batches(self, loader, *place):
-        if keras.backend.backend() == "tensorflow":
-            from keras_fpn.data.tensorflow_loop import tensorflow_dataset
-
-            return tensorflow_dataset(loader, *place)
-        from keras_fpn.data.pydataset import LoaderSequence
-
-        return LoaderSequence(loader, *place)
+    def _in_pieces(self, batches, batch_size):
+        """Returns the rows of this worker as its replicas take them."""
+        return batches
 
     def _check(self, loader):
-        """Refuses batches that the replicas cannot share alike."""
+        """Raises for batches that the replicas cannot share equally."""
         if loader.batch_size % self.replicas:
             more = -(-loader.batch_size // self.replicas) * self.replicas
             raise ValueError(
                 "The batch size must be a multiple of the number of replicas; received "
-                f"batch_size={loader.batch_size} for {self.replicas} replicas. Take "
+                f"batch_size={loader.batch_size} for {self.replicas} replicas. Use "
                 f"{more}."
             )
         if self.replicas > 1 and not loader.fill:
@@ -107,27 +114,28 @@ class Devices:
             )
 
 
-def make_devices(strategy="none", devices=None):
+def make_devices(strategy: str = "none", devices: Sequence[str] | None = None):
     """Returns the devices to train on.
 
-    For several machines or a TPU it must be called before anything else is computed;
-    with several machines it returns when all have called it.
+    For several machines or a TPU call it before anything is computed. With several
+    machines it returns when all of them have called it.
 
     Args:
-        strategy: str. "none", the one device that the backend takes. "mirrored",
-            several of this machine. "multiworker", all of several machines: on
-            TensorFlow the environment variable TF_CONFIG names them, on JAX
-            KERAS_DISTRIBUTION_JOB_ADDRESSES and so on; not run on JAX. "tpu"; not run.
-        devices: list of str, such as ["gpu:0", "gpu:2"], which of this machine's
-            "mirrored" takes; None, all GPUs, or the CPU where there is none.
+        strategy: "none", the one device that Keras chooses; nothing is changed.
+            "mirrored", several of this machine. "multiworker", all of several machines:
+            on TensorFlow the environment variable TF_CONFIG names them, on JAX
+            KERAS_DISTRIBUTION_JOB_ADDRESSES and others do; never run on several real
+            machines. "tpu"; never run.
+        devices: those of this machine for "mirrored", such as ["gpu:0", "gpu:2"];
+            None, all GPUs, or the CPU if there is none.
 
     Returns:
         `Devices`.
 
     Raises:
-        ValueError: the strategy or a device does not exist, or what describes the
-            machines is missing or wrong.
-        RuntimeError: it was called too late for several machines.
+        ValueError: the strategy or a device does not exist, or the environment
+            variables that describe the machines are missing or wrong.
+        RuntimeError: something was computed before the call for several machines.
     """
     if strategy not in STRATEGIES:
         raise ValueError(
@@ -148,20 +156,20 @@ def make_devices(strategy="none", devices=None):
 
 
 def _check_devices(strategy, devices):
-    """Refuses devices that this machine does not have, or a strategy takes no list."""
+    """Raises for devices that this machine lacks, or a strategy that takes none."""
     if strategy != "mirrored":
         raise ValueError(
-            "devices can be chosen for the strategy 'mirrored' alone; received "
+            "devices can be chosen only for the strategy 'mirrored'; received "
             f"devices={devices!r} for {strategy!r}. Use the environment variable "
             "CUDA_VISIBLE_DEVICES."
         )
-    accelerators = keras.distribution.list_devices()  # the CPU's, where there are none
+    accelerators = keras.distribution.list_devices()  # the CPU, if there are none
     known = list(
         dict.fromkeys([*accelerators, *keras.distribution.list_devices("cpu")])
     )
     wrong = [name for name in devices if name not in known]
     if wrong or not devices or len(set(devices)) < len(devices):
         raise ValueError(
-            f"devices must be some of this machine's, {known}, each once; received "
+            f"devices must be some of this machine, {known}, each once; received "
             f"devices={devices!r}."
         )

@@ -1,6 +1,7 @@
 """`Devices` of `keras.distribution`, for the JAX backend."""
 
 import os
+from collections.abc import Sequence
 
 import keras
 import numpy as np
@@ -18,10 +19,10 @@ class DataParallelDevices(Devices):
 
     Args:
         distribution: `keras.distribution.DataParallel`.
-        workers, worker_index: int, as of `Devices`.
+        workers, worker_index: as of `Devices`.
     """
 
-    def __init__(self, distribution, workers=1, worker_index=0):
+    def __init__(self, distribution, workers: int = 1, worker_index: int = 0):
         self.distribution = distribution
         self.replicas = distribution.num_model_replicas
         self.workers, self.worker_index = workers, worker_index
@@ -30,22 +31,15 @@ class DataParallelDevices(Devices):
         return self.distribution.scope()
 
     def fit_scope(self):
-        return self.distribution.scope()  # Keras asks for it when it hands out batches
+        return self.distribution.scope()  # by which Keras places each batch
 
     def of_workers(self, number):
         from jax.experimental import multihost_utils
 
         return np.ravel(multihost_utils.process_allgather(np.int32(number))).tolist()
 
-    def _batches(self, loader, *place):
-        from keras_fpn.data.pydataset import LoaderSequence
-        from keras_fpn.data.worker_rows import WorkerRows
 
-        rows = WorkerRows(loader, self.worker_index, self.workers)
-        return LoaderSequence(rows, *place)
-
-
-def jax_devices(strategy, devices=None):
+def jax_devices(strategy: str, devices: Sequence[str] | None = None):
     """Returns the `Devices` of a strategy other than "none"; see `make_devices`."""
     workers, worker_index = 1, 0
     if strategy == "multiworker":
@@ -54,7 +48,7 @@ def jax_devices(strategy, devices=None):
         devices = _tpu_devices()
     distribution = keras.distribution.DataParallel(
         devices=devices,
-        auto_shard_dataset=False,  # each worker loads its own rows
+        auto_shard_dataset=False,  # each worker loads only its own rows
     )
     return DataParallelDevices(distribution, workers, worker_index)
 
@@ -65,26 +59,26 @@ def _tpu_devices():
         return keras.distribution.list_devices("tpu")
     except RuntimeError as error:
         raise ValueError(
-            "The strategy 'tpu' needs a machine with a TPU and the JAX made for it; "
+            "The strategy 'tpu' needs a machine with a TPU and a JAX built for it; "
             f"received one where it cannot be set up: {error}."
         ) from error
 
 
 def _joined_cluster():
-    """Joins the processes that the environment names.
+    """Joins the processes that the environment variables name.
 
     Returns:
-        (number of workers, place of this one), ints.
+        (number of workers, index of this one), ints.
     """
     values = {name: os.environ.get(name, "") for name in _VARIABLES}
     addresses, *numbers = values.values()
     right = bool(addresses) and all(number.isdecimal() for number in numbers)
-    workers, place = map(int, numbers) if right else (0, 0)
-    if not place < workers:
+    workers, index = map(int, numbers) if right else (0, 0)
+    if not index < workers:
         raise ValueError(
             "The strategy 'multiworker' on JAX needs environment variables on each "
-            "machine: the address of the first, the number of machines and this one's "
-            f"place, counted from 0; received {values}."
+            "machine: the address of the first, the number of machines, and the index "
+            f"of this one, counted from 0; received {values}."
         )
     keras.distribution.initialize()
-    return workers, place
+    return workers, index

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Sequence
 
 import tensorflow as tf
 
@@ -20,10 +21,10 @@ class StrategyDevices(Devices):
 
     Args:
         strategy: `tf.distribute.Strategy`.
-        workers, worker_index: int, as of `Devices`.
+        workers, worker_index: as of `Devices`.
     """
 
-    def __init__(self, strategy, workers=1, worker_index=0):
+    def __init__(self, strategy, workers: int = 1, worker_index: int = 0):
         self.strategy = strategy
         self.replicas = strategy.num_replicas_in_sync
         self.workers, self.worker_index = workers, worker_index
@@ -34,7 +35,7 @@ class StrategyDevices(Devices):
     def of_workers(self, number):
         own = [number * (index == self.worker_index) for index in range(self.workers)]
 
-        def add():  # of a tensor from outside, a worker's replicas would add one copy
+        def add():  # a tensor made outside would be added once per worker, not replica
             return all_reduced(tf.constant(own, tf.int64))
 
         def added():
@@ -44,36 +45,23 @@ class StrategyDevices(Devices):
         all_steps = self.strategy.experimental_local_results(sums)[0].numpy()
         return (all_steps // (self.replicas // self.workers)).tolist()
 
-    def _batches(self, loader, *place):
-        from keras_fpn.data.tensorflow_loop import tensorflow_dataset
-
-        if self.workers == 1:  # tf.distribute cuts each batch in pieces
-            return tensorflow_dataset(loader, *place)
-        return self._own_rows(loader, *place)
-
-    def _own_rows(self, loader, *place):
-        """Returns this worker's rows, in pieces that its replicas take in turns."""
-        from keras_fpn.data.tensorflow_loop import tensorflow_dataset
-        from keras_fpn.data.worker_rows import WorkerRows
-
-        rows = WorkerRows(loader, self.worker_index, self.workers)
-        batches = tensorflow_dataset(rows, *place)
-        piece = loader.batch_size // self.replicas
+    def _in_pieces(self, batches, batch_size):
+        piece = batch_size // self.replicas
         distributed = self.strategy.distribute_datasets_from_function(
             lambda context: batches.rebatch(piece, drop_remainder=True)
         )
-        # Keras takes its length for the number of steps; it counts pieces.
+        # Keras takes the cardinality as the number of steps; that of pieces is larger.
         distributed._cardinality = len(batches)
         return distributed
 
 
-def tensorflow_devices(strategy, devices=None):
+def tensorflow_devices(strategy: str, devices: Sequence[str] | None = None):
     """Returns the `Devices` of a strategy other than "none"; see `make_devices`."""
     if strategy == "mirrored":
         return StrategyDevices(tf.distribute.MirroredStrategy(devices))
     if strategy == "tpu":
         return StrategyDevices(_tpu_strategy())
-    workers, worker_index = cluster_place()
+    workers, worker_index = cluster_index()
     try:
         multiworker = tf.distribute.MultiWorkerMirroredStrategy()
     except RuntimeError as error:
@@ -84,11 +72,11 @@ def tensorflow_devices(strategy, devices=None):
     return StrategyDevices(multiworker, workers, worker_index)
 
 
-def cluster_place():
-    """Returns (number of workers, place of this one), ints, as TF_CONFIG says.
+def cluster_index():
+    """Returns (number of workers, index of this one), ints, from TF_CONFIG.
 
     Raises:
-        ValueError: TF_CONFIG does not say it.
+        ValueError: TF_CONFIG is missing or wrong.
     """
     text = os.environ.get("TF_CONFIG", "")
     try:
@@ -96,28 +84,28 @@ def cluster_place():
         cluster, task = config["cluster"], config["task"]
         addresses = [*cluster.get("chief", ()), *cluster["worker"]]
         kind, index = task["type"], task["index"]
-        place = index + (len(cluster.get("chief", ())) if kind == "worker" else 0)
+        overall = index + (len(cluster.get("chief", ())) if kind == "worker" else 0)
         right = kind in _TASKS and 0 <= index < len(cluster[kind])
     except (ValueError, LookupError, TypeError, AttributeError):
         right = False
     if not right:
         raise ValueError(
             "The strategy 'multiworker' needs the environment variable TF_CONFIG on "
-            "each machine: JSON with the addresses of all workers and this one's "
-            f"place, such as {_EXAMPLE}; received TF_CONFIG={text!r}."
+            "each machine: JSON with the addresses of all workers and the index of "
+            f"this one, such as {_EXAMPLE}; received TF_CONFIG={text!r}."
         )
-    return len(addresses), place
+    return len(addresses), overall
 
 
 def _tpu_strategy():
-    """Returns the strategy of the TPU of this machine. Never run so far."""
+    """Returns the strategy of the TPU of this machine; never run so far."""
     try:
         resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu="local")
         tf.config.experimental_connect_to_cluster(resolver)
         tf.tpu.experimental.initialize_tpu_system(resolver)
     except (ValueError, tf.errors.OpError) as error:
         raise ValueError(
-            "The strategy 'tpu' needs a machine with a TPU and the TensorFlow made for "
+            "The strategy 'tpu' needs a machine with a TPU and a TensorFlow built for "
             f"it; received one where it cannot be set up: {str(error).split('. ')[0]}."
         ) from error
     return tf.distribute.TPUStrategy(resolver)

@@ -1,14 +1,14 @@
-"""The optimizers that Keras's wrappers hold."""
+"""The optimizers inside the wrappers of Keras."""
 
 import keras
 
 
 def inner_optimizers(optimizer):
-    """Returns the optimizers that update weights: the one given, or those it holds.
+    """Returns the optimizers that update weights: the one given, or those it wraps.
 
     Args:
-        optimizer: `keras.optimizers.Optimizer`. A `MultiOptimizer` that chooses by a
-            function knows its own only when it is built.
+        optimizer: `keras.optimizers.Optimizer`. A `MultiOptimizer` that chooses its
+            optimizers by a function knows them only once it is built.
 
     Returns:
         list of `keras.optimizers.Optimizer`.

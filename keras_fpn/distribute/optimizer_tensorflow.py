@@ -1,8 +1,8 @@
-"""Keras's optimizers on several replicas of `tf.distribute`, where Keras 3.15 fails.
+"""Lets the optimizers of Keras work on several replicas of `tf.distribute`.
 
-It clips each replica's own gradients, and adds them up afterwards: the result depends
-on the number of replicas. With accumulated gradients, or averaged weights that are put
-in place every so many steps, it stops with an error.
+Keras 3.15 clips the gradients of each replica before it adds them up, so that the
+result depends on the number of replicas. With accumulated gradients, or with averages
+that overwrite the weights every few steps, it raises an error.
 """
 
 import tensorflow as tf
@@ -12,12 +12,12 @@ from keras_fpn.distribute.replicas_tensorflow import all_reduced
 
 
 def adapt_to_replicas(optimizer):
-    """Lets an optimizer update on several replicas as it would on one.
+    """Makes an optimizer update on several replicas as it would on one.
 
-    Gradients are added up first. What the optimizer saves and loads stays the same.
+    Gradients are added up first. What the optimizer saves and loads does not change.
 
     Args:
-        optimizer: `keras.optimizers.Optimizer`, or a wrapper of Keras's around some.
+        optimizer: `keras.optimizers.Optimizer`, or a wrapper of Keras around some.
     """
     if getattr(optimizer, "_adapted_to_replicas", False):
         return
@@ -30,7 +30,7 @@ def adapt_to_replicas(optimizer):
 
 
 def _with_sums(apply):
-    """Returns an optimizer's `apply`, given each gradient's sum over all replicas."""
+    """Returns `apply` of an optimizer, called with gradients summed over replicas."""
 
     def apply_sums(gradients, variables=None):
         present = [gradient for gradient in gradients if gradient is not None]
@@ -42,9 +42,9 @@ def _with_sums(apply):
 
 
 def _apply_across_replicas(optimizer):
-    """Returns Keras's `_backend_apply_gradients`, its conditions around all replicas.
+    """Returns `_backend_apply_gradients` with its conditions outside the replicas.
 
-    Keras has them within each replica, where none can wait for the others.
+    Keras has them within each replica, where replicas cannot synchronize.
     """
 
     def update(gradients, variables):
@@ -86,7 +86,7 @@ def _apply_across_replicas(optimizer):
 
 
 def _accumulators(optimizer, variables):
-    """Returns the variables that hold the variables' accumulated gradients."""
+    """Returns the accumulated gradients of variables, a list of variables."""
     return [
         optimizer._accumulated_gradients[optimizer._get_variable_index(variable)]
         for variable in variables
@@ -94,7 +94,7 @@ def _accumulators(optimizer, variables):
 
 
 def _average(optimizer, on_each):
-    """Updates the averaged weights, and puts them in place if it is time to.
+    """Updates the averages of the weights, and every few steps overwrites these.
 
     Args:
         optimizer: `keras.optimizers.Optimizer`.

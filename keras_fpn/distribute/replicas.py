@@ -4,16 +4,16 @@ import keras
 
 
 def global_sum(value):
-    """Returns the sum of a tensor over all replicas; the tensor where there is one."""
+    """Returns the sum of a tensor over all replicas; with one, the tensor itself."""
     if keras.backend.backend() != "tensorflow":
-        return value  # arrays on JAX are global already
+        return value  # arrays on JAX are global
     from keras_fpn.distribute.replicas_tensorflow import all_reduced
 
     return all_reduced(value)
 
 
 def replica_count():
-    """Returns how many replicas work on one step, int."""
+    """Returns how many replicas share a step, int."""
     if keras.backend.backend() != "tensorflow":
         return 1
     from keras_fpn.distribute.replicas_tensorflow import replicas_in_sync

@@ -1,4 +1,4 @@
-"""`global_sum` under `tf.distribute`."""
+"""Sums over all replicas of `tf.distribute`."""
 
 import tensorflow as tf
 

@@ -5,7 +5,7 @@ from keras import KerasTensor, ops
 
 from keras_fpn.box_coder import BoxCoder, with_coder
 from keras_fpn.boxes import box_sides, clip_boxes
-from keras_fpn.ops.nms import grouped_nms, nms_supports_jit
+from keras_fpn.ops.nms import grouped_nms
 
 MIN_SIDE = 1e-2  # pixels; torchvision drops what is narrower
 
@@ -58,7 +58,6 @@ class Detections(keras.layers.Layer):
         self.nms_threshold = nms_threshold
         self.max_detections = max_detections
         self.coder = coder
-        self.supports_jit = nms_supports_jit()
 
     def call(
         self,
@@ -81,14 +80,14 @@ class Detections(keras.layers.Layer):
         kept = ops.minimum(width, height) >= MIN_SIDE
         kept = ops.logical_and(kept, scores > threshold)
         scores = ops.where(kept, scores, 0.0)
-        boxes, scores, labels, count = grouped_nms(
-            boxes, scores, self.nms_threshold, limit
-        )
+        # Probabilities add up to 1, so that many at most are above the threshold.
+        most = int(1 / threshold) if threshold > 0 else None
+        kept = grouped_nms(boxes, scores, self.nms_threshold, limit, most)
         return {
-            "boxes": boxes,
-            "labels": labels,
-            "scores": scores,
-            "num_detections": count,
+            "boxes": kept.boxes,
+            "labels": kept.groups,
+            "scores": kept.scores,
+            "num_detections": kept.count,
         }
 
     def compute_output_spec(self, logits, deltas, rois, image_sizes, **limits):

@@ -6,7 +6,7 @@ from keras import KerasTensor, ops
 from keras_fpn.box_coder import BoxCoder, with_coder
 from keras_fpn.boxes import box_sides, clip_boxes, take_rows
 from keras_fpn.levels import ordered_names
-from keras_fpn.ops.nms import grouped_nms, nms_supports_jit
+from keras_fpn.ops.nms import grouped_nms
 
 MIN_SIDE = 1e-3  # pixels; torchvision drops what is narrower
 
@@ -65,7 +65,6 @@ class Proposals(keras.layers.Layer):
         self.nms_threshold = nms_threshold
         self.score_threshold = score_threshold
         self.coder = coder
-        self.supports_jit = nms_supports_jit()
 
     def call(self, anchors, objectness, deltas, image_sizes, training=False):
         pre = self.training_pre_nms_top_k if training else self.pre_nms_top_k
@@ -86,8 +85,8 @@ class Proposals(keras.layers.Layer):
         kept = ops.logical_and(kept, scores >= self.score_threshold)
         scores = ops.where(kept, scores, 0.0)
         boxes, scores = ops.stop_gradient(boxes), ops.stop_gradient(scores)
-        rois, roi_scores, _, _ = grouped_nms(boxes, scores, self.nms_threshold, post)
-        return rois, roi_scores
+        kept = grouped_nms(boxes, scores, self.nms_threshold, post)
+        return kept.boxes, kept.scores
 
     def compute_output_spec(
         self, anchors, objectness, deltas, image_sizes, training=False

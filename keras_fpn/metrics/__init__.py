@@ -5,7 +5,6 @@ from keras_fpn.metrics.coco import ClassMetrics, Metrics, evaluate_boxes
 from keras_fpn.metrics.convert import (
     coco_ground_truth,
     detections_to_coco,
-    write_results,
 )
 from keras_fpn.metrics.evaluation import Evaluation, PhotoError, evaluate_photos
 from keras_fpn.metrics.proposals import ProposalRecall, evaluate_proposals, proposing
@@ -23,5 +22,4 @@ __all__ = [
     "evaluate_photos",
     "evaluate_proposals",
     "proposing",
-    "write_results",
 ]

@@ -1,15 +1,13 @@
 """Data sets and detections in the form of COCO's files."""
 
-import json
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
 from keras_fpn.data.coco_writer import coco_dict
 from keras_fpn.data.dataset import Dataset
 from keras_fpn.data.segments import mask_segment
-from keras_fpn.files import printable, replacing
+from keras_fpn.data.text_files import shortest_float
 
 
 def coco_ground_truth(dataset: Dataset):
@@ -64,36 +62,20 @@ def detections_to_coco(found, image_id: int, category_ids: Sequence[int | None])
         category_id = category_ids[label]
         if category_id is None:
             continue
-        x1, y1, x2, y2 = map(_shortest, boxes[i])
+        x1, y1, x2, y2 = map(shortest_float, boxes[i])
         result = {
             "image_id": int(image_id),
             "category_id": int(category_id),
             "bbox": [x1, y1, round(x2 - x1, 9), round(y2 - y1, 9)],
-            "score": _shortest(scores[i]),
+            "score": shortest_float(scores[i]),
         }
         if "masks" in found:
             result["segmentation"] = mask_segment(found["masks"][i])
         if "keypoints" in found:
             points = np.ravel(found["keypoints"][i])
-            result["keypoints"] = [_shortest(value) for value in points]
+            result["keypoints"] = [shortest_float(value) for value in points]
         results.append(result)
     return results
-
-
-def write_results(results: Sequence[dict], path: str | Path):
-    """Writes a JSON file of COCO's results, one result per line.
-
-    Args:
-        results: see `detections_to_coco`; further keys are written, too.
-        path: a file that exists is replaced; folders above it are created.
-
-    Raises:
-        OSError: the file cannot be written.
-    """
-    lines = ",\n".join(json.dumps(result, ensure_ascii=False) for result in results)
-    with replacing(Path(path)) as partial:
-        text = f"[\n{lines}\n]\n" if results else "[]\n"
-        partial.write_text(printable(text), "utf-8")
 
 
 def _check_labels(labels, category_ids, image_id):
@@ -103,8 +85,3 @@ def _check_labels(labels, category_ids, image_id):
             f"Labels must be 0..{len(category_ids) - 1}, one for each class; received "
             f"labels {wrong} for image_id={image_id}. Remove the padding, -1."
         )
-
-
-def _shortest(value):
-    """Returns a float32 as the float with the fewest digits that rounds to it."""
-    return float(str(value))

@@ -1,6 +1,5 @@
 """Weights for a whole detector: by name, or from a file of any kind it can have."""
 
-import difflib
 import os
 import warnings
 import zipfile
@@ -19,6 +18,7 @@ from keras_fpn.weights import (
     read_torch,
 )
 from keras_fpn.weights.download import sha256_of
+from keras_fpn.weights.registry import known_names
 from keras_fpn.weights.torchvision import classes_in
 
 _EXCERPT = 300  # letters; Keras's messages hold whole configs
@@ -39,11 +39,10 @@ def find_weights(weights, names):
     path = Path(os.fspath(weights))
     if path.is_file():
         return path
-    near = difflib.get_close_matches(str(weights), [*names, "coco", "imagenet"], 3, 0.4)
-    hint = f"Near names: {near}." if near else f"Names: {sorted(names)}."
     raise ValueError(
         "weights must be None, 'coco', 'imagenet', a preset's name or an existing "
-        f"file; received weights={os.fspath(weights)!r}. {hint}"
+        f"file; received weights={os.fspath(weights)!r}. "
+        f"{known_names(weights, [*names, 'coco', 'imagenet'])}"
     )
 
 

@@ -1,11 +1,12 @@
 """What a detector is made of: frozen values that hold its layers and settings."""
 
-import difflib
 import typing
 from dataclasses import dataclass, fields
 from typing import Any
 
 import keras
+
+from keras_fpn.weights.registry import known_names
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,11 @@ class Parts:
         parts = dict(parts)
         tree = cls._taken_from(parts)
         if parts:
-            raise ValueError(_unknown_name(next(iter(parts)), cls.names()))
+            unknown = next(iter(parts))
+            raise ValueError(
+                "A part of a detector must have a known name; received "
+                f"{unknown!r}. {known_names(unknown, cls.names())}"
+            )
         return tree
 
     @classmethod
@@ -138,9 +143,3 @@ def _named_layers(name, value):
             inner = one.layers() if isinstance(one, Parts) else {name: one}
             for inner_name, layer in inner.items():
                 yield from _named_layers(f"{inner_name}_{number}", layer)
-
-
-def _unknown_name(name, names):
-    near = difflib.get_close_matches(name, names, 3, 0.4)
-    hint = f"Near names: {near}." if near else f"Names: {names}."
-    return f"A part of a detector must have a known name; received {name!r}. {hint}"

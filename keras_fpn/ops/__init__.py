@@ -1,6 +1,9 @@
-"""Kernels: suppression and resampling, each with a portable form in `keras.ops`."""
+"""Kernels: suppression and resampling, each with a portable form in `keras.ops`.
 
-from keras_fpn.ops.nms import grouped_nms
+`keras_fpn.ops.kernels` chooses between that and a backend's native form.
+"""
+
+from keras_fpn.ops.nms import KeptBoxes, grouped_nms
 from keras_fpn.ops.roi_align import roi_align
 
-__all__ = ["grouped_nms", "roi_align"]
+__all__ = ["KeptBoxes", "grouped_nms", "roi_align"]

@@ -1,27 +1,34 @@
 """RoIAlign: the features under each box, resampled to a small grid of fixed size."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import keras
 from keras import ops
 
 from keras_fpn.boxes import split_boxes
+from keras_fpn.ops.kernels import native_kernels_run
 
 # RoIs whose gradients are added at a time: 7x7 bins of 256 channels are 2.4 MiB.
 _CHUNK = 50
 
 
 def roi_align(
-    features, boxes, scales, levels=None, output_size=7, sampling_ratio=2, aligned=False
+    features,
+    boxes,
+    scales: Sequence[float],
+    levels=None,
+    output_size: int = 7,
+    sampling_ratio: int = 2,
+    aligned: bool = False,
 ):
     """Averages bilinear samples of a map over each bin of each box.
 
-    Every bin holds `sampling_ratio` squared sample points, evenly spaced. Neighbours
-    beyond the map's last row or column take its value; points more than one cell
-    outside the map count as zero.
+    Every bin holds `sampling_ratio` squared sample points, evenly spaced. A point
+    beyond the centers of the map's border cells takes their value; a point more than
+    one cell outside the map counts as zero.
 
-    The gradient with respect to the maps returns to the cells that were read, by their
-    weights; boxes have none. It keeps nothing of the forward pass but the boxes.
+    The gradient of the maps is added to the cells that were read, by their weights;
+    boxes get no gradient. Nothing of the forward pass is kept but the boxes.
 
     Source: He et al. 2017 (arXiv:1703.06870), Sec. 3; points, borders, the smallest box
     and the gradient as in torchvision.ops.roi_align.
@@ -29,36 +36,36 @@ def roi_align(
     Args:
         features: list of L maps, float (B, H_l, W_l, C).
         boxes: float32 (B, R, 4), xyxy, input-image pixels.
-        scales: L floats, cells of the map per pixel of the input image (2^-l).
-        levels: int (B, R), 0..L-1, the map each box reads; None where L is 1.
-        output_size: int, P, bins per side.
-        sampling_ratio: int >= 1, sample points per side of a bin.
-        aligned: bool. True: cell i's value stands at i + 0.5 (half-pixel). False: at i,
+        scales: for each map its cells per pixel of the input image, 2^-l.
+        levels: int (B, R), 0..L-1, the map each box reads; may be None if L is 1.
+        output_size: P, bins per side.
+        sampling_ratio: sample points per side of a bin, at least 1.
+        aligned: True: the value of cell i is that at i + 0.5 (half-pixel). False: at i,
             and a box is at least one cell wide and high (as pretrained heads expect).
 
     Returns:
         float (B, R, P, P, C), the dtype of the maps.
 
     Raises:
-        ValueError: several maps without `levels`, as many scales as maps, or a
-            sampling ratio below 1.
+        ValueError: there are not as many scales as maps, several maps but no `levels`,
+            or the sampling ratio is no integer of at least 1.
     """
     if len(features) != len(scales) or (levels is None and len(features) > 1):
         raise ValueError(
-            "roi_align must have one scale per map, and levels where there are several "
+            "roi_align must have one scale per map, and levels if there are several "
             f"maps; received {len(features)} maps, scales={scales}, levels={levels}."
         )
     if not (isinstance(sampling_ratio, int) and sampling_ratio >= 1):
         raise ValueError(
-            "sampling_ratio must be a whole number of points per bin side, at least 1; "
-            f"received sampling_ratio={sampling_ratio}."
+            "sampling_ratio must be an integer of at least 1, the sample points per "
+            f"side of a bin; received sampling_ratio={sampling_ratio}."
         )
     if levels is None:
         levels = ops.zeros(ops.shape(boxes)[:2], "int32")
     boxes = ops.stop_gradient(ops.cast(boxes, "float32"))
     levels = ops.cast(levels, "int32")
     settings = (boxes, scales, levels, output_size, sampling_ratio, aligned)
-    if keras.backend.backend() == "tensorflow":
+    if native_kernels_run():
         from keras_fpn.ops.roi_align_tensorflow import roi_align_tensorflow
 
         return roi_align_tensorflow(features, *settings)
@@ -84,13 +91,13 @@ def roi_align_portable(
 
 
 class SamplePoints(NamedTuple):
-    """Where each box samples: its first point, the steps, and the map it reads.
+    """The sample points of each box: the first one, the steps, and the map.
 
     Attributes:
         y, x, step_y, step_x: float32 (B, R), as from `first_points_and_steps`.
         height, width: int32 (B, R), cells of the map.
-        first_cell: int32 (B, R), the map's first cell among the flattened cells of all
-            images and maps.
+        first_cell: int32 (B, R), index of the map's first cell among the flattened
+            cells of all images and maps.
     """
 
     y: Any
@@ -136,8 +143,8 @@ def first_points_and_steps(boxes, scale, output_size, sampling_ratio, aligned):
         scale: float32, scalar or (...), cells per pixel.
 
     Returns:
-        y, x, step_y, step_x: float32 (...); points are y + k * step_y, k from 0 to
-        `output_size * sampling_ratio` - 1, where cell i's value stands at i.
+        y, x, step_y, step_x: float32 (...), cells, so that the value of cell i is that
+        at i. Points are y + k * step_y, k from 0 to `output_size * sampling_ratio` - 1.
     """
     x1, y1, x2, y2 = (side * scale for side in split_boxes(boxes))
     width, height = x2 - x1, y2 - y1
@@ -151,23 +158,25 @@ def first_points_and_steps(boxes, scale, output_size, sampling_ratio, aligned):
 
 
 def cells_and_weights(points, output_size, sampling_ratio):
-    """Yields what every bin reads: a cell beside one of its samples, and its weight.
+    """Yields for every bin a cell that it reads, and the cell's weight.
+
+    Each of the bin's samples reads four cells.
 
     Args:
         points: `SamplePoints` of shape (...).
 
     Yields:
-        cell: int32 (..., P, P), a row of the flattened cells.
-        weight: float32 (..., P, P), the cell's part in the bin's average.
+        cell: int32 (..., P, P), index of the flattened cells.
+        weight: float32 (..., P, P), the cell's share of the bin's average.
     """
     y, x, step_y, step_x, height, width, first_cell = (
         value[..., None] for value in points
     )
     bins = ops.arange(output_size, dtype="float32") * sampling_ratio
     for sample_y in range(sampling_ratio):
-        rows = _neighbours(y + (bins + sample_y) * step_y, height)
+        rows = _neighbors(y + (bins + sample_y) * step_y, height)
         for sample_x in range(sampling_ratio):
-            columns = _neighbours(x + (bins + sample_x) * step_x, width)
+            columns = _neighbors(x + (bins + sample_x) * step_x, width)
             for row, row_weight in rows:
                 for column, column_weight in columns:
                     cell = row[..., :, None] * width[..., None] + column[..., None, :]
@@ -176,7 +185,7 @@ def cells_and_weights(points, output_size, sampling_ratio):
 
 
 def maps_of_cells(cells, features):
-    """Returns flattened cells (..., C) as maps of the shapes and dtypes of others."""
+    """Returns flattened cells (..., C) as maps like `features`."""
     batch, channels = ops.shape(features[0])[0], features[0].shape[-1]
     cells = ops.reshape(cells, (batch, -1, channels))
     maps, start = [], 0
@@ -202,18 +211,20 @@ def _gather(features, points, output_size, sampling_ratio):
 
 
 def _spread(upstream, features, points, sampling_ratio):
-    """Returns the gradients of the maps; the transposed loop over chunks of boxes.
+    """Returns the gradients of the maps, from those of the boxes' features.
+
+    This is `_gather` transposed, over chunks of boxes.
 
     Args:
-        upstream: float (B, R, P, P, C), the gradient of what `_gather` returned.
+        upstream: float (B, R, P, P, C), the gradient of what `_gather` returns.
     """
     output_size, channels = upstream.shape[3:]
     boxes = ops.shape(upstream)[0] * ops.shape(upstream)[1]
-    chunks = boxes // _CHUNK + 1  # never none: JAX traces the loop in any case
+    chunks = boxes // _CHUNK + 1  # at least 1, because JAX traces the loop anyway
 
     def in_chunks(value, inner):
         value = ops.reshape(value, (-1, *inner))
-        # Boxes that only fill the last chunk have no gradient, and cells that exist.
+        # Boxes that fill up the last chunk have no gradient; they read cell 1.
         filling = ((0, chunks * _CHUNK - boxes), *((0, 0) for _ in inner))
         value = ops.pad(value, filling, constant_values=0 if inner else 1)
         return ops.reshape(value, (-1, _CHUNK, *inner))
@@ -238,8 +249,8 @@ def _spread(upstream, features, points, sampling_ratio):
     return maps_of_cells(ops.fori_loop(0, chunks, add_chunk, cells), features)
 
 
-def _neighbours(points, size):
-    """Returns the two cells beside each point of one axis, with their weights.
+def _neighbors(points, size):
+    """Returns the two cells next to each point along one axis, with their weights.
 
     Args:
         points: float32 (..., P), positions in cells.

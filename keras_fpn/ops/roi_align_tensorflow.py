@@ -1,11 +1,12 @@
-"""`roi_align` by TensorFlow's crop kernel, which reads each box's own map only.
+"""`roi_align` by TensorFlow's crop kernel, which reads only the map of each box.
 
-`tf.image.crop_and_resize` is not RoIAlign: it puts its samples on the box's border.
-Given a box from the first sample point to the last, and an average over each bin, it
-is. Points beyond the map's border need that border repeated once.
+`tf.image.crop_and_resize` alone is not RoIAlign, because its outermost samples are on
+the box's border. It becomes RoIAlign with a box from the first sample point to the
+last and an average over each bin. For points beyond the map's border, the border is
+repeated once.
 
-Its own gradient on a CPU adds to cells from several threads without locks and loses
-some of the sums, so the gradient here is a product with a sparse matrix.
+The kernel's own gradient on a CPU adds to cells from several threads without locks,
+which loses some of the sums. So the gradient here is a product with a sparse matrix.
 """
 
 import tensorflow as tf
@@ -22,7 +23,7 @@ from keras_fpn.ops.roi_align import (
 def roi_align_tensorflow(
     features, boxes, scales, levels, output_size, sampling_ratio, aligned
 ):
-    """`roi_align`, its samples taken by the crop kernel."""
+    """`roi_align` with samples from the crop kernel."""
     settings = (boxes, scales, levels, output_size, sampling_ratio, aligned)
 
     @tf.custom_gradient
@@ -37,11 +38,11 @@ def roi_align_tensorflow(
 
 
 def _spread(upstream, features, points, output_size, sampling_ratio):
-    """Returns the gradients of the maps, of the gradient of the features.
+    """Returns the gradients of the maps, from those of the boxes' features.
 
-    An image's features are W f for its cells f (S, C) and a sparse W of
-    4 * `sampling_ratio`^2 weights per bin; the gradient is W^T u. Beside the result
-    each W is all that is kept: 24 bytes per weight. Images are worked on in parallel.
+    The features of an image are W f, where f (S, C) are its cells, and W is sparse with
+    4 * `sampling_ratio`^2 weights per bin; the gradient is W^T u. Apart from the result
+    only W takes memory, 24 bytes per weight. Images are processed in parallel.
     """
     channels = upstream.shape[-1]
     count = tf.add_n([tf.reduce_prod(tf.shape(level)[1:3]) for level in features])
@@ -62,28 +63,28 @@ def _spread(upstream, features, points, output_size, sampling_ratio):
         gradient = tf.reshape(tf.cast(upstream[image], tf.float32), [-1, channels])
         return tf.sparse.sparse_dense_matmul(matrix, gradient, adjoint_a=True)
 
-    # One product for all images would be too large for TensorFlow's kernel on a GPU,
-    # which refuses 2^31 weights times channels.
+    # TensorFlow's kernel on a GPU takes fewer than 2^31 weights times channels, which
+    # all images together may exceed.
     images = tf.range(tf.shape(upstream)[0])
     gradient = tf.map_fn(of_image, images, fn_output_signature=tf.float32)
     return maps_of_cells(gradient, features)
 
 
 def _crop_levels(features, boxes, scales, levels, output_size, sampling_ratio, aligned):
-    """Returns the features of all boxes: one crop per map for those that read it."""
-    crops, places = [], []
+    """Returns the features of all boxes, (B, R, P, P, C), from one crop per map."""
+    crops, read_by = [], []
     for level, (feature, scale) in enumerate(zip(features, scales, strict=True)):
-        place = tf.where(levels == level)  # (n, 2): image, RoI
-        here = tf.gather_nd(boxes, place)
+        indices = tf.where(levels == level)  # (n, 2): image, RoI
+        here = tf.gather_nd(boxes, indices)
         points = first_points_and_steps(
             here, scale, output_size, sampling_ratio, aligned
         )
-        images = tf.cast(place[:, 0], tf.int32)
+        images = tf.cast(indices[:, 0], tf.int32)
         crops.append(_crop(feature, images, points, output_size, sampling_ratio))
-        places.append(place)
-    crops, places = tf.concat(crops, axis=0), tf.concat(places, axis=0)
+        read_by.append(indices)
+    crops, indices = tf.concat(crops, axis=0), tf.concat(read_by, axis=0)
     batch, rois = tf.unstack(tf.shape(boxes)[:2])
-    number = places[:, 0] * tf.cast(rois, tf.int64) + places[:, 1]
+    number = indices[:, 0] * tf.cast(rois, tf.int64) + indices[:, 1]
     order = tf.math.invert_permutation(tf.cast(number, tf.int32))
     crops = tf.gather(crops, order)
     shape = (output_size, output_size, features[0].shape[-1])
@@ -93,12 +94,12 @@ def _crop_levels(features, boxes, scales, levels, output_size, sampling_ratio, a
 
 
 def _crop(feature, images, points, output_size, sampling_ratio):
-    """Returns (n, P, P, C), the averages over the bins of n boxes on one map."""
+    """Returns the averages over the bins of n boxes on one map, (n, P, P, C)."""
     y, x, step_y, step_x = points
     count = output_size * sampling_ratio
     feature32 = tf.cast(feature, tf.float32)
     padded = tf.pad(feature32, [[0, 0], [1, 1], [1, 1], [0, 0]], mode="SYMMETRIC")
-    # crop_and_resize wants 0..1 from the first to the last row of the padded map.
+    # crop_and_resize takes 0..1 for the first to the last row of the padded map.
     rows, columns = tf.unstack(tf.cast(tf.shape(padded)[1:3] - 1, tf.float32))
     corners = tf.stack(
         [

@@ -3,8 +3,9 @@
 import json
 from pathlib import Path
 
-from keras_fpn.files import printable, replacing
-from keras_fpn.metrics import Evaluation, write_results
+from keras_fpn.data import write_coco_results
+from keras_fpn.files import printable, write_text
+from keras_fpn.metrics import Evaluation
 from keras_fpn.report.page import evaluation_page
 
 METRICS, DETECTIONS, PAGE = "metrics.json", "detections.json", "index.html"
@@ -36,7 +37,7 @@ def write_evaluation(
         "boxes": evaluation.metrics.to_dict(),
         "proposals": recall and recall.to_dict(),
     }
-    write_results(evaluation.results, folder / DETECTIONS)
+    write_coco_results(evaluation.results, folder / DETECTIONS)
     texts = {METRICS: json.dumps(summary, indent=2, ensure_ascii=False) + "\n"}
     if with_page:
         texts[PAGE] = evaluation_page(
@@ -48,6 +49,5 @@ def write_evaluation(
             evaluation.notes,
         )
     for name, text in texts.items():
-        with replacing(folder / name) as partial:
-            partial.write_text(printable(text), "utf-8")
+        write_text(folder / name, printable(text))
     return [DETECTIONS, *texts]

@@ -1,7 +1,11 @@
-"""Training: schedules, the optimizer, freezing, devices, resuming, a plan run."""
+"""Training: plans, schedules, fine-tuning, and runs that can be resumed exactly."""
 
+from keras_fpn.training.finetune import finetuning_plan
+from keras_fpn.training.fit import Training, make_deterministic, prepare_training
 from keras_fpn.training.freezing import exclude_from_decay, freeze_bottom_up
-from keras_fpn.training.plan import TrainingPlan
+from keras_fpn.training.plan import TrainingPlan, load_recipe
+from keras_fpn.training.progress import Progress
+from keras_fpn.training.run_folder import TrainingDiverged
 from keras_fpn.training.schedules import (
     WarmupCosine,
     WarmupMultiStep,
@@ -11,10 +15,17 @@ from keras_fpn.training.sgd import SGD
 
 __all__ = [
     "SGD",
+    "Progress",
+    "Training",
+    "TrainingDiverged",
     "TrainingPlan",
     "WarmupCosine",
     "WarmupMultiStep",
     "exclude_from_decay",
+    "finetuning_plan",
     "freeze_bottom_up",
+    "load_recipe",
+    "make_deterministic",
+    "prepare_training",
     "scaled_learning_rate",
 ]

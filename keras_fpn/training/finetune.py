@@ -1,59 +1,62 @@
-"""How a detector is fine-tuned where nobody says how: the plan for one's own photos."""
+"""The default plan of fine-tuning: what is chosen by the photos and the detector."""
 
 import math
 
 import keras
 
+from keras_fpn.data import Dataset
 from keras_fpn.data.augment import RandomFlip
 from keras_fpn.levels import ordered_names
+from keras_fpn.preprocessing import Preprocessing
 from keras_fpn.training.plan import TrainingPlan
 from keras_fpn.training.schedules import WarmupCosine, scaled_learning_rate
 from keras_fpn.training.sgd import SGD
 from keras_fpn.training.transfer import resized, with_classes
 
 LEARNING_RATE = 0.02  # for 16 images per step
-_STEPS = 2000  # what a few classes need; more photos need more:
-_EPOCHS = (12, 100)  # passes over them, at least and at the most
-_WARMUP = (0.1, 500)  # of all steps, and steps at the most
+_STEPS = 2000  # enough for a few classes; more photos need more steps:
+_EPOCHS = (12, 100)  # passes over them, minimum and maximum
+_WARMUP = (0.1, 500)  # share of all steps, and maximum number of steps
 _FINAL_RATE = 0.01  # of the highest
 _CLIP = 10.0  # norm of all gradients, far above that of usual steps
-# Pixels of the images of a step, on each device: how much a step takes of a CPU's time,
-# and of an accelerator's memory.
+# Pixels of all images of a step on one device: limits the time of a step on a CPU, and
+# the memory on an accelerator.
 _CPU_PIXELS, _ACCELERATOR_PIXELS = 0.75e6, 6e6
-_BATCH = (2, 16)  # images of a step on each device, at least and at the most
-_EPOCH_STEPS = 16  # at least, where the photos suffice: few photos need many steps too
+_BATCH = (2, 16)  # images of a step on one device, minimum and maximum
+_EPOCH_STEPS = 16  # minimum, if the photos suffice: few photos need many steps too
 _USUAL_PROPORTION = 4 / 3
 _PRETRAINED_NORMS = {"frozen_batch", "batch"}
 
 
 def finetuning_plan(
     source,
-    dataset,
-    name="finetune",
-    epochs=None,
-    batch_size=None,
-    learning_rate=None,
-    min_size=None,
-    max_size=None,
-    replicas=1,
+    dataset: Dataset,
+    name: str = "finetune",
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    learning_rate: float | None = None,
+    min_size: int | None = None,
+    max_size: int | None = None,
+    replicas: int = 1,
 ):
     """Returns the `TrainingPlan` that fine-tunes a detector on a data set.
 
-    What is not said is chosen by the photos' number and size, and by the detector: SGD
-    with a cosine after a warm-up, clipped gradients and flips; the stem and C2 frozen
-    where the backbone's batch norms come from a larger data set.
+    Arguments that are None are chosen by the number and size of the photos and by the
+    detector. The plan is SGD with a cosine after a warm-up, clipped gradients and
+    flips; the stem and C2 are frozen if the backbone's batch norms come from a larger
+    data set.
 
     Args:
-        source: `keras_fpn.models.FasterRCNN` to start from; see `with_classes`.
-        dataset: `keras_fpn.data.Dataset` to train on.
-        name: str, the plan's.
-        epochs: int; None, such that there are 2000 steps, but 12 to 100 epochs.
-        batch_size: int, images per step over all replicas; None, see
-            `default_batch_size`.
-        learning_rate: float, for this batch size; None, 0.02 for 16 images, and in
-            proportion.
-        min_size, max_size: int, pixels; None, as the source resizes its photos.
-        replicas: int, devices that share a batch.
+        source: `keras_fpn.models.FasterRCNN` to start from; see
+            `keras_fpn.training.transfer.with_classes`.
+        dataset: to train on.
+        name: of the plan.
+        epochs: None, as many as make 2000 steps, but 12 to 100.
+        batch_size: images per step over all replicas; None, see `default_batch_size`.
+        learning_rate: for this batch size; None, 0.02 for 16 images, and in
+            proportion for others.
+        min_size, max_size: pixels; None, as the source resizes its photos.
+        replicas: devices that share a batch.
 
     Raises:
         ValueError: no photo shows an object, or a number is out of its range.
@@ -61,7 +64,7 @@ def finetuning_plan(
     if not any(len(photo.objects) for photo in dataset.photos):
         raise ValueError(
             "Photos to train on must show objects; received the data set "
-            f"{dataset.name!r}, {len(dataset)} photos without any. Look at it: "
+            f"{dataset.name!r}, {len(dataset)} photos without any. Look at it with "
             "keras-fpn data check."
         )
     preprocessing = resized(source.preprocessing, min_size, max_size)
@@ -89,17 +92,22 @@ def finetuning_plan(
     )
 
 
-def default_batch_size(preprocessing, photos, replicas=1, accelerated=None):
+def default_batch_size(
+    preprocessing: Preprocessing,
+    photos: int,
+    replicas: int = 1,
+    accelerated: bool | None = None,
+):
     """Returns how many images a step takes, int, a multiple of the replicas.
 
-    A power of two for each, 2 to 16, the more the smaller the images are; few on a CPU,
-    whose steps would take too long otherwise, and of few photos.
+    For each replica a power of two, 2 to 16: more for smaller images; fewer on a CPU,
+    where a step would take too long, and for few photos.
 
     Args:
-        preprocessing: `keras_fpn.preprocessing.Preprocessing`.
-        photos: int, of the data set.
-        replicas: int.
-        accelerated: bool, whether there is a GPU or TPU; None, as Keras sees it.
+        preprocessing: of the detector.
+        photos: number of photos in the data set.
+        replicas: devices that share a batch.
+        accelerated: whether there is a GPU or TPU; None, as Keras finds it.
     """
     if accelerated is None:
         accelerated = has_accelerator()
@@ -111,8 +119,8 @@ def default_batch_size(preprocessing, photos, replicas=1, accelerated=None):
     return replicas * min(max(2 ** math.floor(math.log2(allowed)), least), most)
 
 
-def default_epochs(photos, batch_size):
-    """Returns how many epochs, int, make 2000 steps, but not under 12 or over 100."""
+def default_epochs(photos: int, batch_size: int):
+    """Returns how many epochs make 2000 steps, int, 12 to 100."""
     least, most = _EPOCHS
     return min(max(-(-_STEPS // -(-photos // batch_size)), least), most)
 
@@ -134,7 +142,7 @@ def _optimizer(rate):
 
 
 def _frozen_through(backbone):
-    """Returns "C2" where a backbone has it and comes with a larger data set's norms."""
+    """Returns "C2" if the backbone has it and its norms come from a larger data set."""
     norms = {getattr(layer, "norm", None) for layer in backbone.layers}
     pretrained = bool(norms & _PRETRAINED_NORMS)
     return "C2" if pretrained and "C2" in ordered_names(backbone.output) else None

@@ -1,25 +1,21 @@
-"""Trains a detector as a plan says, and goes on where an earlier process stopped."""
+"""Trains a detector as a plan says, and resumes where an earlier process stopped."""
 
 import dataclasses
+import os
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 
-from keras_fpn.data import Loader
-from keras_fpn.distribute.devices import make_devices
+from keras_fpn.data import Dataset, Loader
+from keras_fpn.distribute.devices import Devices, make_devices
 from keras_fpn.metrics import CocoEvaluation
-from keras_fpn.training.averaging import OnAverages
-from keras_fpn.training.checkpoints import RunCheckpoints
-from keras_fpn.training.divergence import StopOnDivergence
 from keras_fpn.training.freezing import exclude_from_decay, freeze_bottom_up
-from keras_fpn.training.history import History
-from keras_fpn.training.photos_left import StopWithoutPhotos
-from keras_fpn.training.positions import Position
-from keras_fpn.training.run_folder import RunFolder
-from keras_fpn.training.same_training import settings_of
-from keras_fpn.training.stopping import StopTogether, check_callbacks
-
-MONITORED = "val_AP"  # what the best checkpoint has most of
+from keras_fpn.training.plan import TrainingPlan
+from keras_fpn.training.run_folder import Position, RunFolder
+from keras_fpn.training.run_recorder import RunRecorder
+from keras_fpn.training.run_settings import settings_of
+from keras_fpn.training.stopping import StopTogether, StopWithoutPhotos
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,64 +23,58 @@ class Training:
     """A training that is prepared: all that `run` needs.
 
     Attributes:
-        plan: `TrainingPlan`.
+        plan: what is trained, and how.
         model: the detector, compiled, with the weights of `last.keras` or of the last
             checkpoint, if any.
-        loader: `keras_fpn.data.Loader` of the training photos.
-        devices: `Devices`.
-        folder: `RunFolder`.
-        start: `Position` of the next step; of a training that has ended, the end.
+        loader: of the training photos.
+        devices: that train.
+        folder: of the run.
+        start: the next step; of a training that has ended, the step after the last.
         evaluation: `keras_fpn.metrics.CocoEvaluation` or None.
     """
 
-    plan: Any
+    plan: TrainingPlan
     model: Any
-    loader: Any
-    devices: Any
-    folder: Any
-    start: Any
+    loader: Loader
+    devices: Devices
+    folder: RunFolder
+    start: Position
     evaluation: Any
 
-    def run(self, callbacks=(), save_every=None, workers=None):
-        """Trains to the plan's last epoch, from where the folder's checkpoint stands.
+    def run(
+        self,
+        callbacks: Sequence[keras.callbacks.Callback] = (),
+        save_every: int | None = None,
+        workers: int | None = None,
+    ):
+        """Trains to the last epoch of the plan, from the last checkpoint on.
 
         Args:
-            callbacks: list of `keras.callbacks.Callback`, after this package's own; all
-                begin anew where training is resumed. One that stops the training, such
-                as `EarlyStopping`, ends it for good, on all workers.
-            save_every: int, steps between checkpoints within an epoch; None, one after
-                each epoch.
-            workers: int, threads that read photos; None, one per CPU core.
+            callbacks: called after this package's own; their state is not saved. One
+                that stops the training, such as `EarlyStopping`, ends it for good, on
+                all workers.
+            save_every: steps between checkpoints within an epoch; None, one after each
+                epoch.
+            workers: threads that read photos; None, one per CPU core.
 
         Returns:
             list of dict, the logs of every epoch, also of those before a resumption.
 
         Raises:
-            ValueError: a callback would put other weights in place of the trained.
-            TrainingDiverged: the loss was not finite.
-            OSError: a checkpoint could not be written, or more than 1 % of the photos
-                not be read; one of few.
+            ValueError: a callback would replace the trained weights by others.
+            TrainingDiverged: the loss or a variable was not finite.
+            OSError: a checkpoint could not be written; or more than 1 % of the photos,
+                and more than one, could not be read.
         """
-        history = History(self.folder)
         if self.folder.finished:
-            return history.epochs
-        check_callbacks(callbacks)
-        evaluation = self.evaluation
-        guard = StopOnDivergence(self.loader, self.folder, save_every)
-        saver = RunCheckpoints(
-            self.folder, self.loader, MONITORED if evaluation else None, save_every
+            return self.folder.epochs
+        _check_callbacks(callbacks)
+        photos = StopWithoutPhotos(self.loader, self.devices)
+        recorder = RunRecorder(
+            self.folder, self.loader, self.evaluation, save_every, self.start_step
         )
-        own = [
-            StopWithoutPhotos(self.loader, self.devices),
-            guard,
-            *([OnAverages(evaluation)] if evaluation else []),
-            # Before the saver: what it has saved is not trained, nor noted, again.
-            history,
-            saver,
-        ]
         last = [StopTogether(self.devices)] if self.devices.workers > 1 else []
         for first, stop, start_batch, steps in self._stretches():
-            guard.start_batch = saver.start_batch = start_batch
             data = self.devices.dataset(
                 self.loader, stop - first, first, start_batch, workers
             )
@@ -96,26 +86,30 @@ class Training:
                     steps_per_epoch=steps,
                     shuffle=False,
                     verbose=0,
-                    callbacks=[*own, *callbacks, *last],
+                    callbacks=[photos, recorder, *callbacks, *last],
                 )
             if self.model.stop_training:
                 break
         self.folder.finish(self.model)
-        return history.epochs
+        return self.folder.epochs
 
     @property
     def total_steps(self):
-        """int, steps in all, from the first epoch's first."""
+        """int, steps of the whole training, from the first step of the first epoch."""
         return self.plan.total_steps(len(self.loader))
+
+    @property
+    def start_step(self):
+        """int, steps that were taken before, by an earlier process."""
+        return self.start.epoch * len(self.loader) + self.start.batch
 
     def _stretches(self):
         """Yields (first epoch, last + 1, first batch, steps) of each call of `fit`.
 
-        `fit` has as many steps in all its epochs: what is left of one that was
-        interrupted needs a call of its own, and so does a last one that is cut short.
+        All epochs of a call have the same number of steps: the rest of an interrupted
+        one needs a call of its own, and so does a last one that is cut short.
         """
-        length, total = len(self.loader), self.total_steps
-        step = self.start.epoch * length + self.start.batch
+        length, total, step = len(self.loader), self.total_steps, self.start_step
         while step < total:
             epoch, batch = divmod(step, length)
             stop = total // length
@@ -128,63 +122,51 @@ class Training:
                 step = stop * length
 
 
-def prepare_training(plan, dataset, output, validation=None, devices=None, seed=0):
-    """Builds and compiles a plan's detector, and opens the folder of its training.
+def prepare_training(
+    plan: TrainingPlan,
+    dataset: Dataset,
+    output: str | os.PathLike,
+    validation: Dataset | None = None,
+    devices: Devices | None = None,
+    seed: int = 0,
+):
+    """Builds and compiles the detector of a plan, and opens the folder of its run.
 
-    Called again with the same arguments, it goes on where the folder's last checkpoint
-    was written, and ends with the same weights as a run that was never interrupted.
+    Called again with the same arguments it resumes from the last checkpoint in the
+    folder, and ends with the same weights as a run that was never interrupted.
+
+    Devices and compilation are as Keras chooses them unless `devices` says otherwise:
+    nothing here sets `jit_compile`.
 
     Args:
-        plan: `TrainingPlan`.
-        dataset: `keras_fpn.data.Dataset` to train on.
-        output: str or Path of the folder; new, empty, or this very training's.
-        validation: Dataset to measure AP on after each epoch, or None.
-        devices: `Devices`; None, one device.
-        seed: int, what chance is drawn for.
+        plan: what is trained, and how.
+        dataset: to train on.
+        output: the folder; new, empty, or the one of this very training.
+        validation: data set to measure AP on after each epoch; None, none is measured.
+        devices: that train; None, the one that Keras chooses.
+        seed: of the random numbers.
 
     Returns:
         Training.
 
     Raises:
-        ValueError: the folder holds something else, the data sets have other classes
-            than each other, or the batch cannot be shared among the devices.
+        ValueError: the folder holds something else, the two data sets have different
+            classes, or the batch cannot be shared among the devices.
     """
     devices = devices or make_devices("none")
     if devices.workers > 1 and keras.backend.backend() == "jax":
         raise ValueError(
-            "Checkpoints of several machines are written with TensorFlow alone; "
-            f"received the backend 'jax' with {devices.workers} workers. Set "
+            "Several machines can write checkpoints only with TensorFlow; received the "
+            f"backend 'jax' with {devices.workers} workers. Set "
             "KERAS_BACKEND=tensorflow, or call fit yourself: docs/distribution.md."
         )
     if not plan.keep_empty:
         dataset = dataset.without_empty()
-    keras.utils.set_random_seed(seed)  # the initial weights are random, too
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy(plan.dtype_policy)
     try:
         with devices.scope():
-            model = plan.build(list(dataset.class_names), list(dataset.category_ids))
-            model.seed = seed
-            if plan.frozen_through is not None:
-                freeze_bottom_up(model.backbone, plan.frozen_through)
-            loader = Loader(
-                dataset,
-                model.preprocessing,
-                plan.batch_size,
-                plan.augment,
-                seed,
-                shuffle=True,
-                shapes=plan.shapes,
-                on_error="skip",  # up to 1 %, see StopWithoutPhotos
-                fill=True,
-            )
-            schedule = plan.schedule(
-                plan.learning_rate, len(loader), plan.total_steps(len(loader))
-            )
-            optimizer = plan.optimizer(schedule)
-            exclude_from_decay(optimizer, model, plan.undecayed)
-            model.compile(optimizer=optimizer)
-            optimizer.build(model.trainable_variables)
+            model, loader = _compiled(plan, dataset, seed)
     finally:
         keras.config.set_dtype_policy(policy)
     evaluation = None
@@ -199,5 +181,58 @@ def prepare_training(plan, dataset, output, validation=None, devices=None, seed=
         start = Position(*divmod(plan.total_steps(len(loader)), len(loader)))
     else:
         start = folder.restore(model)
-    devices.check_same_step(start.epoch * len(loader) + start.batch)
-    return Training(plan, model, loader, devices, folder, start, evaluation)
+    training = Training(plan, model, loader, devices, folder, start, evaluation)
+    devices.check_same_step(training.start_step)
+    return training
+
+
+def make_deterministic():
+    """Allows only operations that repeat their results to the bit.
+
+    Call it before anything is computed. It is for TensorFlow and changes nothing on
+    other backends.
+    """
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.experimental.enable_op_determinism()
+
+
+def _compiled(plan, dataset, seed):
+    """Returns the compiled detector of a plan, and the loader of its photos."""
+    keras.utils.set_random_seed(seed)  # of the initial weights
+    model = plan.build(list(dataset.class_names), list(dataset.category_ids))
+    model.seed = seed
+    if plan.frozen_through is not None:
+        freeze_bottom_up(model.backbone, plan.frozen_through)
+    loader = Loader(
+        dataset,
+        model.preprocessing,
+        plan.batch_size,
+        plan.augment,
+        seed,
+        shuffle=True,
+        shapes=plan.shapes,
+        on_error="skip",  # up to 1 %: see StopWithoutPhotos
+        fill=True,
+    )
+    schedule = plan.schedule(
+        plan.learning_rate, len(loader), plan.total_steps(len(loader))
+    )
+    optimizer = plan.optimizer(schedule)
+    exclude_from_decay(optimizer, model, plan.undecayed)
+    model.compile(optimizer=optimizer)
+    optimizer.build(model.trainable_variables)
+    return model, loader
+
+
+def _check_callbacks(callbacks):
+    """Raises for callbacks that would train on with other weights than those saved."""
+    for callback in callbacks:
+        if getattr(callback, "restore_best_weights", False):
+            raise ValueError(
+                "A callback must not replace the trained weights, or a killed run "
+                f"could not be resumed; received {type(callback).__name__} with "
+                "restore_best_weights=True. Leave it out: best.keras has the weights "
+                "of the best epoch."
+            )

@@ -1,4 +1,6 @@
-"""What of a detector is trained, and what is decayed."""
+"""Which weights of a detector are trained, and which are decayed."""
+
+from collections.abc import Collection
 
 import keras
 
@@ -8,15 +10,15 @@ from keras_fpn.levels import ordered_names
 NORM_NAMES = ("gamma", "beta")
 
 
-def freeze_bottom_up(backbone, through):
-    """Freezes a backbone from the image up to and including one of its levels.
+def freeze_bottom_up(backbone, through: str | None):
+    """Freezes a backbone from the image up to and including a level.
 
     Published recipes with ImageNet weights freeze the stem and C2: `through="C2"` is
     torchvision's trainable_backbone_layers=3 and detectron2's FREEZE_AT=2.
 
     Args:
         backbone: functional model, image -> dict "C<l>" -> map.
-        through: str, "C2" for instance; None unfreezes all of it.
+        through: such as "C2"; None unfreezes the whole backbone.
 
     Returns:
         list of str, names of the frozen layers with weights.
@@ -41,29 +43,29 @@ def freeze_bottom_up(backbone, through):
     ]
 
 
-def exclude_from_decay(optimizer, model, names=NORM_NAMES):
-    """Excludes a model's weights of some names from an optimizer's weight decay.
+def exclude_from_decay(optimizer, model, names: Collection[str] = NORM_NAMES):
+    """Excludes the weights of some names from the weight decay of an optimizer.
 
-    Call it before the optimizer's first step. It is not saved with the model.
+    Call it before the first step of the optimizer. It is not saved with the model.
 
     Args:
         optimizer: `keras.optimizers.Optimizer`.
         model: `keras.Model`.
-        names: of str, weights' own names: `NORM_NAMES` for norms, with "bias" for
-            biases, too.
+        names: last parts of the weights' paths: `NORM_NAMES` are those of norms; add
+            "bias" for biases.
 
     Returns:
         int, how many weights are excluded.
 
     Raises:
-        ValueError: a `MultiOptimizer` chooses by a function.
+        ValueError: a `MultiOptimizer` chooses its optimizers by a function.
     """
     excluded = [weight for weight in model.trainable_weights if weight.name in names]
     optimizers = inner_optimizers(optimizer)
     if excluded and not optimizers:
         raise ValueError(
             "The optimizers of a MultiOptimizer must be known before it is built; "
-            "received one that chooses by a function. Give it a "
+            "received one that chooses them by a function. Give it a "
             "keras.optimizers.OptimizerMap."
         )
     for inner in optimizers:

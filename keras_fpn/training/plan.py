@@ -1,35 +1,41 @@
-"""What a recipe states: how a detector is trained, apart from data and devices."""
+"""The plan of a training: all but the data, the devices and the output folder."""
 
+import dataclasses
+import importlib.util
+import pathlib
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from typing import Any
 
 from keras_fpn.training.freezing import NORM_NAMES
 from keras_fpn.training.schedules import scaled_learning_rate
+from keras_fpn.weights import load_imagenet
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class TrainingPlan:
     """How a detector is trained: all but the data, the devices and the folder.
 
     Attributes:
-        name: str, the recipe's.
+        name: of the recipe.
         build: function (class_names, category_ids) -> detector. It is called within
             the scope of the devices and of `dtype_policy`.
-        epochs: int, passes over the data; or
-        steps: int, steps in all, for recipes that count so; the other is None.
-        batch_size: int, images per step over all replicas.
-        learning_rate: float, for this batch size.
-        schedule: function (learning rate, steps per epoch, steps in all) ->
+        epochs: passes over the data; or
+        steps: number of all steps, for recipes that count so; the other is None.
+        batch_size: images per step over all replicas.
+        learning_rate: for this batch size.
+        schedule: function (learning rate, steps per epoch, number of all steps) ->
             `keras.optimizers.schedules.LearningRateSchedule`, or a float.
         optimizer: function (what `schedule` returned) -> `keras.optimizers.Optimizer`.
-        augment: tuple, augmentations of `keras_fpn.data.augment`.
+        augment: augmentations of `keras_fpn.data.augment`.
         shapes: as `keras_fpn.data.Loader` takes it.
-        keep_empty: bool, whether photos without any annotation are trained on, too.
-        frozen_through: str, the last level of the backbone that is not trained, such as
+        keep_empty: whether photos without any annotation are trained on too.
+        frozen_through: the last level of the backbone that is not trained, such as
             "C2"; or None.
-        undecayed: tuple of str, names of weights without weight decay.
-        dtype_policy: str, as `keras.config.set_dtype_policy` takes it.
+        undecayed: names of weights without weight decay.
+        dtype_policy: as `keras.config.set_dtype_policy` takes it.
+
+    Raises:
+        ValueError: both or none of epochs and steps, or a number below 1.
     """
 
     name: str
@@ -61,13 +67,62 @@ class TrainingPlan:
                     f"{name}={value}."
                 )
 
-    def total_steps(self, steps_per_epoch):
-        """Returns the steps in all, int, where an epoch has so many."""
-        if self.steps is not None:
-            return self.steps
-        return self.epochs * steps_per_epoch
+    def total_steps(self, steps_per_epoch: int):
+        """Returns the number of all steps, int."""
+        if self.epochs is not None:
+            return self.epochs * steps_per_epoch
+        return self.steps
 
-    def with_batch_size(self, batch_size):
+    def with_batch_size(self, batch_size: int):
         """Returns the plan for another batch size, its learning rate in proportion."""
         rate = scaled_learning_rate(self.learning_rate, batch_size, self.batch_size)
-        return replace(self, batch_size=batch_size, learning_rate=rate)
+        return dataclasses.replace(self, batch_size=batch_size, learning_rate=rate)
+
+    def with_epochs(self, epochs: int):
+        """Returns the plan for another number of epochs."""
+        return dataclasses.replace(self, epochs=epochs, steps=None)
+
+    def with_backbone_weights(self, source: str):
+        """Returns the plan with ImageNet weights for the backbone to start from.
+
+        Args:
+            source: as `keras_fpn.weights.load_imagenet` takes it. They are loaded when
+                the detector is built, which raises ValueError if that fails.
+        """
+
+        def build(class_names, category_ids):
+            model = self.build(class_names, category_ids)
+            try:
+                load_imagenet(model.backbone, source)
+            except (ValueError, OSError) as error:
+                raise ValueError(
+                    f"The backbone weights {source} cannot be loaded: {error}"
+                ) from error
+            return model
+
+        return dataclasses.replace(self, build=build)
+
+
+def load_recipe(path: str | pathlib.Path):
+    """Runs the Python file of a recipe and returns its `PLAN`, a `TrainingPlan`.
+
+    Raises:
+        ValueError: it is not a Python file, or defines no such plan.
+    """
+    path = pathlib.Path(path)
+    if not path.is_file():
+        raise ValueError(
+            f"A recipe must be a Python file; received {path}, which does not exist."
+        )
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise ValueError(f"A recipe must be a Python file (.py); received {path}.")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    plan = getattr(module, "PLAN", None)
+    if not isinstance(plan, TrainingPlan):
+        raise ValueError(
+            "A recipe must define PLAN, a keras_fpn.training.TrainingPlan; received "
+            f"{path} with PLAN={plan!r}."
+        )
+    return plan

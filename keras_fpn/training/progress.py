@@ -2,56 +2,56 @@
 
 import collections
 import time
+from collections.abc import Callable
 
-import keras
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from keras_fpn.training.recent_means import RecentMeans, as_float, learning_rate
+from keras_fpn.training.steps import RecentMeans, StepCallback, as_float, learning_rate
 
 _REFRESH = 0.25  # seconds between changes of the line on a terminal
 _TIMED_STEPS = 50  # that the speed is the mean of
 _SHOWN_METRICS = ("val_AP", "val_AP50")
 
 
-class Progress(keras.callbacks.Callback):
+class Progress(StepCallback):
     """Shows the progress of `fit`, called once or several times, on stderr.
 
-    On a terminal one line changes with every step; where the output goes to a file,
-    there is a new one from time to time. At the end of an epoch comes a line that
-    stays: the means of the losses, and `val_AP` if a callback before measured it.
+    On a terminal one line is rewritten at every step; elsewhere, as in a log file, a
+    new line is written from time to time. Each epoch ends with a line that stays: the
+    mean losses, and `val_AP` if a callback before this one measured it.
 
     Use it in a `with` statement: an interrupted `fit` does not tell its callbacks.
 
     Args:
-        total_steps: int, of the whole training, from its first epoch on.
-        steps_per_epoch: int, of a whole epoch.
-        batch_size: int, images per step over all replicas.
-        start_step: int, steps that were done before, by an earlier process.
-        console: `rich.console.Console`; None, stderr.
-        interval: float, seconds between lines where there is no terminal.
-        clock: function that returns seconds, float.
+        total_steps: of the whole training, from its first epoch on.
+        steps_per_epoch: of a whole epoch.
+        batch_size: images per step over all replicas.
+        start_step: steps that were taken before, by an earlier process.
+        console: None, stderr.
+        interval: seconds between lines where there is no terminal.
+        clock: function that returns seconds.
     """
 
     def __init__(
         self,
-        total_steps,
-        steps_per_epoch,
-        batch_size,
-        start_step=0,
-        console=None,
-        interval=30.0,
-        clock=time.monotonic,
+        total_steps: int,
+        steps_per_epoch: int,
+        batch_size: int,
+        start_step: int = 0,
+        console: Console | None = None,
+        interval: float = 30.0,
+        clock: Callable[[], float] = time.monotonic,
     ):
-        super().__init__()
+        super().__init__(steps_per_epoch, start_step)
+        self.total_steps, self.batch_size = total_steps, batch_size
         self.console = console or Console(stderr=True)
         self.interval = _REFRESH if self.console.is_terminal else interval
-        self.length, self.batch_size = steps_per_epoch, batch_size
-        self._times = _Times(total_steps, steps_per_epoch, start_step, clock)
+        self._times = _Times(clock)
         self._recent = RecentMeans()
-        self._live = None
-        self._shown = None  # when a line was shown last
+        self._live: Live | None = None
+        self._shown = 0.0  # when a line was shown last
 
     def __enter__(self):
         return self
@@ -64,57 +64,61 @@ class Progress(keras.callbacks.Callback):
         if self.console.is_terminal and self._live is None:
             self._live = Live(console=self.console, transient=True)
             self._live.start()
-            self._live.update(Text("The first step takes long: it is compiled."))
+            self._live.update(Text("Compiling the first step ..."))
 
     def on_epoch_begin(self, epoch, logs=None):
-        self._times.begin_epoch(epoch)
-        self._recent.begin_epoch(self._times.step - epoch * self.length)
+        super().on_epoch_begin(epoch, logs)
+        self._times.begin_epoch(self.step)
+        self._recent.begin_epoch(self.step_of_epoch)
         self._shown = self._times.now()
 
     def on_train_batch_end(self, batch, logs=None):
-        times = self._times
-        times.end_step(batch)
-        means = self._recent.add(times.step - times.epoch * self.length, logs)
+        super().on_train_batch_end(batch, logs)
+        self._times.end_step(self.step)
+        means = self._recent.add(self.step_of_epoch, logs)
         last = batch + 1 == self.params["steps"]
-        now = times.now()
+        now = self._times.now()
         if now - self._shown >= self.interval or (last and self._live is not None):
             self._shown = now
             self._show(self._line(means, last))
 
     def on_epoch_end(self, epoch, logs=None):
-        times = self._times
-        texts = [_losses({n: as_float(v) for n, v in (logs or {}).items()})]
-        texts += [
-            f"{name} {as_float(logs[name]):.3f}"
-            for name in _SHOWN_METRICS
-            if name in (logs or {})
-        ]
-        steps = f"{times.done} step{'' if times.done == 1 else 's'}"
-        texts.append(f"{steps} in {duration(times.since_epoch_began())}")
-        left = times.left()
-        if left is not None and left > 0:
-            texts.append(f"left in all {duration(left)}")
+        values = {name: as_float(value) for name, value in (logs or {}).items()}
+        texts = [_losses(values)]
+        texts += [f"{n} {values[n]:.3f}" for n in _SHOWN_METRICS if n in values]
+        done = self.step - self._first
+        seconds = duration(self._times.since_epoch_began())
+        texts.append(f"{done} step{'' if done == 1 else 's'} in {seconds}")
+        if self.step < self.total_steps and self._times.seconds_per_step is not None:
+            texts.append(f"{self._left()} left in total")
         self._print(f"{self._epoch()}: {'; '.join(filter(None, texts))}")
 
     def on_train_end(self, logs=None):
         self._stop()
 
     def _epoch(self):
-        return f"Epoch {self._times.epoch + 1}/{self._times.epochs}"
+        epochs = -(-self.total_steps // self.steps_per_epoch)
+        return f"Epoch {self.epoch + 1}/{epochs}"
+
+    def _left(self):
+        """Returns the time until the training ends, str."""
+        steps = self.total_steps - self.step
+        epochs = -(-steps // self.steps_per_epoch)
+        return duration(self._times.expected(steps, epochs))
 
     def _line(self, means, last):
-        """Returns the text that is shown between two ends of epochs."""
-        times = self._times
-        place = times.step - times.epoch * self.length
-        texts = [f"{self._epoch()}, step {place}/{times.epoch_steps}"]
+        """Returns the text that is shown within an epoch."""
+        seconds, step = self._times.seconds_per_step, self.step_of_epoch
+        # The last epoch may be cut short.
+        steps = min(self.steps_per_epoch, self.total_steps - self.step + step)
+        texts = [f"{self._epoch()}, step {step}/{steps}"]
         if last:
-            texts.append("the epoch ends")
-        elif times.seconds_per_step is not None:
-            left = duration(times.left_in_epoch())
-            texts.append(f"left {left}, in all {duration(times.left())}")
-        if times.seconds_per_step is not None:
-            speed = self.batch_size / max(times.seconds_per_step, 1e-9)
-            texts.append(f"{speed:.3g} images/s")
+            texts.append("ending the epoch")
+        elif seconds is not None:
+            left = duration(self._times.expected(steps - step))
+            texts.append(f"{left} left, {self._left()} in total")
+        if seconds is not None:
+            texts.append(f"{self.batch_size / max(seconds, 1e-9):.3g} images/s")
         texts.append(_losses(means))
         texts.append(f"learning rate {learning_rate(self.model):.3g}")
         return "; ".join(filter(None, texts))
@@ -135,76 +139,52 @@ class Progress(keras.callbacks.Callback):
 
 
 class _Times:
-    """Counts steps, also of epochs that an earlier process began, and times them.
+    """Times steps and the pauses between epochs.
 
-    Attributes:
-        step: int, steps of the training so far.
-        epoch: int, the epoch that runs, from 0.
-        done: int, steps of it that this process took.
-        epochs: int, of the training.
-        seconds_per_step: float, lately; None, not known yet.
+    Args:
+        clock: function that returns seconds.
     """
 
-    def __init__(self, total_steps, length, start_step, clock):
-        self.total, self.length, self.step = total_steps, length, start_step
+    def __init__(self, clock):
         self.now = clock
-        self.epoch = self.done = 0
-        self.epochs = -(-total_steps // length)
         self._durations = collections.deque(maxlen=_TIMED_STEPS)
-        self._pause: float | None = None  # at the end of the epoch before
-        self._began = 0.0
-        self._last: float | None = None  # when the last step ended, if that is known
+        self._pause = 0.0  # at the end of the previous epoch
+        self._began = 0.0  # the current epoch
+        self._step = 0  # the last one that is timed
+        self._last: float | None = None  # when it ended, if that is known
 
     def begin_fit(self):
-        """Notes that a call of `fit` begins: its first step is compiled."""
+        """Notes that a call of `fit` begins, whose first step is compiled."""
         self._last = None
 
-    def begin_epoch(self, epoch):
-        """Notes that an epoch begins, or goes on."""
-        now = self._began = self.now()
+    def begin_epoch(self, step):
+        """Notes that an epoch begins or is resumed, after `step` steps."""
+        self._began, self._step = self.now(), step
         if self._last is not None:
-            self._pause = now - self._last
-            self._last = now
-        self.epoch, self.done = epoch, 0
+            self._pause = self._began - self._last
+            self._last = self._began
 
-    def end_step(self, batch):
-        """Notes that step `batch` of this call's epoch has ended, counted from 0."""
-        now, steps = self.now(), batch + 1 - self.done
+    def end_step(self, step):
+        """Notes that `step` steps of the training have ended."""
+        now, steps = self.now(), step - self._step
         if self._last is not None and steps > 0:
             self._durations.append((now - self._last) / steps)
-        self._last = now
-        self.done += steps
-        self.step += steps
+        self._last, self._step = now, step
 
     @property
     def seconds_per_step(self):
+        """float, mean of the last steps; None, not known yet."""
         if not self._durations:
             return None
         return sum(self._durations) / len(self._durations)
-
-    @property
-    def epoch_steps(self):
-        """int, the steps of the epoch that runs, whoever takes them."""
-        return min(self.length, self.total - self.epoch * self.length)
 
     def since_epoch_began(self):
         """Returns seconds, float."""
         return self.now() - self._began
 
-    def left_in_epoch(self):
-        """Returns the seconds that the steps of this epoch will still take, float."""
-        end = self.epoch * self.length + self.epoch_steps
-        return (end - self.step) * self.seconds_per_step
-
-    def left(self):
-        """Returns the seconds until the training ends, float; None, not known yet."""
-        if self.seconds_per_step is None:
-            return None
-        seconds = (self.total - self.step) * self.seconds_per_step
-        if self._pause is not None:
-            pauses = -(-(self.total - self.step) // self.length)
-            seconds += pauses * self._pause
-        return seconds
+    def expected(self, steps, epochs=0):
+        """Returns the seconds of a number of steps and ends of epochs, float."""
+        return steps * self.seconds_per_step + epochs * self._pause
 
 
 def duration(seconds):

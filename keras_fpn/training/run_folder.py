@@ -1,101 +1,132 @@
-"""The folder of one training: its checkpoints, from which it goes on exactly."""
+"""The folder of a training run: its settings, checkpoints, models and history."""
 
 import contextlib
+import dataclasses
+import json
 import math
 import os
 import pathlib
 import re
 import shutil
-import sys
+import warnings
 import weakref
+from collections.abc import Iterable
 
 import numpy as np
 
 from keras_fpn.files import replacing
-from keras_fpn.training.averaging import array_of, averaged_weights, use_averages
-from keras_fpn.training.checkpoint_file import (
-    byte_count,
+from keras_fpn.training.checkpoints import (
+    array_of,
+    averaged_weights,
     load_checkpoint,
-    load_without_optimizer,
     not_finite,
     read_state,
+    use_averages,
+    variables_of,
+    without_optimizer,
     write_checkpoint,
-    write_without_optimizer,
 )
-from keras_fpn.training.divergence import diverged_while_saving
-from keras_fpn.training.positions import Position
-from keras_fpn.training.run_settings import open_run, remove_partial_files
+from keras_fpn.training.run_settings import write_or_compare
 
+SETTINGS, HISTORY = "run.json", "history.json"
+_LOCK = ".lock"
 _CHECKPOINT = re.compile(r"checkpoint-(\d+)-(\d+)\.keras")
-_KEPT = 2
+_KEPT = 2  # checkpoints
+
+
+class TrainingDiverged(ValueError):
+    """The loss or a variable of a training became NaN or infinite."""
+
+
+@dataclasses.dataclass(frozen=True, order=True)
+class Position:
+    """The next step of a training.
+
+    Attributes:
+        epoch: counted from 0.
+        batch: counted from 0 in its epoch.
+    """
+
+    epoch: int = 0
+    batch: int = 0
 
 
 class RunFolder:
-    """The folder of one training.
+    """The folder of one training run, which one process at a time may write to.
 
     It holds `run.json`, the settings; the last two `checkpoint-EPOCH-BATCH.keras`, each
-    with all that the training needs to go on from there as if it had not been
-    interrupted; `best.keras` and `last.keras`, the trained detector. Every file is
-    complete or not there, whenever the process is killed.
+    with all that is needed to resume as if there had been no interruption;
+    `history.json`, the logs of each epoch; `best.keras` and `last.keras`, the trained
+    detector. Whenever the process is killed, every file is complete or absent.
 
     Args:
-        path: str or Path; new, empty, or the folder of this very training.
-        settings: dict for JSON: all that two processes must share for one of them to
-            continue what the other began. More epochs are other settings: learning
-            rates depend on them.
-        writes: bool, whether this process is the one that writes; of several workers
-            the chief. The others must see the same folder.
+        path: new, empty, or the folder of this very run.
+        settings: dict for JSON: what two processes must have in common for one to
+            resume the run of the other. More epochs are other settings, because
+            learning rates depend on their number.
+        writes: whether this process writes; of several workers only the chief does.
+            The others must see the same folder.
 
     Attributes:
         path: pathlib.Path.
         best, last: pathlib.Path of `best.keras` and `last.keras`, there or not.
         best_value: float, the monitored number of `best.keras`; None without it.
-        result: pathlib.Path of the trained detector: `best`, or `last` where no epoch
-            was measured.
-        newest: pathlib.Path of the last checkpoint that is known to be intact; None.
+        epochs: list of dict, the logs of each epoch, with "epoch" counted from 0;
+            numbers that are not finite are None.
 
     Raises:
-        ValueError: the folder holds something else or a run of other settings, which
+        ValueError: the folder holds something else or a run with other settings, which
             are named; or another process trains in it.
     """
 
-    def __init__(self, path, settings, writes=True):
+    def __init__(self, path: str | os.PathLike, settings: dict, writes: bool = True):
         self.path = pathlib.Path(path)
         self.best, self.last = self.path / "best.keras", self.path / "last.keras"
-        self.best_value = None
+        self.best_value: float | None = None
+        self.epochs: list[dict] = []
         self.writes = writes
-        self._kept = []  # intact checkpoints, the newest last
-        self._metrics = []  # of the epoch that the restored checkpoint was written in
+        self._kept: list[pathlib.Path] = []  # intact checkpoints, the newest last
+        self._metrics: list = []  # of the epoch within which the run was interrupted
         if writes:
-            locked = open_run(self.path, settings)
-            if locked is not None:
-                weakref.finalize(self, os.close, locked)
-            remove_partial_files(self.path)
+            _check_folder(self.path)
+            self.path.mkdir(parents=True, exist_ok=True)
+            unlock = weakref.finalize(self, _unlock, _locked(self.path))
+            try:
+                write_or_compare(self.path / SETTINGS, settings)
+            except BaseException:
+                unlock()
+                raise
+            _remove(self.path.glob(".*.partial*"))  # of processes killed while writing
+        if (self.path / HISTORY).is_file():
+            self.epochs = json.loads((self.path / HISTORY).read_text("utf-8"))
 
     @property
     def newest(self):
+        """pathlib.Path of the last checkpoint that is known to be intact; None."""
         return self._kept[-1] if self._kept else None
 
     @property
     def result(self):
+        """pathlib.Path of the trained detector: `best`; `last` if none was measured."""
         return self.best if self.best.is_file() else self.last
 
     @property
     def finished(self):
-        """bool, whether the training has come to its end, be it an early one."""
+        """bool, whether the training has ended, at its last step or earlier."""
         return self.last.is_file()
 
     def load_last(self, model):
-        """Gives a model the weights with which the finished training ended."""
-        load_without_optimizer(model, self.last)
+        """Loads the weights with which the finished training ended."""
+        with without_optimizer(model):
+            model.load_weights(self.last)
 
     def restore(self, model):
-        """Fills a model and its optimizer from the newest intact checkpoint.
+        """Loads the newest intact checkpoint into a model and its optimizer.
 
-        A damaged one is named on stderr, and the one before it taken.
+        It warns of a damaged one and takes the one before.
 
         Args:
-            model: `keras.Model`, compiled as the run's was.
+            model: `keras.Model`, compiled as that of the run was.
 
         Returns:
             Position of the next step.
@@ -104,38 +135,40 @@ class RunFolder:
             ValueError: all checkpoints are damaged, or they are of another model.
         """
         found, damaged = self._checkpoints(), []
-        for place, path in enumerate(found):
+        for path in found:
             try:
                 state = read_state(path)
+                break
             except ValueError as error:
                 damaged.append(f"{path} is damaged ({error})")
-                continue
-            load_checkpoint(model, path)
-            for damage in damaged:
-                print(f"{damage}: going on from {path.name}.", file=sys.stderr)
-            # One that is damaged is not kept, but replaced by the next that is saved.
-            self._kept = [*reversed(found[place + 1 : place + _KEPT]), path]
-            if self.writes:  # a killed process may have left some
-                _remove(found[place + _KEPT :])
-            self._metrics = state["metrics"]
-            if self.best.is_file():
-                self.best_value = state["best_value"]
-            self._remove_unknown_best()
-            return Position(state["epoch"], state["batch"])
-        if damaged:
-            raise ValueError(
-                "One checkpoint of a run must be intact for it to go on; received only "
-                f"damaged ones: {'; '.join(damaged)}. Put back a copy of one, or start "
-                "anew in another output folder."
-            )
-        self._remove_unknown_best()
-        return Position()
+        else:
+            if damaged:
+                raise ValueError(
+                    "A run needs one intact checkpoint to resume from; received only "
+                    f"damaged ones: {'; '.join(damaged)}. Put back a copy of one, or "
+                    "start again in another output folder."
+                )
+            self._remove_unmeasured_best()
+            return Position()
+        load_checkpoint(model, path)
+        for damage in damaged:
+            warnings.warn(f"{damage}: resuming from {path.name}.", stacklevel=2)
+        # A damaged one is not kept: the next that is saved takes its place.
+        older = found[len(damaged) + 1 :]
+        self._kept = [*reversed(older[: _KEPT - 1]), path]
+        if self.writes:  # a killed process may have left more
+            _remove(older[_KEPT - 1 :])
+        self._metrics = state["metrics"]
+        if self.best.is_file():
+            self.best_value = state["best_value"]
+        self._remove_unmeasured_best()
+        return Position(state["epoch"], state["batch"])
 
     def restore_metrics(self, model):
-        """Gives the metrics of a model the values that the restored checkpoint has.
+        """Gives the metrics of a model their values in the restored checkpoint.
 
-        The logs of an epoch are means over its steps. To be called once, after `fit`
-        has reset the metrics, if the next step is not an epoch's first.
+        The logs of an epoch are means over its steps. Call it once, after `fit` has
+        reset the metrics, if the next step is not the first of its epoch.
         """
         variables = model.metrics_variables
         if len(self._metrics) == len(variables):
@@ -143,19 +176,19 @@ class RunFolder:
                 variable.assign(np.asarray(value, variable.dtype))
         self._metrics = []
 
-    def save(self, model, position):
-        """Writes a checkpoint, and removes those before the last two.
+    def save(self, model, position: Position):
+        """Writes a checkpoint, and removes all but the last two.
 
-        All workers must call it: some values are sums over them.
+        All workers must call it, because some values are sums over them.
 
         Args:
-            model: `keras.Model`, compiled; its weights, not their averages.
-            position: `Position` of the next step.
+            model: `keras.Model`, compiled; with its weights, not their averages.
+            position: of the next step.
 
         Raises:
             TrainingDiverged: a variable is not finite.
-            OSError: it cannot be written, the disk is full for instance. What was there
-                before is intact.
+            OSError: it cannot be written, for example because the disk is full. The
+                files that were there are intact.
         """
         metrics = [
             np.asarray(array_of(value)).tolist() for value in model.metrics_variables
@@ -170,20 +203,19 @@ class RunFolder:
         }
         name = f"checkpoint-{position.epoch:04d}-{position.batch:06d}.keras"
         self._check_finite(model)
-        size = byte_count([*model.variables, *model.optimizer.variables])
-        with self.writing(self.path / name, size) as partial:
+        with self._writing(self.path / name, _bytes_of(variables_of(model))) as partial:
             write_checkpoint(model, partial, state)
         before = [path for path in self._kept if path.name != name]
         self._kept = [*before, self.path / name][-_KEPT:]
         _remove(path for path in self._checkpoints() if path not in self._kept)
 
-    def save_best(self, model, value):
+    def save_best(self, model, value: float):
         """Writes `best.keras`, with averaged weights if any, if it is the best so far.
 
         Args:
             model: `keras.Model`, compiled.
-            value: float, the monitored number; more is better, one that is not finite
-                never is.
+            value: the monitored number; more is better, one that is not finite is
+                never the best.
 
         Returns:
             bool, whether it is the best.
@@ -201,8 +233,24 @@ class RunFolder:
         self.best_value = value
         return True
 
+    def add_epoch(self, epoch: int, logs: dict):
+        """Adds the logs of an epoch, dict of name -> number, to `history.json`.
+
+        Raises:
+            OSError: as for `save`.
+        """
+        values = {name: float(value) for name, value in logs.items()}
+        finite = {n: v if math.isfinite(v) else None for n, v in values.items()}
+        # A killed process may have written this epoch already, before its checkpoint.
+        kept = [entry for entry in self.epochs if entry["epoch"] < epoch]
+        self.epochs = [*kept, {"epoch": epoch, **finite}]
+        if self.writes:
+            text = json.dumps(self.epochs, indent=1) + "\n"
+            with self._writing(self.path / HISTORY, len(text)) as partial:
+                partial.write_text(text, "utf-8")
+
     def finish(self, model):
-        """Ends the run: `last.keras`, and for good the averaged weights, if any.
+        """Ends the run: sets the averaged weights, if any, and writes `last.keras`.
 
         Args:
             model: `keras.Model`, compiled.
@@ -214,18 +262,35 @@ class RunFolder:
         if self.writes:
             self._save_model(model, self.last)
 
+    def diverged(self, problem: str, remedy: str = ""):
+        """Returns the `TrainingDiverged` to raise.
+
+        Args:
+            problem: what is not finite.
+            remedy: what to do first, before training again.
+        """
+        good = "There is no checkpoint"
+        if self.newest is not None:
+            good = f"The last good checkpoint is {self.newest}"
+        return TrainingDiverged(
+            f"Training diverged: {problem}. {good}. {remedy}Train again, in another "
+            "output folder, with a lower learning rate, a longer warm-up or clipped "
+            "gradients."
+        )
+
     def _save_model(self, model, path):
         self._check_finite(model)
-        with self.writing(path, byte_count(model.variables)) as partial:
-            write_without_optimizer(model, partial)
+        with self._writing(path, _bytes_of(model.variables)) as partial:
+            with without_optimizer(model):
+                model.save(partial)
 
     def _check_finite(self, model):
         name = not_finite(model)
         if name is not None:
-            raise diverged_while_saving(name, self)
+            raise self.diverged(f"only finite values are saved; {name} is not")
 
     @contextlib.contextmanager
-    def writing(self, path, size):
+    def _writing(self, path, size):
         """Yields the Path of a partial file, which then takes the place of `path`.
 
         Args:
@@ -239,19 +304,18 @@ class RunFolder:
             with replacing(path) as partial:
                 yield partial
         except OSError as error:
-            needed = size / 1e6
             free = shutil.disk_usage(self.path).free / 1e6
-            intact = self.newest or "nothing, for no checkpoint was written yet"
+            intact = self.newest or "nothing, because no checkpoint was written yet"
             raise OSError(
-                f"A training must be able to write {path}, about {needed:.1f} MB; "
+                f"A training must be able to write {path}, about {size / 1e6:.1f} MB; "
                 f"received {error.strerror or error!r}, with {free:.1f} MB free. "
-                f"Intact is {intact}: make room and start the same command again."
+                f"Intact is {intact}. Make room and start the same command again."
             ) from error
 
-    def _remove_unknown_best(self):
-        """Removes a `best.keras` of an epoch that is to be trained and measured again.
+    def _remove_unmeasured_best(self):
+        """Removes a `best.keras` of an epoch that will be trained and measured again.
 
-        A killed process may have left it; measuring may fail this time.
+        A killed process may have left it, and measuring may fail this time.
         """
         if self.writes and self.best_value is None:
             self.best.unlink(missing_ok=True)
@@ -266,6 +330,59 @@ class RunFolder:
         return [found[key] for key in sorted(found, reverse=True)]
 
 
-def _remove(paths):
+def _check_folder(folder):
+    """Raises for what is not a folder, and for files without a run."""
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise ValueError(
+            f"The output must be a folder; received {folder}, which is a file. Choose "
+            "another output folder."
+        )
+    names = sorted(path.name for path in folder.iterdir())
+    others = [name for name in names if name != _LOCK and ".partial" not in name]
+    if others and SETTINGS not in names:
+        raise ValueError(
+            "The output folder must be new, empty, or that of a run to resume; "
+            f"received {folder}, which holds {others[0]!r} and no {SETTINGS}. Choose "
+            "another output folder."
+        )
+
+
+def _locked(folder):
+    """Returns a file descriptor that holds the folder's lock until it is closed, int.
+
+    None where the operating system or the file system has no locks.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return None
+    file = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(file)
+        if not isinstance(error, BlockingIOError | PermissionError):
+            return None  # a file system without locks
+        raise ValueError(
+            f"Only one process may train in a folder; received {folder}, in which "
+            "another one is training now. Wait for it, stop it, or choose another "
+            "output folder."
+        ) from error
+    return file
+
+
+def _unlock(file):
+    if file is not None:
+        os.close(file)
+
+
+def _bytes_of(variables):
+    """Returns how many bytes the values of Keras variables take, int."""
+    return sum(np.asarray(array_of(variable)).nbytes for variable in variables)
+
+
+def _remove(paths: Iterable[pathlib.Path]):
     for path in paths:
         path.unlink(missing_ok=True)

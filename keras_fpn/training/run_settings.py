@@ -1,152 +1,125 @@
-"""What a run folder says about its run, and whether another run may go on in it."""
+"""The settings of a run: what must be equal for a process to resume another's run."""
 
+import hashlib
 import json
-import os
+import re
 import sys
+import warnings
+from pathlib import Path
 
 import keras
 import numpy as np
 import PIL
 
+from keras_fpn.data.fingerprint import fingerprint
 from keras_fpn.files import replacing
 
-NAME = "run.json"
-LOCK = ".lock"
 # What the numbers of a training depend on beside its settings. It is raised with every
-# change after which a run that was begun before would end with other weights.
-# 1: there was no number; RoIs beyond 896 pixels read P6 while training.
+# change after which a resumed run would end with other weights.
+# 1: there was no number; RoIs beyond 896 pixels read P6 in training.
 FORMAT = 2
 _ABSENT = "nothing"
-_DESCRIBED = ("model", "optimizer")  # settings in the words of a version
+_DESCRIBED = ("model", "optimizer")  # settings that another version may word otherwise
+# What Keras numbers where it has no name, and what other settings state already.
+_OF_EVERY_LAYER = ("name", "trainable", "dtype", "build_config", "shared_object_id")
+_DIGITS = 16
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 _PACKAGE = __name__.partition(".")[0]
 
 
-def open_run(folder, settings):
-    """Writes a new run's settings into a folder, or compares them with the run there.
-
-    No other process can open the folder until this one ends or closes what is returned.
-    Where the system or the disk has no locks, nothing is locked.
+def settings_of(plan, model, loader, validation, seed: int):
+    """Returns the settings of a run, a dict for JSON.
 
     Args:
-        folder: Path; it is made.
-        settings: dict for JSON.
+        plan: `TrainingPlan`.
+        model: detector, compiled.
+        loader: `keras_fpn.data.Loader` of the training photos.
+        validation: `keras_fpn.data.Dataset` or None.
+        seed: of the random numbers.
+    """
+    return {
+        "recipe": plan.name,
+        "dataset": _described(loader.dataset),
+        "validation": _described(validation),
+        "class_names": list(loader.dataset.class_names),
+        "epochs": plan.epochs,
+        "steps": plan.steps,
+        "batch_size": plan.batch_size,
+        "augment": [_text(augmentation) for augmentation in plan.augment],
+        "shapes": _text(plan.shapes),
+        "frozen_through": plan.frozen_through,
+        "undecayed": list(plan.undecayed),
+        "dtype_policy": plan.dtype_policy,
+        "optimizer": _config(model.optimizer),
+        "preprocessing": model.preprocessing.to_config(),
+        "model": {name: _part(part) for name, part in model.parts.by_name().items()},
+        "weights": _shapes(model),
+        "seed": seed,
+    }
 
-    Returns:
-        int, a file descriptor that holds the lock; None without locks.
+
+def write_or_compare(path: Path, settings: dict):
+    """Writes the settings of a new run, or compares them with those of the run there.
+
+    It warns if the run was begun with other versions of what computes its numbers.
 
     Raises:
-        ValueError: the folder holds something else, or a run of other settings, or
-            another process trains in it.
+        ValueError: the settings or the format differ, or a file is damaged.
     """
-    settings = _as_json(settings)
-    path = folder / NAME
-    _check_folder(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    locked = _locked(folder)
     try:
-        if path.is_file():
-            _check_same(path, settings)
-        else:
-            content = {
-                "format": FORMAT,
-                "settings": settings,
-                "made_with": _made_with(),
-            }
-            with replacing(path) as partial:
-                partial.write_text(json.dumps(content, indent=1) + "\n", "utf-8")
-    except BaseException:
-        if locked is not None:
-            os.close(locked)
-        raise
-    return locked
-
-
-def remove_partial_files(folder):
-    """Removes what processes left that were killed while they wrote a file."""
-    for path in folder.glob(".*.partial*"):
-        path.unlink(missing_ok=True)
-
-
-def _check_folder(folder):
-    """Refuses what is no folder, and a folder with files but without a run."""
-    if not folder.exists():
-        return
-    if not folder.is_dir():
+        settings = json.loads(json.dumps(settings, allow_nan=False))
+    except (TypeError, ValueError) as error:
         raise ValueError(
-            f"The output must be a folder; received {folder}, which is a file. Choose "
-            "another output folder."
-        )
-    names = sorted(path.name for path in folder.iterdir())
-    others = [name for name in names if name != LOCK and ".partial" not in name]
-    if others and NAME not in names:
-        raise ValueError(
-            "The output folder must be new, empty, or that of a run to go on with; "
-            f"received {folder}, which holds {others[0]!r} and no {NAME}. Choose "
-            "another output folder."
-        )
-
-
-def _locked(folder):
-    """Returns an open file that no other process can lock; None without locks."""
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        return None
-    file = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
-    try:
-        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (BlockingIOError, PermissionError) as error:
-        os.close(file)
-        raise ValueError(
-            f"Only one process may train in a folder; received {folder}, in which "
-            "another one is training now. Wait for it, end it, or choose another "
-            "output folder."
+            "The settings of a run must be what JSON can hold: dicts with string keys, "
+            f"lists, strings, finite numbers; received settings={settings!r}."
         ) from error
-    except OSError:  # a file system without locks
-        os.close(file)
-        return None
-    return file
+    if path.is_file():
+        _compare(path, settings)
+        return
+    content = {"format": FORMAT, "settings": settings, "made_with": _made_with()}
+    with replacing(path) as partial:
+        partial.write_text(json.dumps(content, indent=1) + "\n", "utf-8")
 
 
-def _check_same(path, settings):
-    """Raises for another format or other settings; says if versions are others."""
+def _compare(path, settings):
+    """Raises if the format or a setting differs; warns if a version does."""
     try:
         run = json.loads(path.read_text("utf-8"))
         former, made_with = run["settings"], dict(run["made_with"])
         begun_with = run.get("format", 1)
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(
-            f"{NAME} must be what a training wrote; received {path}, which is damaged. "
-            "Choose another output folder."
+            f"{path.name} must be what a training wrote; received {path}, which is "
+            "damaged. Choose another output folder."
         ) from error
     if begun_with != FORMAT:
         raise ValueError(
-            "Only a run begun by a version that computes the same can continue; "
+            "A run can be resumed only by a version that computes the same numbers; "
             f"received {path.parent}, begun with format {begun_with} by keras_fpn "
             f"{made_with.get('keras_fpn', _ABSENT)}, where this version has format "
-            f"{FORMAT}. Start again in another output folder, or continue with the "
+            f"{FORMAT}. Start again in another output folder, or resume with the "
             "version that began it."
         )
     different = list(_differences(former, settings))
     present = _made_with()
     others = [name for name in present if made_with.get(name) != present[name]]
-    if others:  # versions may describe the same in other words
+    if others:  # versions may describe the same model in other words
         described = [text for text in different if text.startswith(_DESCRIBED)]
         different = [text for text in different if text not in described]
         for text in described:
-            print(f"Taken for a change of versions: {text}.", file=sys.stderr)
+            warnings.warn(f"Taken for a change of versions: {text}.", stacklevel=2)
     if different:
         raise ValueError(
-            "Only the same settings continue a run; received "
-            f"{'; '.join(different)} in {path.parent}. Start with the run's own "
-            "settings, or choose another output folder."
+            "A run can be resumed only with its own settings; received "
+            f"{'; '.join(different)} in {path.parent}. Start with the settings of that "
+            "run, or choose another output folder."
         )
     for name in others:
-        print(
+        warnings.warn(
             f"The run in {path.parent} was begun with {name} "
-            f"{made_with.get(name, _ABSENT)} and goes on with {present[name]}: its "
-            "weights may differ from an uninterrupted run's.",
-            file=sys.stderr,
+            f"{made_with.get(name, _ABSENT)} and resumes with {present[name]}: its "
+            "weights may differ from those of an uninterrupted run.",
+            stacklevel=2,
         )
 
 
@@ -163,17 +136,6 @@ def _differences(former, present, name=""):
         yield f"{name}={present!r} where the run has {former!r}"
 
 
-def _as_json(settings):
-    """Returns the settings as they come back from a file."""
-    try:
-        return json.loads(json.dumps(settings, allow_nan=False))
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            "A run's settings must be what JSON can hold: dicts with names, lists, "
-            f"texts, finite numbers; received settings={settings!r}."
-        ) from error
-
-
 def _made_with():
     """Returns dict, name -> version, of what the numbers of a training depend on."""
     backend = keras.config.backend()
@@ -185,3 +147,56 @@ def _made_with():
         "Keras": keras.__version__,
         "the backend": f"{backend} {version}",
     }
+
+
+def _described(dataset):
+    if dataset is None:
+        return None
+    return f"{dataset.name}, {len(dataset)} photos, {fingerprint(dataset)}"
+
+
+def _text(value):
+    """Returns repr without the memory address that a user's own class may show."""
+    return _ADDRESS.sub("", repr(value))
+
+
+def _part(part):
+    """Returns what a part of a model is made of, for JSON.
+
+    Args:
+        part: layer; functional model, which becomes a hash; or anything else.
+    """
+    if not isinstance(part, keras.layers.Layer):
+        return _text(part)
+    if not isinstance(part, keras.Model):
+        return _config(part)
+    return _hash(json.dumps([_part(layer) for layer in part.layers], sort_keys=True))
+
+
+def _config(thing):
+    """Returns the class and the arguments of a layer or an optimizer, for JSON."""
+    serialized = keras.saving.serialize_keras_object(thing)
+    name = serialized["registered_name"] or serialized["class_name"]
+    return {"class": name, **_own(serialized["config"])}
+
+
+def _own(config):
+    if isinstance(config, dict):
+        return {
+            key: _own(value)
+            for key, value in config.items()
+            if key not in _OF_EVERY_LAYER
+        }
+    if isinstance(config, list | tuple):
+        return [_own(value) for value in config]
+    return config
+
+
+def _hash(text):
+    return hashlib.sha256(text.encode()).hexdigest()[:_DIGITS]
+
+
+def _shapes(model):
+    """Returns how many values are in a model's weights, and a hash of their shapes."""
+    shapes = [(tuple(weight.shape), weight.trainable) for weight in model.weights]
+    return f"{model.count_params()} parameters, {_hash(repr(shapes))}"

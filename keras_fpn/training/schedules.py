@@ -1,6 +1,7 @@
 """Learning rates as functions of the step."""
 
 import math
+from collections.abc import Iterable
 
 import keras
 from keras import ops
@@ -8,15 +9,17 @@ from keras import ops
 REFERENCE_BATCH_SIZE = 16  # images per step of the published detectors' recipes
 
 
-def scaled_learning_rate(learning_rate, batch_size, reference=REFERENCE_BATCH_SIZE):
-    """Returns a recipe's learning rate for another batch size: in proportion to it.
+def scaled_learning_rate(
+    learning_rate: float, batch_size: int, reference: int = REFERENCE_BATCH_SIZE
+):
+    """Returns the learning rate for another batch size, in proportion to it.
 
     Source: Goyal et al. 2017 (arXiv:1706.02677), Sec. 2.1.
 
     Args:
-        learning_rate: float, as the recipe states it.
-        batch_size: int, images per step over all replicas.
-        reference: int, images per step in the recipe.
+        learning_rate: for the reference batch size.
+        batch_size: images per step over all replicas.
+        reference: images per step that the learning rate is stated for.
 
     Returns:
         float.
@@ -33,17 +36,17 @@ def scaled_learning_rate(learning_rate, batch_size, reference=REFERENCE_BATCH_SI
 
 
 class _WarmUp(keras.optimizers.schedules.LearningRateSchedule):
-    """Rises linearly over the first steps; what comes then is the subclass's.
+    """Rises linearly over the first steps; subclasses define the decay after them.
 
     The rate is multiplied by a factor that grows from `warmup_factor` at step 0 to 1 at
     step `warmup_steps`, which is how torchvision's LinearLR and detectron2 count.
     """
 
-    def __init__(self, learning_rate, warmup_steps, warmup_factor):
+    def __init__(self, learning_rate: float, warmup_steps: int, warmup_factor: float):
         if warmup_steps < 0 or not 0.0 <= warmup_factor <= 1.0:
             raise ValueError(
-                "A warm-up must take 0 or more steps and begin at a share of the rate, "
-                f"0 to 1; received warmup_steps={warmup_steps}, "
+                "A warm-up must take 0 or more steps and start at a factor of 0 to 1; "
+                f"received warmup_steps={warmup_steps}, "
                 f"warmup_factor={warmup_factor}."
             )
         self.learning_rate = float(learning_rate)
@@ -77,11 +80,11 @@ class WarmupMultiStep(_WarmUp):
     as in torchvision's references and detectron2's WarmupMultiStepLR.
 
     Args:
-        learning_rate: float, between the warm-up and the first milestone.
-        milestones: ints, steps from which the rate is multiplied by `gamma` once more.
-        gamma: float.
-        warmup_steps: int, 0 or more.
-        warmup_factor: float, 0..1, share of the rate at step 0.
+        learning_rate: between the warm-up and the first milestone.
+        milestones: rising steps, from each of which the rate is multiplied by `gamma`.
+        gamma: factor, usually 0.1.
+        warmup_steps: 0 or more.
+        warmup_factor: 0..1, share of the rate at step 0.
 
     Call arguments:
         step: int scalar, 0 for the first step.
@@ -90,16 +93,16 @@ class WarmupMultiStep(_WarmUp):
         float32 scalar.
 
     Raises:
-        ValueError: milestones that do not rise, or a warm-up out of range.
+        ValueError: milestones that are not rising, or a warm-up out of range.
     """
 
     def __init__(
         self,
-        learning_rate,
-        milestones,
-        gamma=0.1,
-        warmup_steps=1000,
-        warmup_factor=0.001,
+        learning_rate: float,
+        milestones: Iterable[int],
+        gamma: float = 0.1,
+        warmup_steps: int = 1000,
+        warmup_factor: float = 0.001,
     ):
         super().__init__(learning_rate, warmup_steps, warmup_factor)
         self.milestones = [int(milestone) for milestone in milestones]
@@ -124,17 +127,17 @@ class WarmupMultiStep(_WarmUp):
 
 @keras.saving.register_keras_serializable(package="keras_fpn")
 class WarmupCosine(_WarmUp):
-    """Warms up, and falls along half a cosine from step 0 to the last.
+    """Warms up, and falls along half a cosine from step 0 to the last step.
 
     Source: Loshchilov & Hutter 2016 (arXiv:1608.03983), Eq. 5, without restarts; the
     warm-up multiplies it, as in detectron2's WarmupCosineLR.
 
     Args:
-        learning_rate: float, the peak.
-        total_steps: int, 1 or more; from there on the rate is the final one.
-        final_factor: float, share of the peak at the end.
-        warmup_steps: int, 0 or more.
-        warmup_factor: float, 0..1, share of the rate at step 0.
+        learning_rate: the peak.
+        total_steps: 1 or more; from this step on the rate is the final one.
+        final_factor: share of the peak at the end.
+        warmup_steps: 0 or more.
+        warmup_factor: 0..1, share of the rate at step 0.
 
     Call arguments:
         step: int scalar, 0 for the first step.
@@ -143,16 +146,16 @@ class WarmupCosine(_WarmUp):
         float32 scalar.
 
     Raises:
-        ValueError: no step at all, or a warm-up out of range.
+        ValueError: total_steps below 1, or a warm-up out of range.
     """
 
     def __init__(
         self,
-        learning_rate,
-        total_steps,
-        final_factor=0.0,
-        warmup_steps=1000,
-        warmup_factor=0.001,
+        learning_rate: float,
+        total_steps: int,
+        final_factor: float = 0.0,
+        warmup_steps: int = 1000,
+        warmup_factor: float = 0.001,
     ):
         super().__init__(learning_rate, warmup_steps, warmup_factor)
         if total_steps < 1:

@@ -1,4 +1,4 @@
-"""Stochastic gradient descent as the published recipes mean it."""
+"""Stochastic gradient descent by the formulas of PyTorch."""
 
 import keras
 from keras import ops
@@ -11,19 +11,20 @@ class SGD(keras.optimizers.SGD):
         m = momentum * m + (gradient + weight_decay * w)
         w = w - learning_rate * m
 
-    The two differ from `keras.optimizers.SGD`. There, decay bypasses the momentum and
-    so is 1 / (1 - momentum) times as weak, ten times for 0.9; and the momentum keeps
-    the learning rate that each gradient came with, here all of it takes the present
-    one. Recipes of torchvision and detectron2 give their published results with these.
+    Both lines differ from `keras.optimizers.SGD`. There weight decay bypasses the
+    momentum, and so is weaker by a factor of 1 / (1 - momentum), ten for 0.9; and the
+    momentum holds each gradient times the learning rate of its own step, where here all
+    of it is multiplied by the current rate. Training settings of torchvision and
+    detectron2 give their published results with these formulas.
 
     Source: torch.optim.SGD (PyTorch 2), dampening 0, and `nesterov` as there.
 
     Args:
         learning_rate: float or schedule.
-        momentum: float, 0..1.
-        weight_decay: float, of all weights but those that
-            `exclude_from_weight_decay` names; or None.
-        nesterov: bool.
+        momentum: 0..1.
+        weight_decay: of all weights except those that `exclude_from_weight_decay`
+            names; or None.
+        nesterov: whether to look ahead by Nesterov's rule.
         **kwargs: as of every Keras optimizer: clipping, `use_ema`,
             `gradient_accumulation_steps`, ...
     """
@@ -31,10 +32,10 @@ class SGD(keras.optimizers.SGD):
     def __init__(
         self,
         learning_rate=0.02,
-        momentum=0.9,
-        weight_decay=1e-4,
-        nesterov=False,
-        name="sgd",
+        momentum: float = 0.9,
+        weight_decay: float | None = 1e-4,
+        nesterov: bool = False,
+        name: str = "sgd",
         **kwargs,
     ):
         super().__init__(
@@ -42,7 +43,7 @@ class SGD(keras.optimizers.SGD):
         )
 
     def update_step(self, gradient, variable, learning_rate):
-        """Changes one variable by its gradient."""
+        """Updates one variable by its gradient."""
         step = ops.cast(gradient, variable.dtype)
         if self.weight_decay and self._use_weight_decay(variable):
             step = step + self.weight_decay * variable
@@ -54,4 +55,4 @@ class SGD(keras.optimizers.SGD):
         self.assign_sub(variable, ops.cast(learning_rate, variable.dtype) * step)
 
     def _apply_weight_decay(self, variables):
-        """Does nothing: decay is a part of the gradient, see `update_step`."""
+        """Does nothing, because `update_step` adds the decay to the gradient."""

@@ -1,37 +1,84 @@
-"""What happens when a callback asks for an early end of a training."""
+"""What ends a training early: unreadable photos, or a worker that stops."""
 
 import keras
 
+from keras_fpn.distribute.devices import Devices
 
-class StopTogether(keras.callbacks.Callback):
-    """Ends the training on all workers when it is asked for on one.
+_SHARE = 0.01  # of the photos may be unreadable; of few photos, one
+_NAMED = 10  # photos that a message names
 
-    Otherwise the others would wait for it without end. Put it last.
+
+class StopWithoutPhotos(keras.callbacks.Callback):
+    """Ends the training, with `OSError`, when too many photos cannot be read.
+
+    An empty image is trained on in place of each. One damaged file, or 1 % of them,
+    costs no more than a warning; with more the disk is failing or files were cut short,
+    and the data are no longer those that were given. It checks after each step, before
+    checkpoints are written. With several machines it checks after each epoch, because
+    all of them must stop together and each knows only of the photos that it has read
+    itself. A photo that can be read again no longer counts.
 
     Args:
-        devices: `Devices`.
+        loader: `keras_fpn.data.Loader` of the training photos, its on_error "skip".
+        devices: that train.
     """
 
-    def __init__(self, devices):
+    def __init__(self, loader, devices: Devices):
+        super().__init__()
+        self.loader, self.devices = loader, devices
+        count = len(loader.dataset)
+        self.most = min(max(1, int(count * _SHARE)), count - 1)
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.devices.workers == 1:
+            self._check(list(self.loader.skipped))
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._check(self._skipped())
+
+    def _skipped(self):
+        """Returns the image ids of what all workers skipped, at least if too many."""
+        skipped = list(self.loader.skipped)
+        if self.devices.workers == 1:
+            return skipped
+        counts = self.devices.of_workers(len(skipped))
+        if sum(counts) <= self.most:
+            return skipped
+        # Several workers may have met the same photo, in different epochs.
+        skipped += [-1] * (max(counts) - len(skipped))
+        met = {image_id for one in skipped for image_id in self.devices.of_workers(one)}
+        return sorted(met - {-1})
+
+    def _check(self, skipped):
+        if len(skipped) <= self.most:
+            return
+        paths = {photo.image_id: photo.path for photo in self.loader.dataset.photos}
+        names = [str(paths[image_id]) for image_id in skipped[:_NAMED]]
+        more = f" and {len(skipped) - _NAMED} more" if len(skipped) > _NAMED else ""
+        reasons = [self.loader.skipped.get(image_id) for image_id in reversed(skipped)]
+        reason = next(filter(None, reasons), "another worker says why.")
+        raise OSError(
+            f"Of the {len(paths)} photos of a training at most {self.most} may be "
+            f"unreadable (1 %, or one of few); received {len(skipped)}: "
+            f"{', '.join(names)}{more}. The last of them: {reason} Check the disk, put "
+            "the files back and start the same command again; or leave these photos "
+            "out of the data set and train again, in another output folder."
+        )
+
+
+class StopTogether(keras.callbacks.Callback):
+    """Stops the training on all workers when a callback stops it on one.
+
+    Otherwise the others would wait for it forever. It must be the last callback.
+
+    Args:
+        devices: that train.
+    """
+
+    def __init__(self, devices: Devices):
         super().__init__()
         self.devices = devices
 
     def on_epoch_end(self, epoch, logs=None):
         asked = self.devices.of_workers(int(self.model.stop_training))
         self.model.stop_training = any(asked)
-
-
-def check_callbacks(callbacks):
-    """Refuses callbacks that would train on with other weights than those saved.
-
-    Raises:
-        ValueError: there is an `EarlyStopping` that puts the best weights back.
-    """
-    for callback in callbacks:
-        if getattr(callback, "restore_best_weights", False):
-            raise ValueError(
-                "A callback must leave the weights as they were trained, or a killed "
-                f"run could not be resumed; received {type(callback).__name__} with "
-                "restore_best_weights=True. Leave it out: best.keras has the weights "
-                "of the best epoch."
-            )

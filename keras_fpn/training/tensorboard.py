@@ -1,61 +1,60 @@
-"""Writes a training's numbers and pictures for TensorBoard; on TensorFlow only.
+"""Writes the numbers and pictures of a training for TensorBoard; on TensorFlow only.
 
-Nothing of the package `tensorboard` is needed to write them, only to look at them.
+The package `tensorboard` is needed only to look at them.
 """
 
 import contextlib
 import io
 import math
+import os
 import pathlib
-import sys
+import warnings
 from typing import Any
 
-import keras
 import tensorflow as tf
 
 from keras_fpn.files import printable
 from keras_fpn.report.compared_photos import compared_photo, photos_to_compare
-from keras_fpn.training.recent_means import RecentMeans, as_float, learning_rate
+from keras_fpn.training.steps import RecentMeans, StepCallback, as_float, learning_rate
 
 _JPEG = {"format": "JPEG", "quality": 85}  # a tenth of a PNG, for each of many epochs
 _DATA_CLASSES = {"scalars": "DATA_CLASS_SCALAR", "images": "DATA_CLASS_BLOB_SEQUENCE"}
 
 
-class TensorBoardLog(keras.callbacks.Callback):
-    """Writes losses, learning rate, validation numbers, and photos with boxes.
+class TensorBoardLog(StepCallback):
+    """Writes losses, the learning rate, validation numbers, and photos with boxes.
 
-    All are given by the step of the training. Losses come twice: `steps/...`, means of
-    the last 50 steps, and `epochs/...`, means of an epoch. The photos are always the
-    same: on the left what was found, on the right what is annotated. Put it after the
+    Their x axis is the step of the training. Losses are written twice: `steps/...`,
+    means of the last 50 steps, and `epochs/...`, means of an epoch. The photos are
+    always the same: detections on the left, annotations on the right. Put it after the
     callbacks that measure.
 
-    Where they cannot be written, on a full disk for instance, it says so once and stops
-    writing; the training goes on.
+    If it cannot write, for example because the disk is full, it warns once and stops
+    writing, and the training continues.
 
     Use it in a `with` statement: an interrupted `fit` does not tell its callbacks.
 
     Args:
-        folder: str or Path; files are added to it.
-        steps_per_epoch: int, of a whole epoch.
-        start_step: int, steps that were done before, by an earlier process.
+        folder: files are added to it.
+        steps_per_epoch: of a whole epoch.
+        start_step: steps that were taken before, by an earlier process.
         evaluation: `keras_fpn.metrics.CocoEvaluation`, whose detections are drawn;
             None, no photos.
-        photos: int, how many.
-        every: int, steps between two values of a loss.
+        photos: how many.
+        every: steps between two values of a loss.
     """
 
     def __init__(
         self,
-        folder,
-        steps_per_epoch,
-        start_step=0,
+        folder: str | os.PathLike,
+        steps_per_epoch: int,
+        start_step: int = 0,
         evaluation=None,
-        photos=4,
-        every=10,
+        photos: int = 4,
+        every: int = 10,
     ):
-        super().__init__()
+        super().__init__(steps_per_epoch, start_step)
         self.folder = pathlib.Path(folder)
-        self.length, self.step = steps_per_epoch, start_step
         self.evaluation, self.every = evaluation, every
         self._photos = []
         if evaluation is not None:
@@ -63,7 +62,6 @@ class TensorBoardLog(keras.callbacks.Callback):
         self._recent = RecentMeans()
         self._writer: Any = None
         self._failed = False
-        self._first = start_step  # the step that this epoch's first batch begins with
 
     def __enter__(self):
         return self
@@ -72,7 +70,7 @@ class TensorBoardLog(keras.callbacks.Callback):
         self.close()
 
     def close(self):
-        """Ends the file."""
+        """Closes the file."""
         with self._or_no_more():
             writer, self._writer = self._writer, None
             if writer is not None:
@@ -85,13 +83,13 @@ class TensorBoardLog(keras.callbacks.Callback):
                 self._writer.flush()
 
     def on_epoch_begin(self, epoch, logs=None):
-        self._first = self.step
-        self._recent.begin_epoch(self.step - epoch * self.length)
+        super().on_epoch_begin(epoch, logs)
+        self._recent.begin_epoch(self.step_of_epoch)
 
     def on_train_batch_end(self, batch, logs=None):
-        before, self.step = self.step, self._first + batch + 1
-        done = self.step - self._first // self.length * self.length
-        means = self._recent.add(done, logs)
+        before = self.step
+        super().on_train_batch_end(batch, logs)
+        means = self._recent.add(self.step_of_epoch, logs)
         if self.step // self.every > before // self.every:
             means = {f"steps/{name}": value for name, value in means.items()}
             self._write({**means, "learning_rate": learning_rate(self.model)})
@@ -103,7 +101,7 @@ class TensorBoardLog(keras.callbacks.Callback):
             results, dataset = self.evaluation.results, self.evaluation.loader.dataset
             try:
                 picture = compared_photo(photo, results, dataset)
-            except ValueError:  # a damaged photo, which the evaluation has named
+            except ValueError:  # a damaged photo, of which the evaluation has warned
                 continue
             name = printable(f"photos/{photo.image_id} {photo.path.name}")
             self._write_picture(name, picture)
@@ -113,18 +111,18 @@ class TensorBoardLog(keras.callbacks.Callback):
 
     @contextlib.contextmanager
     def _or_no_more(self):
-        """Within it nothing is written any more after the first failure."""
+        """Within it the first failure to write ends all writing."""
         try:
             yield
         except (tf.errors.OpError, OSError) as error:
             self._writer, self._failed = None, True
-            print(
-                f"Logs for TensorBoard end here, and the training goes on: {error}",
-                file=sys.stderr,
+            warnings.warn(
+                f"Logs for TensorBoard end here; the training continues: {error}",
+                stacklevel=3,
             )
 
     def _write(self, numbers):
-        """Writes those of the numbers, dict of name -> float, that are finite."""
+        """Writes the finite ones of numbers, dict of name -> float."""
         if self._writer is None:
             return
         metadata = _metadata("scalars")
@@ -146,7 +144,7 @@ class TensorBoardLog(keras.callbacks.Callback):
 
 
 def _metadata(plugin):
-    """Returns what tells TensorBoard which of its pages shows a value."""
+    """Returns what tells TensorBoard on which of its pages to show a value."""
     metadata = tf.compat.v1.SummaryMetadata
     return metadata(
         plugin_data=metadata.PluginData(plugin_name=plugin),

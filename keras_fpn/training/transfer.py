@@ -1,35 +1,42 @@
-"""A detector for other classes, with all that another one has learnt."""
+"""Builds a detector for other classes from a trained one."""
 
 import dataclasses
+from collections.abc import Sequence
 
 from keras_fpn.models.class_columns import copy_weights, renewed
+from keras_fpn.preprocessing import Preprocessing
 
 
-def kept_classes(source, class_names):
-    """Returns the classes that a detector knows already, list of str.
+def kept_classes(source, class_names: Sequence[str]):
+    """Returns those of the classes that a detector already knows, list of str.
 
     Args:
         source: detector.
-        class_names: list of str.
+        class_names: in any order.
     """
     return [name for name in class_names if name in source.class_names]
 
 
-def with_classes(source, class_names, category_ids, preprocessing=None):
+def with_classes(
+    source,
+    class_names: Sequence[str],
+    category_ids: Sequence[int],
+    preprocessing: Preprocessing | None = None,
+):
     """Builds a detector of the same architecture for other classes.
 
-    It has all weights of the other one except those of classes. These are copied for
-    classes that have the same name in both, and for the background, and are random for
-    the others. If there is no such class, all of them are random. The new detector
-    computes by Keras's current dtype policy, and nothing of it is frozen, however the
-    other was trained.
+    It has the weights of the source, except those of classes. Classes that have the
+    same name in both keep their weights, and so does the background; the others are
+    random. If no class is known, all of these weights are random. The new detector has
+    the current dtype policy of Keras, and all of it is trainable, however the source
+    was trained.
 
     Args:
         source: `keras_fpn.models.Detector`, which is not changed.
-        class_names: list of str, K names.
-        category_ids: list of K int.
-        preprocessing: `keras_fpn.preprocessing.Preprocessing`; None, the source's, as
-            are its mean and deviation if they are None.
+        class_names: K names.
+        category_ids: K identifiers in the data set's files.
+        preprocessing: None, that of the source, which also replaces a mean and a
+            deviation that are None.
 
     Returns:
         detector of the same kind, not compiled; its training step is 0.
@@ -48,13 +55,17 @@ def with_classes(source, class_names, category_ids, preprocessing=None):
     return model
 
 
-def resized(preprocessing, min_size=None, max_size=None):
-    """Returns a `Preprocessing` to other sizes.
+def resized(
+    preprocessing: Preprocessing,
+    min_size: int | None = None,
+    max_size: int | None = None,
+):
+    """Returns a `Preprocessing` that resizes to other sizes.
 
     Args:
-        preprocessing: `keras_fpn.preprocessing.Preprocessing`.
-        min_size: int, pixels; None, unchanged.
-        max_size: int, pixels; None, changed as min_size is.
+        preprocessing: which is not changed.
+        min_size: pixels of the shorter side; None, unchanged.
+        max_size: pixels, the limit of the longer side; None, in proportion to min_size.
     """
     if min_size is None:
         min_size = preprocessing.min_size

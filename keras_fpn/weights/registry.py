@@ -67,9 +67,21 @@ def get_checkpoint(name):
     """
     if name in CHECKPOINTS:
         return CHECKPOINTS[name]
-    near = difflib.get_close_matches(str(name), CHECKPOINTS, 3, 0.4)
-    hint = f"Near names: {near}." if near else f"Names: {sorted(CHECKPOINTS)}."
-    raise ValueError(f"There must be such a checkpoint; received name={name!r}. {hint}")
+    raise ValueError(
+        f"name must be a published checkpoint; received name={name!r}. "
+        f"{known_names(name, CHECKPOINTS)}"
+    )
+
+
+def known_names(name, names) -> str:
+    """Returns the end of an error message: the names most like an unknown one.
+
+    Args:
+        name: what was received.
+        names: collection of str, all names; listed if none is like `name`.
+    """
+    near = difflib.get_close_matches(str(name), names, 3, 0.4)
+    return f"Near names: {near}." if near else f"Names: {sorted(names)}."
 
 
 def _checkpoint(name, file, num_classes, metrics, source, size_mb):

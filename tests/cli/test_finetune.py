@@ -15,8 +15,7 @@ from keras_fpn import cli
 from keras_fpn.cli import finetune, run_training
 from keras_fpn.data.scenes import write_scenes
 from keras_fpn.preprocessing import Preprocessing
-from keras_fpn.training.positions import Position
-from keras_fpn.training.progress import Progress
+from keras_fpn.training import Progress
 
 BOX = {"bbox": [10, 20, 30, 40]}
 
@@ -29,7 +28,7 @@ def made(tmp_path_factory):
     model = tiny_detector(
         2,
         class_names=["ring", "cat"],
-        backbone=tiny_backbone(("C4", "C5")),  # fewer levels are sooner compiled
+        backbone=tiny_backbone(("C4", "C5")),  # fewer levels compile sooner
         preprocessing=Preprocessing(64, 96),
     )
     model.save(folder / "tiny.keras")
@@ -66,17 +65,17 @@ def runs(made):
 
 
 @pytest.mark.tensorflow_only
-def test_an_interrupted_run_says_how_to_go_on(runs, made):
+def test_an_interrupted_run_says_how_to_resume(runs, made):
     code, out, err = runs[0]
     assert code == 130
-    assert "6 photos, 3 steps of 2 images an epoch, 6 steps in all" in out
-    assert err.endswith(f"Interrupted. The same command goes on from {made / 'run'}.\n")
+    assert "6 photos, 3 steps of 2 images per epoch, 6 steps in total" in out
+    assert err.endswith(f"Interrupted. The same command resumes from {made / 'run'}.\n")
 
 
 @pytest.mark.tensorflow_only
-def test_the_same_command_goes_on(runs):
+def test_the_same_command_resumes(runs):
     _, out, err = runs[1]
-    assert "goes on at epoch 2, step 1" in out
+    assert "resumes at epoch 2, step 1" in out
     assert "Epoch 1/2" not in err
 
 
@@ -85,7 +84,7 @@ def test_a_run_ends_with_the_page(runs, made):
     assert code == 0, err
     assert "Epoch 2/2: loss " in err
     on_jax = keras.config.backend() == "jax"
-    assert err.count("No logs for TensorBoard") == int(on_jax)
+    assert err.count("No TensorBoard logs: ") == int(on_jax)
     folder = made / "run"
     assert (folder / "evaluation" / "index.html").is_file()
     history = json.loads((folder / "history.json").read_text())
@@ -129,12 +128,12 @@ def test_logs_for_tensorboard_can_be_left_out(tmp_path):
     training = types.SimpleNamespace(
         total_steps=6,
         loader=range(3),
-        start=Position(1, 2),
+        start_step=5,
         plan=types.SimpleNamespace(batch_size=2),
         folder=types.SimpleNamespace(path=tmp_path),
         evaluation=None,
     )
-    shown = run_training._shown(training, argparse.Namespace(no_tensorboard=True))
+    shown = run_training._callbacks(training, argparse.Namespace(no_tensorboard=True))
     assert [type(callback) for callback in shown] == [Progress]
 
 
@@ -145,7 +144,7 @@ def source():
 
 @pytest.fixture
 def prepared(monkeypatch, source):
-    """What a command would train with: the arguments of `run_training`."""
+    """The arguments with which a command calls `run_training`."""
     got = []
 
     def train(*arguments):
@@ -200,11 +199,11 @@ def test_classes_that_are_all_known_or_all_new_are_said(tmp_path, prepared):
     contents["categories"] = [{"id": 3, "name": "emu"}, {"id": 5, "name": "fox"}]
     file.write_text(json.dumps(contents))
     _, out, _ = called(file)
-    assert "New box predictor, for the classes are new: emu, fox." in out
+    assert "All classes are new to the detector: emu, fox." in out
 
 
 def refused(*argv):
-    """The one line with which a command gives up."""
+    """The one line of error with which a command ends."""
     code, _, err = called(*argv)
     assert code in (1, 2)
     last = err.splitlines()[-1]
@@ -259,7 +258,7 @@ def test_a_learning_rate_must_be_positive(tmp_path, capsys):
 
 
 def test_the_plan_of_a_command_is_that_of_its_function(tmp_path, prepared, source):
-    from keras_fpn.training.finetune import finetuning_plan
+    from keras_fpn.training import finetuning_plan
 
     called(voc(tmp_path))
     plan, dataset, *_ = prepared[0]

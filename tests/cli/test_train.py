@@ -1,6 +1,5 @@
 import functools
 import json
-from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -30,7 +29,7 @@ def detector(class_names, category_ids):
         None,
         class_names=class_names,
         category_ids=category_ids,
-        backbone=tiny_backbone(("C4", "C5")),  # fewer levels are sooner compiled
+        backbone=tiny_backbone(("C4", "C5")),  # fewer levels compile sooner
         preprocessing=Preprocessing(64, 64),
     )
 
@@ -52,7 +51,7 @@ PLAN = TrainingPlan(
 
 
 def recipe(folder, build="MeanBox", lasting="epochs=2", rate=0.01):
-    """The path of a recipe in a folder; `MeanBox` is compiled in a second."""
+    """Writes a recipe into a folder and returns its path."""
     path = folder / "recipe.py"
     path.write_text(RECIPE.format(build=build, lasting=lasting, rate=rate))
     return path
@@ -60,7 +59,7 @@ def recipe(folder, build="MeanBox", lasting="epochs=2", rate=0.01):
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory):
-    """A folder with the data sets of scenes train/, 6, and val/, 2."""
+    """A folder with the data sets train/ of 6 scenes and val/ of 2."""
     folder = tmp_path_factory.mktemp("scenes")
     for name, count, seed in (("train", 6, 1), ("val", 2, 2)):
         scenes = {"size": (64, 64), "objects": (1, 2), "sides": (16, None)}
@@ -72,7 +71,7 @@ called = functools.partial(calling.called, "train")
 
 
 def refused(*argv, code=2):
-    """The one line with which the command gives up."""
+    """The one line of error with which the command ends."""
     received, _, err = called(*argv)
     assert received == code, err
     last = err.splitlines()[-1]
@@ -81,7 +80,7 @@ def refused(*argv, code=2):
 
 
 def contents(folder):
-    """The bytes of all files but the evaluation's, by name."""
+    """The bytes of all files except those of the evaluation, by name."""
     return {path.name: path.read_bytes() for path in folder.glob("*.*")}
 
 
@@ -104,7 +103,7 @@ def test_a_recipe_is_trained_and_its_best_checkpoint_measured(runs):
     folder, ((code, out, err), files), _ = runs
     assert code == 0, err
     assert out.startswith("tiny: ")
-    assert "6 photos, 3 steps of 2 images an epoch, 6 steps in all" in out
+    assert "6 photos, 3 steps of 2 images per epoch, 6 steps in total" in out
     assert "Epoch 2/2: loss " in err
     assert {"best.keras", "last.keras", "checkpoint-0002-000000.keras"} <= set(files)
     assert (folder / "evaluation" / "index.html").is_file()
@@ -119,7 +118,7 @@ def test_a_recipe_is_trained_and_its_best_checkpoint_measured(runs):
 def test_the_same_command_again_trains_nothing_more(runs):
     _, (_, before), ((code, out, err), after) = runs
     assert code == 0, err
-    assert "it has ended, and is measured again" in out
+    assert "the training has ended and is only evaluated again" in out
     assert "Epoch " not in err
     assert after == before
 
@@ -148,7 +147,7 @@ def test_where_no_epoch_was_measured_the_last_checkpoint_is_the_result(
     folder, measured = RunFolder(unmeasured[0], {}, writes=False), []
     monkeypatch.setattr(keras.models, "load_model", measured.append)
     monkeypatch.setattr(run_training, "evaluate", lambda *_: None)
-    run_training._evaluate(SimpleNamespace(folder=folder), "a data set")
+    run_training._evaluate(folder, "a data set")
     out, err = capsys.readouterr()
     assert measured == [folder.last]
     assert out.splitlines()[-1].endswith(f" --weights {folder.last}")
@@ -184,7 +183,7 @@ def test_a_training_that_diverges_ends_with_the_step_and_its_images(photos, tmp_
 
 @pytest.fixture
 def prepared(monkeypatch):
-    """What the command would train with: the arguments of `run_training`."""
+    """The arguments with which the command calls `run_training`."""
     got = []
 
     def run_training(*arguments):
@@ -197,7 +196,7 @@ def prepared(monkeypatch):
 
 def test_a_recipe_is_taken_as_it_is(photos, tmp_path, prepared):
     assert called(recipe(tmp_path), photos / "train")[0] == 0
-    plan, dataset, validation, _ = prepared[0]
+    plan, dataset, validation, *_ = prepared[0]
     assert (plan.name, plan.build, plan.epochs) == ("tiny", MeanBox, 2)
     assert (plan.batch_size, plan.learning_rate) == (2, 0.01)
     assert (len(dataset), validation) == (6, None)
@@ -246,7 +245,7 @@ def test_bad_backbone_weights_are_refused(photos, tmp_path, name, said):
     argv = [recipe(tmp_path, "backbone_alone"), photos / "train"]
     argv += ["--output", tmp_path / "run", "--backbone-weights", weights]
     error = refused(*argv)
-    assert f"error: --backbone-weights {weights}: " in error
+    assert f"error: The backbone weights {weights} cannot be loaded: " in error
     assert said in error
 
 
@@ -275,7 +274,7 @@ def test_numbers_must_be_positive(tmp_path, capsys, option):
 
 
 def cut_short(folder, count):
-    """Photos of a set whose pixels are gone, their headers sound: what they were."""
+    """Cuts the pixels of photos, not their headers; returns their original bytes."""
     cut = {}
     for photo in sorted((folder / "images").iterdir())[:count]:
         cut[photo] = photo.read_bytes()
@@ -294,7 +293,9 @@ def test_a_training_ends_at_unreadable_photos_and_goes_on_once_they_are_back(
     with pytest.warns(UserWarning, match="A photo was skipped"):
         error = refused(*argv, "--no-tensorboard", code=1)
     most = min(1, count - 1)
-    assert f"Of a training's {count} photos at most {most} may be unreadable" in error
+    assert (
+        f"Of the {count} photos of a training at most {most} may be unreadable" in error
+    )
     named = [photo for photo in cut if str(photo) in error]
     assert len(named) > most
     assert "truncated" in error
@@ -317,11 +318,11 @@ def test_one_damaged_photo_does_not_end_a_training(tmp_path):
 
 @pytest.mark.tensorflow_only
 def test_deterministic_operations_are_asked_for(photos, tmp_path, monkeypatch):
-    from keras_fpn.training import determinism_tensorflow
+    import tensorflow as tf
 
     asked = []
     monkeypatch.setattr(
-        determinism_tensorflow, "make_deterministic", lambda: asked.append(1)
+        tf.config.experimental, "enable_op_determinism", lambda: asked.append(1)
     )
     (tmp_path / "other").write_text("not a run")
     argv = [recipe(tmp_path), photos / "train", "--output", tmp_path]

@@ -15,8 +15,7 @@ from data.drawn import (
     extent,
 )
 
-from keras_fpn.data import augment
-from keras_fpn.data.chance import generator
+from keras_fpn.data import augment, random_generator
 from keras_fpn.data.coco import read_coco
 from keras_fpn.data.label_images import read_label_images
 from keras_fpn.data.sample import load_sample
@@ -82,9 +81,9 @@ def test_the_same_generator_gives_the_same_bits_and_another_epoch_others(name):
     differing = 0
     for image_id in range(60):
         sample = drawn_sample(chance(image_id), size=(18, 24))
-        first = called(name, sample, generator(3, 0, image_id))
-        check_equal(called(name, sample, generator(3, 0, image_id)), first)
-        later = called(name, sample, generator(3, 1, image_id))
+        first = called(name, sample, random_generator(3, 0, image_id))
+        check_equal(called(name, sample, random_generator(3, 0, image_id)), first)
+        later = called(name, sample, random_generator(3, 1, image_id))
         same = later["image"].shape == first["image"].shape
         differing += not (same and np.array_equal(later["image"], first["image"]))
     assert differing > 20
@@ -175,7 +174,7 @@ def test_real_objects_stay_in_their_boxes(data_folder, read, images, annotations
     order = (annotations, images) if read is read_coco else (images, annotations)
     dataset = read(*order, report=None)
     photos = dataset.photos[:: max(1, len(dataset) // 25)]
-    random = generator(0, 0, 0, "photos")
+    random = random_generator(0, 0, 0, "photos")
     others = iter([*photos[1:], photos[0]])
     for photo in photos:
         sample = load_sample(photo, masks=True)

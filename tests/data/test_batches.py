@@ -1,15 +1,19 @@
 """Planning: which photos share a batch, in which order and shape."""
 
+import dataclasses
 import itertools
 
 import numpy as np
 import pytest
+from data.painted import painted_dataset
 
+from keras_fpn.data.augment import CopyPaste, RandomFlip
+from keras_fpn.data.batch_shapes import bucket_shapes, holding_shapes
 from keras_fpn.data.batches import (
     FILLER,
     Batch,
-    bucket_shapes,
-    holding_shapes,
+    object_counts,
+    padded_counts,
     plan_epoch,
 )
 
@@ -154,6 +158,39 @@ def test_a_photo_takes_the_smallest_shape_that_holds_it():
     assert holding_shapes(sizes, shapes).tolist() == [1, 2, 0, 2]
 
 
+def test_counts_of_objects_take_the_largest_and_its_half_quarter_and_eighth():
+    # 93 / 2 = 46.5, / 4 = 23.25, / 8 = 11.625, rounded up.
+    counts = [0, 1, 12, 13, 24, 25, 47, 48, 93]
+    expected = [12, 12, 12, 24, 24, 47, 47, 93, 93]
+    assert padded_counts(counts, few=True).tolist() == expected
+    assert padded_counts(counts, few=False).tolist() == [93] * 9
+    assert padded_counts([3, 2, 1, 0], few=True).tolist() == [3, 2, 1, 1]
+    assert padded_counts([0, 0], few=True).tolist() == [1, 1]
+
+
+def test_each_copy_paste_adds_all_that_can_be_pasted(tmp_path):
+    dataset = painted_dataset(tmp_path, SIZES[:3], counts=[0, 1, 3])
+    crowd = dataclasses.replace(dataset[2].objects, is_crowd=[True, False, False])
+    photos = (*dataset.photos[:2], dataclasses.replace(dataset[2], objects=crowd))
+    dataset = dataclasses.replace(dataset, photos=photos)
+    paste, flip = CopyPaste(), RandomFlip()
+    assert object_counts(dataset, (flip,)).tolist() == [0, 1, 3]
+    # Of photo 2, a crowd region and two objects, two can be pasted.
+    assert object_counts(dataset, (paste, flip)).tolist() == [2, 3, 5]
+    # The second one pastes from a photo that has got two more by the first.
+    assert object_counts(dataset, (paste, flip, paste)).tolist() == [6, 7, 9]
+
+
+@pytest.mark.parametrize("fill", [False, True])
+def test_a_batch_is_padded_to_the_objects_of_its_largest_photo(fill):
+    counts = padded_counts([0, 8, 1, 2, 3, 1, 16], few=True)
+    plan = plan_epoch(SIZES, 2, shuffle=True, fill=fill, counts=counts)
+    for batch in plan:
+        photos = [i for i in batch.indices if i != FILLER]
+        assert batch.max_objects == counts[photos].max()
+    assert {batch.max_objects for batch in plan} > {16}
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -165,8 +202,8 @@ def test_a_photo_takes_the_smallest_shape_that_holds_it():
             r"received shapes=\[\(40, 80\)\], and photo 1 \(of 2 that do not fit\) is "
             r"\(80, 40\)",
         ),
-        (lambda: bucket_shapes(SIZES, 32, 0), "at least 1 shape; received count=0"),
-        (lambda: bucket_shapes([], 32), r"received sizes of shape \(0,\)"),
+        (lambda: bucket_shapes(SIZES, 32, 0), "at least 1; received 7 photos, count=0"),
+        (lambda: bucket_shapes([], 32), "received 0 photos"),
     ],
 )
 def test_what_cannot_be_planned_is_refused(call, message):

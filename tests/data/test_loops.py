@@ -23,6 +23,13 @@ from keras_fpn.data.pydataset import LoaderSequence
 from keras_fpn.data.stream import StreamedBatches, stream_batches
 
 AUGMENT = (RandomFlip(), SafeCrop(), CopyPaste(), Photometric())
+OPTIONS = {
+    "shapes": [(64, 64)],
+    "shuffle": True,
+    "max_objects": 4,
+    "masks": True,
+    "fill": True,
+}
 
 
 @pytest.fixture(scope="module")
@@ -32,9 +39,8 @@ def dataset(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def loader(dataset):
-    """All images have one shape, for the sake of LoaderSequence under TensorFlow."""
-    options = {"shapes": [(64, 64)], "shuffle": True, "masks": True, "fill": True}
-    return Loader(dataset, SMALL, 3, AUGMENT, seed=5, **options)
+    """Batches of one shape, for the sake of LoaderSequence under TensorFlow."""
+    return Loader(dataset, SMALL, 3, AUGMENT, seed=5, **OPTIONS)
 
 
 def by_hand(loader, epochs, first_epoch=0):
@@ -74,17 +80,7 @@ def test_a_loop_yields_what_the_loader_loads(loader, loop):
 def test_a_restart_at_any_batch_goes_on_as_if_nothing_had_been(dataset, loader, loop):
     expected = by_hand(loader, 2, 1)
     for start in range(len(loader)):
-        afresh = Loader(
-            dataset,
-            SMALL,
-            3,
-            AUGMENT,
-            seed=5,
-            shapes=[(64, 64)],
-            shuffle=True,
-            masks=True,
-            fill=True,
-        )
+        afresh = Loader(dataset, SMALL, 3, AUGMENT, seed=5, **OPTIONS)
         check_all_same(expected[start:], list(loop(afresh, 2, 1, start_batch=start)))
 
 
@@ -231,7 +227,7 @@ def test_tensorflow_knows_shapes_and_length(loader):
     assert int(dataset.cardinality()) == 4 * len(loader) - 1
     x, y, weight = dataset.element_spec
     assert x["images"].shape == (3, 64, 64, 3)
-    assert y["boxes"].shape == (3, loader.max_objects, 4)
+    assert y["boxes"].shape == (3, 4, 4)
     assert weight.shape == (3,)
     assert {spec.dtype.name for spec in y.values()} == {"float32", "int32", "bool"}
 
@@ -310,8 +306,35 @@ def dataset_of(dataset, places):
 
 @pytest.mark.tensorflow_only
 def test_sequences_of_several_shapes_are_refused_under_tensorflow(dataset):
-    with pytest.raises(ValueError, match=r"received .*image_shape=\(None, None\)"):
+    with pytest.raises(ValueError, match=r"received images \(None, None, 3\) and box"):
         LoaderSequence(Loader(dataset, SMALL, 2))
+    loader = Loader(dataset, SMALL, 2, shapes=[(64, 64)], masks=True)
+    with pytest.raises(ValueError, match=r"\(64, 64, 3\) and boxes \(None, 4\).*max_o"):
+        LoaderSequence(loader)
+    assert len(LoaderSequence(Loader(dataset, SMALL, 2, shapes=[(64, 64)]))) == 4
+
+
+@pytest.mark.ci
+@pytest.mark.tensorflow_only
+def test_a_detector_traces_once_for_all_numbers_of_objects(tmp_path, monkeypatch):
+    from keras_fpn.data import tensorflow_dataset
+
+    dataset = painted_dataset(tmp_path, counts=[0, 1, 0, 2, 1, 0, 4])
+    model = tiny_detector(num_classes=len(dataset.class_names))
+    loader = Loader(dataset, model.preprocessing, 2, shapes=[(160, 160)], masks=True)
+    assert len({batch.max_objects for batch in loader.batches(0)}) == 3
+    traced, compute_loss = [], model.compute_loss
+
+    def counting(x, y, *arguments, **options):
+        traced.append(y["boxes"].shape)
+        return compute_loss(x, y, *arguments, **options)
+
+    monkeypatch.setattr(model, "compute_loss", counting)
+    model.compile(optimizer=keras.optimizers.SGD(0.001))
+    batches = tensorflow_dataset(loader)
+    history = model.fit(batches, shuffle=False, verbose=0).history
+    assert np.isfinite(list(history.values())).all()
+    assert [tuple(shape) for shape in traced] == [(None, None, 4)]
 
 
 @pytest.mark.parametrize(

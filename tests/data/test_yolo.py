@@ -49,7 +49,7 @@ def test_keypoints_of_three_values_are_read(tmp_path):
 
 
 def test_keypoints_of_two_values_are_visible_unless_zero(tmp_path):
-    names = "names: [cat]\nkpt_shape: [2, 2]\nkpt_names: *unknown\n"
+    names = "names: [cat]\nkpt_shape: [2, 2]\nkpt_names: [[a, b]]\n"
     line = BOX.strip() + " 0.1 0.5 0 0\n"
     dataset, _ = read(read_yolo, write_yolo_set(tmp_path, {"a": line}, names))
     np.testing.assert_allclose(dataset[0].objects.keypoints, [[[10, 40, 2], [0, 0, 0]]])
@@ -226,7 +226,8 @@ def test_what_is_written_is_read_back(tmp_path):
         Photo(1, write_photo(tmp_path / "in/a.jpg"), 80, 100, objects),
         Photo(2, write_photo(tmp_path / "in/b.png"), 80, 100, empty),
     ]
-    names = ['a "b": c', "no"]  # YAML would read the second as False
+    # YAML would read the second as False, and a bare next line as a space.
+    names = ['a "b": c \x85\x7f é', "no"]
     dataset = Dataset(photos, names, [0, 1], ["left ear", "right ear"], [(0, 1)])
     assert write_yolo(dataset, tmp_path / "out", split="val") == {}
     write_yolo(dataset[1:], tmp_path / "out", split="train")

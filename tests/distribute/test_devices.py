@@ -1,4 +1,4 @@
-"""What devices can be asked for, and what they take; runs on several are elsewhere."""
+"""Which devices can be made, and which batches they take; runs are tested elsewhere."""
 
 import json
 import types
@@ -25,7 +25,7 @@ def loader_like(batch_size=4, fill=True):
 
 @pytest.fixture
 def no_cluster(monkeypatch):
-    """No machines are named."""
+    """Removes the environment variables that name machines."""
     monkeypatch.delenv("TF_CONFIG", raising=False)
     for name in JAX_VARIABLES:
         monkeypatch.delenv(name, raising=False)
@@ -65,7 +65,7 @@ def test_unknown_strategies_are_refused_with_the_known_ones():
     "names", [["gpu:77"], ["cpu:0", "gpu:77"], ["cpu:0", "cpu:0"], []]
 )
 def test_mirrored_refuses_devices_that_are_not_there_or_twice(names):
-    with pytest.raises(ValueError, match=r"this machine's, .*'cpu:0'") as error:
+    with pytest.raises(ValueError, match=r"of this machine, .*'cpu:0'") as error:
         make_devices("mirrored", names)
     assert f"received devices={names}" in str(error.value)
 
@@ -90,7 +90,7 @@ def test_batches_that_replicas_cannot_share_are_refused(batch_size):
     devices = Devices()
     devices.replicas = 3
     more = -(-batch_size // 3) * 3
-    expected = rf"received batch_size={batch_size} for 3 replicas. Take {more}\."
+    expected = rf"received batch_size={batch_size} for 3 replicas. Use {more}\."
     with pytest.raises(ValueError, match=expected):
         devices.dataset(loader_like(batch_size))
 
@@ -139,13 +139,13 @@ def test_multiworker_without_a_right_tf_config_is_refused(
 
 @pytest.mark.tensorflow_only
 def test_multiworker_counts_a_chief_first(monkeypatch):
-    from keras_fpn.distribute.devices_tensorflow import cluster_place
+    from keras_fpn.distribute.devices_tensorflow import cluster_index
 
     cluster = {"chief": ["a:1"], **CLUSTER}
     for task, place in ((("chief", 0), 0), (("worker", 0), 1), (("worker", 1), 2)):
         config = {"cluster": cluster, "task": {"type": task[0], "index": task[1]}}
         monkeypatch.setenv("TF_CONFIG", json.dumps(config))
-        assert cluster_place() == (3, place)
+        assert cluster_index() == (3, place)
 
 
 @pytest.mark.tensorflow_only

@@ -1,4 +1,4 @@
-"""What is changed of Keras's training on several replicas, and on one is not."""
+"""What the model changes in Keras on several replicas, and leaves alone on one."""
 
 import contextlib
 import types
@@ -11,7 +11,7 @@ pytestmark = pytest.mark.tensorflow_only
 
 
 class Strategy:
-    """Stands for a strategy of so many replicas."""
+    """Stands in for a strategy with a number of replicas."""
 
     def __init__(self, count):
         self.num_replicas_in_sync = count
@@ -24,7 +24,7 @@ class Strategy:
 
 
 def model_on(count):
-    """A small model that takes itself to be trained on so many replicas."""
+    """A small model that is told to train on a number of replicas."""
     from keras_fpn.distribute.model_tensorflow import DistributedModel
 
     inputs = keras.Input((2,))

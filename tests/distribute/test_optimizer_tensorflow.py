@@ -1,4 +1,4 @@
-"""Keras's optimizers adapted to replicas: on a single one they must do as before."""
+"""Optimizers adapted to replicas must do on a single one as before."""
 
 import keras
 import numpy as np
@@ -91,7 +91,7 @@ def test_gradients_are_summed_once_and_those_missing_stay_missing(monkeypatch):
     given = []
     optimizer = keras.optimizers.SGD(0.1)
     optimizer.apply = lambda gradients, variables: given.append(gradients)
-    for _ in range(2):  # the second time it is adapted already
+    for _ in range(2):  # the second time it is already adapted
         optimizer_tensorflow.adapt_to_replicas(optimizer)
     optimizer.apply([1.0, None, 5.0], start())
     optimizer.apply([None], start())
@@ -108,4 +108,4 @@ def test_optimizers_within_a_wrapper_are_adapted():
         adapt_to_replicas(optimizer)
     assert inner._all_reduce_sum_gradients is plain._all_reduce_sum_gradients is list
     assert inner._backend_apply_gradients.__name__ == "apply"
-    assert plain._backend_apply_gradients == before  # Keras's own does for it
+    assert plain._backend_apply_gradients == before  # that of Keras works for it

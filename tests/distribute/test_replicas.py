@@ -7,7 +7,7 @@ from keras_fpn.distribute.replicas import global_sum, replica_count
 
 
 class Replicas:
-    """Stands for TensorFlow's context in one of so many replicas with equal values."""
+    """Stands in for the context of TensorFlow in one of several equal replicas."""
 
     def __init__(self, count):
         self.num_replicas_in_sync = count
@@ -21,7 +21,7 @@ class Replicas:
 
 @pytest.fixture
 def replicas(monkeypatch):
-    """Function of a number of replicas, None for code outside of any."""
+    """Function of a number of replicas; None, outside of all replicas."""
 
     def pretend(count):
         import tensorflow as tf

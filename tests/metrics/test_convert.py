@@ -6,12 +6,11 @@ import pytest
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
-from keras_fpn.data import Dataset, Objects, Photo
+from keras_fpn.data import Dataset, Objects, Photo, write_coco_results
 from keras_fpn.metrics import (
     coco_ground_truth,
     detections_to_coco,
     evaluate_boxes,
-    write_results,
 )
 
 BOXES = np.array([[1.5, 2, 11.5, 22], [0.1, 0, 100, 100]], np.float32)
@@ -130,7 +129,7 @@ def test_finding_exactly_what_is_there_is_perfect():
 def test_written_results_are_what_coco_loads(tmp_path):
     result = {"image_id": 3, "category_id": 17, "bbox": [1, 2, 3, 4], "score": 0.5}
     path = tmp_path / "new" / "r.json"
-    write_results([result, result | {"file_name": "é.jpg"}], path)
+    write_coco_results([result, result | {"file_name": "é.jpg"}], path)
     text = path.read_text("utf-8")
     assert len(text.splitlines()) == 4  # one result per line
     assert "é" in text
@@ -146,5 +145,5 @@ def test_written_results_are_what_coco_loads(tmp_path):
 
 
 def test_no_results_are_an_empty_list(tmp_path):
-    write_results([], tmp_path / "r.json")
+    write_coco_results([], tmp_path / "r.json")
     assert json.loads((tmp_path / "r.json").read_text()) == []

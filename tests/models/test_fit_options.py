@@ -122,20 +122,16 @@ def test_mixed_bfloat16_trains_float32_weights_with_nearly_the_same_losses():
 
 
 @pytest.mark.tensorflow_only
-def test_on_an_accelerator_a_detector_trains_without_xla(monkeypatch):
+def test_on_an_accelerator_keras_compiles_training_by_xla(monkeypatch):
     import tensorflow as tf
     from tensorflow.python.framework import config
 
+    model = two_levels()
+    model.compile()
+    assert not model.jit_compile  # Keras leaves a CPU alone
     accelerator = tf.config.PhysicalDevice("/physical_device:GPU:0", "GPU")
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda *_: [accelerator])
-    # Repeated sums, which these tests ask for, turn XLA off, too.
+    # Repeated sums, which these tests ask for, would turn XLA off.
     monkeypatch.setattr(config, "is_op_determinism_enabled", lambda: False)
-    plain = keras.Sequential([keras.layers.Dense(1)])
-    plain.compile()
-    assert plain.jit_compile  # by default, where nothing speaks against it
-    model = two_levels()
-    model.compile(optimizer=keras.optimizers.SGD(RATE))
-    assert not model.jit_compile
-    with pytest.warns(UserWarning, match="jit_compile"):
-        model.compile(optimizer=keras.optimizers.SGD(RATE), jit_compile=True)
-    assert np.isfinite(model.train_on_batch(*batch(1))).all()
+    model.compile()
+    assert model.jit_compile

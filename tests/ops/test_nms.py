@@ -4,10 +4,9 @@ import pytest
 from on_backend import compiled
 from plain_loops import iou_by_loop
 
-from keras_fpn.ops import nms
-from keras_fpn.ops.nms import grouped_nms, grouped_nms_portable
+from keras_fpn.ops.nms import KeptBoxes, grouped_nms, grouped_nms_portable
 
-# Elsewhere than on TensorFlow the portable form is the one that is chosen.
+# On other backends than TensorFlow the portable form is the one that is chosen.
 BOTH = keras.config.backend() == "tensorflow"
 FORMS = pytest.mark.parametrize("form", [grouped_nms, grouped_nms_portable][: 1 + BOTH])
 
@@ -16,20 +15,8 @@ HALF_OF_A = (0, 0, 10, 5)  # IoU with A: 50 / (100 + 50 - 50) = 0.5
 APART = (20, 20, 30, 30)
 
 
-def test_tensorflow_has_a_kernel_that_xla_cannot_compile_and_others_have_not():
-    assert nms.nms_supports_jit() == (keras.config.backend() != "tensorflow")
-
-
-@pytest.mark.tensorflow_only
-def test_on_tensorflow_its_kernel_is_chosen(monkeypatch):
-    from keras_fpn.ops import nms_tensorflow
-
-    monkeypatch.setattr(nms_tensorflow, "grouped_nms_tensorflow", lambda *given: given)
-    assert grouped_nms("boxes", "scores", 0.5, 3) == ("boxes", "scores", 0.5, 3)
-
-
 def suppressed(form, boxes, scores, iou_threshold, max_outputs):
-    """Returns (boxes, scores, groups, count); of one image where the input is one."""
+    """Returns `KeptBoxes`; of one image if the input is one."""
     boxes, scores = np.array(boxes, "float32"), np.array(scores, "float32")
     single = scores.ndim == 2
     if single:
@@ -37,7 +24,7 @@ def suppressed(form, boxes, scores, iou_threshold, max_outputs):
     outputs = compiled(
         lambda b, s: form(b, s, iou_threshold, max_outputs), boxes, scores
     )
-    return [output[0] for output in outputs] if single else outputs
+    return KeptBoxes(*(output[0] for output in outputs)) if single else outputs
 
 
 def column(*boxes):
@@ -46,40 +33,45 @@ def column(*boxes):
 
 
 def nms_by_loop(boxes, scores, iou_threshold, max_outputs):
-    """One image: a list of (score, group, box), best first."""
+    """One image: a list of (score, group, box, row), best first."""
     found = []
     for group in range(scores.shape[1]):
-        place = group if boxes.shape[1] > 1 else 0
+        column = group if boxes.shape[1] > 1 else 0
         kept = []
         for row in np.argsort(-scores[:, group], kind="stable"):
-            box = boxes[row, place]
-            ious = [iou_by_loop(box, better) for better in kept]
+            box = boxes[row, column]
+            ious = (iou_by_loop(box, better) for better in kept)
             if scores[row, group] > 0 and all(iou <= iou_threshold for iou in ious):
                 kept.append(box)
-                found.append((scores[row, group], group, tuple(box)))
+                found.append((scores[row, group], group, tuple(box), row))
     return sorted(found, key=lambda entry: -entry[0])[:max_outputs]
 
 
 def assert_equals_loop(form, boxes, scores, iou_threshold, max_outputs):
     outputs = suppressed(form, boxes, scores, iou_threshold, max_outputs)
-    for image, (got_boxes, got_scores, groups, count) in enumerate(
-        zip(*outputs, strict=True)
-    ):
+    for image, kept in enumerate(zip(*outputs, strict=True)):
         expected = nms_by_loop(boxes[image], scores[image], iou_threshold, max_outputs)
-        assert count == len(expected)
-        wanted_scores, wanted_groups, wanted_boxes = (
-            zip(*expected, strict=True) if expected else ((), (), np.zeros((0, 4)))
-        )
-        np.testing.assert_array_equal(got_scores[:count], wanted_scores)
-        np.testing.assert_array_equal(groups[:count], wanted_groups)
-        np.testing.assert_array_equal(got_boxes[:count], wanted_boxes)
-        assert_padded(got_boxes, got_scores, groups, count)
+        assert_kept(KeptBoxes(*kept), expected)
 
 
-def assert_padded(boxes, scores, groups, count):
-    assert not boxes[count:].any()
-    assert not scores[count:].any()
-    assert (groups[count:] == -1).all()
+def assert_kept(got, expected):
+    """The result of one image is what `nms_by_loop` found in it."""
+    assert got.count == len(expected)
+    scores, groups, boxes, rows = (
+        zip(*expected, strict=True) if expected else ((), (), np.zeros((0, 4)), ())
+    )
+    np.testing.assert_array_equal(got.scores[: got.count], scores)
+    np.testing.assert_array_equal(got.groups[: got.count], groups)
+    np.testing.assert_array_equal(got.boxes[: got.count], boxes)
+    np.testing.assert_array_equal(got.indices[: got.count], rows)
+    assert_padded(got)
+
+
+def assert_padded(got):
+    assert not got.boxes[got.count :].any()
+    assert not got.scores[got.count :].any()
+    assert (got.groups[got.count :] == -1).all()
+    assert not got.indices[got.count :].any()
 
 
 def scene(seed, groups, columns, images=2, candidates=40):
@@ -103,7 +95,14 @@ def test_a_worse_box_is_dropped_where_it_overlaps_a_better_one(form):
     np.testing.assert_array_equal(got[1], np.array([0.9, 0.6, 0], "float32"))
     np.testing.assert_array_equal(got[2], [0, 0, -1])
     assert got[3] == 2
-    assert [output.dtype for output in got] == ["float32", "float32", "int32", "int32"]
+    np.testing.assert_array_equal(got.indices, [2, 0, 0])
+    assert {name: output.dtype for name, output in got._asdict().items()} == {
+        "boxes": "float32",
+        "scores": "float32",
+        "groups": "int32",
+        "count": "int32",
+        "indices": "int32",
+    }
 
 
 @FORMS
@@ -115,7 +114,7 @@ def test_overlap_equal_to_the_threshold_is_kept(form):
 
 @FORMS
 def test_a_dropped_box_drops_no_other(form):
-    # 4 px steps: neighbours share 6 of 14 columns (0.43), next but one 2 of 18 (0.11).
+    # 4 px steps: neighbors share 6 of 14 columns (0.43), next but one 2 of 18 (0.11).
     chain = column((0, 0, 10, 10), (4, 0, 14, 10), (8, 0, 18, 10))
     got = suppressed(form, chain, [[0.9], [0.8], [0.7]], 0.3, 3)
     np.testing.assert_array_equal(got[0][:2], [chain[0][0], chain[2][0]])
@@ -174,7 +173,7 @@ def test_images_of_a_batch_do_not_touch_each_other(form):
 def test_no_candidate_gives_nothing(form):
     got = suppressed(form, column(A, APART), [[0, 0], [0, 0]], 0.5, 3)
     assert got[3] == 0
-    assert_padded(*got)
+    assert_padded(got)
 
 
 @FORMS
@@ -197,11 +196,11 @@ def test_no_box_is_left_out_before_suppression(form):
 
 
 @FORMS
-def test_more_places_than_boxes_are_padding(form):
+def test_more_slots_than_boxes_are_padding(form):
     got = suppressed(form, column(A), [[0.9]], 0.5, 5)
     assert got[0].shape == (5, 4)
     assert got[3] == 1
-    assert_padded(*got)
+    assert_padded(got)
 
 
 @FORMS
@@ -221,7 +220,7 @@ def test_equal_scores_apart_are_all_kept(form):
 
 
 @FORMS
-def test_threshold_one_keeps_copies_and_zero_keeps_neighbours(form):
+def test_threshold_one_keeps_copies_and_zero_keeps_neighbors(form):
     assert suppressed(form, column(A, A), [[0.9], [0.8]], 1.0, 3)[3] == 2
     touching = column(A, (10, 0, 20, 10), (9, 0, 12, 10))
     got = suppressed(form, touching, [[0.9], [0.8], [0.7]], 0.0, 3)
@@ -242,13 +241,15 @@ def test_order_of_candidates_does_not_matter(form):
     order = np.random.default_rng(4).permutation(boxes.shape[1])
     one = suppressed(form, boxes, scores, 0.3, 25)
     other = suppressed(form, boxes[:, order], scores[:, order], 0.3, 25)
-    for first, second in zip(one, other, strict=True):
+    for first, second in zip(one[:4], other[:4], strict=True):
         np.testing.assert_array_equal(first, second)
+    filled = np.arange(25) < one.count[:, None]
+    np.testing.assert_array_equal(one.indices[filled], order[other.indices][filled])
 
 
 @FORMS
 def test_no_rows_at_all_give_nothing(form):
     got = suppressed(form, np.zeros((2, 0, 1, 4)), np.zeros((2, 0, 3)), 0.5, 4)
-    for boxes, scores, groups, count in zip(*got, strict=True):
-        assert count == 0
-        assert_padded(boxes, scores, groups, count)
+    for kept in map(KeptBoxes._make, zip(*got, strict=True)):
+        assert kept.count == 0
+        assert_padded(kept)

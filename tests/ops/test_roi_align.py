@@ -113,8 +113,8 @@ def odd_boxes(generator, images, pixels):
 
 
 @FORMS
-def test_bins_of_a_ramp_hold_their_centres_value(portable):
-    # 2 bins of side 1 from (1, 2): centres x 1.5, 2.5 and y 2.5, 3.5.
+def test_bins_of_a_ramp_hold_their_centers_value(portable):
+    # 2 bins of side 1 from (1, 2): centers x 1.5, 2.5 and y 2.5, 3.5.
     [[got]] = aligned_rois(portable, [RAMP], [[[1, 2, 3, 4]]])
     np.testing.assert_allclose(got[..., 0], [[26.5, 27.5], [36.5, 37.5]], rtol=1e-6)
 
@@ -136,7 +136,7 @@ def test_scale_turns_pixels_into_cells(portable):
 @FORMS
 def test_a_tiny_box_is_one_cell_wide_unless_aligned(portable):
     settings = {"output_size": 1, "sampling_ratio": 1}
-    # From (2, 1) to (3, 2): centre x 2.5, y 1.5.
+    # From (2, 1) to (3, 2): center x 2.5, y 1.5.
     [[[[got]]]] = aligned_rois(portable, [RAMP], [[[2, 1, 2, 1]]], **settings)
     np.testing.assert_allclose(got, [17.5], rtol=1e-6)
     # No size: the point x 2 - 0.5, y 1 - 0.5.
@@ -287,7 +287,7 @@ def test_a_single_map_needs_no_levels():
     np.testing.assert_allclose(got.ravel(), [32.0], rtol=1e-6)  # x 2, y 3
 
 
-def test_maps_without_their_scale_or_levels_are_refused():
+def test_maps_without_their_scale_or_levels_raise():
     boxes = np.zeros((1, 1, 4), "float32")
     with pytest.raises(ValueError, match=r"received 1 maps, scales=\(1.0, 0.5\)"):
         roi_align([RAMP], boxes, (1.0, 0.5))

@@ -1,12 +1,12 @@
-"""Small trainings in a process of their own: `python distributed_run.py OPTIONS.json`.
+"""Small trainings in their own process: `python distributed_run.py OPTIONS.json`.
 
-How many devices there are must be settled before the backend starts. The process writes
-losses, logs and weights into an .npz file. OPTIONS is a dict of "output", path of that
+The number of devices must be set before the backend starts. The process writes losses,
+logs and weights into an .npz file. OPTIONS is a dict of "output", path of that
 file; "strategies", for `make_devices`, one after the other; "logical_cpus", how many
-devices TensorFlow shall see; "runs", names of `RUNS`; "optimizers", whether those of
-`optimizers` are tried on a small model; "pieces", whether to cut batches in pieces;
-"resume", a folder in which to train, and to go on where that training was once; "free",
-whether sums need not repeat, as where users train.
+devices TensorFlow should see; "runs", names of `RUNS`; "optimizers", whether those of
+`optimizers` are tried on a small model; "pieces", whether to cut batches into pieces;
+"resume", a folder in which to train, and to resume a copy of that training; "free",
+whether sums need not repeat to the bit, as for users.
 """
 
 import dataclasses
@@ -22,8 +22,8 @@ CLIPPING = 0.5
 
 
 def scenes():
-    """Nine photos. The second replica's half of the first batch of four shows nothing,
-    nor does all of the second batch; half of the third one only fills up.
+    """Nine photos. In the first batch of four the half of the second replica has no
+    objects, nor has the second batch; half of the third batch is empty images.
     """
     from keras_fpn.data import Objects
     from keras_fpn.data.scenes import scene_dataset
@@ -81,8 +81,8 @@ def train(name, devices, validate):
 
     Returns:
         dict of arrays: "steps", the mean losses after each step, "log ...",
-        "weight ...", "state ..." of the optimizer, "detections", where each of the
-        weights lies "copies" times, and "read", the places of the photos that were.
+        "weight ...", "state ..." of the optimizer, "detections",
+        "copies" of each weight, and "read", the indices of the photos that were read.
     """
     import keras
     import numpy as np
@@ -135,7 +135,7 @@ def variables(model):
 
 
 def plan():
-    """Nine steps; weights change after each third one, and their averages each time."""
+    """Nine steps; weights change at every third step, and their averages then."""
     from training.mean_box import MeanBox
 
     from keras_fpn.data.augment import RandomFlip
@@ -160,7 +160,7 @@ def plan():
 
 
 def resume(devices, folder):
-    """Trains to the end, and once more from what was on the disk after five steps.
+    """Trains to the end, and again from a copy of the folder after five steps.
 
     Returns:
         dict of arrays: "whole ..." and "resumed ...", all variables in the end, and
@@ -169,7 +169,7 @@ def resume(devices, folder):
     import keras
 
     from keras_fpn.data.scenes import scene_dataset
-    from keras_fpn.training.fit import prepare_training
+    from keras_fpn.training import prepare_training
 
     dataset = scene_dataset(9, seed=3, size=(64, 96), objects=(1, 3))
     whole, cut = folder / "whole", folder / "cut"
@@ -194,7 +194,7 @@ def resume(devices, folder):
 
 
 def noted_reading(loader):
-    """Returns a set that gets the places of the photos that the loader reads."""
+    """Returns a set that collects the indices of the photos that the loader reads."""
     read, load_into = set(), loader.load_into
 
     def noting(arrays, slot, batch, epoch):
@@ -206,7 +206,7 @@ def noted_reading(loader):
 
 
 def copies(model):
-    """Returns on how many devices of this process the weights lie, int."""
+    """Returns on how many devices of this process the weights are stored, int."""
     value = model.trainable_variables[0].value
     if hasattr(value, "addressable_shards"):  # JAX
         return len(value.addressable_shards)
@@ -214,7 +214,7 @@ def copies(model):
 
 
 def detector(**parts):
-    """A detector of two levels, that trains on some of its anchors and of its RoIs."""
+    """A detector of two levels that trains on a sample of its anchors and RoIs."""
     from models.tiny import tiny_backbone, tiny_detector
 
     from keras_fpn.models import Assignment
@@ -229,7 +229,7 @@ def detector(**parts):
 
 
 def optimizers():
-    """Returns functions that make optimizers, by what they do with all gradients."""
+    """Returns functions that make optimizers, by what these do with the gradients."""
     from keras import optimizers as kinds
 
     def by_layer():
@@ -285,7 +285,7 @@ def pieces(devices):
     import numpy as np
 
     loader = loader_of(detector())
-    dataset = devices._own_rows(loader)
+    dataset = devices._in_pieces(loader.for_fit(), loader.batch_size)
     found = [
         np.stack(devices.strategy.experimental_local_results(y["image_ids"]))
         for _, y, _ in dataset
@@ -296,7 +296,7 @@ def pieces(devices):
 
 
 def refusal(devices):
-    """Returns what is said where the workers would start from different steps: str."""
+    """Returns the message for workers that would start from different steps, str."""
     devices.check_same_step(7)
     try:
         devices.check_same_step(devices.worker_index)
@@ -339,9 +339,9 @@ def main(path):
     from keras_fpn.distribute.devices import make_devices
 
     if keras.backend.backend() == "tensorflow" and not options.get("free"):
-        # Threads that add in another order now and then change a last bit, and that,
-        # rarely, which of two RoIs is kept: another training, on any number of devices.
-        from keras_fpn.training.determinism_tensorflow import make_deterministic
+        # Threads that add in another order sometimes change a last bit, and rarely, by
+        # that, which of two RoIs is kept: then trainings differ on any devices.
+        from keras_fpn.training import make_deterministic
 
         make_deterministic()
     keras.utils.set_random_seed(1)

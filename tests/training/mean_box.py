@@ -1,4 +1,4 @@
-"""A detector that finds one box in each image, and is compiled in a second."""
+"""A detector that finds one box in each image and compiles in a second."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +18,7 @@ class MeanBoxParts(Parts):
 
 
 class MeanBox(Detector):
-    """One convolution with a live batch norm; its loss depends on the step, too."""
+    """One convolution with a live batch norm; its loss depends on the step too."""
 
     loss_names = ("box_loss",)
 

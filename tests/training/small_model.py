@@ -1,4 +1,4 @@
-"""A model of one layer, and stand-ins for a model, that are saved at once."""
+"""Small models, and a stand-in for one, that are saved in no time."""
 
 import zipfile
 from types import SimpleNamespace
@@ -37,20 +37,20 @@ def compiled_by_parts():
 
 
 def state_of(model):
-    """Copies of all values that a training has."""
+    """Copies of all variables of a training."""
     variables = [*model.variables, *model.optimizer.variables]
     return [np.array(keras.ops.convert_to_numpy(variable)) for variable in variables]
 
 
 def fill(model, value):
-    """Gives each variable another value, which begins with `value`."""
+    """Fills the variables with `value`, `value` + 1, and so on."""
     variables = [*model.variables, *model.optimizer.variables]
     for place, variable in enumerate(variables):
         variable.assign(np.full(variable.shape, value + place))
 
 
 class Numbers:
-    """Stands for a compiled model of which there is one array; it needs no backend."""
+    """Stands in for a compiled model with one array; it needs no backend."""
 
     def __init__(self):
         self.values = np.zeros(3)

@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 from process_environment import environment_of_its_own
 
-pytestmark = pytest.mark.ci  # `test_training_steps.py` has one of them in every run
+pytestmark = pytest.mark.ci  # `test_training_steps.py` tests one of them in every run
 
 SCRIPT = pathlib.Path(__file__).with_name("distributed_run.py")
-LIMIT = 900  # seconds, far more than it takes also beside other work; then a run hangs
+LIMIT = 900  # seconds, far more than a run takes on a busy machine, unless it hangs
 
 jax_only = pytest.mark.skipif(
     keras.config.backend() != "jax", reason="needs the JAX backend"
@@ -42,9 +42,9 @@ def start(folder, name, environment, **options):
 
 
 def finished(started):
-    """Waits for started processes; returns each one's arrays by name.
+    """Waits for started processes; returns the arrays of each by name.
 
-    If one fails, or it takes too long, all are killed and the test fails with a log.
+    If one fails or takes too long, all are killed and the test fails with a log.
     """
     deadline = time.monotonic() + LIMIT
     try:
@@ -66,10 +66,10 @@ def finished(started):
 
 @contextlib.contextmanager
 def reserved_addresses(count):
-    """Within it, addresses of this machine that only gRPC servers of its user can take.
+    """Yields addresses of this machine that only gRPC servers of this user can take.
 
-    They share a port with whoever allows it; on TensorFlow where TF_GRPC_REUSE_PORT is
-    set. Nobody answers at a port that is merely bound.
+    A port can be shared by servers that allow it, as TensorFlow does if
+    TF_GRPC_REUSE_PORT is set. A port that is only bound answers nobody.
     """
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
@@ -80,7 +80,7 @@ def reserved_addresses(count):
 
 
 def finished_workers(folder, **options):
-    """What each of two processes gave, one replica each, on TensorFlow."""
+    """The results of each of two processes with one replica, on TensorFlow."""
     with reserved_addresses(2) as addresses:
         started = []
         for index in range(2):
@@ -97,7 +97,7 @@ def finished_workers(folder, **options):
 
 @pytest.fixture(scope="module")
 def one_machine(tmp_path_factory):
-    """What one replica and two in one process gave, on TensorFlow."""
+    """The results of one replica, and of two in one process, on TensorFlow."""
     folder = tmp_path_factory.mktemp("one_machine")
     [found] = finished(
         [
@@ -119,7 +119,7 @@ def one_machine(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def two_workers(tmp_path_factory):
-    """What each of two processes gave, one replica each, on TensorFlow."""
+    """The results of each of two processes with one replica, on TensorFlow."""
     folder = tmp_path_factory.mktemp("two_workers")
     options = {"strategies": ["multiworker"], "runs": ["clipped"]}
     return finished_workers(folder, **options, resume=str(folder))
@@ -127,7 +127,7 @@ def two_workers(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def two_jax_devices(tmp_path_factory):
-    """What one device and two in one process gave, on JAX."""
+    """The results of one device, and of two in one process, on JAX."""
     folder = tmp_path_factory.mktemp("two_jax_devices")
     flags = (
         "--xla_force_host_platform_device_count=2 --xla_backend_optimization_level=0"
@@ -141,7 +141,7 @@ def two_jax_devices(tmp_path_factory):
 
 
 def part(found, prefix):
-    """The arrays whose names begin so, without it."""
+    """The arrays whose names begin with a prefix, by their names without it."""
     chosen = {
         name.removeprefix(f"{prefix} "): value
         for name, value in found.items()
@@ -162,7 +162,7 @@ def check_same_training(one, other):
 
 
 def check_meaningful(training):
-    """The case must be able to fail: everything moves, and not by rounding alone."""
+    """The test must be able to fail: everything changes, by more than rounding."""
     assert training["steps"].shape[0] == 6
     assert np.isfinite(training["steps"]).all()
     for name in ("objectness_loss", "rpn_box_loss", "class_loss", "box_loss"):
@@ -187,7 +187,7 @@ def test_mirrored_and_multiworker_trainings_start_without_a_word_of_autograph(
 
 
 def check_resumed(found):
-    """A run that was cut within an epoch ends as the one that was not, to the bit."""
+    """A run interrupted within an epoch ends like one that was not, to the bit."""
     found = part(found, "resume")
     assert found["start"].tolist() == [1, 2]
     whole, resumed = part(found, "whole"), part(found, "resumed")
@@ -272,7 +272,7 @@ def test_multiworker_steps_train_alike_whether_sums_repeat_or_not(
     for worker in finished_workers(tmp_path, **options):
         found = part(part(worker, "multiworker"), "clipped")
         check_meaningful(found)
-        # Of the first step all but the last bits; later a RoI may be another one.
+        # The first step agrees but for last bits; later another RoI may be sampled.
         steps, repeated = found["steps"], expected["steps"]
         np.testing.assert_allclose(steps[0], repeated[0], rtol=1e-4)
         np.testing.assert_allclose(steps[-1], repeated[-1], rtol=2e-2)

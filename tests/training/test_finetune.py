@@ -31,7 +31,7 @@ def dataset(count=40, objects=1, flip_pairs=()):
 @pytest.mark.parametrize(
     ("photos", "batch_size", "epochs"),
     [
-        (205, 4, 39),  # 52 steps an epoch: 2028 in all
+        (205, 4, 39),  # 52 steps per epoch, 2028 in total
         (16, 2, 100),  # 250 would be needed
         (5000, 4, 12),  # 2 would be enough
     ],

@@ -1,12 +1,16 @@
-"""How a training is cut into calls of `fit`, without training."""
+"""What a training leaves to Keras, and how it is cut into calls of `fit`."""
 
+import keras
 import pytest
+from training.mean_box import MeanBox
 from training.test_plan import plan
 
 from keras_fpn.cli import run_training
+from keras_fpn.data.scenes import scene_dataset
 from keras_fpn.distribute.devices import STRATEGIES
+from keras_fpn.training import prepare_training
 from keras_fpn.training.fit import Training
-from keras_fpn.training.positions import Position
+from keras_fpn.training.run_folder import Position
 
 LENGTH = 10  # steps of an epoch
 
@@ -31,7 +35,7 @@ def stretches(start, **lasting):
         # The rest of an epoch that was interrupted, then the others.
         ((0, 4), {"epochs": 3}, [(0, 1, 4, 6), (1, 3, 0, 10)]),
         ((2, 4), {"epochs": 3}, [(2, 3, 4, 6)]),
-        ((3, 0), {"epochs": 3}, []),  # it had ended
+        ((3, 0), {"epochs": 3}, []),  # it has ended
         # A last epoch that is cut short.
         ((0, 0), {"steps": 25}, [(0, 2, 0, 10), (2, 3, 0, 5)]),
         ((2, 3), {"steps": 25}, [(2, 3, 3, 2)]),
@@ -41,6 +45,27 @@ def stretches(start, **lasting):
 )
 def test_every_step_is_in_one_call_of_fit(start, lasting, expected):
     assert stretches(start, **lasting) == expected
+
+
+@pytest.mark.tensorflow_only
+def test_on_one_accelerator_keras_chooses_the_device_and_the_compilation(
+    tmp_path, monkeypatch
+):
+    import tensorflow as tf
+    from tensorflow.python.framework import config
+
+    accelerator = tf.config.PhysicalDevice("/physical_device:GPU:0", "GPU")
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda *_: [accelerator])
+    # Tests ask for operations that repeat their results, which turns XLA off.
+    monkeypatch.setattr(config, "is_op_determinism_enabled", lambda: False)
+    plain = keras.Sequential([keras.layers.Dense(1)])
+    plain.compile()
+    one = plan(build=MeanBox, optimizer=keras.optimizers.SGD, batch_size=2)
+    training = prepare_training(one, scene_dataset(2, size=(64, 64)), tmp_path)
+    assert training.model.jit_compile
+    assert plain.jit_compile
+    assert training.model.distribute_strategy is plain.distribute_strategy
+    assert not tf.distribute.has_strategy()
 
 
 def test_the_command_line_knows_the_strategies_without_loading_keras():

@@ -1,4 +1,4 @@
-"""What a detector that can learn must be able to do: know a few pictures by heart.
+"""A detector that can learn must be able to memorize a few pictures.
 
 `test_overfit.py` does it with photos, in 20 minutes; this is for every checkout.
 """
@@ -16,7 +16,7 @@ from process_environment import environment_of_its_own
 
 @pytest.fixture(scope="module")
 def training(tmp_path_factory):
-    """What `train_a_few.py` wrote, run without sums that repeat, as users run it."""
+    """The results of `train_a_few.py`, without deterministic operations."""
     result = tmp_path_factory.mktemp("learning") / "result.json"
     script = pathlib.Path(__file__).with_name("train_a_few.py")
     run = subprocess.run(
@@ -40,7 +40,7 @@ def test_losses_fall(training, name, share):
 
 
 def test_the_box_loss_falls_once_there_are_rois_of_objects(training):
-    # At the start hardly any RoI is positive but the ground truth itself.
+    # At the start hardly any RoI is positive except the ground truth itself.
     losses = np.array([step["box_loss"] for step in training["losses"]])
     means = losses.reshape(-1, 10).mean(axis=1)
     assert 0 < means[-1] < 0.6 * means.max()

@@ -1,4 +1,4 @@
-"""What a detector that can learn must be able to do: know a few photos by heart."""
+"""A detector that can learn must be able to memorize a few photos."""
 
 import dataclasses
 
@@ -8,8 +8,7 @@ import pytest
 import keras_fpn
 from keras_fpn.data import open_dataset
 from keras_fpn.models.published import small_mobilenet_v2_parts
-from keras_fpn.training import TrainingPlan, WarmupCosine
-from keras_fpn.training.fit import prepare_training
+from keras_fpn.training import TrainingPlan, WarmupCosine, prepare_training
 from keras_fpn.weights import load_imagenet
 
 PHOTOS = 16

@@ -1,4 +1,4 @@
-"""Batches of which nothing counts: all their images only fill them up."""
+"""Batches of only empty images of weight 0."""
 
 import keras
 import numpy as np
@@ -17,12 +17,12 @@ LOSSES = ["box_loss", "class_loss", "loss", "objectness_loss", "rpn_box_loss"]
 
 @pytest.fixture(scope="module")
 def trained():
-    """Losses, and the largest change of a weight, at a padding, a full and a padding
+    """Losses, and the largest change of a weight, for an empty, a full and an empty
     batch; and the number of steps.
     """
     model = tiny_detector(
         num_classes=8,
-        backbone=tiny_backbone(("C4",)),  # fewer levels are sooner compiled
+        backbone=tiny_backbone(("C4",)),  # fewer levels compile sooner
         preprocessing=Preprocessing(64, 64),
     )
     dataset = scene_dataset(2, seed=1, size=(64, 64), objects=(1, 3))

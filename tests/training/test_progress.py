@@ -8,8 +8,8 @@ from rich.console import Console
 from training.small_model import compiled
 
 from keras_fpn.training.progress import Progress, duration
-from keras_fpn.training.recent_means import learning_rate
 from keras_fpn.training.schedules import WarmupCosine
+from keras_fpn.training.steps import learning_rate
 
 LOGS = {"loss": 0.9, "class_loss": 0.5, "box_loss": 0.4}
 LOSSES = "loss 0.900 (class 0.500, box 0.400)"
@@ -53,11 +53,11 @@ def test_without_a_terminal_there_is_a_line_from_time_to_time():
     training.fit(0, 1, 10, ends=False)
     # Steps end 2, 4, 6, ... seconds after the epoch began. 2 s for 4 images.
     assert training.lines == [
-        f"Epoch 1/10, step 3/10; left 0:14, in all 3:14; 2 images/s; {LOSSES}; "
+        f"Epoch 1/10, step 3/10; 0:14 left, 3:14 in total; 2 images/s; {LOSSES}; "
         "learning rate 0.005",
-        f"Epoch 1/10, step 6/10; left 0:08, in all 3:08; 2 images/s; {LOSSES}; "
+        f"Epoch 1/10, step 6/10; 0:08 left, 3:08 in total; 2 images/s; {LOSSES}; "
         "learning rate 0.005",
-        f"Epoch 1/10, step 9/10; left 0:02, in all 3:02; 2 images/s; {LOSSES}; "
+        f"Epoch 1/10, step 9/10; 0:02 left, 3:02 in total; 2 images/s; {LOSSES}; "
         "learning rate 0.005",
     ]
 
@@ -67,10 +67,10 @@ def test_an_epoch_ends_with_its_means_and_what_was_measured():
     training.fit(0, 2, 10)
     first, second = training.lines
     assert first == (
-        f"Epoch 1/10: {LOSSES}; val_AP 0.250; 10 steps in 0:20; left in all 3:00"
+        f"Epoch 1/10: {LOSSES}; val_AP 0.250; 10 steps in 0:20; 3:00 left in total"
     )
     # 80 steps of 2 s, and the pauses after 8 epochs, 5 s each.
-    assert second.endswith("; left in all 3:20")
+    assert second.endswith("; 3:20 left in total")
 
 
 def test_a_run_that_begins_within_an_epoch_counts_on():
@@ -78,16 +78,18 @@ def test_a_run_that_begins_within_an_epoch_counts_on():
     training.fit(3, 4, 3)  # the rest of the fourth epoch
     training.fit(4, 5, 10)
     lines = training.lines
-    assert lines[0].startswith("Epoch 4/10, step 10/10; the epoch ends; 2 images/s; ")
+    assert lines[0].startswith("Epoch 4/10, step 10/10; ending the epoch; 2 images/s; ")
     assert lines[1].startswith("Epoch 4/10: ")
-    assert lines[1].endswith("; 3 steps in 0:06; left in all 2:00")
-    assert lines[2].startswith("Epoch 5/10, step 3/10; left 0:14, in all ")
+    assert lines[1].endswith("; 3 steps in 0:06; 2:00 left in total")
+    assert lines[2].startswith("Epoch 5/10, step 3/10; 0:14 left, ")
 
 
 def test_a_last_epoch_may_be_cut_short():
     training = Training(total_steps=13, start_step=10, interval=4.0)
     training.fit(1, 2, 3)
-    assert training.lines[0].startswith("Epoch 2/2, step 2/3; left 0:02, in all 0:02;")
+    assert training.lines[0].startswith(
+        "Epoch 2/2, step 2/3; 0:02 left, 0:02 in total;"
+    )
     assert training.lines[-1].endswith("; 3 steps in 0:06")  # nothing is left
 
 
@@ -104,7 +106,7 @@ def test_on_a_terminal_one_line_changes_and_epochs_stay():
         training.fit(0, 1, 10)
     text = training.file.getvalue()
     assert "\x1b[2K" in text  # a line is erased, to be written again
-    assert "Epoch 1/10, step 10/10; the epoch ends; 2 images/s" in text
+    assert "Epoch 1/10, step 10/10; ending the epoch; 2 images/s" in text
     assert f"Epoch 1/10: {LOSSES}; val_AP 0.250; 10 steps in 0:20" in text
 
 
@@ -112,9 +114,9 @@ def test_an_interrupted_training_gives_the_cursor_back():
     training = Training(terminal=True)
     training.progress.set_params({"steps": 10})
     with training.progress:
-        training.progress.on_train_begin()  # and `fit` leaves without its end
+        training.progress.on_train_begin()  # and `fit` never ends
     text = training.file.getvalue()
-    assert text.rindex("\x1b[?25h") > text.rindex("\x1b[?25l")  # shown after hidden
+    assert text.rindex("\x1b[?25h") > text.rindex("\x1b[?25l")  # shown again
 
 
 @pytest.mark.parametrize(

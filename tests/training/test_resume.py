@@ -1,4 +1,4 @@
-"""Processes that are killed and started again end as those never killed, to the bit."""
+"""Runs that are killed and resumed end like runs never killed, to the bit."""
 
 import pathlib
 import signal
@@ -12,15 +12,15 @@ import numpy as np
 import pytest
 from process_environment import environment_of_its_own
 
-pytestmark = pytest.mark.ci  # `cli/test_finetune.py` has a resumption in every run
+pytestmark = pytest.mark.ci  # `cli/test_finetune.py` resumes in every run
 
 SCRIPT = pathlib.Path(__file__).parent / "train_scenes.py"
-LIMIT = 600  # seconds, far more than a training takes also beside other work
+LIMIT = 600  # seconds, far more than a training takes on a busy machine
 
 
 def start(folder, *moment):
-    """Starts the training; its result will be beside the folder."""
-    cache = str(folder.parent / "compiled")  # what JAX compiles, for the next process
+    """Starts the training; its result is written beside the folder."""
+    cache = str(folder.parent / "compiled")  # JAX compiles once for all processes
     environment = environment_of_its_own(
         KERAS_BACKEND=keras.config.backend(),
         JAX_COMPILATION_CACHE_DIR=cache,
@@ -74,7 +74,7 @@ def weights_of(path):
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """Folders of a run that nobody killed and one that was, and what they printed.
+    """Folders of an uninterrupted and a killed run, and what they printed.
 
     An epoch has four steps, and after each second one a checkpoint is written.
     """

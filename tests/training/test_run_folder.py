@@ -8,10 +8,9 @@ from models.tiny import tiny_detector
 from training.small_model import SETTINGS, compiled, compiled_by_parts, fill, state_of
 
 from keras_fpn.cli.load_detector import load_detector
-from keras_fpn.training.averaging import averages
-from keras_fpn.training.divergence import TrainingDiverged
-from keras_fpn.training.positions import Position
-from keras_fpn.training.run_folder import RunFolder
+from keras_fpn.training import TrainingDiverged
+from keras_fpn.training.checkpoints import averages
+from keras_fpn.training.run_folder import Position, RunFolder
 
 
 def saved_run(path, *positions):
@@ -24,7 +23,7 @@ def saved_run(path, *positions):
 
 
 def restored(path):
-    """The position that a new process would find, and the first value."""
+    """The position from which a new process resumes, and the first value."""
     folder, model = RunFolder(path, SETTINGS), compiled()
     position = folder.restore(model)
     return position, float(state_of(model)[0].flat[0])
@@ -124,22 +123,20 @@ def empty(path):
 
 
 @pytest.mark.parametrize("damage", [cut_in_half, flip_a_byte, empty])
-def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(
-    tmp_path, capsys, damage
-):
+def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(tmp_path, damage):
     damage(saved_run(tmp_path, (1, 0), (2, 0)).newest)
-    capsys.readouterr()
-    assert restored(tmp_path) == (Position(1, 0), 10.0)
-    said = capsys.readouterr().err
-    assert said.count("\n") == 1
-    assert f"{tmp_path}/checkpoint-0002-000000.keras is damaged (" in said
-    assert said.endswith("): going on from checkpoint-0001-000000.keras.\n")
+    with pytest.warns(UserWarning, match="is damaged") as warned:
+        assert restored(tmp_path) == (Position(1, 0), 10.0)
+    [said] = [str(one.message) for one in warned if one.category is UserWarning]
+    assert said.startswith(f"{tmp_path}/checkpoint-0002-000000.keras is damaged (")
+    assert said.endswith("): resuming from checkpoint-0001-000000.keras.")
 
 
-def test_the_run_goes_on_after_a_fallback_and_drops_the_damaged_one(tmp_path, capsys):
+def test_the_run_resumes_after_a_fallback_and_drops_the_damaged_one(tmp_path):
     flip_a_byte(saved_run(tmp_path, (1, 0), (2, 0), (3, 0)).newest)
     folder, model = RunFolder(tmp_path, SETTINGS), compiled()
-    folder.restore(model)
+    with pytest.warns(UserWarning, match="0003-000000.keras is damaged"):
+        folder.restore(model)
     folder.save(model, Position(2, 5))  # before the damaged one's position
     assert names(tmp_path) == [
         "checkpoint-0002-000000.keras",
@@ -152,7 +149,7 @@ def test_without_an_intact_checkpoint_the_run_is_refused(tmp_path):
     folder = saved_run(tmp_path, (1, 0), (2, 0))
     for path in tmp_path.glob("checkpoint-*"):
         cut_in_half(path)
-    with pytest.raises(ValueError, match="One checkpoint of a run must be intact") as e:
+    with pytest.raises(ValueError, match="needs one intact checkpoint") as e:
         folder.restore(compiled())
     assert str(e.value).count("is damaged (") == 2
     assert "checkpoint-0001-000000.keras" in str(e.value)
@@ -207,7 +204,7 @@ def test_the_best_model_of_an_epoch_that_is_trained_again_is_removed(tmp_path):
     again = RunFolder(tmp_path / "later", SETTINGS)
     assert again.restore(model) == Position(1, 0)
     assert names(again.path) == ["checkpoint-0001-000000.keras", "run.json"]
-    # A worker that does not write leaves it to the chief.
+    # A worker that does not write leaves the file to the chief.
     again.save_best(model, 0.4)
     RunFolder(again.path, SETTINGS, writes=False).restore(model)
     assert again.best.is_file()
@@ -273,7 +270,7 @@ def test_detect_takes_the_best_model(tmp_path):
 
 @contextmanager
 def largest_file(size):
-    """No file can grow beyond so many bytes: as on a disk that is full."""
+    """Within it no file can grow beyond a size in bytes, as on a full disk."""
     former = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, former[1]))
     try:
@@ -286,7 +283,7 @@ def test_a_full_disk_while_saving_loses_nothing_and_is_said(tmp_path):
     folder, model = RunFolder(tmp_path, SETTINGS), compiled(units=20000)
     with (
         largest_file(50_000),
-        pytest.raises(OSError, match="Intact is nothing, for no"),
+        pytest.raises(OSError, match="Intact is nothing, because no"),
     ):
         folder.save(model, Position(1))
     folder.save_best(model, 0.5)
@@ -304,14 +301,14 @@ def test_a_full_disk_while_saving_loses_nothing_and_is_said(tmp_path):
     assert f"{tmp_path}/checkpoint-0002-000000.keras, about 0.5 MB" in said
     assert "File too large" in said
     assert "MB free" in said
-    assert f"Intact is {tmp_path}/checkpoint-0001-000000.keras: make room" in said
+    assert f"Intact is {tmp_path}/checkpoint-0001-000000.keras. Make room" in said
     assert names(tmp_path) == before
     assert folder.best.read_bytes() == content
     assert folder.best_value == 0.5
     again = compiled(units=20000)
     assert RunFolder(tmp_path, SETTINGS).restore(again) == Position(1)
     assert state_of(again)[0].flat[0] == 1
-    folder.save(model, Position(2))  # when there is room again
+    folder.save(model, Position(2))  # once there is room again
 
 
 def test_weights_that_are_not_finite_are_never_saved(tmp_path):

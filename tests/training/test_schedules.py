@@ -1,4 +1,4 @@
-"""Learning rates, worked by hand and as PyTorch's schedulers give them."""
+"""Learning rates, worked by hand and as the schedulers of PyTorch give them."""
 
 import keras
 import numpy as np
@@ -13,7 +13,7 @@ def rates(schedule, steps):
 
 def test_a_warm_up_rises_in_a_line_from_its_factor_to_the_rate():
     schedule = WarmupMultiStep(0.02, [100], warmup_steps=10, warmup_factor=0.1)
-    # A tenth at step 0, half way between it and 1 at step 5, and 1 from step 10 on.
+    # A tenth at step 0, halfway between it and 1 at step 5, and 1 from step 10 on.
     expected = [0.002, 0.011, 0.02, 0.02]
     np.testing.assert_allclose(rates(schedule, [0, 5, 10, 11]), expected, rtol=1e-6)
 

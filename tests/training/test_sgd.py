@@ -1,4 +1,4 @@
-"""SGD against PyTorch's formulas, written once more in NumPy."""
+"""SGD against the formulas of PyTorch, written in NumPy."""
 
 import keras
 import numpy as np

@@ -1,4 +1,4 @@
-"""A run folder survives the death of its process before any change to its files."""
+"""A run folder survives if its process is killed before any change to its files."""
 
 import os
 import signal
@@ -9,8 +9,7 @@ import zipfile
 import pytest
 from training.small_model import SETTINGS, Numbers
 
-from keras_fpn.training.positions import Position
-from keras_fpn.training.run_folder import RunFolder
+from keras_fpn.training.run_folder import Position, RunFolder
 
 STEPS, SAVE_EVERY = 6, 2
 # What Python announces to its audit hooks before it does it.
@@ -18,7 +17,7 @@ CHANGES = {"open", "os.rename", "os.remove", "os.mkdir", "os.truncate"}
 
 
 def train(path, settings=SETTINGS):
-    """Trains one array, in a folder; each step multiplies what the steps before did."""
+    """Trains one array in a folder; each step multiplies the previous result."""
     folder, model = RunFolder(path, settings), Numbers()
     start = folder.restore(model)
     for step in range(start.batch, STEPS):
@@ -30,7 +29,7 @@ def train(path, settings=SETTINGS):
 
 
 class Dying(Numbers):
-    """Writes half of its file first, and says so."""
+    """Writes half of its file first, and announces the rest to audit hooks."""
 
     def save(self, path):
         super().save(path)
@@ -41,11 +40,11 @@ class Dying(Numbers):
 
 
 def survives(path, changes):
-    """Whether a new process has come to the end before so many changes to files.
+    """Whether a new process ends before it has made a number of changes to files.
 
-    If not, it is killed before the next one.
+    If not, it is killed before the next change.
     """
-    with warnings.catch_warnings():  # of forking with threads: the child uses none
+    with warnings.catch_warnings():  # about forking with threads; the child uses none
         warnings.simplefilter("ignore")
         child = os.fork()
     if child == 0:
@@ -73,13 +72,13 @@ def _train_and_die(path, changes):
     signal.alarm(60)
     sys.addaudithook(count)
     globals()["Numbers"] = Dying
-    os.fsync = lambda file: None  # for machines that die, and slow
+    os.fsync = lambda file: None  # slow, and needed only if the machine fails
     train(path)
     os._exit(0)
 
 
 def content(path):
-    """What is in a folder: of each archive its weights, without the dates."""
+    """The bytes of the files in a folder; of an archive its weights, without dates."""
     found = {}
     for file in path.iterdir():
         found[file.name] = file.read_bytes()
@@ -106,7 +105,7 @@ def test_sigkill_before_any_change_to_files_resumes_to_the_same_end(tmp_path):
     while not survived:
         path = tmp_path / str(changes)
         survived = survives(path, changes)
-        if changes % 5 == 0:  # the one that goes on is killed, too
+        if changes % 5 == 0:  # the resuming process is killed too
             survives(path, changes // 2)
         assert survives(path, 10**6)
         assert content(path) == expected

@@ -1,4 +1,4 @@
-"""Without op determinism, as users train, each kind of step does what it does with it.
+"""Each kind of step gives the same without op determinism, as for users, as with it.
 
 The tests' own process asks for sums that repeat, and so must not be the only one that
 trains: a kernel whose threads get in each other's way would never be noticed. Steps of
@@ -17,10 +17,11 @@ from process_environment import environment_of_its_own
 pytestmark = pytest.mark.tensorflow_only
 
 SCRIPT = pathlib.Path(__file__).with_name("training_steps.py")
-QUICK = ("plain", "compiled by XLA", "mirrored")
-# What is compiled once more in the process of the tests, as reference.
-REFERENCES = {"several at once": "plain", "mirrored": "plain"}
+QUICK = ("plain", "mirrored")
+# Kinds that must give what another one gives. XLA does not compile sums that repeat.
+REFERENCES = dict.fromkeys(("several at once", "mirrored", "compiled by XLA"), "plain")
 REST = ("several at once", "accumulated", "clipped", "mixed precision")
+XLA = ("compiled by XLA",)
 # Sums in another order: 1e-6 of a weight's change as measured, and 2e-4 of those that
 # are themselves but rounding, as of a bias in front of a norm. bfloat16 has 8 bits.
 TOLERANCE, MIXED_TOLERANCE = 1e-3, 2e-2
@@ -28,7 +29,7 @@ TOLERANCE, MIXED_TOLERANCE = 1e-3, 2e-2
 
 @pytest.fixture(scope="module")
 def free(tmp_path_factory):
-    """Function of a kind: what its steps did, in a process with all of its group."""
+    """Function of a kind: the results of its steps, in a process for its group."""
 
     @functools.cache
     def results(kinds):
@@ -45,7 +46,8 @@ def free(tmp_path_factory):
             return dict(found)
 
     def of_kind(kind):
-        found = results(QUICK if kind in QUICK else REST)
+        [group] = [group for group in (QUICK, REST, XLA) if kind in group]
+        found = results(group)
         return {
             name.removeprefix(f"{kind}: "): value
             for name, value in found.items()
@@ -57,24 +59,22 @@ def free(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def repeated():
-    """Function of a kind: the same in this process, whose sums repeat."""
+    """Function of a kind: the same in this process, with deterministic operations."""
     from training import training_steps
 
     assert training_steps.is_op_determinism_enabled()
 
     @functools.cache
     def of_kind(kind):
-        if kind == "compiled by XLA":  # which knows no such sums
-            found = training_steps.trained(training_steps.WithoutSuppression)
-        else:
-            found = training_steps.KINDS[kind]()
+        found = training_steps.KINDS[kind]()
         return {name.replace("/", "."): value for name, value in found.items()}
 
     return of_kind
 
 
 @pytest.mark.parametrize(
-    "kind", [*QUICK, *(pytest.param(kind, marks=pytest.mark.ci) for kind in REST)]
+    "kind",
+    [*QUICK, *(pytest.param(kind, marks=pytest.mark.ci) for kind in REST + XLA)],
 )
 def test_steps_train_alike_whether_sums_repeat_or_not(free, repeated, kind):
     found, expected = free(kind), repeated(REFERENCES.get(kind, kind))

@@ -53,7 +53,7 @@ def test_known_classes_keep_what_was_learnt_whatever_their_place(source):
 
 
 def test_the_same_classes_keep_the_whole_predictor():
-    names = ["N/A", "ant", "N/A"]  # as COCO's columns have some names twice
+    names = ["N/A", "ant", "N/A"]  # some names of COCO occur twice
     source = tiny_detector(class_names=names)
     model = with_classes(source, names, [1, 2, 3])
     for own, expected in zip(predictions(model), predictions(source), strict=True):
@@ -69,7 +69,7 @@ def test_what_comes_out_is_saved_and_loaded(source, tmp_path):
     model = with_classes(source, ["cow", "dog"], [1, 2], preprocessing)
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
-    own = source.preprocessing  # its pixels stay, for its weights do
+    own = source.preprocessing  # its pixels are kept, because its weights are
     assert loaded.preprocessing == preprocessing.completed(own.mean, own.std)
     assert loaded.class_names == ["cow", "dog"]
     for own, expected in zip(predictions(loaded), predictions(model), strict=True):
@@ -105,7 +105,7 @@ def test_how_the_source_was_trained_has_no_part_in_it():
     layers = [layer for layer in model._flatten_layers() if layer.weights]
     assert {layer.compute_dtype for layer in layers} == {"float32"}
     assert model.backbone.trainable_weights
-    assert len(model.trainable_weights) == len(model.weights) - 1  # but for the step
+    assert len(model.trainable_weights) == len(model.weights) - 1  # except the step
     np.testing.assert_array_equal(weights(model.neck), weights(source.neck))
 
 

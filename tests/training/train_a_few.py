@@ -1,7 +1,7 @@
 """Trains a tiny detector from random weights: `python train_a_few.py RESULT`.
 
-It learns a handful of generated pictures by heart, and writes into the JSON file
-RESULT the losses of each step and what it finds in the pictures then.
+It memorizes a few generated pictures, and writes into the JSON file RESULT the losses
+of each step and its detections in the pictures at the end.
 """
 
 import json
@@ -29,7 +29,7 @@ PICTURES, STEPS = 4, 150
 
 
 def model_of(dataset):
-    """A detector of two levels and some 100,000 weights."""
+    """A detector of two levels and about 100,000 weights."""
     sizes = {"P3": (12,), "P4": (20,), "P5": (40,)}
     return keras_fpn.models.faster_rcnn_fpn(
         backbone=tiny_backbone(("C3", "C4"), channels=24),

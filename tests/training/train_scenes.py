@@ -1,9 +1,8 @@
 """A small training that can be killed: `python train_scenes.py FOLDER RESULT [MOMENT]`.
 
-It trains as `keras_fpn.training` does, in a folder in which it goes on when it is
-started again, and at its end writes all variables into the .npz file RESULT. MOMENT
-says when the process kills itself, see `kill_at`, or waits for that: "step:N", after
-so many steps.
+It trains in a folder, resumes there when it is started again, and at its end writes all
+variables into the .npz file RESULT. MOMENT says when the process kills itself, see
+`kill_at`, or waits to be killed: "step:N", after N steps.
 """
 
 import dataclasses
@@ -22,8 +21,7 @@ from models.tiny import tiny_backbone, tiny_detector  # noqa: E402
 from keras_fpn.data.augment import Photometric, RandomFlip  # noqa: E402
 from keras_fpn.data.scenes import scene_dataset  # noqa: E402
 from keras_fpn.preprocessing import Preprocessing  # noqa: E402
-from keras_fpn.training import SGD, TrainingPlan, WarmupCosine  # noqa: E402
-from keras_fpn.training.fit import prepare_training  # noqa: E402
+from keras_fpn.training import SGD, TrainingPlan, WarmupCosine, prepare_training  # noqa: E402
 
 EPOCHS, BATCH, SAVE_EVERY = 3, 2, 2
 
@@ -34,12 +32,12 @@ def build(class_names, category_ids):
         num_classes=None,
         class_names=class_names,
         category_ids=category_ids,
-        backbone=tiny_backbone(("C4", "C5")),  # fewer levels are sooner compiled
+        backbone=tiny_backbone(("C4", "C5")),  # fewer levels compile sooner
         preprocessing=Preprocessing(64, 64),
     )
 
 
-# Momentum, decay, a schedule, averages, chance in the photos and in their order.
+# Momentum, decay, a schedule, averages, random photos in a random order.
 PLAN = TrainingPlan(
     name="train_scenes",
     build=build,
@@ -53,7 +51,7 @@ PLAN = TrainingPlan(
 
 
 class Measured(keras.callbacks.Callback):
-    """Stands for an evaluation: a number that rises, and depends on every weight."""
+    """Stands in for an evaluation: a number that rises and depends on every weight."""
 
     def on_epoch_end(self, epoch, logs=None):
         weights = map(keras.ops.convert_to_numpy, self.model.trainable_variables)
@@ -87,10 +85,10 @@ def train(folder, dataset, wait_after=None):
 
 
 def kill_at(moment):
-    """Arranges that the process kills itself: "half-written:N" or "renaming:N".
+    """Makes the process kill itself at "half-written:N" or "renaming:N".
 
     N counts the .keras files that are written, from 1. At the first moment half of the
-    file's bytes are on the disk, at the second all, but not yet under the file's name.
+    bytes are on the disk, at the second all, but not yet under the name of the file.
     """
     kind, number = moment.split(":")
     left, fsync = [int(number)], os.fsync
@@ -109,7 +107,7 @@ def kill_at(moment):
 
 def main(folder, result, moment=None):
     if keras.config.backend() == "tensorflow":
-        from keras_fpn.training.determinism_tensorflow import make_deterministic
+        from keras_fpn.training import make_deterministic
 
         make_deterministic()
     wait_after = None
@@ -117,7 +115,7 @@ def main(folder, result, moment=None):
         wait_after = int(moment.removeprefix("step:"))
     elif moment:
         kill_at(moment)
-    # Seven photos: the fourth batch of an epoch is filled up.
+    # Seven photos: the fourth batch of an epoch has one empty image.
     dataset = scene_dataset(7, seed=1, size=(64, 64), objects=(1, 3))
     model = train(folder, dataset, wait_after)
     variables = [*model.variables, *model.optimizer.variables]

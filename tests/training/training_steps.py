@@ -20,7 +20,6 @@ from models.tiny import tiny_backbone, tiny_detector  # noqa: E402
 from tensorflow.python.framework.config import (  # noqa: E402
     is_op_determinism_enabled,
 )
-from training.mean_box import MeanBox  # noqa: E402
 
 from keras_fpn.distribute.devices import make_devices  # noqa: E402
 from keras_fpn.layers import Proposals  # noqa: E402
@@ -34,23 +33,13 @@ SIDE, OBJECTS = 192, 3  # of photos large enough for their maps to be shared by 
 
 
 def detector():
-    """A detector of two levels that trains on every anchor and RoI, draws none."""
+    """A detector of two levels that trains on every anchor and every RoI."""
     return tiny_detector(
         backbone=tiny_backbone(("C3", "C4")),
         proposals=Proposals(1000, 500, 1000, 500, name="proposals"),
         rpn_assignment=Assignment(0.3, 0.7, True, 10**7, 0.5),
         roi_assignment=Assignment(0.5, 0.5, False, 10**7, 0.25),
     )
-
-
-class WithoutSuppression(MeanBox):
-    """A detector that XLA can compile: it has no suppression. Its loss is steady."""
-
-    def __init__(self):
-        super().__init__(["a", "b", "c"], [1, 2, 3])
-
-    def stage_losses(self, stages, truth, seed, step, training):
-        return super().stage_losses(stages, truth, seed, 0, training)
 
 
 def batches():
@@ -72,7 +61,7 @@ def batches():
 
 
 def descent():
-    """The optimizer that does no more than descend."""
+    """Plain gradient descent."""
     return keras.optimizers.SGD(RATE)
 
 
@@ -119,14 +108,14 @@ def trained(build, devices=None, optimizer=descent, policy="float32", **options)
 
 
 def clipped():
-    """The optimizer of the recipes, with all that it has."""
+    """The optimizer of the recipes, with all its features."""
     return SGD(
         RATE, weight_decay=DECAY, global_clipnorm=CLIPPING, use_ema=True, nesterov=True
     )
 
 
 def accumulated():
-    """Three steps make one update, as long as three."""
+    """Three steps make one update, as large as three."""
     return keras.optimizers.SGD(UPDATED * RATE, gradient_accumulation_steps=UPDATED)
 
 
@@ -137,7 +126,7 @@ KINDS = {
     "several at once": lambda: trained(detector, steps_per_execution=UPDATED),
     "mixed precision": lambda: trained(detector, policy="mixed_bfloat16"),
     "mirrored": lambda: trained(detector, make_devices("mirrored")),
-    "compiled by XLA": lambda: trained(WithoutSuppression, jit_compile=True),
+    "compiled by XLA": lambda: trained(detector, jit_compile=True),
 }
 
 

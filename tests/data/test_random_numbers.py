@@ -1,13 +1,13 @@
-"""keras_fpn.data.chance: numbers as a function of seed, epoch, image and purpose."""
+"""Random numbers as a function of seed, epoch, image and purpose."""
 
 import numpy as np
 import pytest
 
-from keras_fpn.data.chance import generator
+from keras_fpn.data import random_generator
 
 
 def numbers(*args, **kwargs):
-    return tuple(generator(*args, **kwargs).integers(0, 1 << 62, 4).tolist())
+    return tuple(random_generator(*args, **kwargs).integers(0, 1 << 62, 4).tolist())
 
 
 def test_equal_arguments_give_equal_numbers_in_any_order_of_asking():
@@ -19,7 +19,7 @@ def test_equal_arguments_give_equal_numbers_in_any_order_of_asking():
 
 
 def test_drawing_from_one_generator_leaves_the_others_alone():
-    one, other = generator(0, 0, 1), generator(0, 0, 1)
+    one, other = random_generator(0, 0, 1), random_generator(0, 0, 1)
     one.random(100)
     assert tuple(other.integers(0, 1 << 62, 4).tolist()) == numbers(0, 0, 1)
 
@@ -41,7 +41,7 @@ def test_every_argument_matters():
 
 
 def test_first_numbers_of_neighbouring_images_and_epochs_are_even():
-    grid = [[generator(0, e, i).random() for i in range(50)] for e in range(40)]
+    grid = [[random_generator(0, e, i).random() for i in range(50)] for e in range(40)]
     assert abs(np.mean(grid) - 0.5) < 4 * np.sqrt(1 / 12 / 2000)  # 4 standard errors
     between = np.corrcoef(np.ravel(grid)[:-1], np.ravel(grid)[1:])[0, 1]
     assert abs(between) < 4 / np.sqrt(2000)
@@ -50,13 +50,21 @@ def test_first_numbers_of_neighbouring_images_and_epochs_are_even():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((0.5, 0, 0), r"seed must be a whole number; received seed=0\.5"),
-        ((0, None, 0), "epoch must be a whole number; received epoch=None"),
-        ((0, 0, "7"), "image_id must be a whole number; received image_id='7'"),
+        ((0.5, 0, 0), r"seed must be an integer; received seed=0\.5"),
+        ((0, None, 0), "epoch must be an integer; received epoch=None"),
+        ((0, 0, "7"), "image_id must be an integer; received image_id='7'"),
         ((True, 0, 0), "received seed=True"),
         ((0, 0, 0, 3), "purpose must be a str; received purpose=3"),
     ],
 )
 def test_what_is_no_number_is_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
-        generator(*arguments)
+        random_generator(*arguments)
+
+
+def test_the_module_that_documentation_named_still_has_it():
+    from keras_fpn.data import chance
+
+    assert chance.generator is random_generator
+    with pytest.raises(AttributeError, match="no_such_name"):
+        _ = chance.no_such_name

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from training.small_model import compiled_by_parts
 
-from keras_fpn.training.recent_means import RecentMeans, as_float, learning_rate
+from keras_fpn.training.steps import RecentMeans, as_float, learning_rate
 
 
 def running(values):

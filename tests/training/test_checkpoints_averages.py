@@ -1,13 +1,15 @@
 import keras
 import numpy as np
 import pytest
-from training.small_model import compiled, compiled_by_parts, fill, state_of
+from training.small_model import SETTINGS, compiled, compiled_by_parts, fill, state_of
 
-from keras_fpn.training.averaging import OnAverages, averaged_weights, use_averages
+from keras_fpn.training.checkpoints import averaged_weights, use_averages
+from keras_fpn.training.run_folder import RunFolder
+from keras_fpn.training.run_recorder import RunRecorder
 
 
 def trained(**arguments):
-    """A model whose weights are far from their averages, in numbers that round."""
+    """A model whose weights are far from their averages, so that sums are rounded."""
     model = compiled(learning_rate=0.3, **arguments)
     x = np.random.default_rng(0).normal(size=(8, 2)).astype("float32")
     model.fit(x, np.ones((8, 4)), epochs=2, batch_size=2, verbose=0)
@@ -80,17 +82,18 @@ class Sees(keras.callbacks.Callback):
         logs["val_AP"] = 0.5
 
 
-def test_a_callback_sees_the_averages_and_the_next_one_does_not():
+def test_an_evaluation_sees_the_averages_and_the_next_callback_does_not(tmp_path):
     model = compiled(learning_rate=0.3, use_ema=True)
     first, second = Sees(), Sees()
+    recorder = RunRecorder(RunFolder(tmp_path, SETTINGS), range(2), first)
     epochs = model.fit(
         np.eye(2),
         np.zeros((2, 4)),
         batch_size=1,
         verbose=0,
-        callbacks=[OnAverages(first), second],
+        callbacks=[recorder, second],
     )
-    averages = model.get_weights()  # to which `fit` itself sets the weights in the end
+    averages = keras.models.load_model(recorder.folder.best).get_weights()
     np.testing.assert_array_equal(first.seen[0], averages[0])
     assert not np.array_equal(second.seen[0], averages[0])
     assert epochs.history["val_AP"] == [0.5]

@@ -1,4 +1,4 @@
-"""Only the same training goes on in a run's folder, and one that ended stays ended."""
+"""Only the same training resumes in a folder, and one that has ended stays ended."""
 
 import dataclasses
 import json
@@ -13,8 +13,7 @@ from keras_fpn.data.augment import RandomFlip
 from keras_fpn.data.dataset import Dataset, Objects, Photo
 from keras_fpn.data.fingerprint import fingerprint
 from keras_fpn.preprocessing import Preprocessing
-from keras_fpn.training import SGD, TrainingPlan
-from keras_fpn.training.fit import prepare_training
+from keras_fpn.training import SGD, TrainingPlan, prepare_training
 
 
 def build(class_names, category_ids, **parts):
@@ -42,7 +41,7 @@ PLAN = TrainingPlan(
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory):
-    """Four grey photos with one object each."""
+    """Four gray photos with one object each."""
     folder, photos = tmp_path_factory.mktemp("photos"), []
     for number in range(4):
         path = folder / f"{number}.png"
@@ -68,7 +67,7 @@ def moved(dataset, by=1):
 
 def test_whatever_changes_the_weights_is_refused(dataset, tmp_path):
     prepared(dataset, tmp_path, dataset)
-    prepared(dataset, tmp_path, dataset)  # the very same is not
+    prepared(dataset, tmp_path, dataset)  # the same settings do not raise
     others = {
         r"shapes=": {"shapes": "buckets"},
         r"undecayed=": {"undecayed": ()},
@@ -97,7 +96,7 @@ def with_threshold(*classes):
 
 
 class Brighter:
-    """An augmentation of a user's own, which says nothing of itself."""
+    """A user's augmentation without a repr of its own."""
 
     def __call__(self, sample, generator):
         return sample
@@ -132,7 +131,7 @@ def test_segments_have_part_in_a_fingerprint(dataset):
 
 
 class StopAtOnce(keras.callbacks.Callback):
-    """Stands for `EarlyStopping`."""
+    """Stands in for `EarlyStopping`."""
 
     def on_epoch_end(self, epoch, logs=None):
         self.model.stop_training = True
@@ -141,7 +140,7 @@ class StopAtOnce(keras.callbacks.Callback):
 def test_a_training_that_a_callback_stopped_stays_stopped(dataset, tmp_path):
     optimizer = {"optimizer": lambda rate: SGD(rate, use_ema=True, ema_momentum=0.5)}
     training = prepared(dataset, tmp_path, **optimizer)
-    # The first of two calls of `fit` is what is left of an interrupted epoch.
+    # The first of two calls of `fit` is the rest of an interrupted epoch.
     training = dataclasses.replace(
         training, start=dataclasses.replace(training.start, batch=1)
     )
@@ -218,7 +217,7 @@ def test_parts_that_keras_numbers_are_the_same_again(dataset, tmp_path):
         prepared(dataset, tmp_path, build=unnamed)
 
 
-def test_other_versions_may_describe_a_model_in_other_words(dataset, tmp_path, capsys):
+def test_other_versions_may_describe_a_model_in_other_words(dataset, tmp_path):
     prepared(dataset, tmp_path)
     path = tmp_path / "run.json"
     run = json.loads(path.read_text())
@@ -228,7 +227,9 @@ def test_other_versions_may_describe_a_model_in_other_words(dataset, tmp_path, c
         prepared(dataset, tmp_path)
     run["made_with"]["Keras"] = "3.0"
     path.write_text(json.dumps(run))
-    prepared(dataset, tmp_path)
-    said = capsys.readouterr().err
-    assert "Taken for a change of versions: model.proposals.score_threshold=0.0" in said
-    assert "was begun with Keras 3.0 and goes on with" in said
+    described = "for a change of versions: model.proposals.score_threshold=0.0"
+    with (
+        pytest.warns(UserWarning, match="was begun with Keras 3.0 and resumes with"),
+        pytest.warns(UserWarning, match=described),
+    ):
+        prepared(dataset, tmp_path)

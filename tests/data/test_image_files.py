@@ -8,7 +8,7 @@ from data.tiny_sets import write, write_photo
 from PIL import Image
 
 from keras_fpn.data import Objects, Photo
-from keras_fpn.data.photo_files import (
+from keras_fpn.data.image_files import (
     PHOTO_SUFFIXES,
     copy_photos,
     find_photos,
@@ -69,6 +69,7 @@ def test_photos_are_found_in_all_folders_sorted(tmp_path):
         (["000000000139.jpg", "a/7.jpg"], [139, 7]),
         (["7.jpg", "07.png"], [1, 2]),  # one number twice
         (["7.jpg", "b.jpg"], [1, 2]),
+        (["5.jpg", "\u00b2.jpg"], [1, 2]),  # no ASCII digit
         (["2007_000032.jpg"], [1]),
         (["99999999999.jpg"], [1]),  # more than 31 bits
         ([], []),

@@ -4,11 +4,11 @@ from types import SimpleNamespace
 import pytest
 
 from keras_fpn.distribute.devices import Devices
-from keras_fpn.training.photos_left import StopWithoutPhotos
+from keras_fpn.training.stopping import StopWithoutPhotos
 
 
 def loader_of(count, skipped=()):
-    """A loader of so many photos, their image ids from 100 on."""
+    """A loader of `count` photos with image ids from 100 on."""
     photos = [
         SimpleNamespace(image_id=100 + i, path=pathlib.Path(f"p{i}.jpg"))
         for i in range(count)
@@ -60,7 +60,7 @@ def test_one_percent_of_the_photos_or_one_of_few_may_be_unreadable(count, most):
     callback.on_train_batch_end(0)
     callback.on_epoch_end(0)
     loader.skipped[100 + most] = "p.jpg: it is cut."
-    message = rf"{count} photos at most {most} may .*received {most + 1}: p0\.jpg"
+    message = rf"{count} photos .*at most {most} may .*received {most + 1}: p0\.jpg"
     for check in (callback.on_train_batch_end, callback.on_epoch_end):
         with pytest.raises(OSError, match=message):
             check(0)
@@ -87,7 +87,7 @@ def test_workers_end_together_after_an_epoch_at_the_photos_of_all():
     devices = workers_of([100, 101], [100, 102, 103])
     callback = StopWithoutPhotos(loader, devices)
     callback.on_train_batch_end(0)
-    assert devices.asked == 0  # others may not be there to answer
+    assert devices.asked == 0  # the other workers might not answer
     with pytest.raises(OSError, match=r"received 4: p0.jpg, p1.jpg, p2.jpg, p3.jpg\."):
         callback.on_epoch_end(0)
     assert devices.asked == 1 + 3

@@ -6,11 +6,10 @@ from training.small_model import SETTINGS, compiled
 from keras_fpn.data import Loader
 from keras_fpn.data.scenes import scene_dataset
 from keras_fpn.preprocessing import Preprocessing
-from keras_fpn.training.checkpoints import RunCheckpoints
-from keras_fpn.training.divergence import StopOnDivergence, TrainingDiverged
-from keras_fpn.training.run_folder import RunFolder
+from keras_fpn.training.run_folder import RunFolder, TrainingDiverged
+from keras_fpn.training.run_recorder import RunRecorder
 
-BATCH, STEPS = 2, 4  # the last batch of an epoch has one photo, and is filled up
+BATCH, STEPS = 2, 4  # the last batch of an epoch has one photo and an empty image
 
 
 @pytest.fixture
@@ -47,10 +46,9 @@ class Meets(keras.callbacks.Callback):
 
 
 def diverging(folder, loader, meets, save_every=None):
-    """What a training is ended by."""
+    """The message that ends the training."""
     model = compiled(learning_rate=0.125)
-    guard = StopOnDivergence(loader, folder, save_every)
-    saver = RunCheckpoints(folder, loader, save_every=save_every)
+    recorder = RunRecorder(folder, loader, save_every=save_every)
     x = np.ones((STEPS, 2))
     with pytest.raises(TrainingDiverged) as error:
         model.fit(
@@ -59,7 +57,7 @@ def diverging(folder, loader, meets, save_every=None):
             batch_size=1,
             epochs=3,
             verbose=0,
-            callbacks=[meets, guard, saver],
+            callbacks=[meets, recorder],
         )
     return str(error.value)
 
@@ -121,8 +119,8 @@ def test_weights_that_one_step_has_broken_are_not_saved(
 
 
 def test_a_run_that_began_within_an_epoch_names_the_right_step(tmp_path, loader):
-    guard = StopOnDivergence(loader, RunFolder(tmp_path, SETTINGS))
-    guard.start_batch = 2
+    folder = RunFolder(tmp_path, SETTINGS)
+    guard = RunRecorder(folder, loader, start_step=STEPS + 2)
     guard.set_model(compiled())
     guard.on_epoch_begin(1)
     guard.on_train_batch_end(0, {"loss": 1.0})
