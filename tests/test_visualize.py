@@ -264,7 +264,7 @@ def test_unknown_letters_are_recognised_by_their_sign():
         ([[0, 0, np.nan, 1]], [0], [0.5], r"finite; received boxes=.*nan"),
         ([[0, 0, 1, 1]], [0], [np.inf], r"finite; .*scores=\[inf\]"),
         ([[0, 0, 1, 1]], [3], [0.5], r"Labels must be 0..2, .*received labels \[3\]"),
-        ([[0, 0, 1, 1]], [-1], [0.5], r"labels \[-1\]. Leave out the padding"),
+        ([[0, 0, 1, 1]], [-1], [0.5], r"labels \[-1\]. Remove the padding"),
     ],
 )
 def test_detections_that_do_not_fit_are_refused(boxes, labels, scores, message):

@@ -63,7 +63,7 @@ def test_the_photo_shows_through_a_mask():
     np.testing.assert_array_equal(pixels[:95], photo[:95])
 
 
-def test_neighbours_of_one_class_are_told_apart():
+def test_neighbors_of_one_class_are_told_apart():
     masks = [mask_of(50, 60, 100, 100), mask_of(100, 60, 150, 100)]
     row = masked(masks, [1, 1])[80]
     changes = np.flatnonzero((row[1:] != row[:-1]).any(axis=1))
@@ -139,7 +139,7 @@ def test_what_is_drawn_is_a_photo_for_the_next_to_draw_on():
         (np.zeros((2, 300, 400), bool), [0], r"shape=\(2, 300, 400\), labels \(1,\)"),
         (np.zeros((300, 400), bool), [0], r"shape=\(300, 400\), labels \(1,\)"),
         ([], [0], r"shape=\(0,\), labels \(1,\)"),
-        (np.ones((1, 300, 400), bool), [-1], r"labels \[-1\]. Leave out the padding"),
+        (np.ones((1, 300, 400), bool), [-1], r"labels \[-1\]. Remove the padding"),
     ],
 )
 def test_masks_that_do_not_fit_are_refused(masks, labels, message):
@@ -226,7 +226,7 @@ def test_no_keypoints_leave_the_photo_as_it_is():
         ([[0, 0, 2]], [0], (), r"\(n, J, 3\), .*shape \(1, 3\), labels \(1,\)"),
         ([[[0, 0]]], [0], (), r"shape \(1, 1, 2\)"),
         ([[[0, np.nan, 2]]], [0], (), r"finite; received keypoints=.*nan"),
-        ([[[0, 0, 2]]], [-1], (), r"labels \[-1\]. Leave out the padding"),
+        ([[[0, 0, 2]]], [-1], (), r"labels \[-1\]. Remove the padding"),
         ([[[0, 0, 2]]], [0], [(0, 1)], r"keypoints 0..0; received .*with \[0, 1\]"),
         ([[[0, 0, 2]]], [0], [(-1, 0)], r"received skeleton with \[-1, 0\]"),
     ],

@@ -9,12 +9,11 @@ import collections
 import dataclasses
 import math
 import numbers
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from keras_fpn.data.segments import check_segment, segment_area, segment_runs
 
 KINDS = ("bbox", "segm", "keypoints")
-_MAX_IDS = 20  # ids that an error lists
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,7 +107,7 @@ def _ranks(entries, what):
     if twice:
         raise ValueError(
             f"The ids of {what} must be unique; received more than once: "
-            f"{_some(twice)}."
+            f"{shortened(twice)}."
         )
     return {number: rank for rank, number in enumerate(sorted(ids), 1)}
 
@@ -203,8 +202,8 @@ def _rank(entry, name, ranks, what, where):
     number = _whole(_field(entry, name, where), name)
     if number not in ranks:
         raise ValueError(
-            f"{name} must be one of the ground truth's {what}, {_some(sorted(ranks))}; "
-            f"received {name}={number} in {where}."
+            f"{name} must be one of the ground truth's {what}, "
+            f"{shortened(sorted(ranks))}; received {name}={number} in {where}."
         )
     return ranks[number]
 
@@ -217,8 +216,8 @@ def _whole(number, what):
     return int(number)
 
 
-def _some(ids):
-    """Returns a list as text, cut if it is long."""
-    if len(ids) <= _MAX_IDS:
-        return str(ids)
-    return f"{str(ids[:_MAX_IDS])[:-1]}, ... ({len(ids)} in all)]"
+def shortened(values: Sequence, most: int = 20):
+    """Returns a list as text; of a long one, only the first values and their number."""
+    if len(values) <= most:
+        return str(list(values))
+    return f"{str(list(values[:most]))[:-1]}, ... ({len(values)} in all)]"

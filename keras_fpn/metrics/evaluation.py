@@ -4,12 +4,11 @@ import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 
 from keras_fpn.data.dataset import Dataset, Photo
+from keras_fpn.metrics.check import shortened
 from keras_fpn.metrics.coco import Metrics, evaluate_boxes
 from keras_fpn.metrics.convert import coco_ground_truth, detections_to_coco
 from keras_fpn.metrics.proposals import ProposalRecall, evaluate_proposals, proposing
 from keras_fpn.preprocessing import read_photo
-
-_MAX_NAMES = 10  # class names that an error lists
 
 
 class PhotoError(ValueError):
@@ -71,7 +70,7 @@ def evaluate_photos(
         ValueError: the model and the data set share no class, or the model has no
             proposals.
     """
-    agnostic = model.class_agnostic
+    agnostic = getattr(model, "class_agnostic", False)
     category_ids = [] if agnostic else shared_categories(model.class_names, dataset)
     propose = proposing(model) if with_proposals and not agnostic else None
     truth = coco_ground_truth(dataset)
@@ -118,7 +117,7 @@ def shared_categories(class_names: Sequence[str], dataset: Dataset):
     if not shared:
         raise ValueError(
             "The model and the data set must share at least one class name; received "
-            f"class_names={_some(class_names)} and {_some(names)}. Set "
+            f"class_names={shortened(class_names)} and {shortened(names)}. Set "
             "model.class_names to the data set's names."
         )
     twice = sorted(
@@ -127,7 +126,7 @@ def shared_categories(class_names: Sequence[str], dataset: Dataset):
     if twice:
         raise ValueError(
             "Each shared class name must be unique in the model and in the data set; "
-            f"received more than once: {_some(twice)}. Rename one of the classes."
+            f"received more than once: {shortened(twice)}. Rename one of the classes."
         )
     ids = dict(zip(names, dataset.category_ids, strict=True))
     return [ids.get(name) for name in class_names]
@@ -145,7 +144,7 @@ def _annotated_pixels(photo):
 
 
 def _notes(model, dataset, dropped):
-    if model.class_agnostic:
+    if getattr(model, "class_agnostic", False):
         return []
     notes = []
     unknown = [name for name in dataset.class_names if name not in model.class_names]
@@ -156,9 +155,3 @@ def _notes(model, dataset, dropped):
             f"Dropped: {dropped} detections of classes that the data set lacks."
         )
     return notes
-
-
-def _some(names):
-    names = list(names)
-    shown = str(names[:_MAX_NAMES])
-    return shown if len(names) <= _MAX_NAMES else f"{shown[:-1]}, ...]"

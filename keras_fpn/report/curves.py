@@ -55,16 +55,16 @@ def draw_mean_curves(metrics: Metrics):
     Raises:
         ImportError: matplotlib is not installed.
     """
-    curves = mean_curves(metrics)
-    with _Figure("Mean over classes, by required overlap (IoU)") as figure:
-        for index, iou in enumerate(SHOWN_IOUS):
-            # From dark to light blue: the stricter, the lighter.
-            shade = index / (len(SHOWN_IOUS) - 1)
-            color = (0.03 + 0.55 * shade, 0.25 + 0.48 * shade, 0.48 + 0.42 * shade)
-            label = f"IoU {iou:.2f}   {percent(np.mean(curves[iou]))}"
-            figure.line(metrics.recall_points, curves[iou], color, label)
-        figure.legend("area under it, %")
-    return figure.svg
+    means, curves = mean_curves(metrics), []
+    for index, iou in enumerate(SHOWN_IOUS):
+        # From dark to light blue: the stricter, the lighter.
+        shade = index / (len(SHOWN_IOUS) - 1)
+        color = (0.03 + 0.55 * shade, 0.25 + 0.48 * shade, 0.48 + 0.42 * shade)
+        label = f"IoU {iou:.2f}   {percent(np.mean(means[iou]))}"
+        curves.append((metrics.recall_points, means[iou], _line(color, label)))
+    return _svg(
+        "Mean over classes, by required overlap (IoU)", curves, "area under it, %"
+    )
 
 
 def draw_class_curves(metrics: Metrics):
@@ -76,58 +76,42 @@ def draw_class_curves(metrics: Metrics):
     Raises:
         ImportError: matplotlib is not installed.
     """
+    title = "Classes, at IoU 0.50"
     at_half, shown = metrics.precision[0], shown_classes(metrics)  # (101, K)
     recall = metrics.recall_points
-    with _Figure("Classes, at IoU 0.50") as figure:
-        if len(shown) <= MOST_COLORED:
-            for label, one in shown:
-                color = tuple(value / 255 for value in class_color(label))
-                name = printable(one.name[:24])
-                name = f"{name}   {percent(one.values['AP50'])}"
-                figure.line(recall, at_half[:, label], color, name)
-            figure.legend("class and its AP50, %")
-        else:
-            for curve in at_half.T:
-                figure.line(recall, curve, _GRAY, None, 0.6, 0.45)
-            figure.line(recall, mean_curves(metrics)[0.5], _DARK, "mean", 2.2)
-            figure.line([], [], _GRAY, f"{len(shown)} classes", 0.6)
-            figure.legend(None)
-    return figure.svg
+    if len(shown) <= MOST_COLORED:
+        curves = []
+        for label, one in shown:
+            color = tuple(value / 255 for value in class_color(label))
+            name = f"{printable(one.name[:24])}   {percent(one.values['AP50'])}"
+            curves.append((recall, at_half[:, label], _line(color, name)))
+        return _svg(title, curves, "class and its AP50, %")
+    thin = {"lw": 0.6, "alpha": 0.45}
+    curves = [(recall, curve, _line(_GRAY, None, **thin)) for curve in at_half.T]
+    mean = mean_curves(metrics)[0.5]
+    named = (
+        (recall, mean, _line(_DARK, "mean", lw=2.2)),
+        ([], [], _line(_GRAY, f"{len(shown)} classes", lw=0.6)),
+    )
+    return _svg(title, [*curves, *named], None)
 
 
-class _Figure:
-    """A context in which one figure is drawn; afterwards `svg` holds it as str."""
+def _line(color, label, lw=1.8, alpha=1.0):
+    """Returns a curve's options of `Axes.plot`."""
+    return {"color": color, "label": label, "lw": lw, "alpha": alpha}
 
-    def __init__(self, title):
-        self.title = title
-        self.svg = ""
 
-    def __enter__(self):
-        self._style = from_extra("matplotlib").rc_context(_STYLE)
-        self._style.__enter__()
+def _svg(title, curves, legend_title):
+    """Returns curves as SVG, str; each is x, y and its options, with gaps at NaN."""
+    with from_extra("matplotlib").rc_context(_STYLE):
         figure = from_extra("matplotlib.figure").Figure(_SIZE, layout="constrained")
-        self._axes = figure.subplots()
-        self._axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="recall", ylabel="precision")
-        self._axes.set_title(self.title)
-        self._axes.grid(True)
-        return self
-
-    def line(self, x, y, color, label, width=1.8, alpha=1.0):
-        """Draws one curve with gaps where it is NaN."""
-        self._axes.plot(
-            x, y, color=color, label=label, lw=width, alpha=alpha, clip_on=False
-        )
-
-    def legend(self, title):
-        """Adds the legend where the curves leave most room."""
-        self._axes.legend(title=title, alignment="left", title_fontsize=9)
-
-    def __exit__(self, *error):
-        try:
-            if error[0] is None:
-                stream = io.StringIO()
-                figure = self._axes.figure
-                figure.savefig(stream, format="svg", metadata={"Date": None})
-                self.svg = stream.getvalue()
-        finally:
-            self._style.__exit__(*error)
+        axes = figure.subplots()
+        axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="recall", ylabel="precision")
+        axes.set_title(title)
+        axes.grid(True)
+        for x, y, options in curves:
+            axes.plot(x, y, clip_on=False, **options)
+        axes.legend(title=legend_title, alignment="left", title_fontsize=9)
+        stream = io.StringIO()
+        figure.savefig(stream, format="svg", metadata={"Date": None})
+    return stream.getvalue()

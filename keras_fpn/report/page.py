@@ -37,15 +37,7 @@ _NAMES = {
     "AR_medium": "recall, medium",
     "AR_large": "recall, large",
 }
-_COLUMNS = {
-    "AP": "AP",
-    "AP50": "AP50",
-    "AP75": "AP75",
-    "AP_small": "small",
-    "AP_medium": "medium",
-    "AP_large": "large",
-    "AR100": "AR100",
-}
+_COLUMNS = "AP AP50 AP75 AP_small AP_medium AP_large AR100".split()
 
 
 def evaluation_page(
@@ -87,7 +79,12 @@ def evaluation_page(
         notes=notes,
         numbers=[cells[:half], cells[half:]],
         curves=_curves(metrics),
-        columns=["class", "objects", "found", *_COLUMNS.values()],
+        columns=[
+            "class",
+            "objects",
+            "found",
+            *(name.removeprefix("AP_") for name in _COLUMNS),
+        ],
         classes=_class_rows(metrics),
         absent=len(metrics.per_class) - len(shown_classes(metrics)),
         proposals=_proposal_rows(proposals),

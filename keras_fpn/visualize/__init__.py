@@ -1,6 +1,7 @@
-"""Draws onto photos, legibly at any size and in colours stable by class; Pillow only.
+"""Draws onto photos, legibly at any size, in one color per class; with Pillow alone.
 
-Masks first, then keypoints, then detections: each returns a photo for the next.
+Draw masks first, then keypoints, then detections: each function returns a photo that
+the next one takes.
 """
 
 from keras_fpn.visualize.boxes import draw_detections

@@ -1,6 +1,7 @@
 """Draws detections: boxes with names and scores, under a title."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -10,12 +11,12 @@ from keras_fpn.visualize.colors import WHITE, class_color, ink
 
 # The "side" of a picture is the root of its area: unlike its shorter side, it stays
 # sensible for panoramas.
-_LEGIBLE_SIDE = 400  # smaller photos are enlarged: labels would hide them otherwise,
-_LARGEST_SIDE = 4096  # but not so far that their longer side exceeds this
+_LEGIBLE_SIDE = 400  # labels would hide smaller photos, so those are enlarged,
+_LARGEST_SIDE = 4096  # unless their longer side would exceed this
 _FONT_SHARE = 1 / 36  # of the side
 _SMALLEST_FONT = 13  # pixels; the strokes of smaller letters run together
 _LINE_SHARE = 1 / 6  # of the font
-# Pillow's own font has the letters of English only: others are looked for in these.
+# Pillow's own font has only English letters; these are tried for others.
 _SYSTEM_FONTS = (
     "DejaVuSans.ttf",
     "NotoSansCJK-Regular.ttc",
@@ -26,28 +27,30 @@ _SYSTEM_FONTS = (
 _TITLE_GROUND = (32, 32, 32)
 
 
-def draw_detections(photo, boxes, labels, scores, class_names, title=None):
-    """Draws boxes with their classes' names and scores.
+def draw_detections(
+    photo, boxes, labels, scores, class_names: Sequence[str], title: str | None = None
+):
+    """Draws boxes with the names and scores of their classes.
 
-    Lines and letters grow with the photo; a very small photo is enlarged by a whole
-    factor first. Each class has its own colour, the same in every picture. Where boxes
-    crowd, the better score lies on top, and its label takes its place first.
+    Lines and letters grow with the photo; a very small photo is first enlarged by a
+    whole factor. Each class has its own color, the same in every picture. Boxes with
+    higher scores are on top, and their labels are placed first.
 
     Args:
         photo: path, PIL image or uint8 array; see `read_photo`.
-        boxes: float (n, 4), xyxy, pixels of the photo; what is outside is cut off, and
-            what is wholly outside is not drawn.
+        boxes: float (n, 4), xyxy, pixels of the photo. They are clipped to the photo;
+            those wholly outside are not drawn.
         labels: int (n,), 0..len(class_names) - 1.
-        scores: float (n,), 0..1; None for ground truth, which has names alone.
-        class_names: list of str, by label.
-        title: str, written on a strip above the photo; None for no strip.
+        scores: float (n,), 0..1; None for ground truth, which has none.
+        class_names: names by label.
+        title: text on a strip above the photo; None for no strip.
 
     Returns:
         PIL.Image in RGB: the photo's size times the factor, plus the strip.
 
     Raises:
-        ValueError: the photo cannot be read; boxes, labels and scores are not as many,
-            or not finite; a label has no name.
+        ValueError: the photo cannot be read; the numbers of boxes, labels and scores
+            differ; one is not finite; a label has no name.
     """
     pixels = read_photo(photo)
     written = [""] * len(labels)
@@ -79,7 +82,7 @@ def draw_detections(photo, boxes, labels, scores, class_names, title=None):
 
 
 def _checked(boxes, labels, scores, class_names):
-    """Returns float64 (n, 4), int (n,) and float64 (n,), or refuses what was given."""
+    """Returns float64 (n, 4), int (n,) and float64 (n,); raises if they do not fit."""
     labels, scores = np.asarray(labels), np.asarray(scores, np.float64)
     boxes = np.asarray(boxes, np.float64)
     boxes = boxes.reshape(-1, 4) if boxes.size == 0 else boxes
@@ -98,23 +101,23 @@ def _checked(boxes, labels, scores, class_names):
     if nameless:
         raise ValueError(
             f"Labels must be 0..{len(class_names) - 1}, one for each class name; "
-            f"received labels {nameless}. Leave out the padding, -1."
+            f"received labels {nameless}. Remove the padding, -1."
         )
     return boxes, labels.astype(int), scores
 
 
 def _enlargement(height, width):
-    """Returns the whole factor by which a photo is enlarged, 1 for all but small."""
+    """Returns the whole factor by which a photo is enlarged; 1 unless it is small."""
     wanted = -(-_LEGIBLE_SIDE // max(1.0, (height * width) ** 0.5))
     return int(max(1, min(wanted, _LARGEST_SIDE // max(height, width))))
 
 
 class _Pen:
-    """Draws on one picture, in sizes that suit it.
+    """Draws on one picture, in sizes that fit it.
 
     Attributes:
-        font: Pillow font, its size a share of the picture's side.
-        line: int, width of a box's line, pixels.
+        font: Pillow font; its size is a fraction of the picture's side.
+        line: int, width of the lines of boxes, pixels.
     """
 
     def __init__(self, picture, texts):
@@ -125,10 +128,10 @@ class _Pen:
         self._rim = max(1, self.line // 4)
         self._size = np.array([picture.width, picture.height])
         self._draw = ImageDraw.Draw(picture)
-        self._labels = []  # (place xyxy, text, colour), in the order they were added
+        self._labels = []  # (position xyxy, text, color), in the order of adding
 
     def draw_box(self, box, color):
-        """Draws a box's outline between two thin ones that set it off the photo."""
+        """Draws the outline of a box between two thin contrasting ones."""
         limit = np.tile(self._size - 1, 2)
         x1, y1, x2, y2 = np.clip(np.rint(box - [0, 0, 1, 1]), 0, limit).tolist()
         x2, y2 = max(x1, x2), max(y1, y2)
@@ -138,7 +141,7 @@ class _Pen:
         self._draw.rectangle((x1, y1, x2, y2), outline=color, width=self.line)
 
     def add_label(self, box, name, score, color):
-        """Finds the place of a box's label; `draw_labels` draws all of them."""
+        """Chooses the position of a box's label; `draw_labels` draws it."""
         text = self._fitted(name, score)
         margin = self._margin()
         size = np.array([self.font.getlength(text) + 2 * margin, self._label_height()])
@@ -170,7 +173,7 @@ class _Pen:
         return text
 
     def _free_place(self, box, size):
-        """Returns the label's place, xyxy: by its box, the least on other labels."""
+        """Returns the position near a box, xyxy, that covers other labels least."""
         x1, y1, x2, y2 = box
         width, height = size
         rows = [y1 - height, y1, y2, y2 - height]
@@ -181,14 +184,14 @@ class _Pen:
         places = [np.concatenate([place, place + size]) for place in places]
         taken = np.array([place for place, _, _ in self._labels]).reshape(-1, 4)
         hidden = [_shared_area(place, taken) for place in places]
-        for i, place in enumerate(places):  # nor on a small box of its own
+        for i, place in enumerate(places):  # and should not hide its own small box
             own = _shared_area(place, box[None])
             hidden[i] += own if own > (x2 - x1) * (y2 - y1) / 2 else 0
         return places[int(np.argmin(hidden))]
 
 
 def _font_for(texts, size):
-    """Returns Pillow's own font, or one of the system that lacks fewer letters."""
+    """Returns Pillow's own font, or a system font that lacks fewer of the letters."""
     letters = set("".join(texts))
     fonts = [ImageFont.load_default(size)]
     for name in _SYSTEM_FONTS:
@@ -203,20 +206,20 @@ def _font_for(texts, size):
 
 
 def _lacking(font, letters):
-    """Returns how many letters a font shows by its sign for unknown ones."""
+    """Returns how many of the letters a font lacks."""
     unknown = bytes(font.getmask("\uffff"))
     return sum(bytes(font.getmask(letter)) == unknown for letter in letters)
 
 
 def _shared_area(box, others):
-    """Returns how much of a box others cover, float, each counted for itself."""
+    """Returns the sum of the areas that a box shares with others, float."""
     corner = np.minimum(box[2:], others[:, 2:])
     sides = np.maximum(corner - np.maximum(box[:2], others[:, :2]), 0)
     return sides.prod(axis=1).sum()
 
 
 def _with_title(picture, title, font):
-    """Returns the picture under a strip as high as its title needs."""
+    """Returns the picture below a strip with the title."""
     margin = max(4, round(font.size / 2))
     lines = _wrapped(title, font, picture.width - 2 * margin)
     row = sum(font.getmetrics())
@@ -231,7 +234,7 @@ def _with_title(picture, title, font):
 
 
 def _wrapped(text, font, room):
-    """Returns the text's lines that fit into the room, broken in words only if must."""
+    """Returns lines that fit into the room; words are broken only if too long."""
     lines = [""]
     for word in text.split():
         longer = f"{lines[-1]} {word}".strip()

@@ -1,4 +1,6 @@
-"""Draws keypoints, and lines between them."""
+"""Draws keypoints and lines between them."""
+
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -11,24 +13,25 @@ from keras_fpn.visualize.colors import check_labels, class_color, ink
 _POINT_SHARE = 1 / 130  # of the side, a keypoint's radius
 
 
-def draw_keypoints(photo, keypoints, labels, skeleton=()):
-    """Draws keypoints as discs in their objects' colours; hidden ones as circles.
+def draw_keypoints(photo, keypoints, labels, skeleton: Sequence[tuple[int, int]] = ()):
+    """Draws keypoints as discs in the color of their class; hidden ones as circles.
 
-    The picture is a photo again: `draw_detections` takes it.
+    `draw_detections` takes the result as its photo.
 
     Args:
         photo: path, PIL image or uint8 array; see `read_photo`.
         keypoints: float (n, J, 3), x, y, pixels of the photo, and visibility: 0 not
-            drawn, 1 hidden, 2 visible. The first object's lie on top.
+            drawn, 1 hidden, 2 visible. Those of the first object are on top.
         labels: int (n,), 0 or more.
-        skeleton: pairs of ints, 0..J - 1, keypoints that a line joins.
+        skeleton: pairs of indices, 0..J - 1, of keypoints to connect by a line.
 
     Returns:
         PIL.Image in RGB of the photo's size.
 
     Raises:
-        ValueError: the photo cannot be read; keypoints and labels are not as many, or
-            not finite; a label is negative; a line has no such keypoint.
+        ValueError: the photo cannot be read; the numbers of keypoints and labels
+            differ; keypoints are not finite; a label is negative; an index of the
+            skeleton is out of range.
     """
     picture = Image.fromarray(read_photo(photo).copy())
     keypoints, labels = np.asarray(keypoints, np.float64), np.asarray(labels)
@@ -40,11 +43,11 @@ def draw_keypoints(photo, keypoints, labels, skeleton=()):
             f"received keypoints of shape {keypoints.shape}, labels {labels.shape}."
         )
     check_labels(labels)
-    places = sorted({int(place) for pair in skeleton for place in pair})
-    if places and not 0 <= places[0] <= places[-1] < keypoints.shape[1]:
+    indices = sorted({int(index) for pair in skeleton for index in pair})
+    if indices and not 0 <= indices[0] <= indices[-1] < keypoints.shape[1]:
         raise ValueError(
             f"Lines must join keypoints 0..{keypoints.shape[1] - 1}; received skeleton "
-            f"with {places}."
+            f"with {indices}."
         )
     if not np.isfinite(keypoints).all():
         raise ValueError(
@@ -58,12 +61,12 @@ def draw_keypoints(photo, keypoints, labels, skeleton=()):
 
 
 def _draw_points(draw, points, skeleton, color, radius):
-    """Draws one object's lines, then its points, each set off by a rim."""
+    """Draws the lines of an object, then its points, each with a contrasting rim."""
     rim, edge = max(1, radius // 4), ink(color)
     line = max(1, radius // 2)
     joined = [points[list(pair)] for pair in skeleton]
     lines = [ends[:, :2] for ends in joined if (ends[:, 2] > 0).all()]
-    # Pillow goes along every pixel of a thin line, also of those far outside.
+    # Pillow visits every pixel of a thin line, also far outside the picture.
     reach = max(draw.im.size)
     low, high = (-reach, -reach), (2 * reach, 2 * reach)
     lines = [clip_polygon(ends, low, high).ravel().tolist() for ends in lines]
@@ -72,9 +75,9 @@ def _draw_points(draw, points, skeleton, color, radius):
             draw.line(ends, fill, width)
     shown = (points[:, 2] > 0) & (np.abs(points[:, :2]) <= high).all(axis=1)
     for x, y, visibility in points[shown].tolist():
-        # The pixel whose middle is x + 0.5 has the number x.
-        middle = x - 0.5, y - 0.5
-        draw.circle(middle, radius + rim, edge)
-        draw.circle(middle, radius, color)
+        # The pixel with the center x + 0.5 has the index x.
+        center = x - 0.5, y - 0.5
+        draw.circle(center, radius + rim, edge)
+        draw.circle(center, radius, color)
         if visibility == 1:
-            draw.circle(middle, radius - max(1, radius // 2), edge)
+            draw.circle(center, radius - max(1, radius // 2), edge)

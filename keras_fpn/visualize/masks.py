@@ -1,4 +1,4 @@
-"""Draws masks: a tint, with a contour that parts neighbours of one class."""
+"""Draws masks as a tint, with a contour that separates neighbors of one class."""
 
 import math
 
@@ -10,26 +10,26 @@ from keras_fpn.visualize.colors import check_labels, class_color, ink
 
 # The side of a picture is the root of its area.
 _CONTOUR_SHARE = 1 / 300  # of the side
-_TINT = 0.4  # share of the class's colour inside a mask
+_TINT = 0.4  # opacity of the class's color inside a mask
 
 
 def draw_masks(photo, masks, labels):
-    """Tints masks in their classes' colours, with a contour around each.
+    """Tints masks in the color of their class, with a contour around each.
 
-    The picture is a photo again: `draw_detections` and `draw_keypoints` take it.
+    `draw_keypoints` and `draw_detections` take the result as their photo.
 
     Args:
         photo: path, PIL image or uint8 array; see `read_photo`.
-        masks: bool (n, H, W), pixels of the photo; where they overlap, the first lies
-            on top.
+        masks: bool (n, H, W), pixels of the photo; where they overlap, the first is on
+            top.
         labels: int (n,), 0 or more.
 
     Returns:
         PIL.Image in RGB of the photo's size.
 
     Raises:
-        ValueError: the photo cannot be read; masks are not bool or not of its size;
-            masks and labels are not as many; a label is negative.
+        ValueError: the photo cannot be read; masks are not bool or not of its size; the
+            numbers of masks and labels differ; a label is negative.
     """
     pixels = read_photo(photo).copy()
     size, masks, labels = pixels.shape[:2], np.asarray(masks), np.asarray(labels)
@@ -49,13 +49,14 @@ def draw_masks(photo, masks, labels):
 
 
 def _tint(pixels, mask, color, contour):
-    """Tints a mask in place, draws its contour inside, and a thin rim outside."""
+    """Tints the pixels of a mask, with a contour inside and a thin rim outside it."""
     rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
     if len(rows) == 0:
         return
     rim = max(1, contour // 3)
     window = tuple(
-        slice(max(0, place[0] - rim), place[-1] + 1 + rim) for place in (rows, columns)
+        slice(max(0, range_[0] - rim), range_[-1] + 1 + rim)
+        for range_ in (rows, columns)
     )
     inside, window = mask[window], pixels[window]
     core = ~_grown(~inside, contour)
@@ -66,7 +67,7 @@ def _tint(pixels, mask, color, contour):
 
 
 def _grown(mask, steps):
-    """Returns a mask with the pixels that are up to so many steps from it."""
+    """Returns a mask extended by so many pixels in each direction."""
     for _ in range(steps):
         grown = mask.copy()
         grown[1:] |= mask[:-1]

@@ -1,5 +1,6 @@
 """The rows that one of several workers loads, and the whole batches they make up."""
 
+import keras
 import numpy as np
 import pytest
 from data.painted import SMALL, flat, painted_dataset
@@ -56,3 +57,17 @@ def test_shapes_and_length_are_known_beforehand(loader):
     assert y["boxes"].shape == (3, None, 4)  # G varies from batch to batch
     assert weight.shape == (3,)
     assert y["is_crowd"].dtype == "bool"
+
+
+def test_a_loader_gives_fit_one_share_of_each_batch(tmp_path):
+    dataset = painted_dataset(tmp_path)  # one shape, which LoaderSequence wants
+    loader = Loader(dataset, SMALL, 6, seed=2, shapes=[(64, 64)], fill=True)
+    fed = loader.for_fit(
+        epochs=2, first_epoch=1, start_batch=1, workers=1, share=(1, 2)
+    )
+    expected = list(stream_batches(WorkerRows(loader, 1, 2), 2, 1, 1))
+    found = [fed[i] for i in range(len(fed))] if hasattr(fed, "__getitem__") else fed
+    for received, batch in zip(found, expected, strict=True):
+        received = keras.tree.map_structure(np.asarray, received)
+        for name, value in flat(batch).items():
+            np.testing.assert_array_equal(flat(received)[name], value, err_msg=name)

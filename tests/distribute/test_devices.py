@@ -102,6 +102,18 @@ def test_several_replicas_refuse_incomplete_batches():
         devices.dataset(loader_like(fill=False))
 
 
+def test_each_worker_asks_for_its_share_and_several_cut_it_into_pieces(monkeypatch):
+    asked, devices = [], Devices()
+    loader = loader_like(6)
+    loader.for_fit = lambda *arguments: asked.append(arguments) or "batches"
+    cut = lambda batches, batch_size: (batches, batch_size)  # noqa: E731
+    monkeypatch.setattr(devices, "_in_pieces", cut)
+    assert devices.dataset(loader, 3, 1, 2, workers=4) == "batches"
+    devices.workers, devices.worker_index = 2, 1
+    assert devices.dataset(loader) == ("batches", 6)
+    assert asked == [(3, 1, 2, 4, (0, 1)), (1, 0, 0, None, (1, 2))]
+
+
 def test_workers_refuse_to_start_from_different_steps(monkeypatch):
     devices = Devices()
     monkeypatch.setattr(devices, "of_workers", lambda step: [step, 12])

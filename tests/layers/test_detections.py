@@ -7,6 +7,7 @@ from on_backend import outputs_of
 
 from keras_fpn.box_coder import BoxCoder
 from keras_fpn.layers import Detections
+from keras_fpn.ops import nms
 
 A = (0, 0, 10, 20)
 MOST_OF_A = (0, 0, 10, 18)  # IoU with A 0.9
@@ -210,3 +211,22 @@ def test_logits_too_large_to_exponentiate_are_scores_too():
         floats([[100, 100]]),
     )
     assert_array_equal(found["scores"], [[1.0]])
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.02, 0.25, 0.3])
+def test_every_class_above_the_threshold_is_found(threshold, monkeypatch):
+    # The portable form sorts no more classes of a RoI than can exceed the threshold.
+    monkeypatch.setattr(nms, "native_kernels_run", lambda: False)
+    count = 200
+    corners = 20 * np.stack([np.arange(count) % 10, np.arange(count) // 10], axis=1)
+    rois = np.concatenate([corners, corners + 10], axis=1)
+    probabilities = np.tile([0.31, 0.32, 0.31, 0.03, 0.03], (count, 1))
+    found = detected(
+        rois,
+        probabilities,
+        sizes=((1000, 1000),),
+        score_threshold=threshold,
+        max_detections=4 * count,
+    )
+    above = (probabilities[:, :-1] > threshold).sum()
+    assert found["num_detections"] == above

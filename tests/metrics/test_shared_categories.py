@@ -20,8 +20,8 @@ def test_categories_are_found_by_name_not_by_index():
 
 
 def test_models_without_a_class_of_the_data_are_refused():
-    names = [f"class {i}" for i in range(12)]
-    message = r"'class 9', \.\.\.\] and \['dog', 'cow'\]\. Set model\.class_names"
+    names = [f"class {i}" for i in range(22)]
+    message = r"\(22 in all\)\] and \['dog', 'cow'\]\. Set model\.class_names"
     with pytest.raises(ValueError, match=message):
         shared_categories(names, data("dog", "cow"))
 
@@ -34,9 +34,10 @@ def test_names_that_occur_twice_are_refused():
 
 
 @pytest.mark.parametrize(
-    ("count", "end"), [(10, r"'class 9'\] and"), (11, r"'class 9', \.\.\.\] and")]
+    ("count", "end"),
+    [(20, r"'class 19'\] and"), (21, r"'class 19', \.\.\. \(21 in all\)\] and")],
 )
-def test_ten_names_are_listed_and_more_are_cut(count, end):
+def test_twenty_names_are_listed_and_more_are_counted(count, end):
     names = [f"class {i}" for i in range(count)]
-    with pytest.raises(ValueError, match=f"'class 8', {end}"):
+    with pytest.raises(ValueError, match=f"'class 18', {end}"):
         shared_categories(names, data("dog"))

@@ -10,7 +10,7 @@ from keras_fpn.visualize import class_color
 
 
 def photo(path, image_id=1, crowds=(False,)):
-    """A grey photo of 500x400 with objects of class "dog" at its left edge."""
+    """A gray photo of 500x400 with objects of class "dog" at its left edge."""
     Image.new("RGB", (500, 400), (90, 90, 90)).save(path)
     boxes = [[10, 150, 110, 350]] * len(crowds)
     return Photo(image_id, path, 400, 500, Objects(boxes, [1] * len(crowds), crowds))
@@ -22,7 +22,7 @@ def dataset(tmp_path):
 
 
 def colored(picture, label):
-    """Columns in which a picture has a class's colour, below titles and labels."""
+    """Columns in which a picture has a class's color, below titles and labels."""
     pixels = np.asarray(picture)[250:]
     return np.flatnonzero((pixels == class_color(label)).all(axis=-1).any(axis=0))
 

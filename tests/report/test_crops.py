@@ -8,7 +8,7 @@ from keras_fpn.visualize import class_color
 LABELS = {3: 0, 17: 1}
 
 
-def test_the_window_is_centred_with_half_a_side_around():
+def test_the_window_is_centered_with_half_a_side_around():
     # A box of 40 x 60: with context 80 x 120, and as wide to high as 4 to 3, 160 x 120.
     assert window([(300, 200, 340, 260)], (480, 640)) == (240, 170, 400, 290)
 
@@ -55,7 +55,7 @@ def test_the_window_of_a_photo_smaller_than_that_is_the_photo():
 
 
 def drawn(picture, color):
-    """Pixels, bool (H, W), that have a colour."""
+    """Pixels, bool (H, W), that have a color."""
     return (np.asarray(picture) == color).all(axis=2)
 
 
@@ -96,7 +96,7 @@ def test_the_picture_of_a_line_of_pixels_is_a_line_of_pixels(shape, size):
 
 
 def inks(line, color):
-    """What a line of pixels (n, 3) is drawn with: "c" colour, "k" rim, "." photo."""
+    """What a line of pixels (n, 3) is drawn with: "c" color, "k" rim, "." photo."""
     line = np.asarray(line)
     names = np.full(len(line), ".")
     names[(line == color).all(axis=1)] = "c"

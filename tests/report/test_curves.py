@@ -93,13 +93,13 @@ def test_class_curves_run_at_their_precision_at_iou_one_half():
 
 
 def line_colors(svg):
-    """Colours of the curves, list of three shares of 255."""
+    """Colors of the curves, list of three shares of 255."""
     axes = svg[svg.index('<g id="axes_1">') : svg.index('<g id="legend_1">')]
     found = re.findall(r"stroke: #([0-9a-f]{6}); stroke-width: 1\.8", axes)
     return [tuple(bytes.fromhex(color)) for color in found]
 
 
-def test_curves_are_the_lighter_the_stricter_and_classes_have_their_colours():
+def test_curves_are_the_lighter_the_stricter_and_classes_have_their_colors():
     colors = line_colors(draw_mean_curves(two_of_three_found()))
     assert len(colors) == 5
     for dark, light in itertools.pairwise(colors):
@@ -135,7 +135,7 @@ def test_five_mean_curves_are_drawn_and_named():
     assert draw_mean_curves(metrics) == svg
 
 
-def test_few_classes_are_drawn_in_their_colours_and_named():
+def test_few_classes_are_drawn_in_their_colors_and_named():
     metrics = evaluate_boxes(*random_case(0))
     svg = draw_class_curves(metrics)
     assert len(curves_in(svg)) == 3
@@ -143,7 +143,7 @@ def test_few_classes_are_drawn_in_their_colours_and_named():
         assert f"{one.name}   {100 * one.values['AP50']:.1f}" in svg
 
 
-def test_up_to_eight_classes_are_told_apart_by_colour():
+def test_up_to_eight_classes_are_told_apart_by_color():
     ids = tuple(range(1, 9))
     truth = ground_truth([(1, i, (0, 0, 9, 9)) for i in ids], category_ids=ids)
     svg = draw_class_curves(evaluate_boxes(truth, []))

@@ -1,4 +1,4 @@
-"""Input that no detector can answer: it gets a status, and its neighbours an answer."""
+"""Input that no detector can answer: it gets a status, and its neighbors an answer."""
 
 import contextlib
 import pathlib
@@ -99,7 +99,7 @@ BAD = {
 }
 
 
-def test_bad_photos_have_a_status_and_no_part_in_their_neighbours(ask):
+def test_bad_photos_have_a_status_and_no_part_in_their_neighbors(ask):
     good = [JPEG, PNG, encoded(np.zeros((1, 1, 3), np.uint8), "PNG")]
     alone = ask(good)
     assert alone["status"].tolist() == [b"ok"] * 3

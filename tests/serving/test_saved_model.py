@@ -70,17 +70,17 @@ def detect_equals(detected, outputs, place):
 
 @pytest.fixture(scope="module")
 def photo_files(tmp_path_factory):
-    """Files of six sizes and kinds: JPEG and PNG; colour, grey, alpha, palette."""
+    """Files of six sizes and kinds: JPEG and PNG; color, gray, alpha, palette."""
     folder = tmp_path_factory.mktemp("photos")
     coffee, cat = Image.fromarray(data.coffee()), Image.fromarray(data.chelsea())
     space = Image.fromarray(data.astronaut())
     alpha = Image.fromarray(np.dstack([data.coffee(), data.coffee()[..., :1]]))
     for name, image, options in (
-        ("colour.jpg", coffee, {"quality": 80}),
+        ("color.jpg", coffee, {"quality": 80}),
         ("portrait.jpg", cat.crop((0, 0, 180, 300)), {"subsampling": 0}),
         ("progressive.jpg", space, {"progressive": True}),
-        ("grey.jpg", cat.convert("L"), {}),
-        ("grey.png", space.convert("L").resize((301, 199)), {}),
+        ("gray.jpg", cat.convert("L"), {}),
+        ("gray.png", space.convert("L").resize((301, 199)), {}),
         ("alpha.png", alpha.resize((333, 111)), {}),
         ("palette.png", cat.convert("P", palette=Image.Palette.ADAPTIVE), {}),
     ):

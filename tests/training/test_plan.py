@@ -23,6 +23,11 @@ def test_another_batch_size_brings_its_learning_rate():
     assert (smaller.batch_size, smaller.learning_rate) == (4, pytest.approx(0.005))
 
 
+def test_other_epochs_take_the_place_of_steps():
+    longer = plan(epochs=None, steps=25).with_epochs(4)
+    assert (longer.epochs, longer.steps) == (4, None)
+
+
 def test_a_plan_counts_in_epochs_or_in_steps():
     assert plan().total_steps(10) == 30
     assert plan(epochs=None, steps=25).total_steps(10) == 25

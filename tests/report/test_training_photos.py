@@ -1,0 +1,56 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_fpn.data import Dataset, Loader, Objects, Photo
+from keras_fpn.preprocessing import Preprocessing
+from keras_fpn.report import draw_training_photos
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    """A wide photo with a box on its left half, and a high one without objects."""
+    photos = []
+    for number, (height, width) in enumerate([(20, 50), (50, 20)]):
+        path = tmp_path / f"{number}.png"
+        Image.new("RGB", (width, height), (200, 200, 200)).save(path)
+        boxes = np.array([[0, 0, 25, 20]][: 1 - number], np.float32).reshape(-1, 4)
+        objects = Objects(boxes, [0] * len(boxes), [False] * len(boxes))
+        photos.append(Photo(number, path, height, width, objects))
+    return Dataset(tuple(photos), ("cat",), (7,))
+
+
+def loader_of(dataset):
+    preprocessing = Preprocessing(min_size=80, max_size=100)
+    return Loader(dataset, preprocessing, batch_size=1, on_error="skip")
+
+
+def test_photos_are_drawn_as_resized_and_together(dataset, tmp_path, capsys):
+    out = tmp_path / "out"
+    drawn = draw_training_photos(loader_of(dataset), out, count=5)
+    assert drawn == [out / "0.jpg", out / "1.jpg"]
+    assert sorted(path.name for path in out.iterdir()) == [
+        "0.jpg",
+        "1.jpg",
+        "contact_sheet.jpg",
+    ]
+    with Image.open(drawn[0]) as picture:  # 40x100, enlarged 7 times, under a title
+        assert picture.width == 700
+        assert picture.height > 280
+        assert np.ptp(np.asarray(picture)[-3, 100].astype(int)) > 20  # the box's line
+    with Image.open(out / "contact_sheet.jpg") as sheet:
+        assert sheet.size == (2 * 408 + 8, 408 + 8)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_no_more_photos_are_drawn_than_asked_for(dataset, tmp_path):
+    assert len(draw_training_photos(loader_of(dataset), tmp_path / "out", 1)) == 1
+
+
+def test_photos_that_cannot_be_read_are_left_out(dataset, tmp_path):
+    loader = loader_of(dataset)
+    dataset.photos[0].path.write_bytes(b"no image")
+    with pytest.warns(UserWarning, match="0.png"):
+        drawn = draw_training_photos(loader, tmp_path / "out", 2)
+    assert [path.name for path in drawn] == ["1.jpg"]
+    assert list(loader.skipped) == [0]
