@@ -42,8 +42,8 @@ class FeaturePyramid(keras.layers.Layer):
         self,
         channels: int = 256,
         norm: str | None = None,
-        lateral=None,
-        merge=None,
+        lateral: keras.layers.Layer | None = None,
+        merge: keras.layers.Layer | None = None,
         **kwargs,
     ):
         if "fuse" in kwargs:

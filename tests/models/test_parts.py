@@ -67,7 +67,7 @@ def test_parts_go_to_the_branches_that_have_their_fields():
     assert Tree.of({"neck": 0, "first": 1}) == Tree(0, Pair(1, "default"))
     with pytest.raises(ValueError, match=r"received 'secnd'. Near names: \['second'"):
         Tree.of({"neck": 0, "first": 1, "secnd": 2})
-    with pytest.raises(ValueError, match=r"received 'xyz'. Names: \['neck', 'first'"):
+    with pytest.raises(ValueError, match=r"received 'xyz'. Names: \['first', 'neck'"):
         Tree.of({"neck": 0, "first": 1, "xyz": 2})
 
 
