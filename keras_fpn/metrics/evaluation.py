@@ -70,7 +70,7 @@ def evaluate_photos(
         ValueError: the model and the data set share no class, or the model has no
             proposals.
     """
-    agnostic = model.class_agnostic
+    agnostic = getattr(model, "class_agnostic", False)
     category_ids = [] if agnostic else shared_categories(model.class_names, dataset)
     propose = proposing(model) if with_proposals and not agnostic else None
     truth = coco_ground_truth(dataset)
@@ -144,7 +144,7 @@ def _annotated_pixels(photo):
 
 
 def _notes(model, dataset, dropped):
-    if model.class_agnostic:
+    if getattr(model, "class_agnostic", False):
         return []
     notes = []
     unknown = [name for name in dataset.class_names if name not in model.class_names]

@@ -14,8 +14,10 @@ def percent(value: float):
     return NO_VALUE if math.isnan(value) else f"{100 * value:.1f}"
 
 
-def counted(metrics: Metrics | ProposalRecall):
+def counted(metrics: Metrics | ProposalRecall | None):
     """Returns the numbers of photos, objects and, if counted, detections as text."""
+    if metrics is None:
+        return ""
     counts = [(metrics.images, "photo"), (metrics.objects, "object")]
     if isinstance(metrics, Metrics):
         counts.append((metrics.detections, "detection"))
@@ -47,27 +49,23 @@ def evaluation_text(evaluation: Evaluation):
 
 def metrics_table(metrics: Metrics | None, proposals: ProposalRecall | None = None):
     """Returns a table, str: all numbers in percent, then those of each class."""
-    names = list(metrics.values) if metrics else []
-    half = len(names) // 2
-    blocks = [
-        [row, [percent(metrics.values[name]) for name in row]]
-        for row in (names[:half], names[half:])
-        if row
-    ]
+    blocks, classes = [], []
+    if metrics is not None:
+        names = list(metrics.values)
+        half = len(names) // 2
+        for row in (names[:half], names[half:]):
+            blocks.append([row, [percent(metrics.values[name]) for name in row]])
+        classes.append(["class", "objects", "found", *names[:half]])
+        for _, one in shown_classes(metrics):
+            values = [percent(one.values[name]) for name in names[:half]]
+            classes.append([one.name, str(one.objects), str(one.detections), *values])
     if proposals is not None:
         rows = [["proposals", *(f"AR{scale}" for scale in SCALES)]]
         for limit in LIMITS:
             values = [percent(proposals.values[f"AR{limit}{s}"]) for s in SCALES]
             rows.append([str(limit), *values])
         blocks.append(rows)
-    if metrics is None:
-        return "\n\n".join(map(_aligned, blocks))
-    rows = [["class", "objects", "found", *names[:half]]]
-    for _, one in shown_classes(metrics):
-        values = [percent(one.values[name]) for name in names[:half]]
-        rows.append([one.name, str(one.objects), str(one.detections), *values])
-    blocks.append(rows)
-    return "\n\n".join(map(_aligned, blocks))
+    return "\n\n".join(map(_aligned, filter(None, [*blocks, classes])))
 
 
 def _aligned(rows):

@@ -1,5 +1,7 @@
 """The region proposal network alone: trains, detects, is saved, loaded and exported."""
 
+import json
+
 import keras
 import numpy as np
 import pytest
@@ -7,10 +9,19 @@ from models.tiny import tiny_backbone, tiny_detector
 from numpy.testing import assert_allclose, assert_array_equal
 from skimage import data
 
+from keras_fpn.data import Loader, open_dataset
+from keras_fpn.data.scenes import write_scenes
 from keras_fpn.layers import FeaturePyramid, ProposalDetections, Proposals
-from keras_fpn.metrics import evaluate_proposals, proposing
+from keras_fpn.metrics import (
+    CocoEvaluation,
+    coco_ground_truth,
+    evaluate_photos,
+    evaluate_proposals,
+    proposing,
+)
 from keras_fpn.models import RPN, RPNParts, rpn_fpn
 from keras_fpn.preprocessing import Preprocessing
+from keras_fpn.report import evaluation_text, write_evaluation
 
 PHOTO = data.coffee()
 
@@ -132,3 +143,44 @@ def test_it_is_exported_and_answers_as_detect_does(model, tmp_path):
     boxes = found["detection_boxes"][:count, [1, 0, 3, 2]]
     assert_allclose(boxes, expected["boxes"], atol=0.01)
     assert (found["detection_classes"][:count] == 1).all()
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory):
+    """A data set of four small scenes with objects of several classes, in files."""
+    folder = tmp_path_factory.mktemp("scenes")
+    write_scenes(folder, 4, seed=1, size=(96, 96), objects=(1, 3))
+    return open_dataset(folder)
+
+
+def test_its_evaluation_is_the_recall_of_objects_of_any_class(model, scenes, tmp_path):
+    evaluation = evaluate_photos(model, scenes, "mine")
+    assert evaluation.metrics is None
+    assert evaluation.results == evaluation.notes == []
+    proposals = [(p.image_id, *proposing(model)(p.path)) for p in scenes.photos]
+    expected = evaluate_proposals(coco_ground_truth(scenes), proposals)
+    assert evaluation.proposals.objects == expected.objects > 4
+    for name, value in expected.values.items():
+        assert_allclose(evaluation.proposals.values[name], value, atol=0.02)
+    text = evaluation_text(evaluation)
+    assert f"mine, 4 photos, {expected.objects} objects; in %" in text
+    assert "proposals" in text
+    assert "class " not in text
+    assert write_evaluation(evaluation, tmp_path) == ["detections.json", "metrics.json"]
+    written = json.loads((tmp_path / "metrics.json").read_text())
+    assert written["boxes"] is None
+    assert written["proposals"]["objects"] == expected.objects
+
+
+def test_fit_logs_its_recall_whatever_the_datas_classes(model, scenes):
+    loader = Loader(scenes, model.preprocessing, 3, fill=True)
+    callback = CocoEvaluation(loader)
+    callback.set_model(model)
+    logs = {}
+    callback.on_epoch_end(0, logs)
+    assert "val_AP" not in logs
+    expected = evaluate_photos(model, scenes).proposals.values
+    assert set(logs) == {f"val_{name}" for name in expected}
+    assert 0 <= logs[f"val_{model.monitor}"] <= 1
+    # In a batch photos are padded alike, which moves some boxes slightly.
+    assert_allclose(logs["val_AR1000"], expected["AR1000"], atol=0.1)
