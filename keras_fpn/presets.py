@@ -23,7 +23,7 @@ class Preset:
         builder: function that builds the model; takes `weights` and its parts.
         parts: function that returns the parts of exactly this architecture.
         checkpoint: `keras_fpn.weights.Checkpoint`, where the weights are, the published
-            metrics with their source, the licence; or `ShippedCheckpoint`, whose file
+            metrics with their source, the license; or `ShippedCheckpoint`, whose file
             came with keras_fpn, and whose metrics are ours.
     """
 

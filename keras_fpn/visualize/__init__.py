@@ -1,6 +1,6 @@
-"""Draws onto photos, legibly at any size and in colours stable by class; Pillow only.
+"""Draws on photos, legibly at any size, in a fixed color per class; Pillow only.
 
-Masks first, then keypoints, then detections: each returns a photo for the next.
+Draw masks first, then keypoints, then detections: each returns a photo for the next.
 """
 
 from keras_fpn.visualize.boxes import draw_detections

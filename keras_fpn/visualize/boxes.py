@@ -8,14 +8,14 @@ from PIL import Image, ImageDraw, ImageFont
 from keras_fpn.preprocessing import read_photo
 from keras_fpn.visualize.colors import WHITE, class_color, ink
 
-# The "side" of a picture is the root of its area: unlike its shorter side, it stays
-# sensible for panoramas.
-_LEGIBLE_SIDE = 400  # smaller photos are enlarged: labels would hide them otherwise,
+# The "side" of a picture is the root of its area: unlike its shorter side, it also
+# suits panoramas.
+_LEGIBLE_SIDE = 400  # smaller photos are enlarged, because labels would hide them,
 _LARGEST_SIDE = 4096  # but not so far that their longer side exceeds this
 _FONT_SHARE = 1 / 36  # of the side
-_SMALLEST_FONT = 13  # pixels; the strokes of smaller letters run together
+_SMALLEST_FONT = 13  # pixels; smaller letters are not legible
 _LINE_SHARE = 1 / 6  # of the font
-# Pillow's own font has the letters of English only: others are looked for in these.
+# The font of Pillow has only English letters: others are looked up in these.
 _SYSTEM_FONTS = (
     "DejaVuSans.ttf",
     "NotoSansCJK-Regular.ttc",
@@ -27,27 +27,27 @@ _TITLE_GROUND = (32, 32, 32)
 
 
 def draw_detections(photo, boxes, labels, scores, class_names, title=None):
-    """Draws boxes with their classes' names and scores.
+    """Draws boxes with class names and scores.
 
-    Lines and letters grow with the photo; a very small photo is enlarged by a whole
-    factor first. Each class has its own colour, the same in every picture. Where boxes
-    crowd, the better score lies on top, and its label takes its place first.
+    Lines and letters grow with the photo; a very small photo is first enlarged by an
+    integer factor. Each class has its own color, the same in every picture. Of boxes
+    that overlap, the one with the higher score is on top and places its label first.
 
     Args:
         photo: path, PIL image or uint8 array; see `read_photo`.
-        boxes: float (n, 4), xyxy, pixels of the photo; what is outside is cut off, and
-            what is wholly outside is not drawn.
+        boxes: float (n, 4), xyxy, pixels of the photo; parts outside are cut off,
+            boxes entirely outside are not drawn.
         labels: int (n,), 0..len(class_names) - 1.
-        scores: float (n,), 0..1; None for ground truth, which has names alone.
+        scores: float (n,), 0..1; None for ground truth, drawn with names only.
         class_names: list of str, by label.
         title: str, written on a strip above the photo; None for no strip.
 
     Returns:
-        PIL.Image in RGB: the photo's size times the factor, plus the strip.
+        PIL.Image in RGB: the size of the photo times the factor, plus the strip.
 
     Raises:
-        ValueError: the photo cannot be read; boxes, labels and scores are not as many,
-            or not finite; a label has no name.
+        ValueError: the photo cannot be read; boxes, labels and scores differ in number,
+            or are not finite; a label has no name.
     """
     pixels = read_photo(photo)
     written = [""] * len(labels)
@@ -79,7 +79,7 @@ def draw_detections(photo, boxes, labels, scores, class_names, title=None):
 
 
 def _checked(boxes, labels, scores, class_names):
-    """Returns float64 (n, 4), int (n,) and float64 (n,), or refuses what was given."""
+    """Returns float64 (n, 4), int (n,) and float64 (n,), checked."""
     labels, scores = np.asarray(labels), np.asarray(scores, np.float64)
     boxes = np.asarray(boxes, np.float64)
     boxes = boxes.reshape(-1, 4) if boxes.size == 0 else boxes
@@ -104,17 +104,17 @@ def _checked(boxes, labels, scores, class_names):
 
 
 def _enlargement(height, width):
-    """Returns the whole factor by which a photo is enlarged, 1 for all but small."""
+    """Returns the integer factor by which a photo is enlarged, 1 unless small."""
     wanted = -(-_LEGIBLE_SIDE // max(1.0, (height * width) ** 0.5))
     return int(max(1, min(wanted, _LARGEST_SIDE // max(height, width))))
 
 
 class _Pen:
-    """Draws on one picture, in sizes that suit it.
+    """Draws on one picture, with line and font sizes that fit it.
 
     Attributes:
-        font: Pillow font, its size a share of the picture's side.
-        line: int, width of a box's line, pixels.
+        font: Pillow font, its size a share of the side of the picture.
+        line: int, width of the line of a box, pixels.
     """
 
     def __init__(self, picture, texts):
@@ -125,10 +125,10 @@ class _Pen:
         self._rim = max(1, self.line // 4)
         self._size = np.array([picture.width, picture.height])
         self._draw = ImageDraw.Draw(picture)
-        self._labels = []  # (place xyxy, text, colour), in the order they were added
+        self._labels = []  # (place xyxy, text, color), in the order they were added
 
     def draw_box(self, box, color):
-        """Draws a box's outline between two thin ones that set it off the photo."""
+        """Draws the outline of a box between two thin contrasting ones."""
         limit = np.tile(self._size - 1, 2)
         x1, y1, x2, y2 = np.clip(np.rint(box - [0, 0, 1, 1]), 0, limit).tolist()
         x2, y2 = max(x1, x2), max(y1, y2)
@@ -138,7 +138,7 @@ class _Pen:
         self._draw.rectangle((x1, y1, x2, y2), outline=color, width=self.line)
 
     def add_label(self, box, name, score, color):
-        """Finds the place of a box's label; `draw_labels` draws all of them."""
+        """Finds a position for the label of a box; `draw_labels` draws all of them."""
         text = self._fitted(name, score)
         margin = self._margin()
         size = np.array([self.font.getlength(text) + 2 * margin, self._label_height()])
@@ -170,7 +170,7 @@ class _Pen:
         return text
 
     def _free_place(self, box, size):
-        """Returns the label's place, xyxy: by its box, the least on other labels."""
+        """Returns the position of a label, xyxy: at its box, with the least overlap."""
         x1, y1, x2, y2 = box
         width, height = size
         rows = [y1 - height, y1, y2, y2 - height]
@@ -181,14 +181,14 @@ class _Pen:
         places = [np.concatenate([place, place + size]) for place in places]
         taken = np.array([place for place, _, _ in self._labels]).reshape(-1, 4)
         hidden = [_shared_area(place, taken) for place in places]
-        for i, place in enumerate(places):  # nor on a small box of its own
+        for i, place in enumerate(places):  # nor on its own box if that is small
             own = _shared_area(place, box[None])
             hidden[i] += own if own > (x2 - x1) * (y2 - y1) / 2 else 0
         return places[int(np.argmin(hidden))]
 
 
 def _font_for(texts, size):
-    """Returns Pillow's own font, or one of the system that lacks fewer letters."""
+    """Returns the font of Pillow, or one of the system that lacks fewer letters."""
     letters = set("".join(texts))
     fonts = [ImageFont.load_default(size)]
     for name in _SYSTEM_FONTS:
@@ -196,27 +196,27 @@ def _font_for(texts, size):
             break
         try:
             fonts.append(ImageFont.truetype(name, size))
-        except OSError:  # this system does not have it
+        except OSError:  # not on this system
             continue
         fonts.sort(key=lambda font: _lacking(font, letters))
     return fonts[0]
 
 
 def _lacking(font, letters):
-    """Returns how many letters a font shows by its sign for unknown ones."""
+    """Returns the number of letters that a font lacks."""
     unknown = bytes(font.getmask("\uffff"))
     return sum(bytes(font.getmask(letter)) == unknown for letter in letters)
 
 
 def _shared_area(box, others):
-    """Returns how much of a box others cover, float, each counted for itself."""
+    """Returns the area of a box covered by others, float; overlaps count repeatedly."""
     corner = np.minimum(box[2:], others[:, 2:])
     sides = np.maximum(corner - np.maximum(box[:2], others[:, :2]), 0)
     return sides.prod(axis=1).sum()
 
 
 def _with_title(picture, title, font):
-    """Returns the picture under a strip as high as its title needs."""
+    """Returns the picture below a strip with its title."""
     margin = max(4, round(font.size / 2))
     lines = _wrapped(title, font, picture.width - 2 * margin)
     row = sum(font.getmetrics())
@@ -231,7 +231,7 @@ def _with_title(picture, title, font):
 
 
 def _wrapped(text, font, room):
-    """Returns the text's lines that fit into the room, broken in words only if must."""
+    """Returns the text in lines that fit, broken inside words only if necessary."""
     lines = [""]
     for word in text.split():
         longer = f"{lines[-1]} {word}".strip()

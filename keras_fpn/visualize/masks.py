@@ -1,4 +1,4 @@
-"""Draws masks: a tint, with a contour that parts neighbours of one class."""
+"""Draws masks: a tint, and a contour that separates neighbors of one class."""
 
 import math
 
@@ -10,26 +10,26 @@ from keras_fpn.visualize.colors import check_labels, class_color, ink
 
 # The side of a picture is the root of its area.
 _CONTOUR_SHARE = 1 / 300  # of the side
-_TINT = 0.4  # share of the class's colour inside a mask
+_TINT = 0.4  # share of the color of the class inside a mask
 
 
 def draw_masks(photo, masks, labels):
-    """Tints masks in their classes' colours, with a contour around each.
+    """Tints masks in the colors of their classes, with a contour around each.
 
     The picture is a photo again: `draw_detections` and `draw_keypoints` take it.
 
     Args:
         photo: path, PIL image or uint8 array; see `read_photo`.
-        masks: bool (n, H, W), pixels of the photo; where they overlap, the first lies
+        masks: bool (n, H, W), pixels of the photo; where they overlap, the first is
             on top.
         labels: int (n,), 0 or more.
 
     Returns:
-        PIL.Image in RGB of the photo's size.
+        PIL.Image in RGB, as large as the photo.
 
     Raises:
-        ValueError: the photo cannot be read; masks are not bool or not of its size;
-            masks and labels are not as many; a label is negative.
+        ValueError: the photo cannot be read; masks are not bool or differ from it in
+            size; masks and labels differ in number; a label is negative.
     """
     pixels = read_photo(photo).copy()
     size, masks, labels = pixels.shape[:2], np.asarray(masks), np.asarray(labels)
@@ -66,7 +66,7 @@ def _tint(pixels, mask, color, contour):
 
 
 def _grown(mask, steps):
-    """Returns a mask with the pixels that are up to so many steps from it."""
+    """Returns a mask grown by a number of pixels."""
     for _ in range(steps):
         grown = mask.copy()
         grown[1:] |= mask[:-1]
