@@ -1,4 +1,4 @@
-"""Files that are complete or not there."""
+"""Files that are either complete or do not exist."""
 
 import contextlib
 import os
@@ -8,36 +8,37 @@ import stat
 import sys
 import tempfile
 
+PathLike = str | os.PathLike[str]
+
 
 @contextlib.contextmanager
 def replacing(path, sync=True):
     """Yields the Path to write a file to; it becomes `path` only once it is complete.
 
-    Folders above are made. If writing fails, or the process is killed, what was there
-    before stays. The bytes are on the disk before the name changes: a machine that
-    loses its power leaves no empty file either.
+    Parent folders are created. If writing fails, or the process is killed, the old file
+    stays. The bytes are on the disk before the name changes, so that a loss of power
+    leaves no empty file either.
 
-    A link stays one: the file that it leads to is replaced, and keeps its permissions:
-    nobody else may read it while it is written either. One that is read-only is
-    replaced too, for that is up to the folder.
-    What is no file but a device, a pipe or this process's output, such as /dev/null or
-    /dev/stdout, is never replaced: it gets the bytes, once they are complete.
+    A link stays a link: its target is replaced, and keeps its permissions, also while
+    it is written. A read-only file is replaced too, if its folder allows that.
+    A device, a pipe or the output of this process, such as /dev/null or /dev/stdout, is
+    never replaced: the bytes are written to it once they are complete.
 
     Args:
         path: Path.
-        sync: bool, False to leave it to the system when bytes come to the disk.
+        sync: bool, False to let the system decide when to write bytes to the disk.
 
     Raises:
-        OSError: it is a folder, or cannot be written.
+        OSError: `path` is a folder, or cannot be written.
     """
     try:
         there = os.stat(path)
-    except FileNotFoundError:  # or a link to what is not there yet
+    except FileNotFoundError:  # or a link to a missing file
         there = None
     if there is not None and stat.S_ISDIR(there.st_mode):
         raise IsADirectoryError(
-            f"What is written must be a file; received the folder {str(path)!r}. Name "
-            "a file in it."
+            f"The path to write must be a file; received the folder {str(path)!r}. "
+            "Name a file in it."
         )
     stream = None if there is None else _stream(there)
     if stream is not None or not (there is None or stat.S_ISREG(there.st_mode)):
@@ -46,13 +47,15 @@ def replacing(path, sync=True):
         return
     path = pathlib.Path(os.path.realpath(path))
     path.parent.mkdir(parents=True, exist_ok=True)
-    # The suffix stays, for writers that tell the format by it.
+    # The suffix stays, because some writers choose the format by it.
     partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
     try:
         _create(partial, path, there)
         yield partial
         with open(partial, "rb+") as file:
-            if there is not None:  # now that it is open: it may become read-only
+            if (
+                there is not None
+            ):  # only now that it is open, because it may become read-only
                 partial.chmod(there.st_mode & 0o777)
             if sync:
                 os.fsync(file.fileno())
@@ -64,27 +67,27 @@ def replacing(path, sync=True):
 
 
 def _create(partial, path, there):
-    """Creates an empty file that only its owner may have more rights to than `path`.
+    """Creates an empty file with the permissions of `path`, writable by its owner.
 
     Raises:
-        OSError: it cannot be created; the file it names is `path`.
+        OSError: it cannot be created; the error names `path`.
     """
-    mode = 0o666  # less the umask, as every new file
+    mode = 0o666  # minus the umask, as for every new file
     if there is not None:
         mode = there.st_mode & 0o777 | stat.S_IRUSR | stat.S_IWUSR
     try:
-        partial.unlink(missing_ok=True)  # of a killed process that had this number
+        partial.unlink(missing_ok=True)  # from a killed process with the same id
         os.close(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode))
     except OSError as error:
-        error.filename = str(path)  # what the user knows
+        error.filename = str(path)  # the name that the user knows
         raise
 
 
-def write_text(path, text: str, sync: bool = True):
+def write_text(path: PathLike, text: str, sync: bool = True):
     """Writes a UTF-8 text file with `replacing`: complete or not at all.
 
     Args:
-        path: str or Path; folders above it are made.
+        path: str or Path; parent folders are created.
         text: str.
         sync: bool, see `replacing`.
 
@@ -106,10 +109,10 @@ def write_text(path, text: str, sync: bool = True):
 
 
 def printable(text):
-    """Returns text that every file can hold: names of files may be no Unicode.
+    """Returns text without what is not Unicode, as names of files may contain.
 
-    What is none, such as the byte 0xff in a name, becomes "\\udcff". In JSON that
-    stands for the very name, and reading it gives it back.
+    The byte 0xff in a name, for instance, becomes "\\udcff". In JSON that is an escape:
+    reading it gives the same name again.
     """
     return text.encode("utf-8", errors="backslashreplace").decode("utf-8")
 
@@ -120,18 +123,18 @@ def _stream(there):
         try:
             if os.path.samestat(os.fstat(stream.fileno()), there):
                 return stream
-        except (AttributeError, OSError, ValueError):  # it is none, closed or no file
+        except (AttributeError, OSError, ValueError):  # None, closed or not a file
             continue
     return None
 
 
 @contextlib.contextmanager
 def _buffered(path, stream):
-    """Yields the Path of a file whose bytes then go to a stream or device."""
+    """Yields the Path of a file whose bytes are then copied to a stream or device."""
     with tempfile.TemporaryDirectory() as folder:
         partial = pathlib.Path(folder, f"partial{path.suffix}")
         yield partial
-        if stream is not None:  # to open it anew would overwrite what it has printed
+        if stream is not None:  # opening it again would overwrite what was printed
             stream.flush()
         target = path if stream is None else os.dup(stream.fileno())
         with open(partial, "rb") as source, open(target, "wb") as file:
@@ -139,7 +142,7 @@ def _buffered(path, stream):
 
 
 def _sync_folder(folder):
-    """Brings the names in a folder onto the disk."""
+    """Writes the names in a folder to the disk."""
     if os.name != "posix":
         return
     opened = os.open(folder, os.O_RDONLY)

@@ -10,6 +10,7 @@ class FakeDetector:
 
     class_names = ("cat", "dog")
     category_ids = (17, 18)
+    class_agnostic = False
 
     def __init__(self):
         self.calls = []

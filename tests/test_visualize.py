@@ -273,7 +273,7 @@ def test_detections_that_do_not_fit_are_refused(boxes, labels, scores, message):
 
 
 def test_what_is_no_photo_is_refused():
-    with pytest.raises(ValueError, match=r"Move its first axis behind"):
+    with pytest.raises(ValueError, match=r"Move its first axis to the end"):
         drawn(np.zeros((3, 20, 30), np.uint8))
 
 

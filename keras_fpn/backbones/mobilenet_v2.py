@@ -23,20 +23,20 @@ TAPS = {2: "C2", 5: "C3", 12: "C4", 16: "C5"}  # the last block of each stride
 def mobilenet_v2(norm="frozen_batch", epsilon=1e-3, weights=None):
     """MobileNetV2: C2..C5 have 24, 32, 96, 320 channels.
 
-    The graph is keras.applications' without its last convolution and classifier, so its
-    ImageNet weights fit; they expect pixels / 127.5 - 1.
+    The graph is that of keras.applications without its last convolution and
+    classifier, so that its ImageNet weights fit; they expect pixels / 127.5 - 1.
 
     Source: Sandler et al. 2018 (arXiv:1801.04381), Table 2.
 
     Args:
         norm: as in `keras_fpn.layers.ConvNorm`; "group" for training from scratch in
             small batches.
-        epsilon: float, of the norms; keras.applications' value fits its weights.
+        epsilon: float, of the norms; the default fits keras.applications.
         weights: None, random; "imagenet", the name of a registered checkpoint, or a
             file (see `keras_fpn.weights.load_imagenet`).
 
     Returns:
-        functional `keras.Model`, float (B, H, W, 3), normalised ->
+        functional `keras.Model`, float (B, H, W, 3), normalized ->
         dict "C<l>" -> float (B, H / 2^l, W / 2^l, C_l), l = 2..5.
     """
     settings = {"padding": "same", "norm": norm, "epsilon": epsilon}

@@ -33,8 +33,8 @@ def mobilenet_v3_large(norm="frozen_batch", epsilon=1e-5, weights=None):
     """MobileNetV3-Large with two maps, both at stride 32.
 
     torchvision's mobile detectors tap the first block of the last stage (160 channels)
-    and the last convolution (960 channels). The maps are called C5 and C6 for their
-    order; C6 has C5's size, not half of it.
+    and the last convolution (960 channels). The maps are named C5 and C6 by their
+    order; C6 is as large as C5, not half of it.
 
     Source: Howard et al. 2019 (arXiv:1905.02244), Sec. 5 and Table 1.
 
@@ -45,7 +45,7 @@ def mobilenet_v3_large(norm="frozen_batch", epsilon=1e-5, weights=None):
             file (see `keras_fpn.weights.load_imagenet`).
 
     Returns:
-        functional `keras.Model`, float (B, H, W, 3), normalised ->
+        functional `keras.Model`, float (B, H, W, 3), normalized ->
         {"C5": float (B, H / 32, W / 32, 160), "C6": float (B, H / 32, W / 32, 960)}.
     """
     norms = {"norm": norm, "epsilon": epsilon}

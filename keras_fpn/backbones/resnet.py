@@ -1,7 +1,7 @@
 """Residual networks as bottom-up pathways: image -> C2..C5.
 
-Source: He et al. 2015 (arXiv:1512.03385); "v1.5" as in torchvision: a bottleneck's
-stride is in its 3x3 convolution.
+Source: He et al. 2015 (arXiv:1512.03385); "v1.5" as in torchvision: the stride of
+a bottleneck is in its 3x3 convolution.
 """
 
 import keras
@@ -17,7 +17,7 @@ def resnet18(norm="frozen_batch", epsilon=1e-5, weights=None, channels=STEM_CHAN
 
     Args:
         channels: int, of the stem and C2; every further level has twice as many. Fewer
-            than 64 make a detector that a CPU can train, and that has no published
+            than 64 give a detector that a CPU can train, but without published
             weights.
     """
     return _resnet(
@@ -48,7 +48,7 @@ def resnet50(norm="frozen_batch", epsilon=1e-5, weights=None):
             file (see `keras_fpn.weights.load_imagenet`).
 
     Returns:
-        functional `keras.Model`, float (B, H, W, 3), normalised ->
+        functional `keras.Model`, float (B, H, W, 3), normalized ->
         dict "C<l>" -> float (B, H / 2^l, W / 2^l, C_l), l = 2..5.
     """
     return _resnet(
@@ -86,7 +86,7 @@ def _resnet(
 
     images = keras.Input((None, None, 3), name="images")
     x = convolution(channels, 7, 2, "relu", "stem")(images)
-    # Zeros as padding are right: after the ReLU no value is below them.
+    # Zero padding is valid for the maximum: after the ReLU no value is negative.
     x = keras.layers.ZeroPadding2D(1, name="stem_padding")(x)
     x = keras.layers.MaxPooling2D(3, 2, name="stem_pooling")(x)
     bottom_up = {}

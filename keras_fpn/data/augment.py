@@ -1,7 +1,7 @@
 """The augmentations: they move image, boxes, masks and keypoints of a sample together.
 
-Each is a small frozen object, called with a sample and a generator: what it does is
-a function of the two. See docs/augmentation.md.
+Each is a small frozen object, called with a sample and a generator; its result depends
+on nothing else. See docs/augmentation.md.
 """
 
 from keras_fpn.data.copy_paste import CopyPaste

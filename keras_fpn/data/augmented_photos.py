@@ -1,4 +1,4 @@
-"""Reads a data set's photos and augments them, each as its own function of the seed."""
+"""Reads and augments the photos of a data set, each independently of the others."""
 
 import warnings
 
@@ -8,21 +8,20 @@ from keras_fpn.data.sample import load_sample
 
 
 class AugmentedPhotos:
-    """The samples of a data set, one at a time, in any order and by any thread.
+    """Samples of a data set, read one at a time, in any order and by any thread.
 
     Args:
         dataset: `keras_fpn.data.Dataset`.
-        augment: tuple of augmentations, in the order of their use. A `MultiScale` is
-            left to who makes the batches; `CopyPaste` gets another photo of the data
-            set, treated by the augmentations before it.
-        seed: int, what chance is drawn for.
-        masks: bool, whether samples have masks; where `CopyPaste` is, they do anyway.
-        on_error: "stop", a photo that cannot be read raises; "skip", it is None, and a
-            warning names it.
+        augment: tuple of augmentations, in the order of their use. `MultiScale`
+            is left to the caller; `CopyPaste` gets another photo of the data set, to
+            which the augmentations before it were applied.
+        seed: int, random seed.
+        masks: bool, whether samples have masks; with `CopyPaste` they always do.
+        on_error: "stop", a photo that cannot be read raises; "skip", its sample is
+            None and a warning names it.
 
     Attributes:
-        skipped: dict, image id -> str, why a photo could not be read when it was last
-            tried.
+        skipped: dict, image id -> str, why a photo could not be read the last time.
 
     Raises:
         ValueError: on_error is neither, or masks are needed and a photo has none.
@@ -41,11 +40,11 @@ class AugmentedPhotos:
         self.skipped = {}
 
     def sample(self, index, epoch):
-        """Returns a photo's sample, see keras_fpn.data.sample; None if it is skipped.
+        """Returns the sample of a photo, see keras_fpn.data.sample; None if skipped.
 
         Args:
-            index: int, place in the data set.
-            epoch: int, what chance is drawn for, with the seed and the photo's id.
+            index: int, into the data set.
+            epoch: int; with the seed and the image id, it gives the random numbers.
 
         Raises:
             ValueError: the photo cannot be read and on_error is "stop".
@@ -54,32 +53,32 @@ class AugmentedPhotos:
         return self._augmented(photo, epoch, photo.image_id, len(self._augment), "")
 
     def _augmented(self, photo, epoch, image_id, count, role):
-        """Returns a photo's sample after the first `count` augmentations, or None.
+        """Returns the sample of a photo after `count` augmentations, or None.
 
         Args:
-            image_id: int, of the photo that chance is drawn for: its own, or that of
-                the photo it is pasted into.
-            role: str, sets apart what is drawn for a photo to paste from.
+            image_id: int, for the random numbers: its own, or that of the photo that
+                it is pasted into.
+            role: str, keeps the random numbers of a photo to paste from apart.
         """
         sample = self._read(photo)
-        for place, augmentation in enumerate(self._augment[:count]):
+        for index, augmentation in enumerate(self._augment[:count]):
             if sample is None:
                 break
             if isinstance(augmentation, MultiScale):
                 continue
-            purpose = f"augment {place}{role}"
+            purpose = f"augment {index}{role}"
             generator = random_generator(self._seed, epoch, image_id, purpose)
             if not isinstance(augmentation, CopyPaste):
                 sample = augmentation(sample, generator)
                 continue
             other = self._dataset[int(generator.integers(len(self._dataset)))]
-            other = self._augmented(other, epoch, image_id, place, f"{role}, pasted")
+            other = self._augmented(other, epoch, image_id, index, f"{role}, pasted")
             if other is not None:
                 sample = augmentation(sample, other, generator)
         return sample
 
     def _read(self, photo):
-        """Returns a photo's sample, or None for one that is skipped."""
+        """Returns the sample of a photo, or None if it is skipped."""
         try:
             sample = load_sample(photo, masks=self._masks or self._pastes)
             self.skipped.pop(photo.image_id, None)
@@ -88,8 +87,8 @@ class AugmentedPhotos:
             text = f"{photo.path} (image id {photo.image_id}): {error}"
             if self._on_error == "stop":
                 raise ValueError(
-                    f"A photo could not be read: {text} Replace it, or go on without "
-                    "such photos by on_error='skip'."
+                    f"A photo could not be read: {text} Replace it, or skip "
+                    "such photos with on_error='skip'."
                 ) from error
         self.skipped[photo.image_id] = text
         warnings.warn(f"A photo was skipped: {text}", stacklevel=2)
@@ -97,7 +96,7 @@ class AugmentedPhotos:
 
 
 def _check_masks(dataset):
-    """Refuses photos whose objects have no masks."""
+    """Raises if the objects of a photo have no masks."""
     bare = [p for p in dataset.photos if len(p.objects) and p.objects.segments is None]
     if bare:
         raise ValueError(

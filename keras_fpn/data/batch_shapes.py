@@ -110,13 +110,13 @@ def holding_shapes(sizes, shapes):
     frames = np.asarray(shapes, np.int64).reshape(-1, 2)
     sizes = np.asarray(sizes, np.int64).reshape(-1, 2)
     holds = (sizes[:, None] <= frames).all(axis=2)  # (n, number of shapes)
-    homeless = np.flatnonzero(~holds.any(axis=1))
-    if len(homeless):
+    unheld = np.flatnonzero(~holds.any(axis=1))
+    if len(unheld):
         raise ValueError(
             "Every resized photo must fit into one of the shapes, (height, width); "
             f"received shapes={[tuple(frame) for frame in frames.tolist()]}, and photo "
-            f"{homeless[0]} (of {len(homeless)} that do not fit) is "
-            f"{tuple(sizes[homeless[0]].tolist())}. Add a shape, or resize to less."
+            f"{unheld[0]} (of {len(unheld)} that do not fit) is "
+            f"{tuple(sizes[unheld[0]].tolist())}. Add a shape, or resize to less."
         )
     return np.where(holds, frames.prod(axis=1), np.inf).argmin(axis=1)
 

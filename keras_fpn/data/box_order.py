@@ -1,4 +1,4 @@
-"""The orders in which formats state the four numbers of a box, and their mix-ups."""
+"""Orders of the four numbers of a box, and how to notice a wrong one."""
 
 import numpy as np
 
@@ -14,7 +14,7 @@ def _from_center(boxes):
     return np.concatenate([boxes[..., :2] - half, boxes[..., :2] + half], axis=-1)
 
 
-# name -> what turns float (G, 4) of that order into xyxy
+# Name -> function from float (G, 4) in that order to xyxy.
 ORDERS = {
     "x1, y1, x2, y2": lambda boxes: boxes,
     "x, y, width, height": _from_sides,
@@ -22,18 +22,18 @@ ORDERS = {
     "x1, x2, y1, y2": lambda boxes: boxes[..., [0, 2, 1, 3]],
     "y1, x1, y2, x2": lambda boxes: boxes[..., [1, 0, 3, 2]],
 }
-_FEW = 3  # boxes: so many may be wrong one by one without telling of a mix-up
-_TOLERANCE = 1.5  # pixels that a box may leave its photo and still count as in it
+_FEW = 3  # wrong boxes up to this number do not suggest another order
+_TOLERANCE = 1.5  # pixels by which a box may leave its photo and still count as inside
 
 
 def refuse_other_order(photos, order, fractions, source):
-    """Refuses boxes that mostly make no sense as read, but all do in another way.
+    """Raises if most boxes make no sense as read, but all do in another order.
 
     Args:
         photos: list of (path, (height, width), boxes as stated, float64 (G, 4)).
-        order: str, a key of ORDERS, how they are read.
-        fractions: bool, True if they are read as fractions of the photo's sides.
-        source: str, the data set's format and path, for the message.
+        order: str, a key of ORDERS, in which they are read.
+        fractions: bool, True if they are read as fractions of the sides of the photo.
+        source: str, format and path of the data set, for the message.
 
     Raises:
         ValueError: more than half of the boxes leave their photos or have no area, or
@@ -61,13 +61,13 @@ def refuse_other_order(photos, order, fractions, source):
             if _fits(to_corners(stated * scale), sizes).all():
                 example = int(np.argmax(wrong))
                 raise ValueError(
-                    f"A box must be stated as {order}, in "
-                    f"{_unit_name(fractions)}; received {source}, with "
-                    f"{len(stated) if tiny else wrong.sum()} of {len(stated)} boxes "
-                    f"that cannot be, such as {stated[example].tolist()} in a photo of "
-                    f"{sizes[example][0]:g}x{sizes[example][1]:g}. All of them fit if "
-                    f"read as {name}, in {_unit_name(unit == 'fractions')}. Write them "
-                    "in the order and unit of this format."
+                    f"A box must be stated as {order}, in {_unit_name(fractions)}; "
+                    f"received {source}, with "
+                    f"{len(stated) if tiny else wrong.sum()} of {len(stated)} "
+                    f"impossible boxes, such as {stated[example].tolist()} in a photo "
+                    f"of {sizes[example][0]:g}x{sizes[example][1]:g}. All of them fit "
+                    f"if read as {name}, in {_unit_name(unit == 'fractions')}. Write "
+                    "them in the order and unit of this format."
                 )
 
 

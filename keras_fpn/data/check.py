@@ -1,8 +1,9 @@
-"""Checks what a reader found in the files, and makes a Dataset of what is sound."""
+"""Checks what a reader found in the files, and makes a Dataset of the valid part."""
 
 import collections
 import os
 import pathlib
+from collections.abc import Callable
 
 import numpy as np
 
@@ -14,23 +15,25 @@ from keras_fpn.data.report import Report
 from keras_fpn.data.segments import check_segment
 from keras_fpn.data.statistics import statistics
 
-# Pixels: fractions of six digits, and floats, miss a photo's edge by less than that.
+# Pixels: rounded fractions and floats miss the edge of a photo by less than that.
 _CLIP_TOLERANCE = 0.1
 
 
-def check_dataset(dataset, strict=False, report=print):
-    """Checks a Dataset that was made in code, as readers check what they read.
+def check_dataset(
+    dataset: Dataset, strict: bool = False, report: Callable | None = print
+) -> Dataset:
+    """Checks a Dataset made in code as readers check what they read.
 
     Args:
         dataset: Dataset.
-        strict: bool, True to refuse a data set with any defect.
-        report: callable, gets the Report; None for none.
+        strict: bool, whether any defect raises.
+        report: callable that gets the Report; None for no report.
 
     Returns:
-        Dataset of what is sound.
+        Dataset of what is valid.
 
     Raises:
-        ValueError: nothing is left, or strict and there is a defect.
+        ValueError: nothing is left, or strict is set and there is a defect.
     """
     found = Report(dataset.name, f"{len(dataset)} photos made in code")
     photos = []
@@ -66,21 +69,23 @@ def check_dataset(dataset, strict=False, report=print):
     return checked(listing, strict, report)
 
 
-def checked(listing, strict=False, report=print):
-    """Makes a Dataset of a reader's findings, and reports what is wrong with them.
+def checked(
+    listing: Listing, strict: bool = False, report: Callable | None = print
+) -> Dataset:
+    """Makes a Dataset of what a reader found, and reports what is wrong with it.
 
     Args:
         listing: Listing.
-        strict: bool, True to refuse a data set with any defect.
-        report: callable, gets the finished Report, `print` for one; None for none.
+        strict: bool, whether any defect raises.
+        report: callable that gets the finished Report; None for no report.
 
     Returns:
         Dataset.
 
     Raises:
-        ValueError: there is no photo, or none left, or no object left of those that
-            were listed; the numbers of the boxes stand in another order; or strict
-            and there is a defect.
+        ValueError: there is no photo, or no valid one; objects are listed, but none is
+            valid; the numbers of the boxes are in another order; or strict is set and
+            there is a defect.
     """
     found = listing.found
     if not listing.photos and not found.counts:
@@ -112,7 +117,7 @@ def checked(listing, strict=False, report=print):
     found.statistics = statistics(dataset)
     if report is not None:
         report(found)
-    _refuse_nothing(dataset, listing)
+    _check_not_empty(dataset, listing)
     if strict and found.defects:
         raise ValueError(
             "A data set must have no defects where strict=True; received "
@@ -121,12 +126,12 @@ def checked(listing, strict=False, report=print):
     return dataset
 
 
-def _refuse_nothing(dataset, listing):
-    """Refuses a data set of which the check left no photo, or no object."""
+def _check_not_empty(dataset, listing):
+    """Raises if the check left no photo, or no object."""
     found = listing.found
     if len(dataset) == 0:
         raise ValueError(
-            "A data set must have at least one sound photo; received "
+            "A data set must have at least one valid photo; received "
             f"{found.source}, with {found.summary()}."
         )
     listed = any(photo.objects for photo in listing.photos) or any(
@@ -135,13 +140,13 @@ def _refuse_nothing(dataset, listing):
     )
     if listed and not any(len(photo.objects) for photo in dataset.photos):
         raise ValueError(
-            "A data set that lists objects must have a sound one; received "
+            "A data set that lists objects must have a valid one; received "
             f"{found.source}, with {found.summary() or 'no class that was asked for'}."
         )
 
 
 def _is_usable(photo, header, found):
-    """Returns whether a photo's file is there, readable and of the size stated."""
+    """Returns whether a photo exists, is readable and has the stated size."""
     if header is None:
         found.add("missing_file", str(photo.path))
         return False
@@ -172,23 +177,23 @@ def _note_repeated_files(photos, found):
 
 
 def _boxes(photo):
-    """Returns a photo's boxes as they are stated, float64 (G, 4)."""
+    """Returns the boxes of a photo as stated, float64 (G, 4)."""
     return np.array([o.box for o in photo.objects], np.float64).reshape(-1, 4)
 
 
 def _checked_photo(photo, size, listing):
-    """Returns the Photo of a ListedPhoto, with the sound ones of its objects."""
+    """Returns the Photo of a ListedPhoto, with those of its objects that are valid."""
     found = listing.found
     height, width = size
     unit = np.array([width, height] if listing.fractions else [1, 1], np.float64)
     stated = _boxes(photo) * np.tile(unit, 2)
-    boxes, sound = _sound_boxes(photo, ORDERS[listing.order](stated), size, found)
+    boxes, sound = _valid_boxes(photo, ORDERS[listing.order](stated), size, found)
     objects = [o for o, kept in zip(photo.objects, sound, strict=True) if kept]
-    segments = [_sound_segment(o, unit, size, found) for o in objects]
+    segments = [_valid_segment(o, unit, size, found) for o in objects]
     keypoints = None
     if listing.keypoint_names:
         joints = len(listing.keypoint_names)
-        rows = [_sound_keypoints(o, joints, unit, found) for o in objects]
+        rows = [_valid_keypoints(o, joints, unit, found) for o in objects]
         keypoints = np.array(rows, np.float32).reshape(-1, joints, 3)
     labels = [o.label for o in objects]
     _note_same_boxes(objects, boxes, found)
@@ -207,12 +212,12 @@ def _checked_photo(photo, size, listing):
     )
 
 
-def _sound_boxes(photo, boxes, size, found):
-    """Clips boxes to their photo and says which are left.
+def _valid_boxes(photo, boxes, size, found):
+    """Clips boxes to their photo and finds the valid ones.
 
     Returns:
-        boxes: float32 (n, 4), xyxy, the sound ones, clipped.
-        sound: bool (G,), which they are.
+        boxes: float32 (n, 4), xyxy, the valid ones, clipped.
+        valid: bool (G,), which they are.
     """
     height, width = size
     finite = np.isfinite(boxes).all(axis=1)
@@ -235,7 +240,7 @@ def _sound_boxes(photo, boxes, size, found):
 
 
 def _note_same_boxes(objects, boxes, found):
-    """Notes objects whose box and class are those of one before."""
+    """Notes objects with the same box and class as an earlier one."""
     seen = set()
     for one, box in zip(objects, boxes, strict=True):
         key = (one.label, one.is_crowd, box.tobytes())
@@ -244,8 +249,8 @@ def _note_same_boxes(objects, boxes, found):
         seen.add(key)
 
 
-def _sound_segment(one, unit, size, found):
-    """Returns an object's segment in pixels, or None if it has none or a broken one."""
+def _valid_segment(one, unit, size, found):
+    """Returns the segment of an object in pixels, None if it is missing or broken."""
     segment = one.segment
     if segment is None or (isinstance(segment, list) and not segment):
         return None
@@ -261,8 +266,8 @@ def _sound_segment(one, unit, size, found):
         return None
 
 
-def _sound_keypoints(one, joints, unit, found):
-    """Returns an object's keypoints in pixels, float (J, 3), zeros if it has none."""
+def _valid_keypoints(one, joints, unit, found):
+    """Returns the keypoints of an object in pixels, float (J, 3); zeros if missing."""
     if one.keypoints is None:
         return np.zeros((joints, 3))
     try:
@@ -276,5 +281,5 @@ def _sound_keypoints(one, joints, unit, found):
 
 
 def _by(size):
-    """Returns a size, height and width, as people write it: 640x480."""
+    """Returns (height, width) as it is usually written: 640x480."""
     return f"{size[1]}x{size[0]}"

@@ -1,40 +1,49 @@
-"""COCO's json: boxes, polygons, run lengths, crowd regions and keypoints."""
+"""COCO json files: boxes, polygons, run lengths, crowd regions and keypoints."""
 
 import collections
 import json
 import pathlib
 import re
+from collections.abc import Callable
 
 import numpy as np
 
 from keras_fpn.data.check import checked
+from keras_fpn.data.dataset import Dataset
 from keras_fpn.data.image_files import resolved
 from keras_fpn.data.listing import ListedObject, ListedPhoto, Listing
 from keras_fpn.data.report import Report
-from keras_fpn.data.text_files import class_list, read_text
+from keras_fpn.data.text_files import ClassNames, class_list, read_text
+from keras_fpn.files import PathLike
 
 _LAST_ID = 2**31 - 1
-_TRIED_PHOTOS = 20  # of them decide which folder holds the images
+_TRIED_PHOTOS = 20  # these decide which folder holds the images
 
 
-def read_coco(path, images=None, class_names=None, strict=False, report=print):
+def read_coco(
+    path: PathLike,
+    images: PathLike | None = None,
+    class_names: ClassNames = None,
+    strict: bool = False,
+    report: Callable | None = print,
+) -> Dataset:
     """Reads a COCO json file and checks it.
 
     Args:
         path: str or Path of the json file.
         images: str or Path of the folder that its file names are relative to; None to
-            look beside the file, where COCO's own layout and others have it.
+            look near the file, as in the layout of COCO and others.
         class_names: list of str, the classes to read, in the order of their labels; or
-            a path, see `class_list`; None for all, by rising category id.
-        strict: bool, True to refuse a data set with any defect.
-        report: callable, gets the Report, `print` for one; None for none.
+            a path, see `class_list`; None for all, sorted by category id.
+        strict: bool, whether any defect raises.
+        report: callable that gets the Report; None for no report.
 
     Returns:
         Dataset.
 
     Raises:
-        ValueError: the file is missing, cut or no COCO annotation file, its images are
-            not found, or what `checked` refuses.
+        ValueError: the file is missing, truncated or not a COCO annotation file, its
+            images are not found, or `checked` raises.
     """
     path = pathlib.Path(path)
     contents = _load(path)
@@ -63,8 +72,8 @@ def _load(path):
     except json.JSONDecodeError as error:
         raise ValueError(
             f"A COCO file must be complete JSON; received path={str(path)!r}, which "
-            f"breaks at line {error.lineno}, column {error.colno} ({error.msg}), "
-            f"character {error.pos} of {len(error.doc)}. Was it cut? Fetch it again."
+            f"fails at line {error.lineno}, column {error.colno} ({error.msg}), "
+            f"character {error.pos} of {len(error.doc)}. Is it truncated?"
         ) from error
     if isinstance(contents, list):
         raise ValueError(
@@ -88,7 +97,7 @@ def _load(path):
 
 
 def _number(value):
-    """Returns a whole number, also from 7.0 or "7", or None if it is none."""
+    """Returns an int, also of 7.0 or "7"; None for anything else."""
     if isinstance(value, str) and value.isascii() and value.isdigit():
         return int(value)
     whole = isinstance(value, (int, float)) and not isinstance(value, bool)
@@ -102,13 +111,13 @@ def _categories(contents, path):
         number = _number(category.get("id")) if isinstance(category, dict) else None
         if number is None or not isinstance(category.get("name"), str):
             raise ValueError(
-                "A category must have a whole number as id and a name; received "
+                "A category must have an integer as id and a name; received "
                 f"{category!r} in path={str(path)!r}."
             )
         if number in categories:
             raise ValueError(
                 "Categories must have different ids; received path="
-                f"{str(path)!r}, where {category['name']!r} and "
+                f"{str(path)!r}, in which {category['name']!r} and "
                 f"{categories[number]['name']!r} have id {number}."
             )
         categories[number] = {**category, "id": number}
@@ -120,7 +129,7 @@ def _categories(contents, path):
 
 
 def _labels(categories, class_names, path):
-    """Returns dict of category id -> label, and the labels' categories in order."""
+    """Returns dict of category id -> label, and the categories by label."""
     kept = list(categories.values())
     if class_names is not None:
         by_name = {category["name"]: category for category in kept}
@@ -154,7 +163,7 @@ def _keypoint_names(categories, path):
 
 
 def flip_pairs(names):
-    """Returns the pairs of places of keypoints named left and right otherwise alike."""
+    """Returns index pairs of keypoints whose names differ only in left and right."""
     mirrored = [re.sub("left", "right", name, flags=re.I).lower() for name in names]
     pairs = []
     for left, name in enumerate(names):
@@ -170,9 +179,7 @@ def _photos(contents, images, path, found):
     names = [entry["file_name"] for entry in entries.values()]
     folder = _image_folder(names, path) if images is None else pathlib.Path(images)
     if not folder.is_dir():
-        raise ValueError(
-            f"images must be a folder; received images={str(folder)!r}, which is none."
-        )
+        raise ValueError(f"images must be a folder; received images={str(folder)!r}.")
     photos = {}
     for number, entry in entries.items():
         sides = _number(entry.get("height")), _number(entry.get("width"))
@@ -182,14 +189,14 @@ def _photos(contents, images, path, found):
 
 
 def _single_entries(images, path, found):
-    """Returns the file's images, dict of id -> dict, those with a usable id."""
+    """Returns the images of the file with a usable id, dict of id -> dict."""
     entries, ambiguous = {}, set()
     for entry in images:
         number = _number(entry.get("id")) if isinstance(entry, dict) else None
         name = entry.get("file_name") if isinstance(entry, dict) else None
         if number is None or not 0 <= number <= _LAST_ID or not isinstance(name, str):
             raise ValueError(
-                "An image must have a file_name and an id, a whole number from 0 to "
+                "An image must have a file_name and an id, an integer from 0 to "
                 f"{_LAST_ID}; received {str(entry)[:120]} in path={str(path)!r}."
             )
         if number not in entries:
@@ -204,7 +211,7 @@ def _single_entries(images, path, found):
 
 
 def _image_folder(names, path):
-    """Returns the folder, of the usual ones, in which most of the names exist."""
+    """Returns the one of the usual folders in which most of the names exist."""
     if not names:
         return path.parent
     above = path.parent, path.parent.parent
@@ -219,7 +226,7 @@ def _image_folder(names, path):
         raise ValueError(
             f"The photos of a COCO file must exist; received path={str(path)!r}, whose "
             f"{tried[0]!r} and {len(tried) - 1} others tried are in none of {shown}. "
-            "Name their folder: images=..."
+            "Pass their folder: images=..."
         )
     return folders[int(np.argmax(hits))]
 

@@ -1,22 +1,23 @@
-"""Writes data sets in COCO's form."""
+"""Writes data sets in the COCO format."""
 
 import json
 import pathlib
 
+from keras_fpn.data.dataset import Dataset
 from keras_fpn.data.image_files import relative_path
 from keras_fpn.data.statistics import object_areas
 from keras_fpn.data.text_files import shortest_float
-from keras_fpn.files import printable, write_text
+from keras_fpn.files import PathLike, printable, write_text
 
 
-def write_coco(dataset, path):
+def write_coco(dataset: Dataset, path: PathLike) -> dict[str, int]:
     """Writes a data set as a COCO json file, its file names relative to that file.
 
-    COCO's form holds all that a Dataset holds but its name.
+    The COCO format holds everything in a Dataset except its name.
 
     Args:
         dataset: Dataset.
-        path: str or Path of the json file; folders above it are made.
+        path: str or Path of the json file; parent folders are created.
 
     Returns:
         dict of str -> int: what was not written, and how often; empty.
@@ -29,11 +30,11 @@ def write_coco(dataset, path):
     return {}
 
 
-def coco_dict(dataset):
-    """Returns a data set in COCO's form, a dict that JSON can hold.
+def coco_dict(dataset: Dataset) -> dict[str, list]:
+    """Returns a data set in the COCO format, a dict that JSON can hold.
 
-    Annotations are numbered from 1 in the order of the photos: pycocotools' matching
-    fails on an id of 0. File names are the photos' names without folders.
+    Annotations are numbered from 1 in the order of the photos, because the matching of
+    pycocotools fails on an id of 0. File names have no folders.
 
     Args:
         dataset: Dataset.
@@ -44,8 +45,8 @@ def coco_dict(dataset):
         image_id = int(photo.image_id)
         images.append({"id": image_id, "file_name": photo.path.name, **size})
         for annotation in _annotations(photo.objects, dataset):
-            place = {"id": len(annotations) + 1, "image_id": image_id}
-            annotations.append({**place, **annotation})
+            ids = {"id": len(annotations) + 1, "image_id": image_id}
+            annotations.append({**ids, **annotation})
     categories = []
     for name, category in zip(dataset.class_names, dataset.category_ids, strict=True):
         categories.append({"id": int(category), "name": name})
@@ -54,12 +55,12 @@ def coco_dict(dataset):
     return {"images": images, "annotations": annotations, "categories": categories}
 
 
-def write_coco_results(results, path):
+def write_coco_results(results: list[dict], path: PathLike) -> None:
     """Writes detections as a COCO results file, one detection per line.
 
     Args:
         results: list of dict, of `keras_fpn.metrics.detections_to_coco`.
-        path: str or Path of the json file; folders above it are made.
+        path: str or Path of the json file; parent folders are created.
 
     Raises:
         OSError: the file cannot be written.
@@ -69,7 +70,7 @@ def write_coco_results(results, path):
 
 
 def _annotations(objects, dataset):
-    """Returns a list of the objects' COCO dicts, without their ids."""
+    """Returns a list of COCO annotations of objects, without their ids."""
     annotations = []
     areas = object_areas(objects)
     for i, box in enumerate(objects.boxes):

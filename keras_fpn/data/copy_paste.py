@@ -18,20 +18,21 @@ from keras_fpn.data.sample import (
 class CopyPaste:
     """Pastes some of another sample's objects, cut out along their masks.
 
-    What they cover is taken from the masks beneath, and their boxes are narrowed to
-    what is left; objects wholly covered are dropped, and visible keypoints beneath
-    become hidden ones. Crowd regions and objects without a mask are not pasted.
+    What they cover is removed from the masks beneath, whose boxes are narrowed to what
+    is left; fully covered objects are dropped, and covered visible keypoints become
+    hidden ones. Crowd regions and objects without a mask are not pasted.
 
-    Objects keep their places where both images have one size. Otherwise the other image
-    is laid at a random place where, along each axis, one of the two holds the other.
+    Objects keep their position if both images have the same size. Otherwise the other
+    image is placed at random so that, along each axis, one of the two contains the
+    other.
 
-    Source: Ghiasi et al. 2021 (arXiv:2012.07177), Sec. 3: both samples are to be
-    jittered (`LargeScaleJitter`) and flipped before. No deviation: they found that
-    blending the borders gains little.
+    Source: Ghiasi et al. 2021 (arXiv:2012.07177), Sec. 3: apply
+    `LargeScaleJitter` and `RandomFlip` to both samples before. No deviation: the
+    authors found that blending the borders gains little.
 
     Args:
-        probability: float, 0..1, of pasting at all.
-        share: float, 0..1, the chance of each object to be pasted.
+        probability: float, 0..1, that anything is pasted.
+        share: float, 0..1, probability of each object to be pasted.
 
     Call arguments:
         sample: dict with masks; see keras_fpn.data.sample.
@@ -42,8 +43,8 @@ class CopyPaste:
         dict, the sample, pasted objects last.
 
     Raises:
-        ValueError: an option is not within 0..1; a sample has no masks; the two have
-            images of different dtypes, or not the same keypoints.
+        ValueError: an argument is outside 0..1; a sample has no masks; the two have
+            images of different dtypes, or different keypoints.
     """
 
     probability: float = 1.0
@@ -54,15 +55,15 @@ class CopyPaste:
 
     def __call__(self, sample, other, generator):
         _check_pair(sample, other)
-        chance = generator.random(3)
+        randoms = generator.random(3)
         chosen = generator.random(len(other["boxes"])) < self.share
         chosen &= ~other["is_crowd"]
         for row in np.flatnonzero(chosen):
             chosen[row] = other["masks"][row].any()
-        if chance[0] >= self.probability or not chosen.any():
+        if randoms[0] >= self.probability or not chosen.any():
             return sample
         room = np.subtract(sample["image"].shape[:2], other["image"].shape[:2])
-        steps = np.floor(chance[1:] * (abs(room) + 1)).astype(int)
+        steps = np.floor(randoms[1:] * (abs(room) + 1)).astype(int)
         pasted, corner = _placed(
             select_objects(other, chosen),
             np.minimum(room, 0) + steps,
@@ -72,11 +73,11 @@ class CopyPaste:
 
 
 def _check_pair(sample, other):
-    """Refuses two samples that cannot become one."""
+    """Raises if two samples cannot be combined."""
     for name, each in (("sample", sample), ("other", other)):
         if "masks" not in each:
             raise ValueError(
-                f"Objects are pasted along masks: both samples must have them; "
+                f"Both samples must have masks, along which objects are cut out; "
                 f"received {name} of image_id={each['image_id']} without. Load it with "
                 "masks=True."
             )
@@ -97,7 +98,7 @@ def _check_pair(sample, other):
 
 
 def _placed(other, offset, size):
-    """Cuts the other sample to what lies on an image, its boxes in that image's pixels.
+    """Crops the other sample to what overlaps an image; boxes in pixels of the image.
 
     Args:
         other: dict, a sample.
@@ -105,8 +106,8 @@ def _placed(other, offset, size):
         size: height and width of the image.
 
     Returns:
-        The sample, its image and masks only as large as the two have in common; and
-        y and x, ints, of their upper left corner.
+        The sample, its image and masks as large as the overlap; and y and x, ints, of
+        the upper left corner of the overlap.
     """
     corner = np.maximum(offset, 0)
     end = np.minimum(offset + other["image"].shape[:2], size)

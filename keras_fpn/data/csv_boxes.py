@@ -1,10 +1,12 @@
-"""CSV files of boxes: a row for each, as keras-retinanet and others write them."""
+"""CSV files of boxes, one per row, as keras-retinanet and others write them."""
 
 import csv
 import io
 import pathlib
+from collections.abc import Callable
 
 from keras_fpn.data.check import checked
+from keras_fpn.data.dataset import Dataset
 from keras_fpn.data.image_files import is_photo, relative_path, resolved
 from keras_fpn.data.listing import (
     ListedObject,
@@ -14,8 +16,8 @@ from keras_fpn.data.listing import (
 )
 from keras_fpn.data.report import Report
 from keras_fpn.data.statistics import count_extras
-from keras_fpn.data.text_files import class_list, read_text, shortest_text
-from keras_fpn.files import write_text
+from keras_fpn.data.text_files import ClassNames, class_list, read_text, shortest_text
+from keras_fpn.files import PathLike, write_text
 
 COLUMNS = ("path", "x1", "y1", "x2", "y2", "class_name")
 _OTHER_NAMES = {
@@ -33,22 +35,28 @@ _COLUMN_OF = {
 }
 
 
-def read_csv(path, images=None, class_names=None, strict=False, report=print):
+def read_csv(
+    path: PathLike,
+    images: PathLike | None = None,
+    class_names: ClassNames = None,
+    strict: bool = False,
+    report: Callable | None = print,
+) -> Dataset:
     """Reads a CSV of boxes and checks it.
 
-    A row is "path,x1,y1,x2,y2,class_name", or what a header in the first line says, in
-    any order and with further columns. A photo without objects has one row with the
-    path alone: "path,,,,,". Boxes are continuous pixels: x2 is the right edge.
+    A row is "path,x1,y1,x2,y2,class_name"; a header in the first line may name these
+    in any order, among other columns. A photo without objects has one row with only
+    the path: "path,,,,,". Boxes are continuous pixels: x2 is the right edge.
 
     Args:
         path: str or Path of the file.
         images: str or Path of the folder that the paths in it are relative to; None
-            for the file's own, or images/ in it.
+            for the folder of the file, or images/ in it.
         class_names: list of str, the classes in the order of their labels; or a path,
             see `class_list`, such as keras-retinanet's file of "name,number"; None for
-            those in the file, by name.
-        strict: bool, True to refuse a data set with any defect.
-        report: callable, gets the Report, `print` for one; None for none.
+            those in the file, sorted by name.
+        strict: bool, whether any defect raises.
+        report: callable that gets the Report; None for no report.
 
     Returns:
         Dataset, its category ids 1, 2, ...; image ids as `image_ids` makes them.
@@ -58,18 +66,18 @@ def read_csv(path, images=None, class_names=None, strict=False, report=print):
             what `checked` refuses.
     """
     path = pathlib.Path(path)
-    rows, places = _rows(path)
-    _refuse_swapped_columns(rows, places, path)
+    rows, columns = _rows(path)
+    _refuse_swapped_columns(rows, columns, path)
     found = Report(path.stem, f"CSV, {path}")
-    names = class_list(class_names) or _class_names(rows, places, path)
-    folder = _image_folder(rows, places, path) if images is None else images
+    names = class_list(class_names) or _class_names(rows, columns, path)
+    folder = _image_folder(rows, columns, path) if images is None else images
     by_path = {}
     for number, row in rows:
-        if len(row) > places["path"] and row[places["path"]].strip():
-            photo = row[places["path"]].strip()
+        if len(row) > columns["path"] and row[columns["path"]].strip():
+            photo = row[columns["path"]].strip()
             if photo not in by_path:
-                by_path[photo] = ListedPhoto(0, resolved(folder, photo))
-            _add_object(number, row, places, by_path[photo], names, found)
+                by_path[photo] = ListedPhoto(0, resolved(pathlib.Path(folder), photo))
+            _add_object(number, row, columns, by_path[photo], names, found)
         else:
             found.add("unreadable_row", f"line {number}: {','.join(row)[:60]}")
     photos = list(by_path.values())
@@ -78,18 +86,18 @@ def read_csv(path, images=None, class_names=None, strict=False, report=print):
     return checked(Listing(found, names, ids, photos), strict, report)
 
 
-def write_csv(dataset, path):
+def write_csv(dataset: Dataset, path: PathLike) -> dict[str, int]:
     """Writes a data set's boxes as a CSV without header, as keras-retinanet reads it.
 
-    Paths are relative to the file. Crowd regions are left out: a row would make one
-    object of them.
+    Paths are relative to the file. Crowd regions are left out, because a row would
+    turn one into a single object.
 
     Args:
         dataset: Dataset.
-        path: str or Path of the file; folders above it are made.
+        path: str or Path of the file; parent folders are created.
 
     Returns:
-        dict of str -> int: what was not written, and how often it was there.
+        dict of str -> int: what was not written -> how often it occurred.
     """
     path = pathlib.Path(path)
     rows = []
@@ -108,20 +116,20 @@ def write_csv(dataset, path):
 
 
 def is_box_csv(path):
-    """Returns whether a CSV's first row is one of boxes, or a header of such."""
+    """Returns whether the first row of a CSV is a box, or a header of boxes."""
     try:
-        rows, places = _rows(path)
+        rows, columns = _rows(path)
     except ValueError:
         return False
-    return not any(map(_numbers_fault, rows[:1], [places]))
+    return not any(map(_numbers_fault, rows[:1], [columns]))
 
 
 def _rows(path):
-    """Returns the rows, list of (line number, list of str), and the columns' places.
+    """Returns the rows, list of (line number, list of str), and the column indices.
 
     Returns:
         rows: without the header and empty lines.
-        places: dict of column -> int.
+        columns: dict of column name -> int, index in a row.
     """
     reader = csv.reader(io.StringIO(read_text(path)), skipinitialspace=True)
     rows = []
@@ -151,7 +159,7 @@ def _rows(path):
         if len(rows) == 1:
             raise ValueError(
                 "A CSV of boxes must have rows; received path="
-                f"{str(path)!r}, with a header alone."
+                f"{str(path)!r}, with only a header."
             )
         return rows[1:], {column: names.index(column) for column in COLUMNS}
     if len(first) != len(COLUMNS):
@@ -161,14 +169,14 @@ def _rows(path):
         raise ValueError(
             f"A CSV's columns must be {', '.join(COLUMNS)}; received "
             f"{','.join(first)[:80]!r} in the first line of path={str(path)!r}: "
-            f"{len(first)} columns and no header known. {remedy}"
+            f"{len(first)} columns and no known header. {remedy}"
         )
     return rows, {column: place for place, column in enumerate(COLUMNS)}
 
 
-def _refuse_swapped_columns(rows, places, path):
-    """Refuses a file in most of whose rows the columns hold something else."""
-    faults = [_numbers_fault(row, places) for row in rows]
+def _refuse_swapped_columns(rows, columns, path):
+    """Raises if most rows hold something else in these columns."""
+    faults = [_numbers_fault(row, columns) for row in rows]
     wrong = [i for i, fault in enumerate(faults) if fault]
     if len(wrong) * 2 > len(rows):
         number, row = rows[wrong[0]]
@@ -178,9 +186,9 @@ def _refuse_swapped_columns(rows, places, path):
             f"{faults[wrong[0]]}, and {len(wrong)} of {len(rows)} rows like it. Are "
             "the columns swapped? A header may name them in any order."
         )
-    whole = [row for _, row in rows if len(row) > max(places.values())]
+    whole = [row for _, row in rows if len(row) > max(columns.values())]
     paths, names = (
-        [row[places[column]].strip() for row in whole]
+        [row[columns[column]].strip() for row in whole]
         for column in ("path", "class_name")
     )
     if any(map(is_photo, names)) and not any(map(is_photo, paths)):
@@ -191,57 +199,59 @@ def _refuse_swapped_columns(rows, places, path):
         )
 
 
-def _numbers_fault(numbered_row, places):
-    """Returns str, why a row's box cannot be read, or "" if it can or is empty."""
+def _numbers_fault(numbered_row, columns):
+    """Returns str, why the box of a row cannot be read; "" if it can or is empty."""
     _, row = numbered_row
-    if len(row) <= max(places.values()):
+    if len(row) <= max(columns.values()):
         return f"with {len(row)} columns"
-    texts = {column: row[places[column]].strip() for column in COLUMNS[1:5]}
+    texts = {column: row[columns[column]].strip() for column in COLUMNS[1:5]}
     if not any(texts.values()):
-        return "with a class but no box" if row[places["class_name"]].strip() else ""
+        return "with a class but no box" if row[columns["class_name"]].strip() else ""
     for column, text in texts.items():
         try:
             float(text)
         except ValueError:
             return f"where {column} is {text!r}"
-    return "" if row[places["class_name"]].strip() else "where class_name is ''"
+    return "" if row[columns["class_name"]].strip() else "where class_name is ''"
 
 
-def _class_names(rows, places, path):
+def _class_names(rows, columns, path):
     """Returns the names of all classes in the file, sorted tuple of str."""
     names = {
-        row[places["class_name"]].strip()
+        row[columns["class_name"]].strip()
         for _, row in rows
-        if len(row) > places["class_name"]
+        if len(row) > columns["class_name"]
     }
     names.discard("")
     if not names:
         raise ValueError(
-            "A CSV without boxes must be told its classes; received path="
-            f"{str(path)!r}, whose class_name is always empty. Name them: "
+            "A CSV without boxes needs class_names; received path="
+            f"{str(path)!r}, whose class_name is always empty. Pass them: "
             "class_names=[...]."
         )
     return tuple(sorted(names))
 
 
-def _image_folder(rows, places, path):
+def _image_folder(rows, columns, path):
     """Returns the folder, of the usual ones, in which most of the first paths exist."""
-    names = [row[places["path"]].strip() for _, row in rows[:: max(1, len(rows) // 20)]]
+    names = [
+        row[columns["path"]].strip() for _, row in rows[:: max(1, len(rows) // 20)]
+    ]
     folders = path.parent, path.parent / "images"
     return max(
         folders, key=lambda f: sum(resolved(f, name).is_file() for name in names)
     )
 
 
-def _add_object(number, row, places, photo, names, found):
+def _add_object(number, row, columns, photo, names, found):
     """Adds a row's object to its photo, or counts what is wrong with it."""
-    fault = _numbers_fault((number, row), places)
-    name = row[places["class_name"]].strip() if not fault else ""
+    fault = _numbers_fault((number, row), columns)
+    name = row[columns["class_name"]].strip() if not fault else ""
     where = f"line {number} ({name}) of {photo.path.name}"
     if fault:
         found.add("unreadable_row", f"line {number}, {fault}: {','.join(row)[:60]}")
     elif name and name not in names:
         found.add("unknown_category", where)
     elif name:
-        box = tuple(float(row[places[column]]) for column in COLUMNS[1:5])
+        box = tuple(float(row[columns[column]]) for column in COLUMNS[1:5])
         photo.objects.append(ListedObject(box, names.index(name), where))

@@ -1,4 +1,4 @@
-"""What every reader returns: photos with their objects, in one form for all formats."""
+"""What every reader returns: photos with their objects, independent of the format."""
 
 import dataclasses
 import pathlib
@@ -8,21 +8,21 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Objects:
-    """The annotated objects of one photo, in the photo's own pixels, G of them.
+    """The G annotated objects of one photo, in pixels of that photo.
 
     Args:
-        boxes: float32 (G, 4), xyxy, continuous: a box that covers the first pixel
-            alone is 0, 0, 1, 1.
-        labels: int32 (G,), places in the data set's class_names, 0-based.
+        boxes: float32 (G, 4), xyxy, continuous: a box around only the first pixel
+            is 0, 0, 1, 1.
+        labels: int32 (G,), 0-based indices into the class_names of the data set.
         is_crowd: bool (G,), True for a region of many objects.
-        segments: G of: None, a list of polygons (each a flat list x, y, x, y, ...), or
-            a COCO run-length dict of "size" and "counts"; None for a photo that has
-            no masks at all.
+        segments: list of G: each None, a list of polygons (flat lists x, y, x, y, ...),
+            or a COCO run-length dict of "size" and "counts"; None for a photo
+            without any masks.
         keypoints: float32 (G, J, 3), x, y and visibility: 0 not annotated, 1 hidden,
             2 visible; or None.
 
     Raises:
-        ValueError: the rows are not equally many.
+        ValueError: the numbers of rows differ.
     """
 
     boxes: np.ndarray
@@ -66,7 +66,7 @@ class Objects:
         return len(self.boxes)
 
     def __getitem__(self, rows):
-        """Returns the Objects of some rows: a slice, bools (G,) or whole numbers."""
+        """Returns the Objects of some rows: a slice, bools (G,) or indices."""
         places = np.arange(len(self))[rows].reshape(-1)
         segments, keypoints = self.segments, self.keypoints
         return Objects(
@@ -83,10 +83,10 @@ class Photo:
     """One image file and what is annotated in it.
 
     Args:
-        image_id: int, the data set's own, or counted from 1 where it has none.
+        image_id: int, as in the data set, or counted from 1 if it has none.
         path: pathlib.Path of the image file.
-        height, width: int, pixels, of the photo as people see it (EXIF applied).
-        objects: Objects, none in it for a photo without objects.
+        height, width: int, pixels, of the upright photo (EXIF rotation applied).
+        objects: Objects, of length 0 for a photo without objects.
     """
 
     image_id: int
@@ -103,14 +103,14 @@ class Dataset:
     Args:
         photos: tuple of Photo.
         class_names: tuple of str, by label.
-        category_ids: tuple of int, by label: the ids in the data set's own files.
-        keypoint_names: tuple of J str, or none of them.
-        flip_pairs: tuple of pairs of ints: keypoints that change places (left eye,
-            right eye) when the photo is flipped.
+        category_ids: tuple of int, by label: the ids in the files of the data set.
+        keypoint_names: tuple of J str, possibly empty.
+        flip_pairs: tuple of pairs of ints: keypoints (left eye, right eye) that are
+            exchanged when the photo is flipped.
         name: str, for reports.
 
     Raises:
-        ValueError: class_names and category_ids are not equally many.
+        ValueError: class_names and category_ids differ in length.
     """
 
     photos: tuple[Photo, ...]
@@ -134,8 +134,8 @@ class Dataset:
     def __len__(self):
         return len(self.photos)
 
-    def without_empty(self):
-        """Returns a Dataset of the photos in which anything is annotated."""
+    def without_empty(self) -> "Dataset":
+        """Returns a Dataset of the photos with at least one object."""
         photos = tuple(photo for photo in self.photos if len(photo.objects))
         return dataclasses.replace(self, photos=photos)
 

@@ -1,17 +1,19 @@
-"""A short text that two data sets share if they say the same."""
+"""A short text that is equal for equal data sets."""
 
 import hashlib
 import json
 
 import numpy as np
 
+from keras_fpn.data.dataset import Dataset
+
 _DIGITS = 16
 
 
-def fingerprint(dataset):
-    """Returns a text of a data set's classes, photos and annotations, in their order.
+def fingerprint(dataset: Dataset) -> str:
+    """Returns a hash of the classes, photos and annotations of a data set, in order.
 
-    The photos' folder and what is in their files have no part in it.
+    It does not depend on the folder of the photos or the content of their files.
 
     Args:
         dataset: `keras_fpn.data.Dataset`.

@@ -1,23 +1,25 @@
-"""Keeps a part of a data set back, to measure on."""
+"""Splits off a part of a data set for validation."""
 
 import dataclasses
 import hashlib
 
+from keras_fpn.data.dataset import Dataset
+
 _SHARE = 0.15
-_LEAST, _MOST = 4, 1000  # photos; each costs a detection after every epoch
+_LEAST, _MOST = 4, 1000  # photos; each costs one detection after every epoch
 
 
-def hold_out(dataset):
-    """Parts a data set in two: what is trained on, and what is held out to measure on.
+def hold_out(dataset: Dataset) -> tuple[Dataset, Dataset]:
+    """Splits a data set in two: one part to train on, one to validate on.
 
-    Held out is about a seventh of the photos, but few if there are few: of those with
-    objects and of those without alike. Which ones is a function of their image ids.
+    Held out is about one seventh of the photos, at most 1000, with and without objects
+    in proportion. The choice depends only on their image ids.
 
     Args:
         dataset: Dataset.
 
     Returns:
-        (Dataset, Dataset): the larger part, and the one held out.
+        (Dataset, Dataset): the larger part, and the part that is held out.
 
     Raises:
         ValueError: fewer than two photos have objects.
@@ -27,8 +29,8 @@ def hold_out(dataset):
     empty = [photo.image_id for photo in ranked if not len(photo.objects)]
     if len(shown) < 2:
         raise ValueError(
-            "To hold out photos at least 2 must have objects; received the data set "
-            f"{dataset.name!r} with {len(shown)}. Name others to measure on."
+            "At least 2 photos must have objects to hold some out; received "
+            f"{dataset.name!r} with {len(shown)}. Pass a validation set."
         )
     wanted = min(max(round(_SHARE * len(shown)), _LEAST), _MOST)
     count = max(1, min(wanted, len(shown) // 3))

@@ -1,4 +1,4 @@
-"""Image files of data sets: which there are, their sizes, their names in copies."""
+"""The image files of a data set: finding them, their sizes, copying them."""
 
 import collections
 import concurrent.futures
@@ -8,9 +8,11 @@ import pathlib
 import shutil
 import threading
 import warnings
+from collections.abc import Sequence
 
 from PIL import ExifTags, Image
 
+from keras_fpn.files import PathLike
 from keras_fpn.preprocessing.photo import RefusedPhoto, open_image
 
 PHOTO_SUFFIXES = frozenset(
@@ -22,11 +24,11 @@ _FILTERED = threading.Lock()
 
 @dataclasses.dataclass(frozen=True)
 class Header:
-    """What the start of an image file says, without its pixels being decoded.
+    """What the header of an image file says; its pixels are not decoded.
 
     Args:
-        height, width: int, pixels, of the photo as people see it (EXIF applied).
-        orientation: int, EXIF's, 1..8; 1 is upright, from 5 on the sides are swapped.
+        height, width: int, pixels, of the upright photo (EXIF rotation applied).
+        orientation: int, 1..8, of EXIF; 1 is upright, from 5 on the sides are swapped.
     """
 
     height: int
@@ -51,9 +53,10 @@ def read_headers(paths):
         paths: list of Path.
 
     Returns:
-        list of: Header; None, no such file; or str, why it cannot be read.
+        list of Header, None for a missing file, or str, why it cannot be read.
     """
-    # Outside the threads, and never twice at a time: filters are the whole process's.
+    # Warning filters belong to the whole process: they are set outside the threads,
+    # by one caller at a time.
     with _FILTERED, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with concurrent.futures.ThreadPoolExecutor(_THREADS) as pool:
@@ -64,16 +67,16 @@ def _read_header(path):
     try:
         with open_image(path) as image:
             width, height = image.size
-            # Not image.getexif(): for PNG that decodes the pixels, to find an EXIF
-            # block that stands behind them.
+            # Not image.getexif(): for PNG it decodes the pixels, to find an EXIF block
+            # that comes after them.
             exif = Image.Image.getexif(image)
             orientation = exif.get(ExifTags.Base.Orientation, 1)
-            turned = image.format == "TIFF"  # Pillow states the upright size of these
+            turned = image.format == "TIFF"  # Pillow returns the upright size of these
     except FileNotFoundError:
         return None
     except RefusedPhoto as error:
         return str(error)
-    except Exception as error:  # decoders raise whatever the damage leads to
+    except Exception as error:  # decoders raise anything on damaged files
         return f"{type(error).__name__}: {' '.join(str(error).split())}"
     if 0 in (width, height):
         return f"it has no pixels: {width}x{height}"
@@ -86,7 +89,7 @@ def _read_header(path):
     return Header(height, width, orientation)
 
 
-def find_photos(folder):
+def find_photos(folder: PathLike) -> list[pathlib.Path]:
     """Returns the image files in and below a folder, sorted list of Path."""
     return sorted(
         pathlib.Path(root, name)
@@ -96,33 +99,33 @@ def find_photos(folder):
     )
 
 
-def is_photo(name):
-    """Returns whether a file's name, str or Path, is an image's and not hidden."""
-    name = pathlib.PurePath(name)
-    return name.suffix.lower() in PHOTO_SUFFIXES and not name.name.startswith(".")
+def is_photo(name: str | pathlib.Path) -> bool:
+    """Returns whether a file name is that of an image, and not hidden."""
+    path = pathlib.PurePath(name)
+    return path.suffix.lower() in PHOTO_SUFFIXES and not path.name.startswith(".")
 
 
-def resolved(folder, name):
-    """Returns the Path of a file named in annotations, also if they say a\\b.jpg."""
+def resolved(folder: pathlib.Path, name: str) -> pathlib.Path:
+    """Returns the Path of a file named in annotations, also if written a\\b.jpg."""
     path = pathlib.Path(folder, name)
     if "\\" in str(name) and not path.exists():
         return pathlib.Path(folder, str(name).replace("\\", "/"))
     return path
 
 
-def relative_path(path, folder):
-    """Returns a path from a folder on, str with slashes; whole if there is none."""
+def relative_path(path: pathlib.Path, folder: pathlib.Path) -> str:
+    """Returns a path relative to a folder, with slashes; absolute on another drive."""
     try:
         return pathlib.Path(os.path.relpath(path, folder)).as_posix()
-    except ValueError:  # another drive
+    except ValueError:
         return pathlib.Path(path).absolute().as_posix()
 
 
-def image_ids(paths):
+def image_ids(paths: Sequence[pathlib.Path]) -> list[int]:
     """Returns an int for each photo of a data set that does not number them.
 
-    The numbers in the names, if all photos are named by different whole numbers, as
-    COCO's are ("000000000139.jpg" is 139); otherwise 1, 2, ... in order.
+    These are the numbers in the names if all names are different integers, as in COCO
+    ("000000000139.jpg" is 139); otherwise 1, 2, ... in order.
     """
     stems = [path.stem for path in paths]
     if all(stem.isascii() and stem.isdigit() for stem in stems):
@@ -133,16 +136,16 @@ def image_ids(paths):
 
 
 def copy_photos(photos, folder):
-    """Copies photos into one folder; of equal names each gets its image id behind it.
+    """Copies photos into one folder; equal names get the image id appended.
 
-    A file that is there already is replaced, unless it is the photo itself.
+    An existing file is replaced, unless it is the photo itself.
 
     Args:
         photos: Photos of a data set.
-        folder: pathlib.Path, made if it is absent.
+        folder: pathlib.Path, created if missing.
 
     Returns:
-        list of Path, of the copies; their stems differ.
+        list of Path, the copies; no two stems are equal.
     """
     folder.mkdir(parents=True, exist_ok=True)
     stems = collections.Counter(photo.path.stem.lower() for photo in photos)

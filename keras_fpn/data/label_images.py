@@ -1,10 +1,12 @@
-"""Photos with label images, whose pixels are numbered by object, as a data set."""
+"""Data sets of photos and label images, whose pixel values number the objects."""
 
 import pathlib
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from keras_fpn.data.check import checked
+from keras_fpn.data.dataset import Dataset
 from keras_fpn.data.image_files import is_photo
 from keras_fpn.data.listing import (
     ListedObject,
@@ -15,33 +17,38 @@ from keras_fpn.data.listing import (
 from keras_fpn.data.report import Report
 from keras_fpn.data.segments import label_image_objects
 from keras_fpn.data.text_files import class_list
+from keras_fpn.files import PathLike
 from keras_fpn.preprocessing.photo import open_image
 
-LABEL_SUFFIXES = (".png", ".tif", ".tiff")  # of formats that keep numbers exact
+LABEL_SUFFIXES = (".png", ".tif", ".tiff")  # lossless formats
 
 
 def read_label_images(
-    images, labels, class_names=("object",), strict=False, report=print
-):
-    """Reads a folder of label images, one for each photo and of its name.
+    images: PathLike,
+    labels: PathLike,
+    class_names: Sequence[str] = ("object",),
+    strict: bool = False,
+    report: Callable | None = print,
+) -> Dataset:
+    """Reads a folder of label images, one per photo with the same name.
 
-    A label image has one channel of whole numbers: 0 is background, every other value
-    is one object. Boxes and masks come from its pixels. `write_coco` makes a COCO file
-    of the result.
+    A label image has one channel of integers: 0 is background, every other value is one
+    object, of which it gives box and mask. `write_coco` writes the result as a COCO
+    file.
 
     Args:
         images: str or Path of the folder of the photos.
         labels: str or Path of the folder of the label images, PNG or TIFF.
         class_names: list of one str, the class of all objects.
-        strict: bool, True to refuse a data set with any defect.
-        report: callable, gets the Report, `print` for one; None for none.
+        strict: bool, whether any defect raises.
+        report: callable that gets the Report; None for no report.
 
     Returns:
         Dataset, with compressed run lengths as segments.
 
     Raises:
-        ValueError: a folder is missing, there is not one class, or what `checked`
-            refuses.
+        ValueError: a folder is missing, there is not one class, or `checked`
+            raises.
     """
     images, labels = pathlib.Path(images), pathlib.Path(labels)
     for name, folder in (("images", images), ("labels", labels)):
@@ -75,12 +82,12 @@ def read_label_images(
 
 
 def _listed(photo, file, found):
-    """Returns a list of the ListedPhoto of a label image, empty if it is damaged."""
+    """Returns a list with the ListedPhoto of a label image; empty if it is damaged."""
     try:
         with open_image(file) as image:
             labels = np.asarray(image)
         boxes, segments = label_image_objects(labels)
-    except Exception as error:  # decoders raise whatever the damage leads to
+    except Exception as error:  # decoders raise anything on damaged files
         found.add("unreadable_file", f"{file}: {error}")
         return []
     objects = [

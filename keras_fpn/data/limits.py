@@ -1,11 +1,11 @@
-"""Refuses options of augmentations that cannot be meant."""
+"""Checks of the arguments of augmentations."""
 
 import math
 import numbers
 
 
 def check_share(**shares):
-    """Refuses numbers that are not within 0..1, by their names."""
+    """Raises for numbers outside 0..1; the error has their names."""
     for name, share in shares.items():
         if not (_is_number(share) and 0 <= share <= 1):
             raise ValueError(
@@ -14,12 +14,12 @@ def check_share(**shares):
 
 
 def checked_range(name, values, least, most):
-    """Returns a range as a tuple of 2 floats, or refuses it by its name.
+    """Returns a range as a tuple of 2 floats.
 
     Args:
-        name: str, of the option.
+        name: str, of the argument, for the error.
         values: low and high, least <= low <= high <= most.
-        least, most: float, the range's own limits.
+        least, most: float, allowed limits.
 
     Raises:
         ValueError: values are not two numbers, not ascending or outside the limits.

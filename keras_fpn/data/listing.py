@@ -1,7 +1,8 @@
-"""What a reader found in a data set's files, as they state it, before the check."""
+"""What a reader found in the files of a data set, as stated there, unchecked."""
 
 import dataclasses
 import pathlib
+from typing import Any
 
 from keras_fpn.data.image_files import image_ids
 from keras_fpn.data.report import Report
@@ -9,12 +10,12 @@ from keras_fpn.data.report import Report
 
 @dataclasses.dataclass(slots=True)
 class ListedObject:
-    """An object as the files state it.
+    """An object as stated in the files.
 
     Args:
-        box: 4 numbers in the listing's order and unit.
-        label: int, place in the listing's class_names.
-        where: str, how the report calls it.
+        box: 4 numbers in the order and unit of the listing.
+        label: int, index into the class_names of the listing.
+        where: str, how the report names it.
         is_crowd: bool.
         segment: polygons or run lengths, see `Objects.segments`.
         keypoints: 3 J numbers, x, y, visibility, ...; or None.
@@ -24,13 +25,13 @@ class ListedObject:
     label: int
     where: str
     is_crowd: bool = False
-    segment: list | dict | None = None
+    segment: Any = None
     keypoints: list | None = None
 
 
 @dataclasses.dataclass
 class ListedPhoto:
-    """A photo as the files state it: `size` is height and width, None if not stated."""
+    """A photo as stated in the files; `size` is (height, width), None if not stated."""
 
     image_id: int
     path: pathlib.Path
@@ -40,14 +41,14 @@ class ListedPhoto:
 
 @dataclasses.dataclass
 class Listing:
-    """All that a reader found, before the check.
+    """All that a reader found, unchecked.
 
     Args:
-        found: Report, with the defects of the files' form.
+        found: Report, with the defects of the files themselves.
         class_names, category_ids, keypoint_names, flip_pairs: see `Dataset`.
         photos: list of ListedPhoto.
-        order: str, a key of ORDERS: the order of a box's numbers.
-        fractions: bool, True if coordinates are fractions of the photo's sides.
+        order: str, a key of ORDERS, the order of the numbers of a box.
+        fractions: bool, True if coordinates are fractions of the sides of the photo.
     """
 
     found: Report
@@ -61,7 +62,7 @@ class Listing:
 
 
 def number_photos(photos):
-    """Gives ListedPhotos of a form without image ids those of `image_ids`."""
+    """Sets the image ids of a format without ids by `image_ids`."""
     numbers = image_ids([photo.path for photo in photos])
     for photo, number in zip(photos, numbers, strict=True):
         photo.image_id = number

@@ -11,7 +11,7 @@ def segment_mask(segment, size):
 
     Args:
         segment: list of polygons, each a flat list x, y, x, y, ...; a COCO run-length
-            dict of "size" and "counts"; or None. Polygons of fewer than 3 corners
+            dict of "size" and "counts"; or None. Polygons with fewer than 3 corners
             cover nothing.
         size: height and width of the photo, pixels.
 
@@ -33,8 +33,8 @@ def mask_extents(masks):
         masks: bool (G, H, W).
 
     Returns:
-        int (G, 4), xyxy, pixels: a mask of the first pixel alone has 0, 0, 1, 1, an
-        empty one 0, 0, 0, 0.
+        int (G, 4), xyxy, pixels: 0, 0, 1, 1 for a mask of only the first pixel,
+        0, 0, 0, 0 for an empty one.
     """
     extents = np.zeros((len(masks), 4), np.intp)
     for extent, mask in zip(extents, masks, strict=True):
@@ -50,17 +50,19 @@ def flip_masks(masks):
     """Returns masks, bool (G, H, W), mirrored left to right."""
     width = masks.shape[2]
     flipped = np.zeros(masks.shape, bool)
-    extents = mask_extents(masks)  # most masks are small: the rest stays untouched
+    extents = mask_extents(
+        masks
+    )  # most masks are small: only their extents are touched
     for target, mask, (x1, y1, x2, y2) in zip(flipped, masks, extents, strict=True):
         target[y1:y2, width - x2 : width - x1] = mask[y1:y2, x1:x2][:, ::-1]
     return flipped
 
 
 def resize_masks(masks, size):
-    """Resizes masks: each new pixel takes the old pixel that holds its centre.
+    """Resizes masks: each new pixel takes the old pixel that contains its center.
 
-    torch's "nearest" takes the one that holds its upper left corner: masks so resized
-    lie up to half a pixel off the image that `resize` gives.
+    The "nearest" mode of torch takes the one that contains its upper left corner, which
+    shifts masks by up to half a pixel against the image that `resize` returns.
 
     Args:
         masks: bool (G, H, W).
@@ -82,5 +84,5 @@ def resize_masks(masks, size):
 
 
 def _sources(size, resized):
-    """Returns which old pixel holds each new one's centre, int (resized,), exactly."""
+    """Returns int (resized,), the old pixel that holds the center of each new one."""
     return (2 * np.arange(resized) + 1) * size // (2 * resized)

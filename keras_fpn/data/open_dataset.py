@@ -1,14 +1,18 @@
-"""Opens a data set in any of the known forms, which it recognises from the files."""
+"""Opens a data set in any known format, which it recognizes from the files."""
 
 import pathlib
 import re
+from collections.abc import Callable
 
 from keras_fpn.data.coco import read_coco
 from keras_fpn.data.csv_boxes import is_box_csv, read_csv
+from keras_fpn.data.dataset import Dataset
 from keras_fpn.data.label_images import read_label_images
+from keras_fpn.data.text_files import ClassNames
 from keras_fpn.data.voc import ANNOTATIONS, find_splits, read_voc
 from keras_fpn.data.yolo import read_yolo
 from keras_fpn.data.yolo_files import yolo_splits
+from keras_fpn.files import PathLike
 
 _USUAL_SPLITS = ("train", "trainval", "val", "test")
 _SNIFFED = 65536  # bytes at either end of a json file, to see what it is
@@ -21,62 +25,67 @@ _FORMS = (
 
 
 def open_dataset(
-    path, images=None, split=None, class_names=None, strict=False, report=print
-):
-    """Reads a data set of any known form, checks it and prints what it found.
+    path: PathLike,
+    images: PathLike | None = None,
+    split: str | None = None,
+    class_names: ClassNames = None,
+    strict: bool = False,
+    report: Callable | None = print,
+) -> Dataset:
+    """Reads a data set in any known format, checks it and prints what it found.
 
-    The form is recognised from the path: a COCO json file, a CSV of boxes, a YOLO
+    The format is recognized from the path: a COCO json file, a CSV of boxes, a YOLO
     data.yaml, a list in the ImageSets of Pascal VOC, or a folder that holds one such
     data set, or label images.
 
     Args:
         path: str or Path.
-        images: str or Path of the folder of the photos, where a json or CSV file does
-            not lie by them.
+        images: str or Path of the folder of the photos, if they are not
+            beside the json or CSV file.
         split: str, such as "train", the part of a folder to read; None for all.
         class_names: list of str, the classes in the order of their labels, or a path,
             see `class_list`; None for the data set's own. With a model's class names,
             labels mean the same in both.
-        strict: bool, True to refuse a data set with any defect.
-        report: callable, gets the Report, `print` for one; None for none.
+        strict: bool, whether any defect raises.
+        report: callable that gets the Report; None for no report.
 
     Returns:
         Dataset.
 
     Raises:
-        ValueError: the path is missing, of no known form or of several, or what the
-            form's own reader refuses.
+        ValueError: the path is missing, of no known format or of several, or the reader
+            of the format raises.
     """
     path = pathlib.Path(path)
-    common = {"strict": strict, "report": report}
+    common: dict = {"strict": strict, "report": report}
     if class_names is not None:
         common["class_names"] = class_names
-    form, place = _recognised(path, split)
-    if images is not None and form not in ("coco", "csv"):
+    kind, place = _recognized(path, split)
+    if images is not None and kind not in ("coco", "csv"):
         raise ValueError(
-            "images must be left out for a form that says itself where they are; "
+            "images must be None for a format that states where they are; "
             f"received images={str(images)!r}, path={str(path)!r}."
         )
-    if form == "coco":
+    if kind == "coco":
         return read_coco(place, images, **common)
-    if form == "csv":
+    if kind == "csv":
         return read_csv(place, images, **common)
-    if form == "voc":
+    if kind == "voc":
         return read_voc(place, split, **common)
-    if form == "yolo":
+    if kind == "yolo":
         return read_yolo(place, split, **common)
     return read_label_images(place / "images", place / "labels", **common)
 
 
-def splits_of(path):
-    """Returns the splits of usual names that a data set has, without reading it.
+def splits_of(path: PathLike) -> list[str]:
+    """Returns which of the usual splits a data set has, without reading it.
 
     Args:
         path: str or Path, as `open_dataset` takes it.
 
     Returns:
         list of str, those of "train", "trainval", "val" and "test" that `open_dataset`
-        takes as split; none for a file that is one split, or a path of no known form.
+        takes as split; empty for a file that is one split, or an unknown format.
 
     Raises:
         ValueError: a folder has several files that describe it, or one that cannot be
@@ -84,60 +93,60 @@ def splits_of(path):
     """
     path = pathlib.Path(path)
     if path.is_dir():
-        found = [_splits_in(form, place) for form, place in _folder_forms(path)]
+        found = [_splits_in(kind, place) for kind, place in _folder_kinds(path)]
     else:
         yaml = path.is_file() and path.suffix.lower() in (".yaml", ".yml")
         found = [yolo_splits(path)] if yaml else []
     return [name for name in _USUAL_SPLITS if any(name in names for names in found)]
 
 
-def _splits_in(form, place):
-    """Returns the names of the splits in one data set of a folder."""
-    if form == "voc":
+def _splits_in(kind, place):
+    """Returns the names of the splits of one data set in a folder."""
+    if kind == "voc":
         return list(find_splits(place))
-    if form == "yolo":
+    if kind == "yolo":
         return yolo_splits(place)
     if place.is_dir():
         return []
     return [name for name in _USUAL_SPLITS if _names_split(place.stem, name)]
 
 
-def _recognised(path, split):
-    """Returns a data set's form and the file or folder that its reader takes."""
+def _recognized(path, split):
+    """Returns the format of a data set and the path that its reader takes."""
     if not path.exists():
         raise ValueError(
-            f"A data set must exist; received path={str(path)!r}, which does not."
+            f"A data set must exist; received path={str(path)!r}, which does not exist."
         )
     if path.is_dir():
-        return _recognised_folder(path, split)
-    form = {".json": "coco", ".csv": "csv", ".yaml": "yolo", ".yml": "yolo"}.get(
+        return _recognized_folder(path, split)
+    kind = {".json": "coco", ".csv": "csv", ".yaml": "yolo", ".yml": "yolo"}.get(
         path.suffix.lower()
     )
     if path.suffix.lower() == ".txt":
-        form = "voc" if "ImageSets" in path.parts else "yolo"
-    if form is None:
+        kind = "voc" if "ImageSets" in path.parts else "yolo"
+    if kind is None:
         raise ValueError(f"A data set must be {_FORMS}; received path={str(path)!r}.")
-    if split is not None and form in ("coco", "csv"):
+    if split is not None and kind in ("coco", "csv"):
         raise ValueError(
-            "split must be left out for a file that is one split; received "
+            "split must be None for a file that is one split; received "
             f"split={split!r}, path={str(path)!r}."
         )
-    return form, path
+    return kind, path
 
 
-def _recognised_folder(path, split):
-    """Returns the form and place of the one data set that a folder holds."""
-    found = _folder_forms(path)
+def _recognized_folder(path, split):
+    """Returns the format and path of the single data set in a folder."""
+    found = _folder_kinds(path)
     chosen = found
     if split is not None:
         chosen = [
-            (form, place)
-            for form, place in found
+            (kind, place)
+            for kind, place in found
             if place.is_dir() or _names_split(place.stem, split)
         ]
     if len(chosen) == 1:
         return chosen[0]
-    listed = [f"{form}: {place}" for form, place in chosen or found]
+    listed = [f"{kind}: {place}" for kind, place in chosen or found]
     if not found:
         raise ValueError(
             f"A data set must be {_FORMS}; received the folder path={str(path)!r}, "
@@ -150,18 +159,18 @@ def _recognised_folder(path, split):
         )
     raise ValueError(
         f"A folder must hold one data set; received path={str(path)!r} with {listed}. "
-        "Name the file, the split, or use its form's own reader."
+        "Pass the file or the split, or use the reader of the format."
     )
 
 
 def _names_split(stem, split):
-    """Returns whether a file's name has a split's in it: instances_train2017, train."""
+    """Returns whether a file name contains a split: instances_train2017, train."""
     pattern = rf"(?<![a-z]){re.escape(split)}(?![a-z])"
     return re.search(pattern, stem, re.I) is not None
 
 
-def _folder_forms(path):
-    """Returns the data sets in a folder, list of (form, the path that is read)."""
+def _folder_kinds(path):
+    """Returns the data sets in a folder, list of (format, path to read)."""
     found = []
     if any((path / ANNOTATIONS).glob("*.xml")) or any(path.glob("*.xml")):
         found.append(("voc", path))
@@ -180,7 +189,7 @@ def _folder_forms(path):
 
 
 def _is_coco(file):
-    """Returns whether a json file's ends look like COCO's annotations."""
+    """Returns whether both ends of a json file look like COCO annotations."""
     with open(file, "rb") as stream:
         text = stream.read(_SNIFFED)
         if file.stat().st_size > _SNIFFED:

@@ -1,4 +1,4 @@
-"""Changes a sample's colours as another camera or light would."""
+"""Changes the colors of a sample as another camera or light would."""
 
 import dataclasses
 
@@ -6,28 +6,28 @@ import numpy as np
 
 from keras_fpn.data.limits import check_share, checked_range
 
-_GREY = np.array([0.299, 0.587, 0.114], np.float32)  # shares of R, G, B: Rec. 601
-_STRIP = 1 << 15  # pixels changed at once: their planes then stay in the CPU's cache
+_GRAY = np.array([0.299, 0.587, 0.114], np.float32)  # weights of R, G, B, from Rec. 601
+_STRIP = 1 << 15  # pixels changed at once, so that they stay in the CPU cache
 
 
 @dataclasses.dataclass(frozen=True)
 class Photometric:
-    """Changes brightness, contrast, saturation and hue, each or not.
+    """Changes brightness, contrast, saturation and hue, each at random.
 
-    In this order, contrast as often second as last. Brightness multiplies the pixels,
-    contrast moves them from or towards the image's mean grey, saturation from or
-    towards their own grey, and hue turns the HSV colour circle. Each result is limited
-    to 0..255.
+    The order is as listed, but contrast comes last in half of the cases. Brightness
+    multiplies the pixels, contrast moves them away from or toward the mean gray of the
+    image, saturation away from or toward their own gray, and hue rotates the HSV color
+    circle. Each result is clipped to 0..255.
 
     Source: Liu et al. 2016 (SSD, arXiv:1512.02325), Sec. 2.2, with torchvision's
-    ranges. Deviations: colour channels are not permuted, and uint8 images are rounded
+    ranges. Deviations: color channels are not permuted, and uint8 images are rounded
     once, at the end.
 
     Args:
         brightness, contrast, saturation: low and high of the factor, at least 0; 1
-            changes nothing, and 0 gives black, one grey, or shades of grey.
-        hue: low and high of the turn, -0.5..0.5 of the circle; 0 changes nothing.
-        probability: float, 0..1, of each of the four.
+            changes nothing, and 0 gives black, a single gray, or shades of gray.
+        hue: low and high of the rotation, -0.5..0.5 of the circle; 0 changes nothing.
+        probability: float, 0..1, of each of the four changes.
 
     Call arguments:
         sample: dict; see keras_fpn.data.sample. Its image, uint8 or float32, is 0..255.
@@ -38,7 +38,7 @@ class Photometric:
 
     Raises:
         ValueError: a range is not two ascending numbers within its limits, or
-            probability is not within 0..1.
+            probability is outside 0..1.
     """
 
     brightness: tuple[float, float] = (0.875, 1.125)
@@ -55,13 +55,13 @@ class Photometric:
         check_share(probability=self.probability)
 
     def __call__(self, sample, generator):
-        chance = generator.random(9)  # all of them, whichever are used
-        used = chance[:4] < self.probability
+        randoms = generator.random(9)  # always all of them, so that they stay the same
+        used = randoms[:4] < self.probability
         names = ["brightness", "saturation", "hue", "contrast"]
-        if chance[4] < 0.5:
+        if randoms[4] < 0.5:
             names.insert(1, names.pop())
         steps = []
-        for name, use, share in zip(names, used, chance[5:], strict=True):
+        for name, use, share in zip(names, used, randoms[5:], strict=True):
             low, high = getattr(self, name)
             if use:
                 steps.append((name, np.float32(low + share * (high - low))))
@@ -77,7 +77,7 @@ def _changed(image, steps):
     for name, factor in steps:
         if name == "contrast":  # needs the mean of all the steps before it
             _in_strips(planes, pending)
-            mean = np.float32((planes.mean(axis=1, dtype=np.float64) * _GREY).sum())
+            mean = np.float32((planes.mean(axis=1, dtype=np.float64) * _GRAY).sum())
             pending = [(_set_contrast, (factor, mean))]
         else:
             pending.append((_STEPS[name], (factor,)))
@@ -104,32 +104,34 @@ def _set_brightness(planes, factor):
 
 
 def _set_contrast(planes, factor, mean):
-    """Moves the pixels, float32 (3, n), 0..255, from or towards a grey, in place."""
+    """Moves the pixels, float32 (3, n), 0..255, from or toward one gray, in place."""
     planes *= factor
     planes += (1 - factor) * mean
     np.clip(planes, 0, 255, out=planes)
 
 
 def _set_saturation(planes, factor):
-    """Moves the pixels, float32 (3, n), 0..255, from or towards their greys."""
-    red, green, blue = (1 - factor) * _GREY
-    # Not by `@`: linear algebra libraries do not promise the same bits every time.
-    grey = red * planes[0] + green * planes[1] + blue * planes[2]
+    """Moves the pixels, float32 (3, n), 0..255, from or toward gray, in place."""
+    red, green, blue = (1 - factor) * _GRAY
+    # Not by `@`: linear algebra libraries do not guarantee the same bits every time.
+    gray = red * planes[0] + green * planes[1] + blue * planes[2]
     planes *= factor
-    planes += grey
+    planes += gray
     np.clip(planes, 0, 255, out=planes)
 
 
 def _turn_hue(planes, turn):
-    """Turns the hues of the pixels, float32 (3, n), 0..255, in place.
+    """Rotates the hues of the pixels, float32 (3, n), 0..255, in place.
 
-    In HSV a channel is the largest one less the chroma times a tooth, which rises and
-    falls once around the circle of six sextants; channels differ by where.
+    In HSV each channel is the maximum minus chroma times a trapezoid wave, which rises
+    and falls once around the circle of six sextants, shifted differently by channel.
     """
     red, green, blue = planes
     largest, least = planes.max(axis=0), planes.min(axis=0)
     chroma = largest - least
-    divisor = np.maximum(chroma, np.float32(1e-6))  # a grey has no hue: any will do
+    divisor = np.maximum(
+        chroma, np.float32(1e-6)
+    )  # a gray has no hue: any value is fine
     sextant = (red - green) / divisor + 4
     sextant = np.where(largest == green, (blue - red) / divisor + 2, sextant)
     sextant = np.where(largest == red, (green - blue) / divisor, sextant)

@@ -1,4 +1,4 @@
-"""The loop without TensorFlow: a loader's batches as a `keras.utils.PyDataset`."""
+"""Batches of a loader as a `keras.utils.PyDataset`, without TensorFlow."""
 
 import keras
 
@@ -6,30 +6,37 @@ from keras_fpn.data.stream import StreamedBatches
 
 
 class LoaderSequence(keras.utils.PyDataset):
-    """A loader's batches, one epoch after the other, for `fit` and `evaluate`.
+    """Batches of a loader, one epoch after the other, for `fit` and `evaluate`.
 
-    Tell `fit` where an epoch ends, for it would otherwise take all of them for one, and
-    to leave the order alone: its own shuffling comes from Python's global generator.
+    Tell `fit` where an epoch ends, because it would otherwise take all of them for one,
+    and not to shuffle: Keras would do that with Python's global random generator.
 
         batches = LoaderSequence(loader, epochs=12)
         model.fit(batches, epochs=12, steps_per_epoch=len(loader), shuffle=False)
 
-    Under the TensorFlow backend take `tensorflow_dataset`: Keras would hand a PyDataset
-    to tf.data's from_generator, which slows the loader down to half, see there.
+    Under the TensorFlow backend use `tensorflow_dataset`: Keras would pass a PyDataset
+    to `tf.data.Dataset.from_generator`, which halves the speed of the loader.
 
     Args:
         loader, epochs, first_epoch, start_batch, workers: see `stream_batches`.
 
     Raises:
-        ValueError: an argument is out of its range, or images differ in shape from
-            batch to batch and the backend is TensorFlow, for which Keras declares the
-            shape of all images from the first two batches. While it is used: batches
-            are not taken in order, or what `Loader.load` raises.
+        ValueError: an argument is out of its range; or the shapes of batches vary and
+            the backend is TensorFlow, for which Keras derives the shape of all batches
+            from the first two. In use: batches are not taken in order, or
+            `Loader.load` raises.
     """
 
-    def __init__(self, loader, epochs=1, first_epoch=0, start_batch=0, workers=None):
-        # One worker of Keras's: it stops and restarts its own threads at the end of an
-        # epoch, and then from the first batch. The stream has threads enough.
+    def __init__(
+        self,
+        loader,
+        epochs: int = 1,
+        first_epoch: int = 0,
+        start_batch: int = 0,
+        workers: int | None = None,
+    ):
+        # Keras restarts its own threads at the end of an epoch, from the first batch.
+        # One is enough, because the stream has its own threads.
         super().__init__(workers=1, use_multiprocessing=False)
         self._batches = StreamedBatches(
             loader, epochs, first_epoch, start_batch, workers
@@ -52,12 +59,12 @@ class LoaderSequence(keras.utils.PyDataset):
         """Returns batch `index`, (x, y, sample_weight); see `Loader.load`.
 
         Args:
-            index: int, one more than the last time; or 0, to begin anew.
+            index: int, one more than the last time; or 0, to start again.
         """
         if index not in (0, self._next):
             raise ValueError(
-                "Batches must be taken in order, or anew from 0; received "
-                f"index={index} in the place of {self._next}. Pass shuffle=False to "
+                "Batches must be taken in order, or again from 0; received "
+                f"index={index} instead of {self._next}. Pass shuffle=False to "
                 "fit: the loader has its own shuffle."
             )
         batch = self._batches[index]

@@ -1,4 +1,4 @@
-"""What the check of a data set found, counted and in words."""
+"""What the check of a data set found, as counts and text."""
 
 import dataclasses
 
@@ -6,24 +6,24 @@ from keras_fpn.data.statistics import Statistics
 
 MAX_EXAMPLES = 3
 
-# kind: (what is wrong, with what, what is done about it)
+# kind: (what is wrong, unit, what is done about it)
 DEFECTS = {
     "missing_file": ("the file is missing", "photo", "left out"),
-    "unreadable_photo": ("the file is no readable image", "photo", "left out"),
-    "other_size": ("another size than the annotations say", "photo", "left out"),
+    "unreadable_photo": ("the file is not a readable image", "photo", "left out"),
+    "other_size": ("the size differs from the annotations", "photo", "left out"),
     "unrotated": ("annotated without its EXIF rotation", "photo", "left out"),
-    "repeated_image": ("listed again, the same", "photo", "counted once"),
-    "ambiguous_image_id": ("one id for different files", "photo", "left out"),
+    "repeated_image": ("listed twice, identically", "photo", "counted once"),
+    "ambiguous_image_id": ("different files with one id", "photo", "left out"),
     "unreadable_file": ("cannot be read", "annotation file", "left out with its photo"),
     "not_annotated": ("listed, but without annotations", "photo", "left out"),
-    "orphan_label": ("no photo of its name", "annotation file", "left out"),
+    "orphan_label": ("no photo with this name", "annotation file", "left out"),
     "unreadable_row": ("cannot be read", "row", "left out"),
     "unreadable_object": ("cannot be read", "annotation", "left out"),
-    "unknown_image": ("of a photo that is not listed", "annotation", "left out"),
-    "unknown_category": ("of an unknown category", "object", "left out"),
-    "repeated_object": ("listed again, the same id", "object", "counted once"),
-    "shared_id": ("the id of another object", "object", "kept"),
-    "not_finite": ("a box with NaN or infinity", "object", "left out"),
+    "unknown_image": ("the photo is not listed", "annotation", "left out"),
+    "unknown_category": ("unknown category", "object", "left out"),
+    "repeated_object": ("listed twice with one id", "object", "counted once"),
+    "shared_id": ("shares the id of another object", "object", "kept"),
+    "not_finite": ("the box contains NaN or infinity", "object", "left out"),
     "no_area": ("a box without area", "object", "left out"),
     "outside": ("a box wholly outside the photo", "object", "left out"),
     "partly_outside": ("a box partly outside the photo", "object", "clipped"),
@@ -31,39 +31,39 @@ DEFECTS = {
     "bad_keypoints": (
         "keypoints that cannot be read",
         "object",
-        "kept, its keypoints as not annotated",
+        "kept, without its keypoints",
     ),
 }
-# Worth knowing, but not wrong: these do not make `strict` fail.
+# Worth knowing, but not wrong: `strict` ignores these.
 NOTES = {
     "exif_rotation": (
-        "rotated by EXIF, annotations taken as of the upright picture",
+        "EXIF rotation; annotations are taken as of the upright photo",
         "photo",
         "kept",
     ),
-    "no_label_file": ("no label file", "photo", "kept, as without objects"),
+    "no_label_file": ("no label file", "photo", "kept, without objects"),
     "no_annotation": ("no annotation file", "photo", "not read"),
     "numbered_from_0": (
-        "xmin or ymin is 0, where VOC counts from 1 (or numbered_from_1=False)",
+        "xmin or ymin is 0, but VOC counts from 1 (see numbered_from_1=False)",
         "object",
         "clipped",
     ),
-    "repeated_photo": ("the same file under different ids", "photo", "kept"),
+    "repeated_photo": ("the same file with different ids", "photo", "kept"),
     "same_box": ("the same box and class as another", "object", "kept"),
-    "unselected": ("of a class that was not asked for", "object", "left out"),
+    "unselected": ("its class was not selected", "object", "left out"),
 }
 _KINDS = DEFECTS | NOTES
 
 
 @dataclasses.dataclass
 class Report:
-    """What one data set holds and what is wrong with it; `str` makes it readable.
+    """What a data set contains and what is wrong with it; `str` gives readable text.
 
     Args:
-        name: str, the data set's.
+        name: str, of the data set.
         source: str, its format and path.
-        statistics: Statistics of what was read; None until all of it was.
-        counts: dict of kind (a key of DEFECTS or NOTES) -> int, how often it was found.
+        statistics: Statistics of what was read; None until everything is read.
+        counts: dict of kind (a key of DEFECTS or NOTES) -> int, number of findings.
         examples: dict of kind -> list of str, the first few.
     """
 
@@ -74,7 +74,7 @@ class Report:
     examples: dict[str, list[str]] = dataclasses.field(default_factory=dict)
 
     def add(self, kind, example, count=1):
-        """Counts a finding; `example` is a str that says where and what."""
+        """Counts a finding; `example` is a str that says where and what it is."""
         if kind not in _KINDS:
             raise ValueError(f"kind must be one of {list(_KINDS)}; received {kind=}.")
         self.counts[kind] = self.counts.get(kind, 0) + count
@@ -103,7 +103,7 @@ class Report:
         return "\n".join(lines)
 
     def _section(self, title, kinds):
-        """Returns lines: a title, and under it each kind found with its examples."""
+        """Returns lines: a title, and below it each kind found with its examples."""
         lines = []
         for kind in kinds:
             if kind not in self.counts:

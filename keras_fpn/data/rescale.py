@@ -1,4 +1,4 @@
-"""Shows objects at other scales: multi-scale resizing and large-scale jitter."""
+"""Changes the scale of samples: multi-scale resizing and large-scale jitter."""
 
 import dataclasses
 import math
@@ -10,18 +10,18 @@ from keras_fpn.data.sample import crop_sample, resize_sample
 from keras_fpn.preprocessing import resized_size
 from keras_fpn.preprocessing.resize import check_sizes
 
-# The mean of ImageNet's pixels: the models make it 0, as they do with their padding.
-_GREY = np.array([123.675, 116.28, 103.53], np.float32)
+# Mean of the pixels of ImageNet: models normalize it to 0, like their own padding.
+_GRAY = np.array([123.675, 116.28, 103.53], np.float32)
 
 
 @dataclasses.dataclass(frozen=True)
 class MultiScale:
     """Resizes a sample so that its shorter side is one of several lengths.
 
-    Source: the resizing is `resized_size`; each length is equally likely.
+    The size is that of `resized_size`; each length is equally likely.
 
     Args:
-        min_sizes: ints, goals for the shorter side, pixels.
+        min_sizes: ints, targets for the shorter side, pixels.
         max_size: int, limit for the longer side, pixels.
 
     Call arguments:
@@ -32,8 +32,8 @@ class MultiScale:
         dict, the sample; its image is float32, 0..255.
 
     Raises:
-        ValueError: there are no min_sizes, or a size is no positive whole number; or
-            the image is so oblong that a side would vanish.
+        ValueError: there are no min_sizes, or a size is not a positive integer;
+            or the image is so oblong that a side would become 0.
     """
 
     min_sizes: tuple[int, ...] = (640, 672, 704, 736, 768, 800)
@@ -58,18 +58,18 @@ class MultiScale:
 
 @dataclasses.dataclass(frozen=True)
 class LargeScaleJitter:
-    """Makes a square of a sample: resized at random, then cut off or padded.
+    """Resizes a sample at random, then crops or pads it to a square.
 
     The image is resized so that its longer side is size times a factor between low and
-    high. What is longer than size is cut, at a random place; what is shorter is padded
-    at the right and bottom with grey, which the models make 0.
+    high. A side longer than size is cropped at a random position; a shorter one is
+    padded at the right or bottom with gray, which models normalize to 0.
 
-    Source: Ghiasi et al. 2021 (arXiv:2012.07177), Sec. 3. Deviation: the image is cut,
-    at whole pixels, before it is resized, which costs less and moves the cut by less
-    than a pixel of the photo.
+    Source: Ghiasi et al. 2021 (arXiv:2012.07177), Sec. 3. Deviation: the image is
+    cropped, at whole pixels, before it is resized, which is faster and moves the crop
+    by less than a pixel of the photo.
 
     Args:
-        size: int, the square's side, pixels.
+        size: int, side of the square, pixels.
         low, high: float, limits of the factor, above 0; every factor is equally likely.
 
     Call arguments:
@@ -78,10 +78,10 @@ class LargeScaleJitter:
 
     Returns:
         dict, the sample; its image is float32 (size, size, 3), 0..255. Objects of which
-        nothing is left are dropped, as by `crop_sample`.
+        nothing is left are dropped, as in `crop_sample`.
 
     Raises:
-        ValueError: size is no positive whole number, or not 0 < low <= high.
+        ValueError: size is not a positive integer, or not 0 < low <= high.
     """
 
     size: int = 1024
@@ -94,7 +94,9 @@ class LargeScaleJitter:
 
     def __call__(self, sample, generator):
         factor = generator.uniform(self.low, self.high)
-        shares = generator.random(2)  # where to cut: drawn even if nothing is cut
+        shares = generator.random(
+            2
+        )  # where to crop, sampled even if nothing is cropped
         sides = np.array(sample["image"].shape[:2])
         scale = factor * self.size / sides.max()
         kept = np.minimum(sides, math.ceil(self.size / scale))
@@ -107,12 +109,12 @@ class LargeScaleJitter:
 
 
 def _pad_to(sample, size):
-    """Returns the sample with grey at its right and bottom, size wide and high."""
+    """Returns the sample padded with gray at the right and bottom to a square."""
     height, width = sample["image"].shape[:2]
     image = np.empty((size, size, 3), np.float32)
     image[:height, :width] = sample["image"]
-    image[:height, width:] = _GREY
-    image[height:] = _GREY
+    image[:height, width:] = _GRAY
+    image[height:] = _GRAY
     padded = {**sample, "image": image}
     if "masks" in sample:
         masks = np.zeros((len(sample["masks"]), size, size), bool)

@@ -1,4 +1,4 @@
-"""Cuts samples without losing all of their objects."""
+"""Crops samples without losing all of their objects."""
 
 import dataclasses
 
@@ -10,30 +10,31 @@ from keras_fpn.data.sample import clip_boxes, crop_sample, has_area
 
 @dataclasses.dataclass(frozen=True)
 class SafeCrop:
-    """Cuts a random window out of a sample; an object's centre is always in it.
+    """Crops a sample to a random window that contains the center of an object.
 
-    The window's height and width are drawn independently, then one object that is no
-    crowd region, then the window's place among all at which it holds the centre of that
-    object's box, or of the mask's pixels the nearest to it. Nothing is tried in vain.
+    The height and width of the window are sampled independently, then one object that
+    is not a crowd region, then a position of the window at which it contains the center
+    of the box of that object, or the pixel of its mask nearest to that. No position is
+    tried in vain.
 
     Objects whose box keeps less than min_visible of its area are dropped, unless their
-    centre is inside; crowd regions stay as long as anything of them does. Where there
-    is no object, the window may lie anywhere.
+    center is inside; crowd regions stay if any part of them does. Without objects, the
+    window may be anywhere.
 
     Args:
-        probability: float, 0..1, of cutting at all.
-        low: float, 0..1, the window's shortest sides as shares of the image's.
-        min_visible: float, 0..1, a share of a box's area.
+        probability: float, 0..1, of cropping.
+        low: float, 0..1, least height and width of the window, as shares of the image.
+        min_visible: float, 0..1, share of the area of a box.
 
     Call arguments:
         sample: dict; see keras_fpn.data.sample.
         generator: numpy.random.Generator; see `random_generator`.
 
     Returns:
-        dict, the sample. It has an object if there was one with an area and inside.
+        dict, the sample. It keeps an object if one with an area was inside the image.
 
     Raises:
-        ValueError: an option is not within 0..1.
+        ValueError: an argument is outside 0..1.
     """
 
     probability: float = 0.5
@@ -46,57 +47,58 @@ class SafeCrop:
         )
 
     def __call__(self, sample, generator):
-        chance = generator.random(6)
-        if chance[0] >= self.probability:
+        randoms = generator.random(6)
+        if randoms[0] >= self.probability:
             return sample
         height, width = sample["image"].shape[:2]
         sides = np.array([width, height])
-        shares = self.low + chance[1:3] * (1 - self.low)
+        shares = self.low + randoms[1:3] * (1 - self.low)
         window = np.maximum(np.rint(sides * shares), 1).astype(int)
         first, last = np.zeros(2, int), sides - window
         inside = clip_boxes(sample["boxes"], (0, 0, width, height))
         wanted = np.flatnonzero(has_area(inside) & ~sample["is_crowd"])
         if len(wanted):
-            row = wanted[int(chance[3] * len(wanted))]
+            row = wanted[int(randoms[3] * len(wanted))]
             mask = sample["masks"][row] if "masks" in sample else None
-            centre = _centre_pixel(inside[row], mask)
-            first = np.maximum(centre - window + 1, 0)
-            last = np.minimum(centre, last)
-        corner = first + np.floor(chance[4:] * (last - first + 1)).astype(int)
+            center = _center_pixel(inside[row], mask)
+            first = np.maximum(center - window + 1, 0)
+            last = np.minimum(center, last)
+        corner = first + np.floor(randoms[4:] * (last - first + 1)).astype(int)
         window = (*corner.tolist(), *(corner + window).tolist())
         return crop_sample(sample, window, keep=self._kept(sample, window))
 
     def _kept(self, sample, window):
-        """Returns bool (G,), which objects the window shows enough of."""
+        """Returns bool (G,), the objects of which the window shows enough."""
         height, width = sample["image"].shape[:2]
         inside = clip_boxes(sample["boxes"], (0, 0, width, height))
-        centres = (inside[:, :2] + inside[:, 2:]) / 2
-        central = ((centres >= window[:2]) & (centres <= window[2:])).all(axis=1)
+        centers = (inside[:, :2] + inside[:, 2:]) / 2
+        central = ((centers >= window[:2]) & (centers <= window[2:])).all(axis=1)
         visible = _areas(clip_boxes(inside, window))
         enough = visible >= self.min_visible * _areas(inside)
         if "masks" in sample:
             for row in np.flatnonzero(~(central | enough | sample["is_crowd"])):
-                x, y = _centre_pixel(inside[row], sample["masks"][row])
+                x, y = _center_pixel(inside[row], sample["masks"][row])
                 x_in, y_in = window[0] <= x < window[2], window[1] <= y < window[3]
                 central[row] = x_in and y_in
         return central | enough | sample["is_crowd"]
 
 
-def _centre_pixel(box, mask):
-    """Returns int (2,), x and y of the pixel at a box's centre, or the mask's nearest.
+def _center_pixel(box, mask):
+    """Returns int (2,), x and y of the pixel at the center of a box, or the nearest one
+    of the mask.
 
     Args:
         box: float (4,), xyxy, inside the image, with an area.
         mask: bool (H, W), or None; one without pixels in the box counts as none.
     """
-    centre = (box[:2].astype(np.float64) + box[2:]) / 2
+    center = (box[:2].astype(np.float64) + box[2:]) / 2
     x1, y1 = np.floor(box[:2]).astype(int)
     x2, y2 = np.ceil(box[2:]).astype(int)
     if mask is None or not mask[y1:y2, x1:x2].any():
-        return np.floor(centre).astype(int)
+        return np.floor(center).astype(int)
     y, x = np.nonzero(mask[y1:y2, x1:x2])
     pixels = np.stack([x + x1, y + y1], axis=1)
-    distances = ((pixels + 0.5 - centre) ** 2).sum(axis=1)
+    distances = ((pixels + 0.5 - center) ** 2).sum(axis=1)
     return pixels[distances.argmin()]
 
 

@@ -1,4 +1,4 @@
-"""One photo with its objects as a dict of arrays, and what moves them together.
+"""One photo with its objects as a dict of arrays, and functions that transform it.
 
 A sample has, for G objects:
 
@@ -7,16 +7,17 @@ A sample has, for G objects:
     labels: int32 (G,), 0-based
     is_crowd: bool (G,)
     image_id: int
-    photo_size: (height, width) of the photo as it was read
-    masks: bool (G, H, W), if they were asked for
+    photo_size: (height, width) of the photo as read
+    masks: bool (G, H, W), if requested
     keypoints: float32 (G, J, 3), x, y, visibility, if the data set has them; x and y
         are 0 where the visibility is 0
 
-No function changes the arrays that it is given; results may share memory with them.
+No function modifies its arguments; results may share memory with them.
 """
 
 import numpy as np
 
+from keras_fpn.data.dataset import Photo
 from keras_fpn.data.masks import mask_extents, resize_masks, segment_mask
 from keras_fpn.preprocessing import read_photo, resize
 from keras_fpn.preprocessing.resize import check_sizes
@@ -24,20 +25,20 @@ from keras_fpn.preprocessing.resize import check_sizes
 _PER_OBJECT = ("boxes", "labels", "is_crowd", "masks", "keypoints")
 
 
-def load_sample(photo, masks=False):
+def load_sample(photo: Photo, masks: bool = False) -> dict:
     """Reads a photo from its file.
 
     Args:
         photo: keras_fpn.data.Photo.
-        masks: bool, whether to draw the objects' segments. An object without one gets
+        masks: bool, whether to draw the objects' segments. An object without any gets
             an empty mask.
 
     Returns:
         dict, a sample; see the module. Its image is uint8.
 
     Raises:
-        ValueError: the file cannot be read or has not the size that is annotated; or
-            masks are asked for and the photo's objects have no segments.
+        ValueError: the file cannot be read or does not have the annotated size; or
+            masks are requested and the objects have no segments.
     """
     image, objects = read_photo(photo.path), photo.objects
     size = image.shape[:2]
@@ -64,7 +65,7 @@ def load_sample(photo, masks=False):
 
 
 def resize_sample(sample, size):
-    """Resizes a sample: the image as the reference does, the rest along with it.
+    """Resizes a sample: the image as the reference does, its objects accordingly.
 
     Args:
         sample: dict; see the module.
@@ -74,7 +75,7 @@ def resize_sample(sample, size):
         dict, the sample; its image is float32, 0..255.
 
     Raises:
-        ValueError: the size is not two positive whole numbers.
+        ValueError: size is not two positive integers.
     """
     height, width = size
     check_sizes(height=height, width=width)
@@ -91,16 +92,16 @@ def resize_sample(sample, size):
 
 
 def crop_sample(sample, window, keep=None):
-    """Cuts a window out of a sample.
+    """Crops a sample to a window.
 
-    Boxes are clipped to the window. An object that the window cuts and of whose box,
-    or mask if it has one, nothing is left is dropped; of one with a mask, the box is
-    narrowed to what is left of the mask. Keypoints outside become unannotated: 0, 0, 0.
+    Boxes are clipped to the window. A cut object is dropped if nothing is left of its
+    box, or of its mask if it has one; with a mask, the box is narrowed to the rest of
+    the mask. Keypoints outside become not annotated: 0, 0, 0.
 
     Args:
         sample: dict; see the module.
         window: 4 ints, xyxy, pixels, inside the image and at least one pixel large.
-        keep: bool (G,), False for objects to drop in any case; None for none of them.
+        keep: bool (G,), False for objects to drop in any case; None for no object.
 
     Returns:
         dict, the sample, its image as large as the window.
@@ -112,7 +113,7 @@ def crop_sample(sample, window, keep=None):
     height, width = sample["image"].shape[:2]
     if not (0 <= x1 < x2 <= width and 0 <= y1 < y2 <= height):
         raise ValueError(
-            f"A window must have pixels and lie inside the image, {width} wide and "
+            f"A window must contain pixels and be inside the image, {width} wide and "
             f"{height} high; received window={x1, y1, x2, y2}."
         )
     corner = np.array([x1, y1], np.float32)
@@ -123,7 +124,7 @@ def crop_sample(sample, window, keep=None):
         "image": sample["image"][y1:y2, x1:x2],
         "boxes": clipped - np.tile(corner, 2),
     }
-    # What had no area before, and was not cut, is not for the crop to judge.
+    # An uncut object that had no area before is kept as it is.
     left = ~cut | has_area(clipped)
     if keep is not None:
         left &= keep
@@ -158,21 +159,21 @@ def select_objects(sample, rows):
 
 
 def clip_boxes(boxes, window):
-    """Returns boxes, float32 (G, 4), xyxy, with their corners moved into a window."""
+    """Returns boxes, float32 (G, 4), xyxy, clipped to a window."""
     x1, y1, x2, y2 = window
     low, high = np.array([[x1, y1] * 2, [x2, y2] * 2], np.float32)
     return np.clip(boxes, low, high)
 
 
 def has_area(boxes):
-    """Returns bool (G,), whether boxes, float (G, 4), xyxy, are wider than nothing."""
+    """Returns bool (G,), whether boxes, float (G, 4), xyxy, have an area."""
     return (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
 
 
 def narrow_box(box, mask):
     """Narrows a box, float32 (4,), in place to the pixels of a mask, bool (H, W).
 
-    It stays as it is where the two do not meet.
+    It stays unchanged if the two do not overlap.
 
     Returns:
         bool, whether the mask has pixels.
@@ -187,12 +188,12 @@ def narrow_box(box, mask):
 
 
 def _masks(photo, size):
-    """Returns bool (G, H, W), the photo's segments drawn."""
+    """Returns bool (G, H, W), the segments of a photo as masks."""
     segments = photo.objects.segments
     if segments is None:
         if len(photo.objects):
             raise ValueError(
-                "Photos must have segments where masks are wanted; received "
+                "Photos must have segments if masks are requested; received "
                 f"{photo.path}, whose {len(photo.objects)} objects have none. Load it "
                 "with masks=False."
             )

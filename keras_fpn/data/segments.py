@@ -1,6 +1,6 @@
 """Segments of objects as files hold them: polygons and COCO's run lengths.
 
-`masks` draws them; here they are checked, measured, and made of masks.
+`masks` draws them; this module checks, measures and creates them.
 """
 
 import numpy as np
@@ -8,10 +8,12 @@ import pycocotools.mask
 
 from keras_fpn.data.polygons import clip_polygon, outline_length
 
-_SHOWN = 60  # characters of what was received, in messages
+_SHOWN = 60  # characters of a received value in messages
 _MOST_PIXELS = 2**32 - 1  # pycocotools counts them in 32 bits
-_FARTHEST = 1e12  # pixels from the photo's corner; polygons are cut to 1e-3 px there
-# Of an object, in pixels; pycocotools holds about 100 bytes for each.
+_FARTHEST = (
+    1e12  # pixels from the corner of the photo; polygons are cut to 1e-3 px there
+)
+# Of one object, in pixels; pycocotools needs about 100 bytes for each.
 _LONGEST_OUTLINE = 2**22
 
 
@@ -25,20 +27,20 @@ def label_image_objects(labels):
     """Finds the objects in an image whose pixels are numbered by object.
 
     Args:
-        labels: int (H, W), 0 for background; every other value is one object, also
-            when it has several parts.
+        labels: int (H, W), 0 for background; every other value is one object, even if
+            it has several parts.
 
     Returns:
         boxes: float32 (G, 4), xyxy, continuous: around the pixels of each object.
-        segments: list of G compressed COCO run-length dicts, by rising value.
+        segments: list of G compressed COCO run-length dicts, by increasing value.
 
     Raises:
-        ValueError: the image is not (H, W) of whole numbers.
+        ValueError: labels are not (H, W) of integers.
     """
     labels = np.asarray(labels)
     if labels.ndim != 2 or labels.dtype.kind not in "iu":
         raise ValueError(
-            "A label image must be (H, W) of whole numbers, one for each object; "
+            "A label image must be (H, W) of integers, one value per object; "
             f"received shape={labels.shape}, dtype={labels.dtype}."
         )
     height, width = labels.shape
@@ -56,9 +58,9 @@ def label_image_objects(labels):
 
 
 def segment_area(segment):
-    """Returns a segment's area, float, square pixels, as COCO's files state it.
+    """Returns the area of a segment, float, square pixels, as in the files of COCO.
 
-    For polygons the area inside them, for run lengths the number of pixels.
+    That is the area inside polygons, or the number of pixels of run lengths.
     """
     if isinstance(segment, dict):
         return float(run_lengths(segment)[1::2].sum())
@@ -68,11 +70,11 @@ def segment_area(segment):
 def segment_runs(segment, size):
     """Returns the pixels of a segment as pycocotools draws it, bounded by the photo.
 
-    Polygons are cut off a photo's side away from the photo: pycocotools takes time and
-    memory for what is outside, too, and ends the process where they do not suffice.
+    Polygons are clipped one longer side around the photo, because pycocotools spends
+    time and memory on what is outside too, and kills the process without enough.
 
     Args:
-        segment: list of polygons, of which those of fewer than 3 points cover nothing,
+        segment: list of polygons, of which those with fewer than 3 points are empty,
             or run-length dict; see `Objects.segments`.
         size: height and width of the photo, pixels.
 
@@ -101,21 +103,21 @@ def segment_runs(segment, size):
 
 
 def check_segment(segment, size):
-    """Refuses a segment that is broken or of a photo of another size.
+    """Raises if a segment is broken or belongs to a photo of another size.
 
     Args:
         segment: list of polygons or run-length dict; see `Objects.segments`.
         size: height and width of the photo, pixels.
 
     Raises:
-        ValueError: a polygon has less than 3 points, one that is not finite or absurdly
-            far away, or an absurdly long outline; the run lengths do not fill the
-            photo; or that has more pixels than they can count.
+        ValueError: a polygon has fewer than 3 points, a point that is not finite or
+            absurdly far away, or an absurdly long outline; run lengths do not fill the
+            photo; or the photo has more pixels than run lengths can count.
     """
     if not 0 < size[0] * size[1] <= _MOST_PIXELS:
         raise ValueError(
-            f"A mask's photo must have 1 to {_MOST_PIXELS} pixels; received a height "
-            f"and width of {list(size)}."
+            f"The photo of a mask must have 1 to {_MOST_PIXELS} pixels; received "
+            f"(height, width)={tuple(size)}."
         )
     if isinstance(segment, dict):
         _check_run_lengths(segment, size)
@@ -131,14 +133,14 @@ def check_segment(segment, size):
 
 
 def run_lengths(segment):
-    """Returns a run-length dict's counts, int64: of 0s, of 1s, of 0s, ... in turns.
+    """Returns the counts of a run-length dict, int64: of 0s, of 1s, of 0s, ...
 
-    Source: COCO's compressed form: numbers of 5-bit groups, lowest first, each in one
-    character from "0" on, with a bit for "more follows"; from the fourth number on
-    the difference to the last but one.
+    Source: the compressed format of COCO: numbers as 5-bit groups, lowest first,
+    each in one character from "0" on, with a bit for "more follows"; from the fourth
+    number on they are differences to the last but one.
 
     Raises:
-        ValueError: the counts are neither whole numbers nor such text.
+        ValueError: the counts are neither integers nor compressed text.
     """
     counts = segment.get("counts")
     if isinstance(counts, (str, bytes)):
@@ -147,7 +149,7 @@ def run_lengths(segment):
     finite = numbers.ndim == 1 and (np.abs(numbers) < 2**53).all()
     if not finite or (numbers % 1).any():
         raise ValueError(
-            f"Run lengths must be whole numbers; received counts={_shown(counts)}."
+            f"Run lengths must be integers; received counts={_shown(counts)}."
         )
     return numbers.astype(np.int64)
 
@@ -163,14 +165,14 @@ def _check_run_lengths(segment, size):
     stated = segment.get("size")
     if _numbers(stated).tolist() != list(size):
         raise ValueError(
-            "A mask must have its photo's height and width, "
+            "The size of a mask must be that of its photo, "
             f"{list(size)}; received size={stated}."
         )
     counts, pixels = run_lengths(segment), size[0] * size[1]
     fitting = ((counts >= 0) & (counts <= pixels)).all()  # or their sum may wrap around
     if not fitting or counts.sum() != pixels:
         raise ValueError(
-            f"Run lengths must sum to the photo's {pixels} pixels; received counts "
+            f"Run lengths must sum to {pixels}, the size of the photo; received counts "
             f"that sum to {counts.astype(float).sum():.0f}, from "
             f"{counts.min(initial=0)} to {counts.max(initial=0)}."
         )
@@ -183,28 +185,28 @@ def _check_polygon(polygon):
             "A polygon must be x, y, x, y, ... of at least 3 points; received "
             f"polygon={_shown(polygon)}."
         )
-    if not (np.abs(points) <= _FARTHEST).all():  # NaN is not, either
+    if not (np.abs(points) <= _FARTHEST).all():  # also True for NaN
         raise ValueError(
-            f"A polygon's points must be finite numbers up to {_FARTHEST:g}; received "
+            f"Points of a polygon must be finite numbers up to {_FARTHEST:g}; received "
             f"polygon={_shown(polygon)}."
         )
 
 
 def _check_outlines(polygons, size):
-    """Refuses what would take too much memory though it is cut off."""
+    """Raises for polygons that need too much memory even when clipped."""
     corners = sum(map(len, polygons))
     if corners * max(size) <= _LONGEST_OUTLINE / 8:  # not worth measuring
         return
     length = sum(map(outline_length, _clipped(polygons, size)))
     if length > _LONGEST_OUTLINE:
         raise ValueError(
-            f"A mask's polygons must have outlines of at most {_LONGEST_OUTLINE} "
+            f"The polygons of a mask must have outlines of at most {_LONGEST_OUTLINE} "
             f"pixels; received {corners // 2} points and {length:.0f} pixels."
         )
 
 
 def _clipped(polygons, size):
-    """Yields polygons as far as they are near a photo, float (n, 2), x, y."""
+    """Yields polygons clipped to the surroundings of a photo, float (n, 2), x, y."""
     height, width = size
     margin = max(size)
     low, high = (-margin, -margin), (width + margin, height + margin)
@@ -217,7 +219,9 @@ def _clipped(polygons, size):
 
 def _decompressed(counts):
     """Returns the int64 run lengths of COCO's compressed text; see `run_lengths`."""
-    if isinstance(counts, str):  # as pycocotools encodes it: what it reads is checked
+    if isinstance(
+        counts, str
+    ):  # encoded as in pycocotools; the values are checked below
         counts = counts.encode("utf-8", errors="surrogatepass")
     codes = np.frombuffer(counts, np.uint8).astype(np.int64) - 48
     more = (codes & 0x20).astype(bool)
@@ -229,7 +233,7 @@ def _decompressed(counts):
     starts = np.flatnonzero(np.concatenate([[True], ~more[:-1]]))
     ends = np.concatenate([starts[1:], [len(codes)]]) - 1
     group = np.arange(len(codes)) - np.repeat(starts, ends - starts + 1)
-    if group.max() > 11:  # of 5 bits each: int64 holds no more
+    if group.max() > 11:  # 5 bits each: int64 cannot hold more
         raise ValueError(
             f"Run lengths must be numbers of 64 bits; received counts={_shown(counts)}."
         )
@@ -242,7 +246,7 @@ def _decompressed(counts):
 
 
 def _runs_of(pixels, size):
-    """Returns the list of run lengths of rising places among `size` pixels."""
+    """Returns the list of run lengths of increasing pixel indices below `size`."""
     breaks = np.flatnonzero(np.diff(pixels) > 1)
     first = pixels[np.concatenate([[0], breaks + 1])]
     last = pixels[np.concatenate([breaks, [len(pixels) - 1]])]
@@ -251,13 +255,13 @@ def _runs_of(pixels, size):
 
 
 def _as_text(encoded):
-    """Returns pycocotools' run-length dict as one that JSON can hold."""
+    """Returns the run-length dict of pycocotools with str counts, as JSON needs."""
     size = [int(side) for side in encoded["size"]]
     return {"size": size, "counts": encoded["counts"].decode("ascii")}
 
 
 def _numbers(values):
-    """Returns float64 of a list of numbers; what is none becomes NaN."""
+    """Returns float64 of a list; what is not a number becomes NaN."""
     try:
         return np.asarray(values, np.float64)
     except (TypeError, ValueError):

@@ -1,22 +1,23 @@
-"""Counts a data set's objects by class and by COCO's three sizes."""
+"""Counts the objects of a data set by class and by the three sizes of COCO."""
 
 import collections
 import dataclasses
 
 import numpy as np
 
+from keras_fpn.data.dataset import Dataset
 from keras_fpn.data.segments import segment_area
 
-# COCO calls an object small below 32x32 pixels of area, and large from 96x96.
+# In COCO, objects are small below an area of 32x32 pixels, large from 96x96 on.
 SIZE_NAMES = ("small", "medium", "large")
 _SIZE_LIMITS = (32**2, 96**2)
 
 
 @dataclasses.dataclass(frozen=True)
 class Statistics:
-    """How many photos and objects a data set has; `str` makes a table of it.
+    """Numbers of photos and objects of a data set; `str` gives a table.
 
-    Objects are counted without crowd regions.
+    Crowd regions do not count as objects.
 
     Args:
         class_names: tuple of K str.
@@ -25,8 +26,8 @@ class Statistics:
         crowds: int, crowd regions of all classes.
         objects: int (K,), objects of each class.
         photos_with: int (K,), photos that show an object of each class.
-        sizes: int (K, 3), objects that are small, medium, large, as COCO calls them:
-            by the area of the mask, or of the box where there is no mask.
+        sizes: int (K, 3), objects that are small, medium, large, as in COCO:
+            by the area of the mask, or of the box without a mask.
     """
 
     class_names: tuple[str, ...]
@@ -57,8 +58,8 @@ class Statistics:
         return "\n".join(lines)
 
 
-def statistics(dataset):
-    """Counts what a data set holds.
+def statistics(dataset: Dataset) -> Statistics:
+    """Counts the content of a data set.
 
     Args:
         dataset: Dataset.
@@ -91,9 +92,9 @@ def statistics(dataset):
 
 
 def object_areas(objects):
-    """Returns each object's area as COCO counts it, float64 (G,), square pixels.
+    """Returns the areas of objects as in COCO, float64 (G,), square pixels.
 
-    The area of the mask where there is one, otherwise of the box.
+    That is the area of the mask if there is one, otherwise of the box.
     """
     boxes = objects.boxes.astype(np.float64)
     areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
@@ -104,13 +105,13 @@ def object_areas(objects):
 
 
 def count_extras(dataset):
-    """Counts what not every format holds.
+    """Counts what not every format can hold.
 
     Args:
         dataset: Dataset.
 
     Returns:
-        dict of str -> int, of what there is: "masks", "objects with keypoints",
+        dict of str -> int, without zeros: "masks", "objects with keypoints",
         "crowd regions".
     """
     counts = collections.Counter()

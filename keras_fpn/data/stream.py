@@ -1,27 +1,34 @@
-"""Loads batches ahead of their use, with threads: the part that all loops share."""
+"""Loads batches ahead of their use, with threads; all loops use it."""
 
 import collections
 import concurrent.futures
 import os
 import threading
+from collections.abc import Iterator
 from typing import Any
 
-# Pillow and NumPy work outside Python's global lock: threads share what processes would
-# have to copy.
-_THREAD = "keras_fpn_data"  # what their names begin with
+# Threads, not processes: Pillow and NumPy release Python's global lock, and nothing has
+# to be copied.
+_THREAD = "keras_fpn_data"  # prefix of the names of threads
 
 
-def stream_batches(loader, epochs=1, first_epoch=0, start_batch=0, workers=None):
-    """Yields a loader's batches, one epoch after the other.
+def stream_batches(
+    loader,
+    epochs: int = 1,
+    first_epoch: int = 0,
+    start_batch: int = 0,
+    workers: int | None = None,
+) -> Iterator:
+    """Yields the batches of a loader, one epoch after the other.
 
     The photos of a batch are read in parallel, and the next batches while one is used.
-    How many threads there are changes nothing in what they yield.
+    The number of threads does not change the batches.
 
     Args:
         loader: `Loader`.
-        epochs: int, from first_epoch on; that one counts whole, wherever it starts.
+        epochs: int, number of epochs, including the first even if it starts later.
         first_epoch: int, 0-based.
-        start_batch: int, batches of the first epoch to leave out: a resumed run's.
+        start_batch: int, batches of the first epoch to skip, for a resumed run.
         workers: int, threads; None, one per CPU core.
 
     Returns:
@@ -29,8 +36,7 @@ def stream_batches(loader, epochs=1, first_epoch=0, start_batch=0, workers=None)
         threads.
 
     Raises:
-        ValueError: an argument is out of its range; while it is used, also what
-            `Loader.load` raises.
+        ValueError: an argument is out of its range; or, in use, `Loader.load` raises.
     """
     _check_range(loader, epochs, first_epoch, start_batch, workers)
     workers = cpu_count() if workers is None else workers
@@ -39,7 +45,7 @@ def stream_batches(loader, epochs=1, first_epoch=0, start_batch=0, workers=None)
 
 
 class StreamedBatches:
-    """A loader's batches by number, loaded ahead when they are asked for in order.
+    """The batches of a loader by index, loaded ahead if they are taken in order.
 
     Args:
         loader, epochs, first_epoch, start_batch, workers: see `stream_batches`.
@@ -55,7 +61,7 @@ class StreamedBatches:
         self._end_epoch = first_epoch + epochs
         self._lock = threading.Lock()
         self._stream: Any = None
-        self._next = None  # the number of what the stream yields next, if it does
+        self._next = None  # index of the batch that the stream yields next, if it does
 
     def __len__(self):
         return self._end_epoch * len(self._loader) - self._first
@@ -69,13 +75,13 @@ class StreamedBatches:
         with self._lock:
             if index != self._next:
                 self._move_to(index)
-            self._next = None  # if the next line raises, the stream yields no more
+            self._next = None  # if the next line raises, the stream has ended
             batch = next(self._stream)
             self._next = index + 1
             return batch
 
     def _move_to(self, index):
-        """Starts the stream at a batch, and forgets what it has loaded elsewhere."""
+        """Restarts the stream at a batch."""
         if self._next is not None:
             self._stream.close()
         epoch, start = divmod(self._first + index, len(self._loader))
@@ -85,32 +91,32 @@ class StreamedBatches:
 
 
 def _check_range(loader, epochs, first_epoch, start_batch, workers):
-    """Refuses epochs and batches that a loader does not have, and no threads."""
+    """Raises for epochs and batches that a loader does not have, and for no threads."""
     if epochs < 1:
-        raise ValueError(f"There must be at least 1 epoch; received epochs={epochs}.")
+        raise ValueError(f"epochs must be at least 1; received epochs={epochs}.")
     if first_epoch < 0:
-        raise ValueError(f"Epochs count from 0; received first_epoch={first_epoch}.")
+        raise ValueError(
+            f"first_epoch must be at least 0; received first_epoch={first_epoch}."
+        )
     if not 0 <= start_batch < len(loader):
         raise ValueError(
-            f"start_batch must be one of an epoch's batches, 0 to {len(loader) - 1}; "
-            f"received start_batch={start_batch}. After the last one comes batch 0 of "
-            "the next epoch."
+            f"start_batch must be the index of a batch, 0 to {len(loader) - 1}; "
+            f"received start_batch={start_batch}. After the last batch comes "
+            "batch 0 of the next epoch."
         )
     if workers is not None and workers < 1:
-        raise ValueError(
-            f"Photos must be read by at least 1 thread; received workers={workers}."
-        )
+        raise ValueError(f"workers must be at least 1; received workers={workers}.")
 
 
 def cpu_count():
-    """Returns the CPU cores that this process may use, int."""
+    """Returns the number of CPU cores that this process may use, int."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def _plan(loader, epochs, first_epoch, start_batch):
-    """Yields (batch, epoch) in order; an epoch is planned when it begins."""
+    """Yields (batch, epoch) in order; an epoch is planned when it starts."""
     for epoch in range(first_epoch, first_epoch + epochs):
         for batch in loader.batches(epoch)[start_batch:]:
             yield batch, epoch
@@ -118,10 +124,10 @@ def _plan(loader, epochs, first_epoch, start_batch):
 
 
 def _stream(loader, plan, workers):
-    """Yields the planned batches, and keeps the threads busy with the next ones."""
+    """Yields the planned batches while the threads load the next ones."""
     pool = concurrent.futures.ThreadPoolExecutor(workers, _THREAD)
     started = collections.deque()
-    # Enough photos for all threads, and one batch more, while another is used.
+    # Enough photos for all threads, plus one batch, while another is used.
     ahead = -(-workers // loader.batch_size) + 1
     try:
         for batch, epoch in plan:
@@ -137,13 +143,13 @@ def _stream(loader, plan, workers):
         while started:
             yield _finished(*started.popleft())
     finally:
-        # A forgotten stream may be collected as garbage in one of these threads, which
-        # cannot wait for itself.
+        # The stream may be garbage-collected in one of these threads, which cannot wait
+        # for itself.
         in_pool = threading.current_thread().name.startswith(_THREAD)
         pool.shutdown(wait=not in_pool, cancel_futures=True)
 
 
 def _finished(arrays, tasks):
     for task in tasks:
-        task.result()  # raises what the thread raised, the first photo's first
+        task.result()  # raises the error of the thread, that of the first photo first
     return arrays

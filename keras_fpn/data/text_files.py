@@ -3,10 +3,15 @@
 import csv
 import os
 import pathlib
+from collections.abc import Sequence
+
+from keras_fpn.files import PathLike
+
+ClassNames = Sequence[str] | PathLike | None  # names, or a file of them
 
 
-def read_text(path):
-    """Returns a text file's content, str, UTF-8 with or without its mark.
+def read_text(path: PathLike) -> str:
+    """Returns the content of a UTF-8 text file, with or without a byte order mark.
 
     Raises:
         ValueError: there is no such file, or it is not UTF-8.
@@ -22,19 +27,19 @@ def read_text(path):
     except UnicodeDecodeError as error:
         raise ValueError(
             f"An annotation file must be UTF-8 text; received path={str(path)!r}, "
-            f"which is not at byte {error.start}. Save it as UTF-8."
+            f"which is invalid at byte {error.start}. Save it as UTF-8."
         ) from error
 
 
-def class_list(class_names):
-    """Returns the names of classes in their order, tuple of str, or None for None.
+def class_list(class_names: ClassNames) -> tuple[str, ...] | None:
+    """Returns the names of classes in order, tuple of str; None for None.
 
     Args:
-        class_names: list of str; or a path of a file with one name per line, or with
-            lines "name,number", which are then sorted by number; or None.
+        class_names: list of str; or the path of a file with one name per line, or with
+            lines "name,number", which are sorted by number; or None.
 
     Raises:
-        ValueError: there is none, one appears twice, or a number is none.
+        ValueError: there is no name, a name is repeated, or a number is not an integer.
     """
     if class_names is None:
         return None
@@ -47,8 +52,8 @@ def class_list(class_names):
     names = tuple(str(name) for name in class_names)
     if not names or len(set(names)) < len(names):
         raise ValueError(
-            "class_names must be at least one name, each once; received "
-            f"class_names={received!r}, that is {list(names)}."
+            "class_names must be one or more different names; received "
+            f"class_names={received!r}, read as {list(names)}."
         )
     return names
 

@@ -1,13 +1,15 @@
-"""Pascal VOC's folder of xml files: boxes, and which of them are difficult.
+"""Pascal VOC data sets: xml files with boxes, some of which are difficult.
 
-VOC numbers pixels from 1 and names a box's first and last: xmin=1, xmax=W spans a photo
-W pixels wide. Here that is x1 = xmin - 1, x2 = xmax; `voc_writer` does the reverse.
+VOC numbers pixels from 1 and states the first and last pixel of a box: xmin=1, xmax=W
+spans a photo of width W. So x1 = xmin - 1, x2 = xmax; `voc_writer` does the reverse.
 """
 
 import pathlib
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable
 
 from keras_fpn.data.check import checked
+from keras_fpn.data.dataset import Dataset
 from keras_fpn.data.image_files import is_photo
 from keras_fpn.data.listing import (
     ListedObject,
@@ -16,25 +18,26 @@ from keras_fpn.data.listing import (
     number_photos,
 )
 from keras_fpn.data.report import Report
-from keras_fpn.data.text_files import class_list, read_text
+from keras_fpn.data.text_files import ClassNames, class_list, read_text
+from keras_fpn.files import PathLike
 
 ANNOTATIONS, IMAGES, SPLITS = "Annotations", "JPEGImages", "ImageSets/Main"
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 
 def read_voc(
-    path,
-    split=None,
-    class_names=None,
-    numbered_from_1=True,
-    strict=False,
-    report=print,
-):
-    """Reads a folder in Pascal VOC's form and checks it.
+    path: PathLike,
+    split: str | None = None,
+    class_names: ClassNames = None,
+    numbered_from_1: bool = True,
+    strict: bool = False,
+    report: Callable | None = print,
+) -> Dataset:
+    """Reads a folder in the Pascal VOC format and checks it.
 
     The folder has Annotations/*.xml, JPEGImages and perhaps ImageSets/Main/*.txt, or
-    xml files beside their photos. Difficult objects become crowd regions: like these,
-    they count neither as found nor as missed.
+    xml files beside their photos. Difficult objects become crowd regions, which
+    also count neither as found nor as missed.
 
     Args:
         path: str or Path of the folder, or of a file in its ImageSets.
@@ -42,17 +45,17 @@ def read_voc(
             that have an xml file.
         class_names: list of str, the classes to read, in the order of their labels; or
             a path, see `class_list`; None for all in the folder, whatever the split,
-            by name.
-        numbered_from_1: bool, False for files whose numbers are edges counted from 0,
-            as some tools write them: x1 = xmin, x2 = xmax.
-        strict: bool, True to refuse a data set with any defect.
-        report: callable, gets the Report, `print` for one; None for none.
+            sorted by name.
+        numbered_from_1: bool, False for files of tools that write edges counted from 0:
+            x1 = xmin, x2 = xmax.
+        strict: bool, whether any defect raises.
+        report: callable that gets the Report; None for no report.
 
     Returns:
         Dataset, its category ids 1, 2, ...; image ids as `image_ids` makes them.
 
     Raises:
-        ValueError: there is no such folder or split, or what `checked` refuses.
+        ValueError: there is no such folder or split, or `checked` raises.
     """
     root, split_file = _places(pathlib.Path(path), split)
     name = root.name if split_file is None else f"{root.name}/{split_file.stem}"
@@ -94,7 +97,7 @@ def find_splits(root):
 
 
 def _places(path, split):
-    """Returns the data set's folder and the file that lists the split, or None."""
+    """Returns the folder of the data set and the file that lists the split, or None."""
     if path.is_file() and path.suffix == ".txt":
         above = [folder for folder in path.parents if folder.name == "ImageSets"]
         if split is None and above:
@@ -123,9 +126,9 @@ def _folders(root):
 
 
 def _split_names(path):
-    """Returns the photos' names in a list of ImageSets, each once, without suffixes.
+    """Returns the distinct names of photos in a list of ImageSets, without suffixes.
 
-    VOC's lists for one class have 1, 0 or -1 behind each name; all are read.
+    Lists for one class have 1, 0 or -1 after each name; all names are read.
     """
     names = []
     for line in filter(None, map(str.strip, read_text(path).splitlines())):
@@ -147,14 +150,14 @@ def _parsed(file):
 
 
 def _class_names(trees):
-    """Returns the names of all objects' classes, sorted tuple of str."""
+    """Returns the sorted names of all classes, tuple of str."""
     readable = [tree for tree in trees if isinstance(tree, ElementTree.Element)]
     names = {_text(one, "name") for tree in readable for one in tree.findall("object")}
     names.discard("")
     if readable and not names:
         raise ValueError(
-            "A VOC data set without objects must be told its classes; received none. "
-            "Name them: class_names=[...]."
+            "A VOC data set without objects needs class_names; received none. "
+            "Pass class_names=[...]."
         )
     return tuple(sorted(names))
 
@@ -164,7 +167,7 @@ def _text(element, name):
 
 
 def _photo_path(stem, tree, photos, images):
-    """Returns the photo of an xml file: of the same name, or as it says itself."""
+    """Returns the photo of an xml file: of the same name, or the one that it states."""
     if stem in photos:
         return photos[stem]
     stated = pathlib.PurePath(_text(tree, "filename")).name
@@ -196,7 +199,7 @@ def _add_objects(tree, photo, names, numbered_from_1, file, found):
         if name not in labels:
             found.add("unknown_category", where)
         elif x2 <= x1 or y2 <= y1:
-            # VOC's form would make a box a pixel wide of equal numbers. They are a
+            # In VOC equal numbers are a box one pixel wide; but here they are from a
             # click without a drag.
             corners = ", ".join(f"{number:g}" for number in stated)
             found.add("no_area", f"{where}: {corners} in {photo.path.name}")

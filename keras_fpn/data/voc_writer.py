@@ -1,28 +1,31 @@
-"""Writes data sets in Pascal VOC's form."""
+"""Writes data sets in the Pascal VOC format."""
 
 import pathlib
 import xml.etree.ElementTree as ElementTree
 
+from keras_fpn.data.dataset import Dataset
 from keras_fpn.data.image_files import copy_photos
 from keras_fpn.data.statistics import count_extras
 from keras_fpn.data.text_files import shortest_text
 from keras_fpn.data.voc import ANNOTATIONS, CORNERS, IMAGES, SPLITS
-from keras_fpn.files import write_text
+from keras_fpn.files import PathLike, write_text
 
 
-def write_voc(dataset, folder, split=None):
-    """Writes a data set in Pascal VOC's form, with copies of its photos.
+def write_voc(
+    dataset: Dataset, folder: PathLike, split: str | None = None
+) -> dict[str, int]:
+    """Writes a data set in the Pascal VOC format, with copies of its photos.
 
-    Crowd regions are written as difficult objects. Numbers that are not whole are
-    written as such, which VOC's own files have too.
+    Crowd regions are written as difficult objects. Numbers that are not
+    integers are written as they are, as in VOC's own files.
 
     Args:
         dataset: Dataset.
-        folder: str or Path; made if it is absent.
+        folder: str or Path; created if missing.
         split: str, the name of the list in ImageSets/Main to write; None for none.
 
     Returns:
-        dict of str -> int: what VOC's form does not hold, and how often it was there.
+        dict of str -> int: what the VOC format cannot hold -> how often it occurred.
     """
     folder = pathlib.Path(folder)
     copies = copy_photos(dataset.photos, folder / IMAGES)
@@ -67,7 +70,7 @@ def _tree(photo, file_name, class_names):
 
 
 def _add(parent, name, value=None):
-    """Returns a new element under a parent, with a value's text if there is one."""
+    """Returns a new element under a parent, with the value as text unless None."""
     child = ElementTree.SubElement(parent, name)
     if value is not None:
         child.text = str(value)

@@ -1,12 +1,14 @@
-"""YOLO's text files: a line for each object, in fractions of the photo's sides."""
+"""YOLO text files: one line per object, in fractions of the sides of the photo."""
 
 import math
 import pathlib
+from collections.abc import Callable
 
 import numpy as np
 import yaml
 
 from keras_fpn.data.check import checked
+from keras_fpn.data.dataset import Dataset
 from keras_fpn.data.image_files import copy_photos
 from keras_fpn.data.listing import (
     ListedObject,
@@ -16,36 +18,42 @@ from keras_fpn.data.listing import (
 )
 from keras_fpn.data.report import Report
 from keras_fpn.data.statistics import count_extras
-from keras_fpn.data.text_files import class_list, read_text
+from keras_fpn.data.text_files import ClassNames, class_list, read_text
 from keras_fpn.data.yolo_files import SPLITS, find_files, label_file
-from keras_fpn.files import write_text
+from keras_fpn.files import PathLike, write_text
 
 _NO_LABELS = ("classes", "train", "val", "test", "README")  # .txt beside labels
 
 
-def read_yolo(path, split=None, class_names=None, strict=False, report=print):
-    """Reads a data set with YOLO's text files and checks it.
+def read_yolo(
+    path: PathLike,
+    split: str | None = None,
+    class_names: ClassNames = None,
+    strict: bool = False,
+    report: Callable | None = print,
+) -> Dataset:
+    """Reads a data set with YOLO text files and checks it.
 
-    A line is "class center-x center-y width height"; with a polygon's points instead of
-    the box, or with keypoints behind it where data.yaml has kpt_shape. Photos without a
-    file, or with an empty one, have no objects.
+    A line is "class center-x center-y width height"; with the points of a polygon
+    instead of the box, or with keypoints after it if data.yaml has kpt_shape. Photos
+    without a file, or with an empty one, have no objects.
 
     Args:
         path: str or Path of data.yaml; of a folder, with images/ and labels/ or the
             files beside the photos; or of a .txt that lists photos.
         split: str, "train", "val" or "test"; None for all.
         class_names: list of str, the classes by their numbers, or a path, see
-            `class_list`: needed where neither data.yaml nor classes.txt names them,
-            and otherwise the classes to read, in the order of their labels.
-        strict: bool, True to refuse a data set with any defect.
-        report: callable, gets the Report, `print` for one; None for none.
+            `class_list`: needed if neither data.yaml nor classes.txt names them;
+            otherwise the classes to read, in the order of their labels.
+        strict: bool, whether any defect raises.
+        report: callable that gets the Report; None for no report.
 
     Returns:
-        Dataset, its category ids the files' class numbers.
+        Dataset; its category ids are the class numbers in the files.
 
     Raises:
-        ValueError: the path, split or names are not there, no photo has a label file,
-            or what `checked` refuses.
+        ValueError: the path, split or names do not exist, no photo has a label file, or
+            `checked` raises.
     """
     path = pathlib.Path(path)
     files = find_files(path, split, class_names)
@@ -84,23 +92,25 @@ def read_yolo(path, split=None, class_names=None, strict=False, report=print):
     return checked(listing, strict, report)
 
 
-def write_yolo(dataset, folder, split="train"):
-    """Writes a data set's boxes and keypoints as YOLO's files, with its photos.
+def write_yolo(
+    dataset: Dataset, folder: PathLike, split: str = "train"
+) -> dict[str, int]:
+    """Writes boxes, keypoints and copies of the photos of a data set as YOLO files.
 
-    Into one folder with images/<split>, labels/<split> and data.yaml, which names all
-    splits that are there; to write another, call it again. Numbers of classes are the
-    labels. Crowd regions are left out: YOLO would take them for one object.
+    The folder gets images/<split>, labels/<split> and data.yaml, which names all splits
+    in the folder; call it again to write another. Class numbers are the labels. Crowd
+    regions are left out, because YOLO would take each for one object.
 
     Args:
         dataset: Dataset.
-        folder: str or Path; made if it is absent.
+        folder: str or Path; created if missing.
         split: str, "train", "val" or "test".
 
     Returns:
-        dict of str -> int: what was not written, and how often it was there.
+        dict of str -> int: what was not written -> how often it occurred.
 
     Raises:
-        ValueError: split is none of these.
+        ValueError: split is not one of these.
     """
     if split not in SPLITS:
         raise ValueError(f"split must be one of {SPLITS}; received {split=}.")
@@ -123,14 +133,14 @@ def _category_ids(names, class_names, path):
     absent = [name for name in class_names if name not in names]
     if absent:
         raise ValueError(
-            "class_names must be among the data set's own; received "
+            "class_names must be classes of the data set; received "
             f"class_names with {absent}, path={str(path)!r} with {list(names)}."
         )
     return tuple(names.index(name) for name in class_names)
 
 
 def _add_objects(photo, files, labels, found):
-    """Adds the objects of a photo's label file, or counts what is wrong with it.
+    """Adds the objects in the label file of a photo, or counts what is wrong with it.
 
     Returns:
         bool, whether the photo can be used.
@@ -144,10 +154,10 @@ def _add_objects(photo, files, labels, found):
     except ValueError as error:
         found.add("unreadable_file", str(error))
         return False
-    for place, line in enumerate(lines):
+    for index, line in enumerate(lines):
         if not line.strip():
             continue
-        where = f"line {place + 1} of {file}"
+        where = f"line {index + 1} of {file}"
         numbers = _numbers(line)
         parts = _box_and_more(numbers[1:], files) if numbers else None
         if parts is None or numbers[0] != math.floor(numbers[0]):
@@ -171,7 +181,7 @@ def _add_objects(photo, files, labels, found):
 
 
 def _numbers(line):
-    """Returns a line's numbers, list of float, empty if one is none; NaN is one."""
+    """Returns the numbers in a line, list of float; empty if one is not a number."""
     try:
         numbers = [float(text) for text in line.split()]
     except ValueError:
@@ -182,7 +192,7 @@ def _numbers(line):
 def _box_and_more(numbers, files):
     """Returns box, segment and keypoints of a line without its class, or None.
 
-    A polygon's box is the one around its points.
+    The box of a polygon is the one around its points.
     """
     if len(numbers) == 4:
         return tuple(numbers), None, None
@@ -190,7 +200,7 @@ def _box_and_more(numbers, files):
         if len(numbers) != 4 + files.joints * files.values:
             return None
         points = np.reshape(numbers[4:], (files.joints, files.values))
-        if files.values == 2:  # a joint at 0, 0 is not annotated, any other is seen
+        if files.values == 2:  # a joint at 0, 0 is not annotated, any other is visible
             seen = 2 * (points != 0).any(axis=1, keepdims=True)
             points = np.concatenate([points, seen], axis=1)
         return tuple(numbers[:4]), None, points.ravel().tolist()
@@ -202,7 +212,7 @@ def _box_and_more(numbers, files):
 
 
 def _note_orphans(photos, found):
-    """Counts label files whose photo is not there, in the folders of the others."""
+    """Counts label files without a photo, in the folders of the others."""
     expected = {label_file(photo) for photo in photos}
     for folder in sorted({file.parent for file in expected}):
         for file in sorted(folder.glob("*.txt")):
@@ -211,7 +221,7 @@ def _note_orphans(photos, found):
 
 
 def _lines(photo):
-    """Returns the lines of a photo's label file."""
+    """Returns the lines of the label file of a photo."""
     sides = np.array([photo.width, photo.height], np.float64)
     objects = photo.objects[~photo.objects.is_crowd]
     lines = []

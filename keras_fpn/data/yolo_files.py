@@ -1,4 +1,4 @@
-"""Where YOLO data sets keep photos, labels and names: their folders and data.yaml."""
+"""Where YOLO data sets keep photos, labels and names: folders and data.yaml."""
 
 import dataclasses
 import pathlib
@@ -13,7 +13,7 @@ _MAX_CHARACTERS = 2**19  # of a data.yaml; 20,000 class names take less
 _MAX_DEPTH = 20
 _FORMS = {"scalar": "str", "sequence": "seq", "mapping": "map"}
 _NULLS = ("", "~", "null", "Null", "NULL")
-# Files of names, one a line, by number. labelImg, darknet and others write them.
+# Files with one name per line, by class number, as labelImg and darknet write them.
 _NAMES_FILES = ("classes.txt", "obj.names", "labels/classes.txt")
 
 
@@ -48,7 +48,7 @@ def find_files(path, split, class_names):
             does not name them; None otherwise.
 
     Raises:
-        ValueError: the path, the split or the names are not there.
+        ValueError: the path, the split or the names do not exist.
     """
     if path.suffix.lower() in (".yaml", ".yml") or not path.exists():
         return _from_yaml(path, split, class_names)
@@ -70,7 +70,7 @@ def find_files(path, split, class_names):
 
 
 def yolo_splits(path):
-    """Returns which of `SPLITS` a data.yaml, Path, states, or a folder has, list."""
+    """Returns which of `SPLITS` a data.yaml states, or a folder has, list."""
     yaml = _yaml_of(path) if path.is_dir() else path
     if yaml is None:
         return [split for split in SPLITS if _found_split_folders(path, split)]
@@ -81,13 +81,13 @@ def yolo_splits(path):
 class _Loader(yaml.BaseLoader):
     """PyYAML's loader that makes texts, lists and dicts only, without aliases.
 
-    The safe loader would turn a class named "no" into False.
+    `yaml.SafeLoader` would turn a class named "no" into False.
     """
 
     depth = 0
 
     def compose_node(self, parent, index):
-        """Composes a node; refuses aliases, and depths that Python cannot recurse."""
+        """Composes a node; raises for aliases and for deep nesting."""
         mark, self.depth = self.peek_event().start_mark, self.depth + 1
         problem = ""
         if self.check_event(yaml.AliasEvent):
@@ -176,7 +176,7 @@ def _pairs(node):
 
 
 def _tagged(node):
-    """Returns whether a node asks to become another type than its form's own."""
+    """Returns whether a node has an explicit tag."""
     return node.tag != f"tag:yaml.org,2002:{_FORMS[node.id]}"
 
 
@@ -187,7 +187,7 @@ def _unsupported(node, what):
 
 
 def _problem(error):
-    """Returns in a line what is wrong with a YAML file, and where."""
+    """Returns one line: what is wrong with a YAML file, and where."""
     mark = getattr(error, "problem_mark", None)
     where = "" if mark is None else f"line {mark.line + 1}: "
     return where + " ".join(str(getattr(error, "problem", None) or error).split())
@@ -225,7 +225,7 @@ def _from_yaml(path, split, class_names):
     stated = [name for name in SPLITS if name in entries]
     if split is not None and split not in stated:
         raise ValueError(
-            "split must be one of the data.yaml's; received "
+            "split must be one of those in data.yaml; received "
             f"split={split!r}, path={str(path)!r} with {stated}."
         )
     photos = []
@@ -250,14 +250,14 @@ def _place(source, root, path):
             return place
     raise ValueError(
         "A split of data.yaml must be a folder or a list of photos; received "
-        f"{source!r} in path={str(path)!r}, which is none of "
-        f"{', '.join(map(str, dict.fromkeys(tried)))}. Read the other splits by name: "
+        f"{source!r} in path={str(path)!r}, which does not exist; tried "
+        f"{', '.join(map(str, dict.fromkeys(tried)))}. Read another split by name: "
         'split="train".'
     )
 
 
 def _photos_of(path):
-    """Returns the photos that a .txt lists, relative to it or to where one works."""
+    """Returns the photos listed in a .txt, relative to it or to the working folder."""
     names = [line.strip() for line in read_text(path).splitlines() if line.strip()]
     beside = [resolved(path.parent, name) for name in names]
     if beside and not beside[0].exists() and pathlib.Path(names[0]).exists():
@@ -288,7 +288,7 @@ def _found_split_folders(path, split):
 
 
 def _names(stated, folder, class_names, path):
-    """Returns the classes by number: as stated, of a file of names, or as given."""
+    """Returns the classes by number: as stated, from a file of names, or as passed."""
     if isinstance(stated, dict):
         numbers = list(map(str, range(len(stated))))
         if sorted(stated) != sorted(numbers):
@@ -311,14 +311,14 @@ def _names(stated, folder, class_names, path):
     if class_names is None:
         raise ValueError(
             "A YOLO data set must name its classes, in data.yaml or "
-            f"{' or '.join(_NAMES_FILES)}; received path={str(path)!r} without. Name "
-            "them: class_names=[...]."
+            f"{' or '.join(_NAMES_FILES)}; received path={str(path)!r} without. Pass "
+            "class_names=[...]."
         )
     return class_list(class_names)
 
 
 def _keypoints(entries, text, path):
-    """Returns what YoloFiles says of keypoints, from a data.yaml's entries."""
+    """Returns the arguments of YoloFiles about keypoints, from a data.yaml."""
     if "kpt_shape" not in entries:
         return {}
     try:
@@ -329,7 +329,7 @@ def _keypoints(entries, text, path):
         matched = False
     if not matched:
         raise ValueError(
-            "kpt_shape must be [joints, 2 or 3] and flip_idx name each joint once; "
+            "kpt_shape must be [joints, 2 or 3], flip_idx must name each joint once; "
             f"received kpt_shape={entries['kpt_shape']}, "
             f"flip_idx={entries.get('flip_idx')}, path={str(path)!r}."
         )
@@ -343,10 +343,10 @@ def _keypoints(entries, text, path):
 
 
 def _joint_names(text, joints, path):
-    """Returns the keypoints' names, their numbers where data.yaml has no such list."""
+    """Returns the names of the keypoints, or their numbers if data.yaml has none."""
     try:
         names = read_entries(text, ["kpt_names"], path).get("kpt_names")
-    except ValueError:  # few files have them, in whatever form
+    except ValueError:  # few files have them, and not always as a list
         names = None
     if isinstance(names, dict):  # the same for each class
         names = next(iter(names.values()), None)

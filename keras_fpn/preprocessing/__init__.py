@@ -1,8 +1,8 @@
 """From a photo to the model's inputs, and from the model's boxes back to the photo.
 
 A photo is uint8 (H, W, 3), RGB, upright. The model takes float32 (B, H, W, 3), 0..255,
-resized and padded at the right and bottom; it normalises the pixels itself, because
-its padding must be zero after that. NumPy and Pillow only.
+resized and padded at the right and bottom; it normalizes the pixels itself, because
+the padding must be zero after normalization. NumPy and Pillow only.
 """
 
 from keras_fpn.preprocessing.batch import Preprocessing

@@ -1,4 +1,4 @@
-"""Puts photos of any size into one batch of a model's inputs."""
+"""Combines photos of any size into one batch of inputs."""
 
 import dataclasses
 import math
@@ -10,18 +10,18 @@ from keras_fpn.preprocessing.resize import check_sizes, resize, resized_size
 
 @dataclasses.dataclass(frozen=True)
 class Preprocessing:
-    """How a detector wants its photos: their size, their padding, their pixels.
+    """How a detector needs its photos: size, padding and normalization of pixels.
 
     Args:
-        min_size: int, the resized photo's shorter side, pixels; see `resized_size`.
+        min_size: int, shorter side of the resized photo, pixels; see `resized_size`.
         max_size: int, limit for its longer side, pixels.
-        size_divisor: int, the padded sides are multiples of it, pixels.
-        mean: 3 floats, subtracted from R, G, B in 0..1, by the model; None, those that
-            the model's backbone expects.
-        std: 3 floats, R, G, B are divided by them then, by the model; None, as mean.
+        size_divisor: int, pixels; padded sides are multiples of it.
+        mean: 3 floats, subtracted by the model from R, G, B in 0..1; None for those
+            that its backbone expects.
+        std: 3 floats, by which the model then divides R, G, B; None as for mean.
 
     Raises:
-        ValueError: a size is no positive int, or mean or std are not 3 numbers.
+        ValueError: a size is not a positive int, or mean or std are not 3 numbers.
     """
 
     min_size: int = 800
@@ -61,10 +61,10 @@ class Preprocessing:
         return cls(**config)
 
     def completed(self, mean, std):
-        """Returns a Preprocessing that has these where it has none of its own.
+        """Returns a Preprocessing with these mean and std, unless it has its own.
 
         Args:
-            mean, std: 3 floats each, what the backbone expects.
+            mean, std: 3 floats each, which the backbone expects.
         """
         return dataclasses.replace(
             self,
@@ -73,14 +73,14 @@ class Preprocessing:
         )
 
     def prepare(self, photos, min_size=None, max_size=None):
-        """Resizes photos and puts them into one batch.
+        """Resizes photos and combines them into one batch.
 
-        Photos in a batch share the padding of the largest: the model sees more zeros
-        at the right and bottom of the others than it would see if each came alone.
+        All photos of a batch are padded to the largest height and width: the smaller
+        ones get more zeros at the right and bottom than they would alone.
 
         Args:
             photos: list of uint8 (H, W, 3) of any sizes; see `read_photo`.
-            min_size, max_size: int, for this batch instead of this object's own.
+            min_size, max_size: int, for this batch only; None for those of this object.
 
         Returns:
             inputs: dict of "images", float32 (B, H, W, 3), 0..255, RGB, 0 in the

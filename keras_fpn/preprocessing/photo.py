@@ -5,11 +5,11 @@ import os
 import numpy as np
 from PIL import ExifTags, Image, ImageFile
 
-# Pillow reads some 30 more. They are not for photos, and one runs a program: an EPS
-# file, whatever its name, is handed to Ghostscript. The most common come first.
+# Pillow reads about 30 more. They are not for photos, and one runs a program: an EPS
+# file, whatever its name, is passed to Ghostscript. The most common come first.
 FORMATS = tuple("JPEG PNG WEBP BMP TIFF GIF PPM AVIF JPEG2000 DIB TGA QOI".split())
-_FOUND = {*FORMATS, "MPO"}  # Pillow's name for a JPEG file of several pictures
-_UPRIGHT = {  # EXIF orientation -> what turns the stored picture upright
+_FOUND = {*FORMATS, "MPO"}  # Pillow's name for a JPEG file with several pictures
+_UPRIGHT = {  # EXIF orientation -> operation that makes the stored picture upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -24,11 +24,11 @@ _EIGHT_BIT_MODES = frozenset(
 
 
 class RefusedPhoto(ValueError):
-    """A file is of no format that photos have, or its pixels of no certain 0..255."""
+    """The format of a file is not accepted, or the range of its pixels is not known."""
 
 
 def open_image(file):
-    """Opens an image file, of one of `FORMATS` alone, whatever it is called.
+    """Opens an image file if its content is in one of `FORMATS`, whatever its name.
 
     Nothing else in the package opens images.
 
@@ -36,11 +36,11 @@ def open_image(file):
         file: str or os.PathLike, or a binary file object.
 
     Returns:
-        PIL.Image, of which only the header is read yet.
+        PIL.Image, of which only the header has been read.
 
     Raises:
-        RefusedPhoto: it is of another format, or damaged at its start.
-        OSError and what else Pillow raises: it cannot be read.
+        RefusedPhoto: it has another format, or its start is damaged.
+        OSError, or another error of Pillow: it cannot be read.
     """
     try:
         return Image.open(file, formats=FORMATS)
@@ -48,17 +48,17 @@ def open_image(file):
         name = os.fspath(file) if isinstance(file, (str, os.PathLike)) else file
         raise RefusedPhoto(
             f"A photo must be in one of the formats {', '.join(FORMATS)}; received "
-            f"photo={name!r}, which is none, or damaged at its start. Convert it to "
-            "JPEG or PNG."
+            f"photo={name!r}, which is in none of them, or its start is damaged. "
+            "Convert it to JPEG or PNG."
         ) from error
 
 
 def read_photo(photo):
-    """Reads a photo as people see it: upright, three channels, eight bits.
+    """Reads a photo as a viewer shows it: upright, three channels, eight bits.
 
     The EXIF orientation of files and PIL images is applied, and only the first frame
-    of an animation read. Grey becomes three equal channels. Alpha is dropped, not
-    blended: pixels keep the colour stored under their transparency. Colour profiles
+    of an animation is read. Gray becomes three equal channels. Alpha is dropped, not
+    blended: pixels keep the color stored under their transparency. Color profiles
     are not applied.
 
     Args:
@@ -66,18 +66,17 @@ def read_photo(photo):
             (H, W, 1), (H, W, 3) RGB or (H, W, 4) RGBA, 0..255.
 
     Returns:
-        uint8 (H, W, 3), RGB; an array that has this form already is not copied.
+        uint8 (H, W, 3), RGB; an array that already has this form is not copied.
 
     Raises:
-        ValueError: there is no such file, it is damaged or of a format that is none
-            of `FORMATS`, or what was given has another type, dtype, rank or order of
-            axes, or no pixels.
+        ValueError: the file does not exist, is damaged or not in one of `FORMATS`; or
+            the photo has another type, dtype, rank or order of axes, or no pixels.
     """
     if isinstance(photo, (str, os.PathLike)):
         return _read_file(photo)
     if isinstance(photo, Image.Image):
         if isinstance(photo, ImageFile.ImageFile) and photo.format not in _FOUND:
-            # It may not be decoded yet, and to decode it may run a program.
+            # It may not be decoded yet, and decoding may run a program.
             raise RefusedPhoto(
                 "A PIL image of a file must be in one of the formats "
                 f"{', '.join(FORMATS)}; received photo={photo!r} of format "
@@ -85,7 +84,7 @@ def read_photo(photo):
             )
         try:
             photo.load()
-        except Exception as error:  # decoders raise whatever the damage leads to
+        except Exception as error:  # decoders raise anything on damaged files
             raise ValueError(
                 f"A PIL image must be readable; received photo={photo!r}, which "
                 f"failed with: {_reason(error)}."
@@ -101,12 +100,12 @@ def read_photo(photo):
 
 
 def _read_file(path):
-    """Returns uint8 (H, W, 3) of an image file; every failure names the file."""
+    """Returns uint8 (H, W, 3) of an image file; every error names the file."""
     path = os.fspath(path)
     if not os.path.isfile(path):
-        hint = "a folder" if os.path.isdir(path) else "no file there"
+        hint = "a folder" if os.path.isdir(path) else "which does not exist"
         if "://" in str(path):
-            hint = "an address: download it first"
+            hint = "a URL: download it first"
         raise ValueError(
             f"A photo's path must be an image file; received photo={path!r}, {hint}."
         )
@@ -123,7 +122,7 @@ def _read_file(path):
         ) from error
     except RefusedPhoto:
         raise
-    except Exception as error:  # decoders raise whatever the damage leads to
+    except Exception as error:  # decoders raise anything on damaged files
         raise ValueError(
             f"A photo must be a readable, undamaged image; received photo={path!r}, "
             f"which failed with: {_reason(error)}."
@@ -131,10 +130,10 @@ def _read_file(path):
 
 
 def _check_pixel_count(image):
-    """Raises Pillow's error from that size on from which Pillow warns.
+    """Raises Pillow's error for the sizes for which Pillow warns.
 
-    To make an error of its warning would change the filters of all threads: they are
-    the process's, and threads that restore them in turns leave the wrong ones behind.
+    Turning its warning into an error would change the warning filters of all threads:
+    they belong to the process, and threads that restore them in turn leave wrong ones.
     """
     limit = Image.MAX_IMAGE_PIXELS
     if limit is not None and image.width * image.height > limit:
@@ -142,7 +141,7 @@ def _check_pixel_count(image):
 
 
 def _reason(error):
-    """Returns what an exception says, in one line."""
+    """Returns the text of an exception in one line."""
     return " ".join(f"{type(error).__name__}: {error}".split()).rstrip(".")
 
 
@@ -159,25 +158,25 @@ def _pil_pixels(image, received):
         image = image.transpose(transpose)
     if sixteen_bit_png:
         # PNG defines 0..65535 as black to white, and Pillow itself keeps the high byte
-        # of every other 16-bit PNG: of those in colour or with alpha.
-        grey = (np.asarray(image) >> 8).astype(np.uint8)
-        return np.repeat(grey[:, :, None], 3, axis=2)
+        # of all other 16-bit PNGs, those in color or with alpha.
+        gray = (np.asarray(image) >> 8).astype(np.uint8)
+        return np.repeat(gray[:, :, None], 3, axis=2)
     if mode not in _EIGHT_BIT_MODES:
         raise RefusedPhoto(
-            "A photo's pixels must be grey or colour values of 8 bits; received "
+            "A photo's pixels must be gray or color values of 8 bits; received "
             f"photo={received!r} of PIL mode {mode!r}, whose range is not known. Scale "
             "its pixels to 0..255 and cast them to uint8."
         )
-    if mode in ("P", "PA"):  # by way of RGBA, Pillow keeps the stored colours
+    if mode in ("P", "PA"):  # via RGBA, Pillow keeps the stored colors
         image = image.convert("RGBA")
     return np.asarray(image.convert("RGB"))
 
 
 def _orientation(image):
-    """Returns the EXIF orientation, 1..8, or None; damaged EXIF counts as none."""
+    """Returns the EXIF orientation, 1..8, or None; None also for damaged EXIF."""
     try:
         return image.getexif().get(ExifTags.Base.Orientation)
-    except Exception:  # viewers show such a photo as it is stored
+    except Exception:  # viewers show such a photo as stored
         return None
 
 
@@ -185,7 +184,7 @@ def _array_pixels(array):
     """Returns uint8 (H, W, 3) of an array; see `read_photo`."""
     received = f"received an array of dtype={array.dtype}, shape={array.shape}"
     if array.dtype.kind == "f" and np.isnan(array).any():
-        raise ValueError(f"A photo must not hold NaN pixels; {received}.")
+        raise ValueError(f"A photo must not contain NaN pixels; {received}.")
     if array.dtype != np.uint8:
         numeric = array.dtype.kind in "biuf" and array.size > 0
         extent = f" with values {array.min()}..{array.max()}" if numeric else ""
@@ -206,9 +205,9 @@ def _array_pixels(array):
         array = array[:, :, None]
     channels = array.shape[2]
     if channels not in (1, 3, 4):
-        remedy = "Pass grey, RGB or RGBA."
+        remedy = "Pass gray, RGB or RGBA."
         if array.shape[0] in (1, 3, 4):
-            remedy = "Move its first axis behind: np.moveaxis(array, 0, -1)."
+            remedy = "Move its first axis to the end: np.moveaxis(array, 0, -1)."
         raise ValueError(
             f"A photo's channels must come last, 1, 3 or 4 of them; {received}. "
             f"{remedy}"

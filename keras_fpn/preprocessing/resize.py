@@ -1,22 +1,22 @@
-"""Resizes a photo as torch does, and scales boxes back from it to the photo."""
+"""Resizes a photo as torch does, and scales boxes back to the photo."""
 
 import math
 
 import numpy as np
 
-_STRIP = 64  # output rows resized at once: their buffers then stay in the CPU's cache
+_STRIP = 64  # output rows resized at once, so that their buffers stay in the CPU cache
 
 
 def resized_size(size, min_size, max_size):
     """Returns the height and width, int pixels, that a photo is resized to.
 
     The shorter side becomes min_size unless the longer would then exceed max_size.
-    Source: torchvision's rule, in float64 and rounded down: a side that should be 800
-    becomes 799 for some sizes, such as 607, and proposals depend on it.
+    Source: the rule of torchvision, in float64 and rounded down: a side that should be
+    800 becomes 799 for some sizes, such as 607, and proposals depend on it.
 
     Args:
         size: height and width of the photo, int pixels, at least 1.
-        min_size: int, goal for the shorter side, pixels.
+        min_size: int, target for the shorter side, pixels.
         max_size: int, limit for the longer side, pixels.
 
     Raises:
@@ -38,7 +38,7 @@ def resized_size(size, min_size, max_size):
 
 
 def resize(image, size):
-    """Resizes an image bilinearly, with half-pixel centres and without antialiasing.
+    """Resizes an image bilinearly, with half-pixel centers and without antialiasing.
 
     Equal to torch's `interpolate(mode="bilinear", align_corners=False)` to 1e-4.
 
@@ -52,7 +52,7 @@ def resize(image, size):
     if image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
         raise ValueError(
             f"An image to resize must be (H, W, 3) with pixels; received "
-            f"shape={image.shape}. `read_photo` makes it so."
+            f"shape={image.shape}. `read_photo` returns such an array."
         )
     height, width = size
     top, bottom, down = _taps(image.shape[0], height)
@@ -66,7 +66,7 @@ def resize(image, size):
         wanted = np.concatenate([top[strip], bottom[strip]])
         rows, position = np.unique(wanted, return_inverse=True)
         source = flat[rows]
-        # mode="clip": without the check of each index, which is in range by `_taps`.
+        # mode="clip" skips the check of each index; `_taps` returns valid ones.
         blended = source.take(left, axis=1, mode="clip").astype(np.float32)
         _blend(blended, source.take(right, axis=1, mode="clip"), across)
         above, below = np.split(position, 2)
@@ -76,29 +76,29 @@ def resize(image, size):
 
 
 def _taps(size, resized):
-    """Returns which two pixels each resized pixel lies between, and how far along.
+    """Returns the two pixels around each resized pixel, and its position between them.
 
-    Source: torch's rule, rounded as torch rounds it: the ratio of the sizes in
-    float32, its product with the position once more. Positions in float64 would be
-    nearer the truth, and up to 0.2 grey levels from torch in large photos.
+    Source: the rule of torch, with its rounding: the ratio of the sizes is float32, and
+    so is its product with the position. Positions in float64 would be more accurate,
+    but differ from torch by up to 0.2 gray levels in large photos.
 
     Returns:
         first, second: int (resized,); distance: float32 (resized,), 0..1, from first.
     """
     ratio = np.float64(np.float32(size) / np.float32(resized))
-    centres = (ratio * (np.arange(resized) + 0.5) - 0.5).astype(np.float32)
-    centres = np.maximum(centres, 0)
-    first = np.minimum(centres.astype(np.intp), size - 1)
-    return first, np.minimum(first + 1, size - 1), centres - first.astype(np.float32)
+    centers = (ratio * (np.arange(resized) + 0.5) - 0.5).astype(np.float32)
+    centers = np.maximum(centers, 0)
+    first = np.minimum(centers.astype(np.intp), size - 1)
+    return first, np.minimum(first + 1, size - 1), centers - first.astype(np.float32)
 
 
 def _flat_columns(columns):
-    """Returns where the 3 channels of each column stand in a row of 3 W numbers."""
+    """Returns the indices of the 3 channels of each column in a row of 3 W numbers."""
     return (columns[:, None] * 3 + np.arange(3)).ravel()
 
 
 def _blend(first, second, share):
-    """Moves `first`, float32, by a share of 0..1 towards `second`, in place."""
+    """Moves `first`, float32, by a share of 0..1 toward `second`, in place."""
     step = second - first
     step *= share
     first += step
@@ -121,11 +121,11 @@ def boxes_to_photo(boxes, resized_size, photo_size):
 
 
 def check_sizes(**sizes):
-    """Refuses sizes that are no whole number of pixels, at least 1, by their names."""
+    """Raises for sizes that are not positive integers; the error has their names."""
     for name, size in sizes.items():
         whole = isinstance(size, (int, np.integer)) and not isinstance(size, bool)
         if not whole or size < 1:
             raise ValueError(
-                f"{name} must be a whole number of pixels, at least 1; received "
+                f"{name} must be an integer of pixels, at least 1; received "
                 f"{name}={size!r}."
             )

@@ -1,4 +1,4 @@
-"""Checkpoints: where they are, how they are read safely, how they fill a model."""
+"""Checkpoints: finding them, reading them safely, loading them into a model."""
 
 from keras_fpn.weights.download import fetch
 from keras_fpn.weights.formula import fill_with_formula

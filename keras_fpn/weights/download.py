@@ -1,4 +1,4 @@
-"""Downloads checkpoints into a cache folder; every one handed out is verified."""
+"""Downloads checkpoints into a cache folder, and verifies them on every use."""
 
 import contextlib
 import hashlib
@@ -23,8 +23,8 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-_ATTEMPTS = 4  # in a row that bring nothing new, until a download is given up
-_PAUSE = 0.5  # seconds before the second attempt, doubled before each further one
+_ATTEMPTS = 4  # without new bytes, in a row, before a download fails
+_PAUSE = 0.5  # seconds before the second attempt, doubled for each further one
 _TIMEOUT = 30.0  # seconds without an answer
 _CHUNK = 1 << 18  # bytes
 _RETRIED_STATUS = {408, 429, 500, 502, 503, 504}
@@ -35,17 +35,17 @@ class _CutError(Exception):
 
 
 def fetch(checkpoint, sha256=None, cache_dir=None):
-    """Returns the path of a verified checkpoint, downloading it where it is not cached.
+    """Returns the path of a verified checkpoint, downloaded unless cached.
 
-    The file is hashed every time: that takes a fraction of a second, and a marker of an
-    earlier verification would say nothing of what happened to the file since. A cut
-    download goes on where it ended, within this call and in the next one. Of several
-    processes that ask for the same file one downloads it and the others wait.
+    The file is hashed every time, which takes a fraction of a second, because a record
+    of an earlier verification says nothing about later damage. An interrupted download
+    resumes where it ended, in this call or the next one. If several processes need the
+    same file, one downloads it and the others wait.
 
     Args:
         checkpoint: `Checkpoint`, or str, an http or https URL.
-        sha256: str, hexadecimal SHA-256 of the file, or its first 8 digits or more;
-            needed with a URL. By default that of the `Checkpoint`.
+        sha256: str, hexadecimal SHA-256 of the file, or at least its first 8 digits;
+            required with a URL. By default that of the `Checkpoint`.
         cache_dir: str or os.PathLike; by default `default_cache_dir()`.
 
     Returns:
@@ -55,7 +55,7 @@ def fetch(checkpoint, sha256=None, cache_dir=None):
         ValueError: the URL or the hash is not valid, or the file received has another
             hash; it is then deleted.
         ConnectionError: the file could not be downloaded; the message says where to
-            put it by hand.
+            put it manually.
     """
     if isinstance(checkpoint, Checkpoint):
         checkpoint, sha256 = checkpoint.url, sha256 or checkpoint.sha256
@@ -66,16 +66,16 @@ def fetch(checkpoint, sha256=None, cache_dir=None):
         return path
     folder.mkdir(parents=True, exist_ok=True)
     with _sole_downloader(path) as part:
-        if not _is_verified(path, sha256):  # nor did another process bring it
+        if not _is_verified(path, sha256):  # another process may have downloaded it
             if path.exists():
                 warnings.warn(
-                    f"{path} has another SHA-256 than {sha256}: it is downloaded anew.",
+                    f"{path} has another SHA-256 than {sha256}: downloading again.",
                     stacklevel=2,
                 )
             left_by_another_call = part.exists()
             _download(url, part, path)
             if left_by_another_call and not _is_verified(part, sha256):
-                part.unlink()  # what was left may be the damaged part
+                part.unlink()  # the old part may be the damaged one
                 _download(url, part, path)
             _move_verified(part, path, url, sha256)
     return path
@@ -84,15 +84,14 @@ def fetch(checkpoint, sha256=None, cache_dir=None):
 def default_cache_dir():
     """Returns the folder of downloaded checkpoints, a `pathlib.Path`.
 
-    It is checkpoints/ in the folder that the environment variable KERAS_FPN_HOME names,
-    or else in keras_fpn/ of the user's cache folder: that of XDG_CACHE_HOME, or
-    ~/.cache.
+    It is checkpoints/ in the folder in the environment variable KERAS_FPN_HOME, or else
+    in keras_fpn/ of the cache folder of the user: XDG_CACHE_HOME, or ~/.cache.
     """
     home = os.environ.get("KERAS_FPN_HOME")
     if home:
         return Path(home).expanduser() / "checkpoints"
     cache = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    if not cache.is_absolute():  # as the XDG specification has it
+    if not cache.is_absolute():  # as the XDG specification requires
         cache = Path.home() / ".cache"
     return cache / "keras_fpn" / "checkpoints"
 
@@ -112,14 +111,14 @@ def _checked_hash(sha256):
     if not isinstance(sha256, str) or not re.fullmatch("[0-9a-fA-F]{8,64}", sha256):
         raise ValueError(
             "A download is verified by 8 to 64 hexadecimal digits of its SHA-256; "
-            f"received sha256={sha256!r}. Its publisher says it, often in the file's "
+            f"received sha256={sha256!r}. Its publisher states it, often in the file "
             "name."
         )
     return sha256.lower()
 
 
 def _file_name(url, sha256):
-    """Returns the URL's last part, with the hash in it: one name, one content."""
+    """Returns the last part of a URL with the hash added: one name, one content."""
     last = urllib.parse.unquote(urllib.parse.urlsplit(url).path).rpartition("/")[2]
     name = re.sub(r"[^\w.+-]", "_", last).lstrip(".")
     if sha256[:8] in name:
@@ -140,10 +139,10 @@ def _is_verified(path, sha256):
 
 @contextlib.contextmanager
 def _sole_downloader(path):
-    """Yields the path of the unfinished file, while no other process writes to it.
+    """Yields the path of the unfinished file while no other process writes to it.
 
-    The system frees the lock of a process that was killed. Where it has no locks, each
-    process has an unfinished file of its own, which none continues.
+    The system releases the lock of a killed process. Without locks, each process has an
+    unfinished file of its own, which is never resumed.
     """
     with open(path.with_name(f"{path.name}.lock"), "ab") as lock:
         if _is_locked(lock, path.name):
@@ -157,7 +156,7 @@ def _sole_downloader(path):
 
 
 def _is_locked(lock, name):
-    """Waits for the lock; returns False where there are none."""
+    """Waits for the lock; returns False on systems without locks."""
     if fcntl is None:
         return False
     try:
@@ -201,7 +200,7 @@ def _download(url, part, path):
 
 
 def _may_pass(error):
-    """Tells whether another attempt could end otherwise."""
+    """Returns whether another attempt may succeed."""
     cause = error.__cause__
     if isinstance(cause, urllib.error.HTTPError):
         return cause.code in _RETRIED_STATUS
@@ -209,10 +208,10 @@ def _may_pass(error):
 
 
 def _continue_download(url, part, report):
-    """Asks once for what the unfinished file lacks, and appends what comes.
+    """Requests the missing rest of the unfinished file once, and appends it.
 
     Raises:
-        _CutError: less came.
+        _CutError: the rest is incomplete.
     """
     have = part.stat().st_size if part.exists() else 0
     headers = {"User-Agent": "keras-fpn"}
@@ -224,7 +223,9 @@ def _continue_download(url, part, report):
         )
     except urllib.error.HTTPError as error:
         error.close()
-        if error.code == 416 and have:  # nothing behind: the file is complete, or wrong
+        if (
+            error.code == 416 and have
+        ):  # nothing is missing: the file is complete, or wrong
             return
         raise _CutError(f"the server answers {error.code} {error.reason}") from error
     except (OSError, http.client.HTTPException) as error:
@@ -234,7 +235,7 @@ def _continue_download(url, part, report):
             have = 0
         elif not response.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
             part.unlink()
-            raise _CutError("the server sent another range than was asked for")
+            raise _CutError("the server sent another range than requested")
         length = response.headers.get("Content-Length")
         total = have + int(length) if length and length.isdigit() else None
         with part.open("ab" if have else "wb") as file:
@@ -265,8 +266,8 @@ def _reason(error):
 def _not_downloaded(url, path, error):
     return ConnectionError(
         "The checkpoint must be downloaded once; received no complete file from "
-        f"{url}: {error}. Run again where the network can be reached (what came is "
-        f"kept), or download that address by other means and put the file at {path}."
+        f"{url}: {error}. Run again with a network connection (what was received is "
+        f"kept), or download that URL by other means and put the file at {path}."
     )
 
 
@@ -276,9 +277,9 @@ def _move_verified(part, path, url, sha256):
         size = part.stat().st_size
         part.unlink()
         raise ValueError(
-            f"A download must have the SHA-256 that is published, here {sha256}; "
+            f"A download must have the published SHA-256, here {sha256}; "
             f"received {received} ({size} bytes) from {url}. The file was deleted: try "
-            "again, and if it comes again do not use that source."
+            "again, and if that fails again do not use that source."
         )
     os.replace(part, path)
 

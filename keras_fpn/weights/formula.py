@@ -1,6 +1,6 @@
-"""Random weights from a formula, under which an untrained detector finds boxes.
+"""Random weights from a formula, with which an untrained detector finds boxes.
 
-For demonstrations and tests where there is no checkpoint: what it finds means nothing.
+For demonstrations and tests without a checkpoint: the detections mean nothing.
 """
 
 import zlib
@@ -8,7 +8,7 @@ import zlib
 import keras
 import numpy as np
 
-_PROBE_SIDE = 256  # pixels of the noise image that predictions are scaled on
+_PROBE_SIDE = 256  # side of the noise image for scaling predictions, pixels
 
 # Standard deviations of the predictions on noise: some classes win clearly, and boxes
 # stay near their anchors.
@@ -19,8 +19,8 @@ _DELTA_DEVIATION = 0.3
 def fill_with_formula(model, seed=1):
     """Fills a Faster R-CNN with random weights, the same on every machine.
 
-    Kernels are normal, each from (seed, its path); biases and norms keep their start;
-    the predictors are scaled by what they say of an image of noise.
+    Kernels are normal, each generated from (seed, its path); biases and norms keep
+    their initial values; predictors are scaled by their outputs for an image of noise.
 
     Args:
         model: `keras_fpn.models.FasterRCNN`.
@@ -58,7 +58,7 @@ def _noise(seed):
 
 
 def _rescale(layer, predictions, deviation):
-    """Multiplies a linear layer's kernel so that its predictions deviate so much."""
+    """Scales the kernel of a linear layer so that its predictions have a deviation."""
     if not isinstance(predictions, dict):
         predictions = {"": predictions}
     values = [keras.ops.convert_to_numpy(v).ravel() for v in predictions.values()]

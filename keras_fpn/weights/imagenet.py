@@ -16,14 +16,15 @@ def load_imagenet(backbone, weights):
 
     Args:
         backbone: functional model of `keras_fpn.backbones`.
-        weights: "imagenet", the backbone's usual checkpoint (torchvision's first, or
-            keras.applications' for MobileNetV2, which Keras downloads, and for which it
-            publishes no hash to verify); the name of a registered checkpoint, such as
-            "resnet50_imagenet_v2"; or a file: torchvision's .pth, keras.applications'
-            tensors as .npz, or this backbone's own .weights.h5.
+        weights: "imagenet", the usual checkpoint of the backbone (the first of
+            torchvision, or that of keras.applications for MobileNetV2, which Keras
+            downloads, without a published hash to verify); the name of a registered
+            checkpoint, such as "resnet50_imagenet_v2"; or a file: .pth of
+            torchvision, .npz with tensors of keras.applications, or .weights.h5 of this
+            backbone.
 
     Raises:
-        ValueError: no such name or file, or tensors that do not fit.
+        ValueError: there is no such name or file, or its tensors do not fit.
     """
     if weights == "imagenet" and backbone.name == "mobilenet_v2":
         source = keras.applications.MobileNetV2(include_top=False, weights=weights)

@@ -1,15 +1,15 @@
-"""Reads a pickle as a description: nothing that it names is imported or run.
+"""Reads a pickle as data: nothing that it names is imported or run.
 
 Python's own unpickler calls whatever the file names, and sets attributes of it. This
-one knows the operations of protocol 2 and later that describe data, and looks names up
-in a table that its caller gives: other names and other operations are refused.
+one supports the operations of protocol 2 and later that describe data, and looks names
+up in a table from its caller: other names and other operations raise.
 """
 
 import pickletools
 from collections.abc import Callable
 
-# Real checkpoints take about 25 operations per tensor. An operation of one byte may
-# make an object of 64, so without an end a large hostile file would fill the memory.
+# Real checkpoints need about 25 operations per tensor. One byte may create an object of
+# 64 bytes, so that without a limit a large hostile file would fill the memory.
 MAX_OPERATIONS = 2_000_000
 
 _KEYS = (str, int, float, bytes, type(None))
@@ -35,19 +35,19 @@ def read_pickle(file, known, load_persistent=None):
     """Reads one pickle.
 
     Args:
-        file: binary file object, read from where it stands to behind the pickle; its
-            `read(n)` must not set memory aside for more than the file holds.
-        known: dict of full name -> value. A function among the values is called where
-            the pickle has its name called, with arguments made of plain data and of
-            what these functions returned: it must check them.
-        load_persistent: function of a persistent id; None where there can be none.
+        file: binary file object, read from its position to the end of the pickle; its
+            `read(n)` must not allocate more memory than the file has bytes.
+        known: dict of full name -> value. A function among the values is called if
+            the pickle calls its name, with arguments made of plain data and of results
+            of these functions: it must check them.
+        load_persistent: function of a persistent id; None if none is allowed.
 
     Returns:
         the object described: plain Python data and values made by `known`.
 
     Raises:
         ForbiddenGlobalError: a name that is not in `known`.
-        ValueError: an operation that describes no data, damaged or too much data.
+        ValueError: an operation that does not describe data, damage, or too much data.
     """
     machine = _Machine(known, load_persistent)
     try:
@@ -62,15 +62,15 @@ def read_pickle(file, known, load_persistent=None):
             operation(machine, argument)
     except (IndexError, KeyError, TypeError) as error:
         raise ValueError(f"a malformed pickle ({error})") from error
-    raise ValueError("a pickle without end")
+    raise ValueError("a pickle without an end")
 
 
 def plain_dict(items=()):
     """Makes a dict of a dict or of pairs, as `collections.OrderedDict` does.
 
     Raises:
-        ValueError: a key is not a plain scalar. (The hash of nested tuples could take
-            for ever.)
+        ValueError: a key is not a plain scalar. (Hashing nested tuples could take
+            forever.)
     """
     made = {}
     for key, value in items.items() if isinstance(items, dict) else items:
@@ -79,7 +79,7 @@ def plain_dict(items=()):
 
 
 class _Machine:
-    """The stack machine that a pickle is a program for, without its dangerous half."""
+    """The stack machine that runs a pickle, without its dangerous half."""
 
     def __init__(self, known, load_persistent):
         self.known = known
@@ -108,12 +108,12 @@ class _Machine:
 
     def append(self, values):
         if type(self.stack[-1]) is not list:
-            raise ValueError("a pickle that appends to what is no list")
+            raise ValueError("a pickle that appends to what is not a list")
         self.stack[-1].extend(values)
 
     def set_items(self, values):
         if type(self.stack[-1]) is not dict:
-            raise ValueError("a pickle that sets items of what is no dict")
+            raise ValueError("a pickle that sets items of what is not a dict")
         for key, value in zip(values[::2], values[1::2], strict=True):
             _put(self.stack[-1], key, value)
 
@@ -129,18 +129,18 @@ class _Machine:
     def name_from_stack(self, _):
         name, module = self.pop(), self.pop()
         if type(name) is not str or type(module) is not str:
-            raise ValueError("a pickle with a name that is no text")
+            raise ValueError("a pickle with a name that is not a text")
         self.name(module, name)
 
     def call(self, _):
         arguments, function = self.pop(), self.pop()
         if not callable(function) or type(arguments) is not tuple:
-            raise ValueError("a pickle that calls what is no function")
+            raise ValueError("a pickle that calls what is not a function")
         self.push(function(*arguments))
 
     def persistent(self, _):
         if self.load_persistent is None:
-            raise ValueError("a pickle with a persistent id, which has none here")
+            raise ValueError("a pickle with an unexpected persistent id")
         self.push(self.load_persistent(self.pop()))
 
 
@@ -183,7 +183,7 @@ _OPERATIONS: dict[str, Callable] = {
     "STACK_GLOBAL": _Machine.name_from_stack,
     "REDUCE": _Machine.call,
     "NEWOBJ": _Machine.call,
-    # The state that BUILD sets is metadata in checkpoints: it is left out.
+    # The state that BUILD sets is only metadata in checkpoints: it is ignored.
     "BUILD": lambda machine, _: machine.pop(),
     "BINPERSID": _Machine.persistent,
 }

@@ -1,4 +1,4 @@
-"""keras.applications' MobileNetV2: which tensor fills which variable."""
+"""MobileNetV2 of keras.applications: the tensor for each variable."""
 
 import os
 import zlib
@@ -10,27 +10,27 @@ import numpy as np
 from keras_fpn.layers import ConvNorm
 from keras_fpn.weights.mapping import Slot, as_is, fill
 
-# Layers above the last map that a pyramid reads.
+# Layers after the last map that a pyramid reads.
 _CLASSIFIER = ("Conv_1/", "Conv_1_bn/", "predictions/")
 
 _VECTORS = ("gamma", "beta", "moving_mean", "moving_variance")
 
-# What NumPy raises for files that are no archives, or damaged ones.
+# What NumPy raises for files that are not archives, or damaged.
 _UNREADABLE = (OSError, ValueError, TypeError, EOFError, BadZipFile, zlib.error)
 
 
 def load_keras_applications(backbone, source):
-    """Fills a MobileNetV2 backbone with the weights of keras.applications'.
+    """Fills a MobileNetV2 backbone with the weights of keras.applications.
 
     Args:
         backbone: `keras_fpn.backbones.mobilenet_v2()`, with batch norms.
         source: a `keras.applications.MobileNetV2`; a dict "<layer>/<variable>" -> array
             of its variables; or the path of an .npz file of such a dict. Convolutions
-            may come folded, with "<layer>/bias" in the place of their batch norm.
+            may be folded, with "<layer>/bias" instead of their batch norm.
 
     Raises:
         ValueError: a tensor is missing, surplus, misshapen or not of floats (each
-            named), or the backbone is another; it is left untouched.
+            named), or it is another backbone, which stays unchanged.
     """
     layers = [layer for layer in backbone.layers if isinstance(layer, ConvNorm)]
     if backbone.name != "mobilenet_v2" or "batch" not in str(layers[0].norm):
@@ -50,13 +50,13 @@ def load_keras_applications(backbone, source):
 
 
 def _slots(layer, tensors):
-    """Returns a convolution's slots: its kernel and its norm or, folded, its bias."""
+    """Returns the slots of a convolution: kernel and norm or, if folded, bias."""
     conv, norm = _keras_names(layer.name)
     bias = f"{conv}/bias"
     keys = {name: f"{norm}/{name}" for name in _VECTORS}
     convert = dict.fromkeys(_VECTORS, as_is)
     if bias in tensors and not set(keys.values()) & set(tensors):
-        # A norm that adds just the bias; its gamma divides the epsilon out again.
+        # A norm that only adds the bias; its gamma cancels the epsilon.
         gamma = np.sqrt(np.float32(1.0 + layer.epsilon))
         keys = dict.fromkeys(_VECTORS, bias)
         convert["gamma"] = lambda array: np.full_like(array, gamma)
@@ -69,7 +69,7 @@ def _slots(layer, tensors):
 
 
 def _keras_names(name):
-    """Returns keras.applications' names of a convolution and of its batch norm."""
+    """Returns the names of a convolution and its batch norm in keras.applications."""
     if name == "stem":
         return "Conv1", "bn_Conv1"
     number, role = name.removeprefix("block").split("_", 1)

@@ -1,4 +1,4 @@
-"""From foreign tensors to a model's variables: all of them, or none."""
+"""Assigns foreign tensors to the variables of a model: all of them, or none."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,9 +16,9 @@ class Slot:
     """A variable and the tensor that fills it.
 
     Attributes:
-        key: str, the tensor's name in the checkpoint.
+        key: str, name of the tensor in the checkpoint.
         variable: `keras.Variable`.
-        convert: function from the checkpoint's array to the variable's layout.
+        convert: function from the array in the checkpoint to the variable's layout.
     """
 
     key: str
@@ -27,7 +27,7 @@ class Slot:
 
 
 def fill(slots, tensors):
-    """Assigns every tensor to its variable, after all of them are found to fit.
+    """Assigns every tensor to its variable, after checking that all of them fit.
 
     Args:
         slots: list of `Slot`.
@@ -42,7 +42,7 @@ def fill(slots, tensors):
     surplus = sorted(set(tensors) - wanted)
     if missing or surplus:
         raise ValueError(
-            "The checkpoint must hold exactly the model's tensors; received a "
+            "The checkpoint must contain exactly the tensors of the model; received a "
             f"checkpoint with {_names('missing', missing)} and "
             f"{_names('surplus', surplus)}. Build the architecture it was made with, "
             "for instance by keras_fpn.from_preset(name)."
@@ -56,7 +56,9 @@ def fill(slots, tensors):
             )
         value = _converted(slot, tensor)
         name = f"{slot.key} {tensor.shape}"
-        if value is None and name not in misshapen:  # one tensor may fill several
+        if (
+            value is None and name not in misshapen
+        ):  # one tensor may fill several variables
             misshapen.append(name)
         values.append(value)
     if misshapen:
@@ -69,10 +71,10 @@ def fill(slots, tensors):
 
 
 def _converted(slot, tensor):
-    """Returns the tensor in the variable's layout, or None where it cannot have it."""
+    """Returns the tensor in the layout of the variable, or None if it does not fit."""
     try:
         value = slot.convert(tensor.astype("float32"))
-    except (ValueError, IndexError):  # reshapes and transposes of a wrong shape
+    except (ValueError, IndexError):  # reshaping or transposing a wrong shape
         return None
     return value if value.shape == tuple(slot.variable.shape) else None
 
@@ -111,8 +113,8 @@ def conv_norm_slots(layer: ConvNorm, conv_key, norm_key=None):
 
     Args:
         layer: built `ConvNorm`.
-        conv_key: str, the convolution's name without ".weight".
-        norm_key: str, the norm's name; needed where the layer has one.
+        conv_key: str, name of the convolution without ".weight".
+        norm_key: str, name of the norm; required if the layer has one.
     """
     depthwise = isinstance(layer, DepthwiseConvNorm)
     convert = depthwise_kernel if depthwise else conv_kernel

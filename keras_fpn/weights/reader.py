@@ -1,11 +1,11 @@
 """Reads torch checkpoints without torch, and without running anything in them.
 
-The pickle in a checkpoint only describes its tensors: where each one's elements lie in
-which storage. It is read as such a description, checked against the size of the file,
-and only then are the storages of the tensors asked for read.
+The pickle in a checkpoint only describes its tensors: the storage of each one, and
+where its elements are in it. It is read as such a description and checked against the
+size of the file; only then the storages of the required tensors are read.
 
-Source: the formats of `torch.save`, the zip archive (torch 1.6 and later) and the row
-of pickles before it, as torch 2.12 reads them.
+Source: the formats of `torch.save`, the zip archive (torch 1.6 and later) and the
+sequence of pickles before it, as torch 2.12 reads them.
 """
 
 import io
@@ -24,7 +24,7 @@ from keras_fpn.weights.stored_tensors import (
 
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _LEGACY_PROTOCOL = 1001
-# What zipfile, struct and NumPy raise on damaged and on hostile files.
+# What zipfile, struct and NumPy raise for damaged and for hostile files.
 _UNREADABLE = (
     ValueError,
     EOFError,
@@ -41,23 +41,22 @@ _UNREADABLE = (
 def read_torch(path):
     """Reads the tensors of a torch checkpoint.
 
-    Both formats of `torch.save` are understood, and nothing in the file is run: it may
-    hold tensors and plain containers. Where the file is a dict with the weights under
-    "model", "state_dict" or "model_state_dict", as trainers save it, those are read.
-    Entries that are no tensors are left out.
+    Both formats of `torch.save` are supported, and nothing in the file is run: it may
+    contain only tensors and plain containers. If it is a dict with the weights under
+    "model", "state_dict" or "model_state_dict", as trainers save it, these are read.
+    Entries that are not tensors are ignored.
 
     Args:
         path: str or os.PathLike of a .pth or .pt file.
 
     Returns:
         dict of str -> array of the dtype stored (bfloat16 as that of `ml_dtypes`), in
-        the file's order. The arrays are read-only; tensors that share a storage share
-        its memory.
+        the order of the file. The arrays are read-only; tensors that share a storage
+        share its memory.
 
     Raises:
-        ValueError: there is no such file, it is damaged or was not made by
-            `torch.save`, or it names something that is neither tensor nor plain
-            container.
+        ValueError: the file does not exist, is damaged or not made by `torch.save`, or
+            names something that is neither a tensor nor a plain container.
     """
     path = Path(os.fspath(path))
     if not path.is_file():
@@ -74,17 +73,17 @@ def read_torch(path):
             return read(file, size)
         except ForbiddenGlobalError as error:
             raise ValueError(
-                "A checkpoint must hold tensors and plain containers only; received "
+                "A checkpoint must contain only tensors and plain containers; received "
                 f"path={str(path)!r}, which names {error.name!r}. Nothing in it was "
-                "run. If you trust the file, save its weights alone with torch: "
+                "run. If you trust the file, save only its weights with torch: "
                 "torch.save(model.state_dict(), path)."
             ) from error
         except _UNREADABLE as error:
             reason = str(error) or type(error).__name__
             if isinstance(error, zipfile.BadZipFile):
-                reason = f"it is a zip archive, cut short or damaged ({reason})"
+                reason = f"it is a zip archive, truncated or damaged ({reason})"
             raise ValueError(
-                "A checkpoint must be a whole file made by torch.save; received "
+                "A checkpoint must be a complete file made by torch.save; received "
                 f"path={str(path)!r}, {size} bytes: {reason}. Download or copy it "
                 "again, or save the weights anew: torch.save(model.state_dict(), path)."
             ) from error
@@ -112,7 +111,7 @@ def _read_zip(file, size):
 
 
 def _check_sizes(entries, size):
-    """Refuses archives that unpack to more than they are."""
+    """Raises for archives that are larger when unpacked."""
     for entry in entries:
         if entry.compress_type != zipfile.ZIP_STORED:
             raise ValueError(f"its entry {entry.filename!r} is compressed")
@@ -123,7 +122,7 @@ def _check_sizes(entries, size):
 
 def _check_byteorder(little):
     if not little:
-        raise ValueError("it says that its numbers are big-endian")
+        raise ValueError("its numbers are big-endian")
 
 
 def _read_legacy(file, size):
@@ -136,7 +135,7 @@ def _read_legacy(file, size):
         magic = None
     if magic != _LEGACY_MAGIC:
         file.seek(0)
-        raise ValueError(f"it begins with {file.read(16)!r} and is no torch file")
+        raise ValueError(f"it begins with {file.read(16)!r} and is not a torch file")
     protocol = read_pickle(bounded, KNOWN)
     if protocol != _LEGACY_PROTOCOL:
         raise ValueError(f"its protocol is not {_LEGACY_PROTOCOL}")
@@ -151,7 +150,7 @@ def _read_legacy(file, size):
 
     top = read_pickle(bounded, KNOWN, declare)
     keys = read_pickle(bounded, KNOWN)
-    places = _legacy_places(bounded, keys, declared)
+    places = _legacy_positions(bounded, keys, declared)
 
     def load(storage):
         if storage.key not in places:
@@ -163,7 +162,7 @@ def _read_legacy(file, size):
     return arrays_of(top, load, size)
 
 
-def _legacy_places(file, keys, declared):
+def _legacy_positions(file, keys, declared):
     """Returns dict of key -> (position, bytes) of the storages, which end the file."""
     places = {}
     for key in keys if type(keys) is list else []:
@@ -182,7 +181,7 @@ def _legacy_places(file, keys, declared):
 
 
 class _BoundedFile:
-    """A file that sets no memory aside for more than it holds, whatever is asked."""
+    """A file whose `read` never allocates more memory than it has bytes."""
 
     def __init__(self, file, size):
         self.size = size

@@ -1,7 +1,7 @@
-"""Published checkpoints: where each is, how it is verified, what it achieves.
+"""Published checkpoints: their URLs, hashes and metrics.
 
-Source: the weights enums of torchvision 0.27.1. The metrics are its own measurements;
-none was made by us.
+Source: the weights enums of torchvision 0.27.1. The metrics are its measurements, not
+ours.
 """
 
 import difflib
@@ -11,12 +11,12 @@ _BASE_URL = "https://download.pytorch.org/models/"
 _PUBLISHER = "torchvision 0.27.1"
 _LICENCE = (
     "published with torchvision, whose code is BSD-3-Clause; torchvision states no "
-    "licence of the weights themselves, and says that terms of the data set they were "
+    "license of the weights themselves, and says that terms of the data set they were "
     "trained on ({data}) may apply"
 )
 
-# The columns of a COCO checkpoint are COCO's category ids 1..90, of which the data set
-# uses 80: the others are never found in a photo.
+# The columns of a COCO checkpoint are the category ids 1..90 of COCO, of which the data
+# set uses 80: the others are never detected.
 COCO_CATEGORY_IDS = tuple(range(1, 91))
 COCO_CLASS_NAMES = tuple(
     "person,bicycle,car,motorcycle,airplane,bus,train,truck,boat,traffic light,"
@@ -37,15 +37,15 @@ class Checkpoint:
     """A published file of weights.
 
     Attributes:
-        name: str, the file's name in keras_fpn.
+        name: str, of the checkpoint in keras_fpn.
         url: str, where it is downloaded from.
-        sha256: str, its SHA-256 in lower-case hexadecimal, or the beginning of it that
-            the publisher writes into the file name (8 digits or more).
-        num_classes: int, classes that it tells apart, without background.
+        sha256: str, its SHA-256 in lower-case hexadecimal, or its first 8 digits or
+            more, which the publisher writes into the file name.
+        num_classes: int, classes without background.
         metrics: dict of data set -> metric -> value, as published. Box AP and top-1
             accuracy in percent.
         source: str, who published the weights and the metrics, and under what name.
-        licence: str, what is known of the terms.
+        license: str, what is known about the terms.
         size_mb: float, size of the file in units of 2**20 bytes.
     """
 
@@ -55,12 +55,12 @@ class Checkpoint:
     num_classes: int
     metrics: dict[str, dict[str, float]]
     source: str
-    licence: str
+    license: str
     size_mb: float
 
 
 def get_checkpoint(name):
-    """Returns the `Checkpoint` of a name.
+    """Returns the `Checkpoint` with a name.
 
     Raises:
         ValueError: there is none; the error lists the near names.
@@ -93,7 +93,7 @@ def _checkpoint(name, file, num_classes, metrics, source, size_mb):
         num_classes=num_classes,
         metrics=metrics,
         source=f"{_PUBLISHER}, {source}",
-        licence=_LICENCE.format(data=data),
+        license=_LICENCE.format(data=data),
         size_mb=size_mb,
     )
 

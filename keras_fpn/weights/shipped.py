@@ -1,4 +1,4 @@
-"""Checkpoints trained by this project, which come with it: no download."""
+"""Checkpoints trained by this project and shipped with it: no download."""
 
 import site
 import sys
@@ -20,8 +20,8 @@ class ShippedCheckpoint:
         class_names: tuple of str, K names.
         metrics: dict of data set -> metric -> value, in percent, measured by us; the
             recipe says how.
-        sample: str, the file in keras_fpn/samples that shows what it is for; or None.
-        licence: str, of the weights.
+        sample: str, the file in keras_fpn/samples that suits it; or None.
+        license: str, of the weights.
         size_mb: float, size of the file in units of 2**20 bytes.
     """
 
@@ -30,7 +30,7 @@ class ShippedCheckpoint:
     class_names: tuple[str, ...]
     metrics: dict[str, dict[str, float]]
     sample: str | None
-    licence: str
+    license: str
     size_mb: float
 
     @property
@@ -52,8 +52,7 @@ class ShippedCheckpoint:
         """Returns the Path of the verified file.
 
         Raises:
-            FileNotFoundError: it is at none of the places where an installation or a
-                checkout has it.
+            FileNotFoundError: it is neither in the installation nor in the checkout.
             ValueError: the file has another SHA-256.
         """
         for folder in _folders():
@@ -64,17 +63,17 @@ class ShippedCheckpoint:
             if found != self.sha256:
                 raise ValueError(
                     f"{path} must have the SHA-256 {self.sha256}; received {found}. "
-                    "The file is damaged: install keras_fpn anew."
+                    "The file is damaged: reinstall keras_fpn."
                 )
             return path
         raise FileNotFoundError(
-            f"{self.name}.keras was not installed with keras_fpn. Take it from the "
-            "folder zoo of the source, and load it as a file."
+            f"{self.name}.keras was not installed with keras_fpn. Take it from "
+            "the folder zoo of the source, and load it as a file."
         )
 
 
 def _folders():
-    """Returns where the files may be: in the package, a checkout, an installation."""
+    """Returns the folders of the files: in the package, a checkout, an installation."""
     roots = [_PACKAGE.parent, Path(sys.prefix), Path(site.getuserbase())]
     installed = [root / "share" / "keras_fpn" / "zoo" for root in roots]
     return [_PACKAGE / "weights", _PACKAGE.parent / "zoo", *installed]
@@ -95,7 +94,7 @@ _SCENES = ShippedCheckpoint(
     ),
     metrics={"200 generated scenes of seed 2": {"box AP": 69.9}},
     sample="scene.png",
-    licence="Apache-2.0, as keras_fpn; trained on generated pictures",
+    license="Apache-2.0, as keras_fpn; trained on generated pictures",
     size_mb=4.48,
 )
 
@@ -105,7 +104,7 @@ _BCCD = ShippedCheckpoint(
     class_names=("Platelets", "RBC", "WBC"),
     metrics={"BCCD test": {"box AP": 59.1}},
     sample=None,
-    licence="Apache-2.0, as keras_fpn; trained on BCCD, MIT, (c) its authors",
+    license="Apache-2.0, as keras_fpn; trained on BCCD, MIT, (c) its authors",
     size_mb=4.47,
 )
 

@@ -1,4 +1,4 @@
-"""Tensors as torch describes them in a pickle, and the arrays that they stand for."""
+"""Tensors as torch describes them in a pickle, and their arrays."""
 
 import math
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ _MAX_COUNT = 2**62
 
 @dataclass(frozen=True)
 class StoredRow:
-    """Elements in a row in the file, or a part of such a row.
+    """Consecutive elements in the file: a storage of torch, or a part of one.
 
     Attributes:
-        key: str, the row's name in the file.
+        key: str, name of the storage in the file.
         dtype: np.dtype of the elements, little-endian.
         count: int, elements.
-        begin: int, elements of the whole row before the first of these.
+        begin: int, elements of the whole storage before the first of these.
     """
 
     key: str
@@ -35,8 +35,8 @@ class StoredTensor:
 
     Attributes:
         row: `StoredRow`.
-        dtype: np.dtype of the tensor, which may differ from an untyped row's.
-        offset: int, from the row's beginning to the first element.
+        dtype: np.dtype of the tensor, which may differ from that of an untyped storage.
+        offset: int, from the start of the row to the first element.
         shape: tuple of int.
         strides: tuple of int, one per axis.
     """
@@ -52,16 +52,16 @@ def arrays_of(top, load, limit):
     """Returns the arrays of the state dict in a checkpoint; each row is read once.
 
     Args:
-        top: what the checkpoint's pickle describes: a dict with the tensors, or one
+        top: content of the pickle of the checkpoint: a dict with the tensors, or one
             with such a dict under "model", "state_dict" or "model_state_dict".
-        load: function of a `StoredRow` that returns the whole row's bytes.
+        load: function of a `StoredRow` that returns the bytes of its storage.
         limit: int, bytes that no tensor exceeds: the size of the file.
 
     Returns:
-        dict of str -> read-only array, in the file's order.
+        dict of str -> read-only array, in the order of the file.
 
     Raises:
-        ValueError: there are no tensors, or one does not lie inside its row.
+        ValueError: there are no tensors, or one is not inside its row.
     """
     loaded: dict[str, bytes] = {}
     arrays = {}
@@ -78,7 +78,7 @@ def arrays_of(top, load, limit):
 
 def _state_dict(top):
     if type(top) is not dict:
-        raise ValueError("it holds no dict of tensors")
+        raise ValueError("it contains no dict of tensors")
     for candidate in [*(top.get(name) for name in _NESTED), top]:
         if type(candidate) is dict:
             tensors = {
@@ -88,11 +88,11 @@ def _state_dict(top):
             }
             if tensors:
                 return tensors
-    raise ValueError(f"it holds no tensors by name, but the entries {list(top)[:8]}")
+    raise ValueError(f"it contains no named tensors, but the entries {list(top)[:8]}")
 
 
 def _array(tensor, content, limit):
-    """Returns a view of a row's bytes, after checking that it stays inside."""
+    """Returns a view of the bytes of a row, after checking that it is inside."""
     row, dtype = tensor.row, tensor.dtype
     if len(content) < (row.begin + row.count) * row.dtype.itemsize:
         raise ValueError(
@@ -102,7 +102,7 @@ def _array(tensor, content, limit):
     count = math.prod(tensor.shape)
     if count == 0:
         return np.zeros(tensor.shape, dtype)
-    # The stride of an axis of one element is never taken.
+    # The stride of an axis with one element is never used.
     strides = [
         stride if length > 1 else 0
         for length, stride in zip(tensor.shape, tensor.strides, strict=True)
@@ -125,15 +125,15 @@ def _array(tensor, content, limit):
     )
 
 
-# What the pickle of a checkpoint may name. The functions are given whatever the file
-# says, so each checks its arguments; all they do is describe.
+# What the pickle of a checkpoint may name. The functions get arbitrary arguments from
+# the file, so each checks them; they only describe.
 
 
 def describe_storage(persistent_id):
-    """Returns the `StoredRow` of a persistent id in a checkpoint's pickle.
+    """Returns the `StoredRow` of a persistent id in the pickle of a checkpoint.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the id does not describe a storage.
     """
     kind, dtype, key, _, count, *view = persistent_id
     if (
@@ -152,7 +152,7 @@ def describe_storage(persistent_id):
 
 
 def _rebuild_tensor(row, offset, shape, strides, *rest):
-    """Stands for torch's function of this name and its second version."""
+    """Replaces the function of torch with this name, and its second version."""
     dtype = row.dtype if isinstance(row, StoredRow) else None
     return _described(row, dtype, offset, shape, strides, rest[2:])
 
@@ -166,10 +166,10 @@ def _described(row, dtype, offset, shape, strides, metadata):
         raise ValueError("a malformed tensor")
     lengths = (offset, *shape, *strides)
     if len(shape) != len(strides) or not all(_is_count(n) for n in lengths):
-        # Not shown: the representation of nested tuples could be endless.
-        raise ValueError("a tensor whose offset, shape or strides are no counts")
+        # Not shown, because the representation of nested tuples could be endless.
+        raise ValueError("a tensor whose offset, shape or strides are not counts")
     if any(metadata):
-        raise ValueError("a tensor with a negation or conjugation still to be done")
+        raise ValueError("a tensor with a pending negation or conjugation")
     return StoredTensor(row, dtype, offset, tuple(shape), tuple(strides))
 
 
@@ -199,7 +199,7 @@ _STORAGES = {
     "LongStorage": np.dtype("<i8"),
     "ShortStorage": np.dtype("<i2"),
 }
-# Dtypes without a storage type of their own; their tensors lie in untyped storages.
+# Dtypes without a storage type of their own; their tensors are in untyped storages.
 _NEWER_DTYPES = ("uint16", "uint32", "uint64")
 
 KNOWN = {

@@ -1,7 +1,7 @@
-"""torchvision's checkpoints: which tensor fills which variable.
+"""Checkpoints of torchvision: the tensor for each variable.
 
-Source: the state dicts of torchvision 0.27 and the renamings its loaders apply to files
-older than the module versions in them.
+Source: the state dicts of torchvision 0.27 and the renaming that its loaders apply to
+files of older module versions.
 """
 
 import os
@@ -23,10 +23,10 @@ _LOGITS = f"{_PREDICTOR}cls_score.bias"
 def load_torchvision(model, source, keep_predictor=True):
     """Fills a Faster R-CNN with the weights of a torchvision checkpoint.
 
-    Both the current names of tensors and those of older files are understood.
+    The current names of tensors and those of older files are supported.
 
     Args:
-        model: `keras_fpn.models.FasterRCNN` of the checkpoint's architecture.
+        model: `keras_fpn.models.FasterRCNN` with the architecture of the checkpoint.
         source: dict of str -> array, or a path of a torch file (read without torch and
             without running anything in it, see `keras_fpn.weights.read_torch`).
         keep_predictor: bool; False leaves the box predictor as it is, for a model with
@@ -34,8 +34,8 @@ def load_torchvision(model, source, keep_predictor=True):
 
     Raises:
         ValueError: a tensor is missing, surplus, misshapen or not of floats (each
-            named), or the model's parts have no counterpart in torchvision; the model
-            is left untouched.
+            named), or parts of the model have no counterpart in torchvision; the
+            model stays unchanged.
     """
     slots = torchvision_slots(model)
     tensors = current_names(_as_tensors(source))
@@ -57,7 +57,7 @@ def classes_in(tensors):
 
 
 def torchvision_slots(model):
-    """Returns the `Slot` of every tensor of a Faster R-CNN's checkpoint.
+    """Returns the `Slot` of every tensor in the checkpoint of a Faster R-CNN.
 
     Raises:
         ValueError: a part of the model has no counterpart in torchvision.
@@ -72,7 +72,7 @@ def torchvision_slots(model):
 def load_torchvision_body(backbone, source):
     """Fills a backbone with the weights of a torchvision ImageNet classifier.
 
-    The classifier's own last layers are left out.
+    The last layers of the classifier are ignored.
 
     Args:
         backbone: functional model of `keras_fpn.backbones`.
@@ -88,9 +88,9 @@ def load_torchvision_body(backbone, source):
 
 
 def current_names(tensors):
-    """Returns the tensors under torchvision's current names.
+    """Returns the tensors under the current names in torchvision.
 
-    Counters of batches, which no inference or training here reads, are left out.
+    Counters of batches, which nothing here needs, are left out.
     """
     renamed = {}
     for key, tensor in tensors.items():
@@ -122,7 +122,7 @@ def _body_slots(backbone, prefix):
         raise ValueError(
             "torchvision's checkpoints fit resnet18 to resnet152 and "
             "mobilenet_v3_large of keras_fpn.backbones; received a backbone named "
-            f"{backbone.name!r}. Load its weights into the backbone itself."
+            f"{backbone.name!r}. Load its weights into the backbone directly."
         )
     slots = []
     for layer, (conv, norm) in zip(layers, keys(layers), strict=True):
@@ -147,7 +147,7 @@ def _resnet_keys(layers):
 def _mobilenet_keys(layers):
     """Yields the names of the conv and its norm: 4.block.1.0, 4.block.1.1.
 
-    A block's parts are counted as they stand; squeeze and gate are one part, without
+    The parts of a block are counted in order; squeeze and gate are one part, without
     norms.
     """
     last, part = None, 0
@@ -216,12 +216,14 @@ def _box_head_slots(head, bins):
 
 
 def _cells_first(layer, bins):
-    """Returns the conversion of a kernel behind torch's flatten of (C, P, P)."""
+    """Returns the conversion of a kernel after torch's flattening of (C, P, P)."""
     inputs, _ = layer.kernel.shape
     channels = inputs // bins**2
 
     def convert(array):
-        units, _ = array.shape  # its own: another shape must not be made to fit
+        units, _ = (
+            array.shape
+        )  # not assumed, so that another shape does not fit by accident
         array = array.reshape(units, channels, bins, bins)
         return array.transpose(2, 3, 1, 0).reshape(inputs, units)
 
@@ -229,7 +231,7 @@ def _cells_first(layer, bins):
 
 
 def _predictor_slots(predictor):
-    # torchvision's background is class 0: here it is the last logit and has no box.
+    # In torchvision background is class 0: here it is the last logit and has no box.
     def logits_last(array):
         return dense_kernel(_background_last(array))
 

@@ -149,7 +149,7 @@ def test_a_photo_damaged_within_is_named_and_the_others_drawn(file, tmp_path, ca
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        (["check", "gone.json"], "received path='gone.json', which does not."),
+        (["check", "gone.json"], "received path='gone.json', which does not exist."),
         (["look", "{file}", "--preset", "absent"], "received name='absent'."),
         (["look", "{file}", "--output", "{file}"], "--output must be a folder: "),
         (

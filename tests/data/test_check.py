@@ -89,7 +89,9 @@ def test_annotations_of_the_unrotated_photo_are_left_out(tmp_path):
 @pytest.mark.parametrize("size", [(40, 50), (100, 80)])
 def test_annotations_of_another_size_are_left_out(tmp_path, size):
     dataset = one_photo(tmp_path, size=size)
-    with pytest.raises(ValueError, match=r"1 photo: another size .*, 100x80 in the f"):
+    with pytest.raises(
+        ValueError, match=r"1 photo: the size differs .*, 100x80 in the f"
+    ):
         check_dataset(dataset, report=None)
 
 
@@ -174,7 +176,7 @@ def test_the_report_is_printed(tmp_path, capsys):
         ),
         "    and 2 more",
         "Notes:",
-        "  1 photo: rotated by EXIF, annotations taken as of the upright picture; kept",
+        "  1 photo: EXIF rotation; annotations are taken as of the upright photo; kept",
         f"    {path}: orientation 2",
     ]
 

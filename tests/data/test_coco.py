@@ -153,7 +153,7 @@ def test_photos_may_be_anywhere_if_their_folder_is_named(tmp_path):
         write_photo(tmp_path / f"photos/{name}")
     dataset, _ = read(read_coco, path, images=tmp_path / "photos")
     assert dataset[1].path == tmp_path / "photos/b.jpg"
-    with pytest.raises(ValueError, match=r"images='.*nowhere', which is none"):
+    with pytest.raises(ValueError, match=r"images='.*nowhere'"):
         read_coco(path, images=tmp_path / "nowhere")
 
 
@@ -278,7 +278,7 @@ def test_boxes_as_corners_are_refused(tmp_path):
     path = write_coco_set(tmp_path, [{"bbox": box} for box in corners])
     with pytest.raises(
         ValueError,
-        match=r"stated as x, y, width, height, in pixels; .* 3 of 3 boxes .*"
+        match=r"stated as x, y, width, height, in pixels; .* 3 of 3 impossible boxes.*"
         r"\[60.0, 50.0, 90.0, 70.0\] in a photo of 100x80.* as x1, y1, x2, y2",
     ):
         read_coco(path)
@@ -288,7 +288,8 @@ def test_a_cut_file_says_where_it_ends(tmp_path):
     path = write_coco_set(tmp_path, [INSIDE])
     text = path.read_text()
     path.write_text(text[: len(text) // 2])
-    with pytest.raises(ValueError, match=rf"character \d+ of {len(text) // 2}\..*cut"):
+    message = rf"character \d+ of {len(text) // 2}\. Is it truncated"
+    with pytest.raises(ValueError, match=message):
         read_coco(path)
 
 
@@ -333,7 +334,7 @@ def test_a_list_of_test_photos_has_no_annotations(tmp_path):
 
 def test_a_data_set_without_a_sound_object_is_refused(tmp_path):
     path = write_coco_set(tmp_path, [{**INSIDE, "category_id": 8}])
-    with pytest.raises(ValueError, match="1 object: of an unknown category; left out"):
+    with pytest.raises(ValueError, match="1 object: unknown category; left out"):
         read_coco(path, report=None)
 
 

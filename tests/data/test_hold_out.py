@@ -56,5 +56,7 @@ def test_photos_without_objects_are_parted_alike():
 
 
 def test_one_photo_with_objects_cannot_be_parted():
-    with pytest.raises(ValueError, match=r"at least 2 must have .* 'pets' with 1"):
+    with pytest.raises(
+        ValueError, match=r"At least 2 photos must have .* 'pets' with 1"
+    ):
         hold_out(dataset(photos(1), photos(5, first=2, objects=0)))

@@ -185,12 +185,10 @@ def test_a_stream_may_be_collected_as_garbage_in_its_own_thread():
 
 def test_a_sequence_is_not_taken_out_of_order(loader):
     sequence = LoaderSequence(loader)
-    with pytest.raises(
-        ValueError, match=r"index=2 in the place of 0. Pass shuffle=Fal"
-    ):
+    with pytest.raises(ValueError, match=r"index=2 instead of 0. Pass shuffle=Fal"):
         sequence[2]
     sequence[0]
-    with pytest.raises(ValueError, match="index=2 in the place of 1"):
+    with pytest.raises(ValueError, match="index=2 instead of 1"):
         sequence[2]
     check_same(sequence[1], loader.load(loader.batches(0)[1], 0))
 

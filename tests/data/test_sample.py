@@ -98,7 +98,7 @@ def test_segments_of_every_kind_are_drawn(segment, pixels):
 def test_run_lengths_of_another_size_are_refused():
     with pytest.raises(ValueError, match=r"\[2, 4\]; received size=\[4, 2\]"):
         segment_mask({"size": [4, 2], "counts": [8]}, (2, 4))
-    with pytest.raises(ValueError, match="8 pixels; received counts that sum to 9"):
+    with pytest.raises(ValueError, match=r"sum to 8, .*received counts that sum to 9"):
         segment_mask({"size": [2, 4], "counts": [1, 8]}, (2, 4))
 
 

@@ -14,7 +14,7 @@ from keras_fpn.data import read_coco
 from keras_fpn.data.sample import load_sample
 from keras_fpn.data.scenes import (
     CLASS_NAMES,
-    Recipe,
+    SceneSettings,
     datasets,
     scene,
     scene_dataset,
@@ -49,7 +49,7 @@ def test_a_scene_does_not_depend_on_what_was_drawn_before():
         np.testing.assert_array_equal(scene(5, index, **SMALL)["image"], images[index])
 
 
-# Imports what draws, without the package around it: that needs NumPy and no more.
+# Imports what random, without the package around it: that needs NumPy and no more.
 DIGEST = """
 import hashlib, pathlib, sys, types
 root = pathlib.Path(sys.argv[1])
@@ -95,7 +95,7 @@ def test_scenes_are_drawn_in_arithmetic_that_rounds_alike_everywhere(repository_
     folder = repository_root / "keras_fpn" / "data" / "scenes"
     used = set()
     for path in folder.glob("*.py"):
-        if path.name in ("datasets.py", "recipe.py", "__init__.py"):
+        if path.name in ("datasets.py", "settings.py", "__init__.py"):
             continue  # they draw nothing
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Attribute):
@@ -213,10 +213,10 @@ def test_oblong_and_tiny_scenes_can_be_drawn(size, sides):
 @pytest.mark.parametrize(
     ("choices", "message"),
     [
-        ({"seed": -1}, r"seed must be a whole number from 0 on; received seed=-1"),
+        ({"seed": -1}, r"seed must be an integer of 0 or more; received seed=-1"),
         ({"index": 1.5}, r"index must be .*received index=1.5"),
         ({"index": True}, r"received index=True"),
-        ({"size": (31, 99)}, r"whole pixels from 32 on; received size=\(31, 99\)"),
+        ({"size": (31, 99)}, r"at least 32 pixels; received size=\(31, 99\)"),
         ({"size": (64,)}, r"received size=\(64,\)"),
         ({"size": (64.0, 64)}, r"received size=\(64.0, 64\)"),
         ({"objects": (4, 3)}, r"the fewest and the most.*received objects=\(4, 3\)"),
@@ -254,15 +254,19 @@ def test_a_data_set_of_scenes_needs_no_files():
 
 def test_a_data_sets_scenes_are_drawn_when_they_are_used(monkeypatch):
     drawn = []
-    draw = Recipe.draw
-    monkeypatch.setattr(Recipe, "draw", lambda self: drawn.append(self) or draw(self))
+    draw = SceneSettings.draw
+    monkeypatch.setattr(
+        SceneSettings, "draw", lambda self: drawn.append(self) or draw(self)
+    )
     datasets._drawn.cache_clear()
     dataset = scene_dataset(1000, seed=9, **SMALL)
     assert drawn == []
     assert dataset[3].height == 96
     load_sample(dataset[3], masks=True)
     load_sample(dataset[3], masks=True)
-    assert [recipe.index for recipe in drawn] == [3]  # both times from the one drawing
+    assert [settings.index for settings in drawn] == [
+        3
+    ]  # both times from the one drawing
 
 
 def test_a_loaded_scene_may_be_written_to():
@@ -342,12 +346,14 @@ def test_other_kinds_of_files_are_not_written(tmp_path):
 
 def test_there_cannot_be_fewer_than_no_scenes():
     assert len(scene_dataset(0)) == 0
-    with pytest.raises(ValueError, match=r"0 or more scenes; received count=-1"):
+    with pytest.raises(
+        ValueError, match=r"count must be an integer of 0 or more; received count=-1"
+    ):
         scene_dataset(-1)
 
 
 def test_row_numbers_of_objects_are_their_places():
-    drawn = Recipe(9, 0, **SMALL).draw()
+    drawn = SceneSettings(9, 0, **SMALL).draw()
     assert set(np.unique(drawn.owner)) == set(range(-1, len(drawn.labels)))
     boxes, _ = label_image_objects(drawn.owner + 1)
     assert len(boxes) == len(drawn.labels)

@@ -4,7 +4,7 @@ import pytest
 from keras_fpn.data.scenes import CLASS_NAMES
 from keras_fpn.data.scenes.clutter import CLUTTER
 from keras_fpn.data.scenes.colors import brightness, color_unlike, dulled, quarters
-from keras_fpn.data.scenes.draws import Draws
+from keras_fpn.data.scenes.random_stream import RandomStream
 from keras_fpn.data.scenes.shapes import SHAPES
 from keras_fpn.data.scenes.stamp import Stamp, draw_stamp
 from keras_fpn.data.scenes.textures import TEXTURES
@@ -17,24 +17,24 @@ BY_NAME = {shape.name: shape for shape in SHAPES}
 
 def test_numbers_are_made_of_the_generators_raw_words():
     words = np.random.PCG64(np.random.SeedSequence((7, 1))).random_raw(3)
-    draws = Draws(7, 1)
-    assert draws.unit() == (int(words[0]) >> 11) / 2**53
+    random = RandomStream(7, 1)
+    assert random.unit() == (int(words[0]) >> 11) / 2**53
     np.testing.assert_array_equal(
-        draws.units(2, 1), np.float32((words[1:] >> 40) / 2**24).reshape(2, 1)
+        random.units(2, 1), np.float32((words[1:] >> 40) / 2**24).reshape(2, 1)
     )
 
 
 def test_chance_stays_in_its_bounds():
-    draws = Draws(0)
-    assert {draws.whole(2, 4) for _ in range(100)} == {2, 3, 4}
-    assert {draws.sign() for _ in range(50)} == {-1, 1}
-    assert all(-3 <= draws.between(-3, 5) < 5 for _ in range(100))
-    assert sum(draws.chance(0.3) for _ in range(2000)) == pytest.approx(600, abs=80)
-    units = draws.units(100, 100)
+    random = RandomStream(0)
+    assert {random.whole(2, 4) for _ in range(100)} == {2, 3, 4}
+    assert {random.sign() for _ in range(50)} == {-1, 1}
+    assert all(-3 <= random.between(-3, 5) < 5 for _ in range(100))
+    assert sum(random.happens(0.3) for _ in range(2000)) == pytest.approx(600, abs=80)
+    units = random.units(100, 100)
     assert units.min() >= 0
     assert units.max() < 1
     assert units.mean() == pytest.approx(0.5, abs=0.02)
-    noise = draws.grain(51, 33)
+    noise = random.grain(51, 33)
     assert noise.shape == (51, 33, 3)
     assert abs(noise).max() <= 1
     assert noise.mean() == pytest.approx(0, abs=0.02)
@@ -42,13 +42,13 @@ def test_chance_stays_in_its_bounds():
 
 
 def test_turns_have_length_one_and_go_all_around():
-    draws = Draws(0)
-    cosine, sine = np.array([draws.turn() for _ in range(2000)]).T
+    random = RandomStream(0)
+    cosine, sine = np.array([random.turn() for _ in range(2000)]).T
     np.testing.assert_allclose(cosine**2 + sine**2, 1, rtol=1e-12)
     angles = np.degrees(np.arctan2(sine, cosine))
     counts, _ = np.histogram(angles, np.arange(-180, 181, 30))
     assert counts.min() > 120  # of 2000 / 12 = 167
-    limited = np.array([draws.turn(0.24) for _ in range(500)])
+    limited = np.array([random.turn(0.24) for _ in range(500)])
     angles = np.degrees(np.arctan2(limited[:, 1], limited[:, 0]))
     assert 25 < abs(angles).max() < 27  # 2 atan(0.24) = 27.0
 
@@ -134,7 +134,7 @@ def test_a_picture_flipped_sideways_shows_the_same_classes(shape):
 @pytest.mark.parametrize("size", [8, 12.5, 47, 100, 200])
 def test_a_stamp_is_as_large_as_asked(size):
     for key in range(5):
-        mark = draw_stamp(Draws(key), BY_NAME["disk"], size)
+        mark = draw_stamp(RandomStream(key), BY_NAME["disk"], size)
         # An ellipse whose longer axis is the size: how long it is by its moments.
         rows, columns = np.nonzero(mark.mask)
         spread = np.cov(np.stack([rows, columns])) * 4
@@ -148,7 +148,7 @@ def test_a_stamp_is_as_large_as_asked(size):
 @pytest.mark.parametrize("shape", [*SHAPES, *CLUTTER], ids=lambda shape: shape.name)
 def test_stamps_are_made_of_shares_of_pixels(shape):
     for size in (6, 30, 60, 150):
-        mark = draw_stamp(Draws(1), shape, size)
+        mark = draw_stamp(RandomStream(1), shape, size)
         assert mark.mask.any()
         np.testing.assert_array_equal(mark.mask, mark.coverage >= 0.5)
         assert ((mark.coverage >= 0) & (mark.coverage <= 1)).all()
@@ -229,7 +229,7 @@ def test_nothing_is_put_where_it_is_refused():
 @pytest.mark.parametrize("texture", TEXTURES, ids=lambda texture: texture.__name__)
 def test_textures_vary_between_zero_and_one(texture):
     for key in range(4):
-        field = texture(Draws(key), 120, 90)
+        field = texture(RandomStream(key), 120, 90)
         assert field.shape == (120, 90)
         assert field.dtype == np.float32
         assert field.min() >= 0
@@ -238,10 +238,10 @@ def test_textures_vary_between_zero_and_one(texture):
 
 
 def test_colours_differ_in_brightness_from_what_is_beneath():
-    draws = Draws(3)
+    random = RandomStream(3)
     for grey in (0, 80, 128, 200, 255):
         beneath = [[grey] * 3, [grey + 5] * 3]
-        colors = [color_unlike(draws, beneath) for _ in range(50)]
+        colors = [color_unlike(random, beneath) for _ in range(50)]
         steps = [abs(brightness(color) - grey) for color in colors]
         assert np.mean(np.array(steps) > 50) > 0.9
         hues = np.argmax(colors, axis=1)

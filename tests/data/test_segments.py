@@ -92,16 +92,16 @@ def test_label_images_have_one_channel_of_whole_numbers():
         ("box", r"run-length dict; received segment=box"),
         ({"size": [5, 4], "counts": [20]}, r"\[4, 5\]; received size=\[5, 4\]"),
         ({"counts": [20]}, r"received size=None"),
-        ({"size": [4, 5], "counts": [3, 4]}, r"20 pixels; received .* sum to 7"),
-        ({"size": [4, 5], "counts": [30, -10]}, r"20 pixels; received .* sum to 20"),
-        ({"size": [4, 5], "counts": [1.5, 18.5]}, r"whole numbers; .*\[1.5, 18.5\]"),
-        ({"size": [4, 5], "counts": [np.inf]}, r"whole numbers; .*\[inf\]"),
-        ({"size": [4, 5]}, r"whole numbers; received counts=None"),
+        ({"size": [4, 5], "counts": [3, 4]}, r"sum to 20, .*received .* sum to 7"),
+        ({"size": [4, 5], "counts": [30, -10]}, r"sum to 20, .*received .* sum to 20"),
+        ({"size": [4, 5], "counts": [1.5, 18.5]}, r"integers; .*\[1.5, 18.5\]"),
+        ({"size": [4, 5], "counts": [np.inf]}, r"integers; .*\[inf\]"),
+        ({"size": [4, 5]}, r"integers; received counts=None"),
         ({"size": [4, 5], "counts": ""}, r"compressed text; received counts=b''"),
         ({"size": [4, 5], "counts": "ab~"}, r"compressed text; received counts=b'ab~'"),
         ({"size": [4, 5], "counts": "o"}, r"compressed text; received counts=b'o'"),
         ({"size": [4, 5], "counts": "o" * 13 + "0"}, r"64 bits; received counts=b'ooo"),
-        ({"size": [4, 5], "counts": "1"}, r"20 pixels; received .* sum to 1"),
+        ({"size": [4, 5], "counts": "1"}, r"sum to 20, .*received .* sum to 1"),
     ],
 )
 def test_broken_segments_are_refused(segment, message):
@@ -133,7 +133,7 @@ def test_what_would_harm_the_process_is_refused(segment, message):
 
 @pytest.mark.parametrize("size", [(2**16, 2**16), (0, 5), (5, 0)])
 def test_a_mask_has_no_more_pixels_than_can_be_counted(size):
-    with pytest.raises(ValueError, match=r"1 to 4294967295 pixels; received a height"):
+    with pytest.raises(ValueError, match=r"1 to 4294967295 pixels; received \(height"):
         check_segment([[0, 0, 1, 0, 1, 1]], size)
 
 

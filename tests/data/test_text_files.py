@@ -27,7 +27,7 @@ def test_names_must_be_there_once(tmp_path):
         class_list([])
     with pytest.raises(ValueError, match=r"class_names=\['a', 'a'\]"):
         class_list(["a", "a"])
-    with pytest.raises(ValueError, match=r"empty\.txt', that is \[\]"):
+    with pytest.raises(ValueError, match=r"empty\.txt', read as \[\]"):
         class_list(str(write(tmp_path / "empty.txt", "")))
     with pytest.raises(ValueError, match=r"names\.csv': invalid literal .*'x'"):
         class_list(write(tmp_path / "names.csv", "a,x\nb,1\n"))

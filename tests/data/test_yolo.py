@@ -92,7 +92,7 @@ def test_pixels_instead_of_fractions_are_refused(tmp_path):
     lines = "0 25 40 30 40\n0 50 50 10 10\n1 50 40 100 80\n"
     with pytest.raises(
         ValueError,
-        match=r"in fractions of the photo's sides; .* 3 of 3 boxes .*"
+        match=r"in fractions of the photo's sides; .* 3 of 3 impossible boxes, .*"
         "read as center x, center y, width, height, in pixels",
     ):
         read_yolo(write_yolo_set(tmp_path, {"a": lines}))

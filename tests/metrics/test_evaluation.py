@@ -10,6 +10,7 @@ class DogFinder:
     """Finds a dog, its second class, wherever it looks, and one cat."""
 
     class_names = ("cat", "dog")
+    class_agnostic = False
 
     def detect(self, images):
         return [

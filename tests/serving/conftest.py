@@ -9,6 +9,7 @@ from models.tiny import tiny_detector
 from PIL import Image
 
 from keras_fpn.export import export_saved_model
+from keras_fpn.preprocessing import Preprocessing
 
 MAX_PHOTOS = 64  # more than a test asks at once, but for the test of the limit
 CLASSES = {"class_names": ["cat", "dog", "fork"], "category_ids": [17, 18, 48]}
@@ -39,6 +40,13 @@ class FixedDetector:
 
     def __init__(self, preprocessing):
         self.preprocessing = preprocessing
+
+    def get_config(self):
+        return {"preprocessing": self.preprocessing.to_config()}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(Preprocessing.from_config(config["preprocessing"]))
 
     def _flatten_layers(self):
         return ()

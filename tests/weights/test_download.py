@@ -113,7 +113,7 @@ def test_a_checkpoint_brings_its_own_hash(server, tmp_path):
         num_classes=1,
         metrics={},
         source="these tests",
-        licence="none",
+        license="none",
         size_mb=0.7,
     )
     path = fetch(checkpoint, cache_dir=str(tmp_path))

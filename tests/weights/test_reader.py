@@ -134,8 +134,8 @@ def test_a_changed_byte_in_a_zip_file_is_noticed(tmp_path):
         (b"", "it begins with b''"),
         (b"<!DOCTYPE html><html>", "it begins with b'<!DOCTYPE html><'"),
         (b"\x89HDF\r\n\x1a\n" + bytes(50), r"it begins with b'\\x89HDF"),
-        (b"\x80\x02K\x07.", "no torch file"),  # a pickle of 7
-        (b"PK\x03\x04 and nothing else", "zip archive, cut short"),
+        (b"\x80\x02K\x07.", "not a torch file"),  # a pickle of 7
+        (b"PK\x03\x04 and nothing else", "zip archive, truncated"),
     ],
 )
 def test_what_is_no_torch_file_is_refused(content, said, tmp_path):
@@ -180,7 +180,7 @@ def test_big_endian_files_are_refused(write, tmp_path):
 @pytest.mark.parametrize(
     ("pickled", "said"),
     [
-        (named(), r"no tensors by name, but the entries \[\]"),
+        (named(), r"no named tensors, but the entries \[\]"),
         (named(epoch=plain(3)), r"but the entries \['epoch'\]"),
         (b"\x80\x02]" + tensor() + b"a.", "no dict of tensors"),
     ],
@@ -200,5 +200,5 @@ def test_another_version_of_the_legacy_format_is_refused(tmp_path):
 
 def test_unfinished_negations_are_refused(tmp_path):
     pickled = named(w=tensor(metadata=({"neg": True},)))
-    with pytest.raises(ValueError, match="a negation or conjugation"):
+    with pytest.raises(ValueError, match="a pending negation or conjugation"):
         read_torch(write_zip(tmp_path / "w.pt", pickled, {"0": FLOATS}))

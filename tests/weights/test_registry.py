@@ -43,8 +43,8 @@ def test_a_number_comes_with_its_source_and_terms(checkpoint):
         r"torchvision 0\.27\.1, models\.(detection\.)?\w+_Weights\.\w+_V[12]",
         checkpoint.source,
     )
-    assert "BSD-3-Clause" in checkpoint.licence
-    assert data in checkpoint.licence
+    assert "BSD-3-Clause" in checkpoint.license
+    assert data in checkpoint.license
 
 
 def test_what_is_published_for_faster_rcnn():

@@ -1,11 +1,11 @@
-"""Generated scenes that stress scale, with boxes and masks, in any number.
+"""Generated scenes with objects of very different scales, with boxes and masks.
 
-Eight classes in four pairs that only a fine detail tells apart, at 8 pixels to most of
-the picture, over and under each other and clutter, on textured grounds. A scene is a
-function of (seed, index) alone, to the bit: no fonts, no drawing library.
+Eight classes in four pairs that differ only in a fine detail, from 8 pixels to most of
+the picture in size, overlapping each other and clutter, on textured backgrounds. A
+scene depends only on (seed, index), to the bit: no fonts, no drawing library.
 """
 
 from keras_fpn.data.scenes.datasets import scene_dataset, write_scenes
-from keras_fpn.data.scenes.recipe import CLASS_NAMES, Recipe, scene
+from keras_fpn.data.scenes.settings import CLASS_NAMES, SceneSettings, scene
 
-__all__ = ["CLASS_NAMES", "Recipe", "scene", "scene_dataset", "write_scenes"]
+__all__ = ["CLASS_NAMES", "SceneSettings", "scene", "scene_dataset", "write_scenes"]

@@ -1,4 +1,4 @@
-"""Things that belong to no class but share their features: stripes, holes, points."""
+"""Shapes that belong to no class but share features with them."""
 
 import numpy as np
 
@@ -11,7 +11,7 @@ def box(u, v):
 
 
 def frame(u, v):
-    """Returns bool: a square's rim."""
+    """Returns bool: the rim of a square."""
     side = np.maximum(abs(u), abs(v))
     return (side <= np.float32(0.7)) & (side >= np.float32(0.4))
 

@@ -1,34 +1,34 @@
-"""Colours: any for any class, but each to be seen against what is beneath it."""
+"""Colors: independent of the class, but visible against what is beneath."""
 
 import numpy as np
 
-_ENOUGH = 60  # of 0..255, the difference in brightness that is looked for
-_TRIES = 12  # colours tried for it
-_PROBES = 16  # pixels per axis that a place is judged by
+_ENOUGH = 60  # of 0..255, difference in brightness that is enough
+_TRIES = 12  # colors tried to get it
+_PROBES = 16  # pixels per axis that are compared with
 
 
-def random_color(draws):
-    """Returns a colour, 3 floats in 0..255."""
-    return [draws.between(0, 255) for _ in range(3)]
+def random_color(random):
+    """Returns a color, 3 floats in 0..255."""
+    return [random.between(0, 255) for _ in range(3)]
 
 
 def dulled(color, share):
-    """Returns a colour moved towards the grey that is as bright."""
-    grey = brightness(color)
-    return [channel + share * (grey - channel) for channel in color]
+    """Returns a color moved toward the gray of equal brightness."""
+    gray = brightness(color)
+    return [channel + share * (gray - channel) for channel in color]
 
 
 def brightness(color):
-    """Returns how bright a colour looks, 0..255 (BT.601)."""
+    """Returns how bright a color looks, 0..255 (BT.601)."""
     red, green, blue = color
     return 0.299 * red + 0.587 * green + 0.114 * blue
 
 
-def color_unlike(draws, others):
-    """Returns a colour, 3 floats in 0..255, that differs in brightness from others."""
+def color_unlike(random, others):
+    """Returns a color, 3 floats in 0..255, that differs in brightness from others."""
     best, distance = None, -1.0
     for _ in range(_TRIES):
-        color = random_color(draws)
+        color = random_color(random)
         found = min(abs(brightness(color) - brightness(other)) for other in others)
         if found > distance:
             best, distance = color, found
@@ -38,14 +38,14 @@ def color_unlike(draws, others):
 
 
 def average(pixels):
-    """Returns the colour of float (..., 3) pixels, in whole numbers: exact sums."""
+    """Returns the color of float (..., 3) pixels, by exact integer sums."""
     pixels = pixels.reshape(-1, 3)
     sums = pixels.astype(np.int64).sum(axis=0).tolist()
     return [channel / len(pixels) for channel in sums]
 
 
 def quarters(pixels):
-    """Returns the colours, up to 4, of the quarters of float (h, w, 3) pixels."""
+    """Returns the colors, up to 4, of the quarters of float (h, w, 3) pixels."""
     step = max(1, max(pixels.shape[:2]) // _PROBES)
     pixels = pixels[::step, ::step]
     rows, columns = (-(-side // 2) for side in pixels.shape[:2])

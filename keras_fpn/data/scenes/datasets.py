@@ -1,4 +1,4 @@
-"""Scenes as a data set, without files or as files."""
+"""Scenes as a data set, in memory or as files."""
 
 import dataclasses
 import functools
@@ -9,35 +9,37 @@ from PIL import Image
 
 from keras_fpn.data.coco_writer import write_coco
 from keras_fpn.data.dataset import Dataset, Objects, Photo
-from keras_fpn.data.scenes.recipe import CLASS_NAMES, Recipe
+from keras_fpn.data.scenes.settings import CLASS_NAMES, SceneSettings
 from keras_fpn.data.segments import label_image_objects
 
-_KEPT = 16  # scenes last drawn: a thread wants the picture, then the objects
+_KEPT = 16  # last scenes: a thread needs the picture, then the objects
 
 
 def scene_dataset(
     count, seed=0, size=(320, 320), objects=(8, 16), sides=(8, None), first=0
 ):
-    """Returns scenes as a data set that needs no files: each is drawn when used.
+    """Returns scenes as a data set without files: each is drawn when it is used.
 
-    A photo's path is a `ScenePicture`, which `read_photo` takes as it takes a path; its
-    objects are found when they are first asked for, and kept.
+    A photo's path is a `ScenePicture`, which `read_photo` accepts like a path; its
+    objects are computed on first use, and kept.
 
     Args:
-        count: int, how many scenes, 0 or more.
-        seed, size, objects, sides: see `Recipe`.
-        first: int, the index of the first scene, for another part of a seed's scenes.
+        count: int, number of scenes, 0 or more.
+        seed, size, objects, sides: see `SceneSettings`.
+        first: int, the index of the first scene, for other scenes of the same seed.
 
     Returns:
         Dataset; category ids count from 1.
 
     Raises:
-        ValueError: count is no such number, or another is not as `Recipe` says.
+        ValueError: count is negative or no integer, or `SceneSettings` raises.
     """
     if count < 0:
-        raise ValueError(f"There must be 0 or more scenes; received count={count}.")
+        raise ValueError(
+            f"count must be an integer of 0 or more; received count={count}."
+        )
     recipes = [
-        Recipe(seed, index, size, objects, sides)
+        SceneSettings(seed, index, size, objects, sides)
         for index in range(first, first + count)
     ]
     return Dataset(
@@ -59,10 +61,10 @@ def write_scenes(
 ):
     """Writes scenes as a COCO data set: `images` and `instances.json` in a folder.
 
-    The masks are run lengths, equal to what is drawn; PNG keeps the pixels too.
+    Masks are stored as run lengths, exactly; PNG keeps the pixels exact too.
 
     Args:
-        folder: str or Path; it is made. Files of the same names are written over.
+        folder: str or Path; created if missing. Existing files are replaced.
         count, seed, size, objects, sides: see `scene_dataset`.
         suffix: str, ".png", or ".jpg" for smaller files.
 
@@ -70,12 +72,10 @@ def write_scenes(
         pathlib.Path of the json file, for `read_coco`.
 
     Raises:
-        ValueError: the suffix is another, or what `scene_dataset` raises.
+        ValueError: the suffix is another, or `scene_dataset` raises.
     """
     if suffix not in (".png", ".jpg"):
-        raise ValueError(
-            f"Scenes are written as .png or .jpg; received suffix={suffix!r}."
-        )
+        raise ValueError(f"suffix must be .png or .jpg; received suffix={suffix!r}.")
     images = pathlib.Path(folder) / "images"
     dataset = scene_dataset(count, seed, size, objects, sides)
     images.mkdir(parents=True, exist_ok=True)
@@ -83,7 +83,7 @@ def write_scenes(
     for photo in dataset.photos:
         path = (images / photo.path.name).with_suffix(suffix)
         _save(Image.fromarray(np.asarray(photo.path)), path)
-        found = photo.objects[:]  # now, while the scene is kept
+        found = photo.objects[:]  # while the scene is still cached
         photos.append(dataclasses.replace(photo, path=path, objects=found))
     annotations = pathlib.Path(folder) / "instances.json"
     write_coco(dataclasses.replace(dataset, photos=tuple(photos)), annotations)
@@ -91,62 +91,62 @@ def write_scenes(
 
 
 def _save(image, path):
-    """Writes a PIL image of noise and fine details."""
+    """Writes a PIL image with little loss and little time."""
     if path.suffix == ".png":
-        image.save(path, compress_level=1)  # the others take longer and save little
+        image.save(path, compress_level=1)  # higher levels take longer and save little
     else:
         image.save(path, quality=95, subsampling=0)
 
 
-def _photo(recipe):
-    """Returns a scene's Photo."""
-    height, width = recipe.size
+def _photo(settings):
+    """Returns the Photo of a scene."""
+    height, width = settings.size
     return Photo(
-        image_id=recipe.image_id,
-        path=ScenePicture(recipe),  # type: ignore[arg-type]  # stands for a path
+        image_id=settings.image_id,
+        path=ScenePicture(settings),  # type: ignore[arg-type]  # stands for a path
         height=height,
         width=width,
-        objects=SceneObjects(recipe),
+        objects=SceneObjects(settings),
     )
 
 
 class ScenePicture:
-    """Stands for a file in `Photo.path`: `read_photo` gets the drawn pixels from it.
+    """Takes the place of a file in `Photo.path`; `read_photo` reads its pixels.
 
     Attributes:
-        recipe: Recipe.
+        settings: SceneSettings.
         name: str, the name that its file would have.
     """
 
-    def __init__(self, recipe):
-        self.recipe = recipe
-        self.name = f"{recipe.image_id:06d}.png"
+    def __init__(self, settings):
+        self.settings = settings
+        self.name = f"{settings.image_id:06d}.png"
 
     def __array__(self, dtype=None, copy=None):
-        return _drawn(self.recipe).pixels.astype(dtype or np.uint8)  # always a copy
+        return _drawn(self.settings).pixels.astype(dtype or np.uint8)  # always a copy
 
     def __str__(self):
-        return f"scene {self.recipe.index} of seed {self.recipe.seed}"
+        return f"scene {self.settings.index} of seed {self.settings.seed}"
 
     def __repr__(self):
-        return f"ScenePicture({self.recipe})"
+        return f"ScenePicture({self.settings})"
 
 
 class SceneObjects(Objects):
-    """The Objects of one scene, found when they are first asked for, and kept.
+    """The Objects of one scene, computed on first use and then kept.
 
     Args:
-        recipe: Recipe.
+        settings: SceneSettings.
     """
 
-    recipe: Recipe
+    settings: SceneSettings
 
-    def __init__(self, recipe):
-        object.__setattr__(self, "recipe", recipe)
+    def __init__(self, settings):
+        object.__setattr__(self, "settings", settings)
 
     @functools.cached_property
     def _found(self):
-        drawn = _drawn(self.recipe)
+        drawn = _drawn(self.settings)
         boxes, segments = label_image_objects(drawn.owner + 1)
         is_crowd = np.zeros(len(boxes), bool)
         return Objects(boxes, drawn.labels, is_crowd, tuple(segments))
@@ -158,6 +158,6 @@ class SceneObjects(Objects):
 
 
 @functools.lru_cache(maxsize=_KEPT)
-def _drawn(recipe):
-    """Returns a Recipe's Drawn scene; its arrays are shared, nobody writes to them."""
-    return recipe.draw()
+def _drawn(settings):
+    """Returns a Drawn scene; its arrays are shared and must not be changed."""
+    return settings.draw()

@@ -1,8 +1,8 @@
-"""The eight classes: four pairs, each told apart by a detail.
+"""The eight classes: four pairs, the two of a pair differ only in a detail.
 
-A shape is a function of u (to the right) and v (downwards), float32 arrays that
+A shape is a function of u (to the right) and v (downward), float32 arrays that
 broadcast with each other, in a circle of radius 1. Only +, -, *, / and comparisons are
-used: they round alike on every machine, unlike sines.
+used: unlike sines, they round alike on every machine.
 """
 
 import dataclasses
@@ -22,11 +22,11 @@ class Shape:
 
     Args:
         name: str.
-        inside: (u, v) -> bool, what it covers.
-        pattern: (u, v) -> bool, what has its second colour; None for one colour.
-        tell: (u, v) -> bool, what must stay visible, or it would look like another
-            class; None where any half of it will do.
-        tilt: float, the most it may be turned, as in `Draws.turn`; None for any angle.
+        inside: (u, v) -> bool, the area that it covers.
+        pattern: (u, v) -> bool, the area of its second color; None for one color.
+        tell: (u, v) -> bool, the area that must stay visible, because without it the
+            shape looks like another class; None if any half of it is enough.
+        tilt: float, limit of its rotation, see `RandomStream.turn`; None for any.
     """
 
     name: str
@@ -44,7 +44,7 @@ def disk(u, v):
 def bands(u, v):
     """Returns bool: the second and the fourth of the bands along v."""
     band = np.floor((u + 1) * np.float32(_BANDS / 2))
-    return ((band == 1) | (band == 3)) & (v == v)  # of the shape of both
+    return ((band == 1) | (band == 3)) & (v == v)  # broadcast to the shape of both
 
 
 def ring(u, v):
@@ -93,7 +93,7 @@ def head_up(u, v):
 
 
 def arrow_up(u, v):
-    """Returns bool: such a triangle on a shaft."""
+    """Returns bool: that triangle on a shaft."""
     shaft = (v > 0) & (v <= np.float32(0.93)) & (abs(u) <= np.float32(0.3))
     return head_up(u, v) | shaft
 
@@ -104,7 +104,7 @@ def head_down(u, v):
 
 
 def arrow_down(u, v):
-    """Returns bool: the arrow the other way round."""
+    """Returns bool: the arrow upside down."""
     return arrow_up(u, -v)
 
 

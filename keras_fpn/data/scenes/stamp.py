@@ -1,12 +1,12 @@
-"""Draws one shape at its size, turned and squashed, onto pixels of its own."""
+"""Draws one shape at its size, rotated and squashed, onto its own pixels."""
 
 import dataclasses
 import math
 
 import numpy as np
 
-_SAMPLES = ((48, 4), (144, 3))  # up to a size, samples per pixel and axis; above: 2
-_LEAST_SQUASH = 0.78  # the shorter axis of a squashed shape to the longer
+_SAMPLES = ((48, 4), (144, 3))  # (size up to, samples per pixel and axis); above: 2
+_LEAST_SQUASH = 0.78  # least ratio of the axes of a squashed shape
 
 
 @dataclasses.dataclass(frozen=True)
@@ -15,8 +15,8 @@ class Stamp:
 
     Args:
         coverage: float32, the covered share of each pixel, 0..1.
-        mask: bool, where that is a half or more.
-        pattern: float32, the second colour's share of what is covered; or None.
+        mask: bool, where coverage is at least 0.5.
+        pattern: float32, share of the second color in what is covered; or None.
         tell: bool, pixels that must stay visible; or None.
     """
 
@@ -26,15 +26,15 @@ class Stamp:
     tell: np.ndarray | None
 
 
-def draw_stamp(draws, shape, size):
+def draw_stamp(random, shape, size):
     """Returns a Stamp of a shape as large as a circle of `size` pixels across."""
     samples = next((n for most, n in _SAMPLES if size <= most), 2)
     half = math.ceil(size / 2) + 1
     steps = (np.arange(2 * half * samples) + 0.5) / samples - half
-    across = (steps - draws.between(-0.5, 0.5)) * (2 / size)
-    down = (steps - draws.between(-0.5, 0.5)) * (2 / size)
-    cosine, sine = draws.turn(shape.tilt)
-    squash = 1 / draws.between(_LEAST_SQUASH, 1)
+    across = (steps - random.between(-0.5, 0.5)) * (2 / size)
+    down = (steps - random.between(-0.5, 0.5)) * (2 / size)
+    cosine, sine = random.turn(shape.tilt)
+    squash = 1 / random.between(_LEAST_SQUASH, 1)
     u = _plane(cosine * across, sine * down)
     v = _plane(-sine * squash * across, cosine * squash * down)
     inside = shape.inside(u, v)
@@ -44,7 +44,7 @@ def draw_stamp(draws, shape, size):
         second = _per_pixel(inside & shape.pattern(u, v), samples)
         pattern = second.astype(np.float32) / np.maximum(count, 1).astype(np.float32)
     if shape.tell is not None:
-        # A quarter of a pixel counts: the smallest gaps fill no pixel by half.
+        # A quarter of a pixel counts, because the smallest gaps never fill half of one.
         tell = 4 * _per_pixel(shape.tell(u, v), samples) >= samples**2
     coverage = count.astype(np.float32) / np.float32(samples**2)
     return Stamp(coverage, 2 * count >= samples**2, pattern, tell)

@@ -1,17 +1,17 @@
-"""Keeps count of what is seen of each object, so that none is hidden too much."""
+"""Tracks the visible part of each object, so that none is hidden too much."""
 
 import numpy as np
 
 
 class Visibility:
-    """Which object is seen at each pixel, and how much more of each may be hidden.
+    """Which object is visible at each pixel, and how much more of each may be hidden.
 
     Args:
         size: height and width of the scene, pixels.
-        tell_visible: float, 0..1, the least share of a tell that stays visible.
+        tell_visible: float, 0..1, least share of a tell that must stay visible.
 
     Attributes:
-        owner: int16 (H, W), the row of the object seen there, -1 for none.
+        owner: int16 (H, W), the row of the object visible there, -1 for none.
     """
 
     def __init__(self, size, tell_visible):
@@ -23,16 +23,16 @@ class Visibility:
         return self._bodies.owner
 
     def put(self, stamp, here, part, least, is_object):
-        """Puts a stamp over what is there, or does nothing where that would hide much.
+        """Puts a stamp on top, unless that would hide too much.
 
         Args:
             stamp: Stamp.
             here, part: slices of the scene under it, and of it inside the scene.
-            least: float, 0..1, the share of its own mask that must stay visible.
-            is_object: bool; what is none hides objects and has no row.
+            least: float, 0..1, share of its own mask that must be visible.
+            is_object: bool, False for clutter, which hides objects and has no row.
 
         Returns:
-            bool, whether it was put there.
+            bool, whether it was put on top.
         """
         mask = stamp.mask[part]
         spare = np.count_nonzero(mask) - _needed(stamp.mask, least)
@@ -55,12 +55,12 @@ class Visibility:
 
 
 def _needed(pixels, share):
-    """Returns how many of some pixels make a share of them, rounded up."""
+    """Returns the number of pixels that make up a share of some, rounded up."""
     return -int(-share * np.count_nonzero(pixels) // 1)
 
 
 class _Layer:
-    """Owners of pixels, and how many pixels each can spare."""
+    """Owners of pixels, and how many pixels each may lose."""
 
     def __init__(self, size):
         self.owner = np.full(size, -1, np.int16)

@@ -1,4 +1,4 @@
-"""What a scene is made from, and the scene as a sample."""
+"""The settings of a scene, and the scene as a sample."""
 
 import dataclasses
 import math
@@ -12,25 +12,25 @@ from keras_fpn.data.segments import label_image_objects
 
 CLASS_NAMES = tuple(shape.name for shape in SHAPES)
 _LEAST_SIZE = 32  # of a scene, pixels
-_LEAST_SIDE = 6  # of an object: a ring's stroke is a pixel wide there
+_LEAST_SIDE = 6  # of an object: the stroke of a ring is then a pixel wide
 
 
 @dataclasses.dataclass(frozen=True)
-class Recipe:
+class SceneSettings:
     """Everything that a scene depends on.
 
     Args:
-        seed: int, 0 or more; scenes of different seeds have nothing in common.
-        index: int, 0 or more, which scene.
+        seed: int, 0 or more; scenes of different seeds are unrelated.
+        index: int, 0 or more, of the scene.
         size: height and width, int pixels, at least 32.
-        objects: the fewest and the most objects that are tried, ints, 0 or more; those
-            for which there is no room are left out.
-        sides: the smallest and the largest object's extent, pixels, at least 6. None
-            instead of the largest: drawn for each scene, 0.4 to 0.9 of its shorter
+        objects: fewest and most objects to place, ints, 0 or more; those for which
+            there is no room are left out.
+        sides: extents of the smallest and the largest object, pixels, at least 6. If
+            the latter is None, it is random for each scene, 0.4 to 0.9 of its shorter
             side.
 
     Raises:
-        ValueError: one of them is not as said.
+        ValueError: an argument is out of its range.
     """
 
     seed: int
@@ -45,19 +45,19 @@ class Recipe:
         for name in ("seed", "index"):
             if not _whole([getattr(self, name)], 0):
                 raise ValueError(
-                    f"A scene's {name} must be a whole number from 0 on; received "
+                    f"A scene's {name} must be an integer of 0 or more; received "
                     f"{name}={getattr(self, name)!r}."
                 )
         if len(self.size) != 2 or not _whole(self.size, _LEAST_SIZE):
             raise ValueError(
-                f"A scene's size must be its height and width, whole pixels from "
-                f"{_LEAST_SIZE} on; received size={self.size}."
+                f"A scene's size must be its height and width, at least "
+                f"{_LEAST_SIZE} pixels; received size={self.size}."
             )
         wrong = len(self.objects) != 2 or not _whole(self.objects, 0)
         if wrong or not _rising(self.objects):
             raise ValueError(
-                "A scene's objects must be the fewest and the most, whole numbers from "
-                f"0 on; received objects={self.objects}."
+                "A scene's objects must be the fewest and the most, integers of "
+                f"0 or more; received objects={self.objects}."
             )
         shorter = min(self.size)
         sides = self.sides
@@ -66,48 +66,48 @@ class Recipe:
         bounds = (_LEAST_SIDE, *sides, shorter)
         if len(sides) != 2 or not all(map(_number, bounds)) or not _rising(bounds):
             raise ValueError(
-                "A scene's sides must be its smallest and its largest object's extent, "
+                "A scene's sides must be the extents of its smallest and largest one, "
                 f"{_LEAST_SIDE} to {shorter} pixels, the shorter side of the scene; "
                 f"received sides={self.sides}."
             )
 
     @property
     def image_id(self):
-        """Returns the scene's number in a data set, counted from 1."""
+        """Returns the id of the scene in a data set, counted from 1."""
         return self.index + 1
 
     def draw(self):
-        """Returns the scene as `Drawn` pixels, labels and owners of pixels."""
+        """Returns the scene as `Drawn`: pixels, labels and owners of pixels."""
         seed, index = int(self.seed), int(self.index)
         return compose(seed, index, self.size, self.objects, self.sides)
 
 
 def scene(seed, index, size=(320, 320), objects=(8, 16), sides=(8, None), masks=True):
-    """Draws one scene.
+    """RandomStream one scene.
 
     Args:
-        seed, index, size, objects, sides: see `Recipe`.
+        seed, index, size, objects, sides: see `SceneSettings`.
         masks: bool, whether the sample has masks.
 
     Returns:
         dict, as `load_sample` returns it: "image", uint8 (H, W, 3); "boxes", float32
-        (G, 4), around what is visible of each object; "labels", int32 (G,), places in
-        `CLASS_NAMES`; "is_crowd", bool (G,), all False; "image_id", int; "photo_size",
-        (height, width); "masks", bool (G, H, W), the visible pixels.
+        (G, 4), around the visible part of each object; "labels", int32 (G,), indices
+        into `CLASS_NAMES`; "is_crowd", bool (G,), all False; "image_id", int;
+        "photo_size", (height, width); "masks", bool (G, H, W), the visible pixels.
 
     Raises:
-        ValueError: an argument is not as `Recipe` says.
+        ValueError: an argument is out of its range, see `SceneSettings`.
     """
-    recipe = Recipe(seed, index, size, objects, sides)
-    drawn = recipe.draw()
+    settings = SceneSettings(seed, index, size, objects, sides)
+    drawn = settings.draw()
     boxes, _ = label_image_objects(drawn.owner + 1)
     sample = {
         "image": drawn.pixels,
         "boxes": boxes,
         "labels": np.array(drawn.labels, np.int32),
         "is_crowd": np.zeros(len(drawn.labels), bool),
-        "image_id": recipe.image_id,
-        "photo_size": recipe.size,
+        "image_id": settings.image_id,
+        "photo_size": settings.size,
     }
     if masks:
         rows = np.arange(len(drawn.labels), dtype=drawn.owner.dtype)

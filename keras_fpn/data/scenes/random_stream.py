@@ -1,4 +1,4 @@
-"""Chance that is the same everywhere: on every machine and with every NumPy."""
+"""Random numbers that are equal on every machine and with every NumPy version."""
 
 import numpy as np
 
@@ -6,11 +6,11 @@ _UNIT = 2.0**-53  # spacing of the numbers that `unit` returns
 _EIGHTH_TURN = 0.41421356  # tangent of half of 45 degrees
 
 
-class Draws:
-    """A stream of random numbers, a function of its key alone.
+class RandomStream:
+    """A stream of random numbers that depends only on its key.
 
-    NumPy guarantees the raw words of its bit generators but not what its `Generator`
-    makes of them; here every number comes from the words by exact arithmetic.
+    NumPy guarantees the raw words of its bit generators, but not what its `Generator`
+    computes from them; here every number comes from the words by exact arithmetic.
 
     Args:
         key: ints, 0 or more.
@@ -36,12 +36,12 @@ class Draws:
         """Returns an int in low..high, both included."""
         return low + int(self.unit() * (high - low + 1))
 
-    def chance(self, probability):
-        """Returns True as often as a probability says."""
+    def happens(self, probability):
+        """Returns True with a probability of 0..1."""
         return self.unit() < probability
 
     def pick(self, options):
-        """Returns one of several."""
+        """Returns one of some options."""
         return options[self.whole(0, len(options) - 1)]
 
     def sign(self):
@@ -49,7 +49,7 @@ class Draws:
         return self.pick((-1, 1))
 
     def turn(self, most=None):
-        """Returns cosine and sine of an angle, without a library's approximations.
+        """Returns cosine and sine of a random angle, by exact arithmetic.
 
         Args:
             most: float, tangent of half the largest angle to either side, at most
