@@ -34,9 +34,7 @@ from keras_fpn.models.published import PARTS_OF_STRIDES
 from keras_fpn.preprocessing import Preprocessing
 from keras_fpn.weights import SHIPPED, load_imagenet
 
-_PROBE_SIDE = (
-    256  # pixels, side of the image with which the strides of a backbone are measured
-)
+_PROBE_SIDE = 256  # pixels of the image with which strides of backbones are measured
 
 
 @dataclass(frozen=True)

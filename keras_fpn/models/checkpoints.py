@@ -61,7 +61,7 @@ def load_keras_file(path: Path):
         return None
     if not zipfile.is_zipfile(path):
         raise ValueError(
-            f"A .keras file must have been written by `model.save`; received {path}, "
+            f"A .keras file must be written by `model.save`; received {path}, "
             "which was not, or is damaged."
         )
     try:

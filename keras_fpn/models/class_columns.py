@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
-from keras_fpn.models.parts import restored
+from keras_fpn.models.parts import Parts, restored
 
 _STATISTICS = "moving_variance_initializer"  # only configs of norms have this key
 
@@ -29,7 +29,7 @@ class ClassColumns:
     background: bool = False
 
 
-def class_weights(parts):
+def class_weights(parts: Parts):
     """Returns `id(weight)` of all weights that belong to classes, as a set."""
     return {
         id(weight)
@@ -38,7 +38,7 @@ def class_weights(parts):
     }
 
 
-def renewed(parts, num_classes: int | None = None):
+def renewed(parts: Parts, num_classes: int | None = None):
     """Returns new parts of the same architecture; weights are not copied.
 
     All of them are trainable and have Keras's current dtype policy, even if the given
@@ -77,8 +77,8 @@ def _as_new(config, num_classes):
 
 
 def copy_weights(
-    source,
-    target,
+    source: Parts,
+    target: Parts,
     known: Sequence[tuple[int, int]] | None,
     origin: str = "the source",
 ):

@@ -1,10 +1,12 @@
 """Compiles functions of a model, without the overhead of `predict` per call."""
 
+from collections.abc import Callable
+
 import keras
 import numpy as np
 
 
-def compiled_call(model):
+def compiled_call(model: keras.Model):
     """Returns a compiled function from a dict of arrays to the model's outputs.
 
     Args:
@@ -13,7 +15,7 @@ def compiled_call(model):
     return compiled_function(model, lambda inputs: model(inputs, training=False))
 
 
-def compiled_function(model, function):
+def compiled_function(model: keras.Model, function: Callable):
     """Returns the compiled form of a function of a model's inputs.
 
     TensorFlow traces it once for all image sizes; JAX compiles it for each size.

@@ -1,6 +1,7 @@
 """The base class of all detectors: a Keras model that detects objects in photos."""
 
 import collections
+import os
 from collections.abc import Sequence
 
 import keras
@@ -314,7 +315,7 @@ class Detector(_model_class()):  # type: ignore[misc]  # depends on the backend
 
         return results
 
-    def export(self, filepath, format=FORMAT, *args, **kwargs):
+    def export(self, filepath: str | os.PathLike, format=FORMAT, *args, **kwargs):
         """Writes a SavedModel that takes the model's inputs; see `keras.Model.export`.
 
         `keras_fpn.export.export_saved_model` writes one that takes photos.

@@ -12,6 +12,7 @@ from keras_fpn.models.detector import Detector
 from keras_fpn.models.parts import restored
 from keras_fpn.models.published import COCO_OF_BACKBONE, FASTER_RCNN
 from keras_fpn.models.two_stage import TwoStageParts, proposal_stages
+from keras_fpn.preprocessing import Preprocessing
 
 _NOT_PARTS = ("name", "preprocessing", "class_names", "category_ids")
 
@@ -81,7 +82,7 @@ def faster_rcnn_fpn(
     num_classes: int | None = None,
     class_names: Sequence[str] | None = None,
     category_ids: Sequence[int] | None = None,
-    preprocessing=None,
+    preprocessing: Preprocessing | None = None,
     name: str = "faster_rcnn_fpn",
     **parts,
 ):

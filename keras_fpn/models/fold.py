@@ -1,11 +1,12 @@
 """Folds batch norms into convolutions, for detectors that are only used to detect."""
 
 from keras_fpn.layers import ConvNorm
+from keras_fpn.models.detector import Detector
 
 _BATCH_NORMS = ("frozen_batch", "batch")
 
 
-def fold_batch_norms(model):
+def fold_batch_norms(model: Detector):
     """Returns a copy of a detector with its batch norms folded into the kernels.
 
     A `ConvNorm` folds its batch norm into its kernel in every call, because the

@@ -12,6 +12,7 @@ from keras_fpn.models.detector import Detector
 from keras_fpn.models.parts import Parts
 from keras_fpn.models.region_branch import RegionBranch
 from keras_fpn.models.two_stage import proposal_stages
+from keras_fpn.preprocessing import Preprocessing
 
 
 @keras.saving.register_keras_serializable(package="keras_fpn")
@@ -75,7 +76,7 @@ FAMILY = Family(RPN, RPNParts, _complete, published={}, coco={})
 def rpn_fpn(
     backbone: keras.Model | str | None = None,
     weights: str | Path | None = None,
-    preprocessing=None,
+    preprocessing: Preprocessing | None = None,
     name: str = "rpn_fpn",
     **parts,
 ):
