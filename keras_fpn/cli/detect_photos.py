@@ -7,13 +7,10 @@ from pathlib import Path
 
 from keras_fpn.cli.errors import CommandError, one_line
 from keras_fpn.cli.photo_files import picture_paths
-from keras_fpn.data import write_coco_results
-from keras_fpn.data.image_files import image_ids
 from keras_fpn.files import replacing
-from keras_fpn.metrics import detections_to_coco
 
 _JPEG_SIDE = 65500  # pixels; longer ones JPEG cannot hold
-_ENCODING = {
+_ENCODING: dict[str, dict] = {
     ".jpg": {"format": "JPEG", "quality": 95, "subsampling": 0},
     ".png": {"format": "PNG", "compress_level": 3},
 }
@@ -56,6 +53,8 @@ def detect_photos(model, photos, output, title=None, **limits):
     """
     from rich.console import Console
     from rich.progress import MofNCompleteColumn, Progress
+
+    from keras_fpn.data.image_files import image_ids
 
     console = Console(stderr=True)
     columns = *Progress.get_default_columns(), MofNCompleteColumn()
@@ -115,6 +114,8 @@ def coco_results(found, model, image_id, photo):
         list of n dict: "image_id", "category_id" int; "bbox" x, y, width, height in
         the photo's pixels; "score"; beyond COCO's, "file_name" and "category_name".
     """
+    from keras_fpn.metrics import detections_to_coco
+
     results = detections_to_coco(found, image_id, model.category_ids)
     names = {"file_name": photo.as_posix()}
     for result, label in zip(results, found["labels"], strict=True):
@@ -128,6 +129,8 @@ def write_json(results, path):
     Raises:
         CommandError: the file cannot be written.
     """
+    from keras_fpn.data import write_coco_results
+
     try:
         write_coco_results(results, path)
     except OSError as error:

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from keras_fpn.cli.errors import CommandError
-from keras_fpn.data.image_files import PHOTO_SUFFIXES, is_photo
 
 SAMPLE = "coffee.jpg"
 
@@ -23,6 +22,8 @@ def find_photos(paths):
     photos = {}
     for path in map(Path, paths):
         if path.is_dir():
+            from keras_fpn.data.image_files import PHOTO_SUFFIXES, is_photo
+
             found = sorted(f for f in path.iterdir() if is_photo(f) and f.is_file())
             if not found:
                 raise CommandError(

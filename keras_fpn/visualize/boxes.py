@@ -1,6 +1,7 @@
 """Draws detections: boxes with names and scores, under a title."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -26,7 +27,14 @@ _SYSTEM_FONTS = (
 _TITLE_GROUND = (32, 32, 32)
 
 
-def draw_detections(photo, boxes, labels, scores, class_names, title=None):
+def draw_detections(
+    photo,
+    boxes,
+    labels,
+    scores,
+    class_names: Sequence[str],
+    title: str | None = None,
+) -> Image.Image:
     """Draws boxes with class names and scores.
 
     Lines and letters grow with the photo; a very small photo is first enlarged by an

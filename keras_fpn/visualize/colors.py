@@ -7,7 +7,7 @@ import numpy as np
 WHITE, BLACK = (255, 255, 255), (0, 0, 0)
 
 
-def class_color(label):
+def class_color(label: int) -> tuple[int, ...]:
     """Returns the color of a class, (R, G, B) of 0..255; it depends only on the label.
 
     Consecutive labels are far apart on the color circle (steps of the golden ratio) and

@@ -1,5 +1,7 @@
 """Draws keypoints, and lines between them."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from PIL import Image, ImageDraw
 
@@ -11,7 +13,9 @@ from keras_fpn.visualize.colors import check_labels, class_color, ink
 _POINT_SHARE = 1 / 130  # radius of a keypoint, as a share of the side
 
 
-def draw_keypoints(photo, keypoints, labels, skeleton=()):
+def draw_keypoints(
+    photo, keypoints, labels, skeleton: Sequence[tuple[int, int]] = ()
+) -> Image.Image:
     """Draws keypoints as disks in the colors of their objects; hidden ones as circles.
 
     The picture is a photo again: `draw_detections` takes it.

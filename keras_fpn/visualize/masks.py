@@ -13,7 +13,7 @@ _CONTOUR_SHARE = 1 / 300  # of the side
 _TINT = 0.4  # share of the color of the class inside a mask
 
 
-def draw_masks(photo, masks, labels):
+def draw_masks(photo, masks, labels) -> Image.Image:
     """Tints masks in the colors of their classes, with a contour around each.
 
     The picture is a photo again: `draw_detections` and `draw_keypoints` take it.
