@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_fpn.files import PathLike
 from keras_fpn.layers.conv_norm import ConvNorm, DepthwiseConvNorm
 from keras_fpn.weights.imagenet import with_imagenet
 
@@ -20,7 +21,11 @@ STEM_CHANNELS = 32
 TAPS = {2: "C2", 5: "C3", 12: "C4", 16: "C5"}  # the last block of each stride
 
 
-def mobilenet_v2(norm="frozen_batch", epsilon=1e-3, weights=None):
+def mobilenet_v2(
+    norm: str | None = "frozen_batch",
+    epsilon: float = 1e-3,
+    weights: PathLike | None = None,
+) -> keras.Model:
     """MobileNetV2: C2..C5 have 24, 32, 96, 320 channels.
 
     The graph is that of keras.applications without its last convolution and

@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_fpn.files import PathLike
 from keras_fpn.layers.conv_norm import ConvNorm, DepthwiseConvNorm
 from keras_fpn.weights.imagenet import with_imagenet
 
@@ -29,7 +30,11 @@ LAST_CHANNELS = 960
 FIRST_TAP = 13  # the block that reaches stride 32
 
 
-def mobilenet_v3_large(norm="frozen_batch", epsilon=1e-5, weights=None):
+def mobilenet_v3_large(
+    norm: str | None = "frozen_batch",
+    epsilon: float = 1e-5,
+    weights: PathLike | None = None,
+) -> keras.Model:
     """MobileNetV3-Large with two maps, both at stride 32.
 
     torchvision's mobile detectors tap the first block of the last stage (160 channels)
