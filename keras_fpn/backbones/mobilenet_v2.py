@@ -1,5 +1,7 @@
 """MobileNetV2 as a bottom-up pathway: image -> C2..C5."""
 
+from typing import Any
+
 import keras
 
 from keras_fpn.files import PathLike
@@ -44,7 +46,7 @@ def mobilenet_v2(
         functional `keras.Model`, float (B, H, W, 3), normalized ->
         dict "C<l>" -> float (B, H / 2^l, W / 2^l, C_l), l = 2..5.
     """
-    settings = {"padding": "same", "norm": norm, "epsilon": epsilon}
+    settings: dict[str, Any] = {"padding": "same", "norm": norm, "epsilon": epsilon}
     images = keras.Input((None, None, 3), name="images")
     stem = ConvNorm(STEM_CHANNELS, 3, 2, activation="relu6", name="stem", **settings)
     x = stem(images)

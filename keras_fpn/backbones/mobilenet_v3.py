@@ -1,5 +1,7 @@
 """MobileNetV3-Large as a bottom-up pathway, cut as torchvision cuts it."""
 
+from typing import Any
+
 import keras
 
 from keras_fpn.files import PathLike
@@ -53,7 +55,7 @@ def mobilenet_v3_large(
         functional `keras.Model`, float (B, H, W, 3), normalized ->
         {"C5": float (B, H / 32, W / 32, 160), "C6": float (B, H / 32, W / 32, 960)}.
     """
-    norms = {"norm": norm, "epsilon": epsilon}
+    norms: dict[str, Any] = {"norm": norm, "epsilon": epsilon}
     images = keras.Input((None, None, 3), name="images")
     stem = ConvNorm(STEM_CHANNELS, 3, 2, activation="hard_swish", name="stem", **norms)
     x = stem(images)
