@@ -32,7 +32,8 @@ def code_lines(path):
         kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
         if isinstance(node, kinds) and ast.get_docstring(node) is not None:
             first = node.body[0]
-            docstrings |= set(range(first.lineno, first.end_lineno + 1))
+            last = first.end_lineno or first.lineno
+            docstrings |= set(range(first.lineno, last + 1))
     lines = set()
     with open(path, "rb") as file:
         for token in tokenize.tokenize(file.readline):

@@ -1,7 +1,10 @@
 """MobileNetV2 as a bottom-up pathway: image -> C2..C5."""
 
+from typing import Any
+
 import keras
 
+from keras_fpn.files import PathLike
 from keras_fpn.layers.conv_norm import ConvNorm, DepthwiseConvNorm
 from keras_fpn.weights.imagenet import with_imagenet
 
@@ -20,7 +23,11 @@ STEM_CHANNELS = 32
 TAPS = {2: "C2", 5: "C3", 12: "C4", 16: "C5"}  # the last block of each stride
 
 
-def mobilenet_v2(norm="frozen_batch", epsilon=1e-3, weights=None):
+def mobilenet_v2(
+    norm: str | None = "frozen_batch",
+    epsilon: float = 1e-3,
+    weights: PathLike | None = None,
+) -> keras.Model:
     """MobileNetV2: C2..C5 have 24, 32, 96, 320 channels.
 
     The graph is that of keras.applications without its last convolution and
@@ -39,7 +46,7 @@ def mobilenet_v2(norm="frozen_batch", epsilon=1e-3, weights=None):
         functional `keras.Model`, float (B, H, W, 3), normalized ->
         dict "C<l>" -> float (B, H / 2^l, W / 2^l, C_l), l = 2..5.
     """
-    settings = {"padding": "same", "norm": norm, "epsilon": epsilon}
+    settings: dict[str, Any] = {"padding": "same", "norm": norm, "epsilon": epsilon}
     images = keras.Input((None, None, 3), name="images")
     stem = ConvNorm(STEM_CHANNELS, 3, 2, activation="relu6", name="stem", **settings)
     x = stem(images)

@@ -1,7 +1,10 @@
 """MobileNetV3-Large as a bottom-up pathway, cut as torchvision cuts it."""
 
+from typing import Any
+
 import keras
 
+from keras_fpn.files import PathLike
 from keras_fpn.layers.conv_norm import ConvNorm, DepthwiseConvNorm
 from keras_fpn.weights.imagenet import with_imagenet
 
@@ -29,7 +32,11 @@ LAST_CHANNELS = 960
 FIRST_TAP = 13  # the block that reaches stride 32
 
 
-def mobilenet_v3_large(norm="frozen_batch", epsilon=1e-5, weights=None):
+def mobilenet_v3_large(
+    norm: str | None = "frozen_batch",
+    epsilon: float = 1e-5,
+    weights: PathLike | None = None,
+) -> keras.Model:
     """MobileNetV3-Large with two maps, both at stride 32.
 
     torchvision's mobile detectors tap the first block of the last stage (160 channels)
@@ -48,7 +55,7 @@ def mobilenet_v3_large(norm="frozen_batch", epsilon=1e-5, weights=None):
         functional `keras.Model`, float (B, H, W, 3), normalized ->
         {"C5": float (B, H / 32, W / 32, 160), "C6": float (B, H / 32, W / 32, 960)}.
     """
-    norms = {"norm": norm, "epsilon": epsilon}
+    norms: dict[str, Any] = {"norm": norm, "epsilon": epsilon}
     images = keras.Input((None, None, 3), name="images")
     stem = ConvNorm(STEM_CHANNELS, 3, 2, activation="hard_swish", name="stem", **norms)
     x = stem(images)

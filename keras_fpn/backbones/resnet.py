@@ -6,13 +6,19 @@ a bottleneck is in its 3x3 convolution.
 
 import keras
 
+from keras_fpn.files import PathLike
 from keras_fpn.layers.conv_norm import ConvNorm
 from keras_fpn.weights.imagenet import with_imagenet
 
 STEM_CHANNELS = 64
 
 
-def resnet18(norm="frozen_batch", epsilon=1e-5, weights=None, channels=STEM_CHANNELS):
+def resnet18(
+    norm: str | None = "frozen_batch",
+    epsilon: float = 1e-5,
+    weights: PathLike | None = None,
+    channels: int = STEM_CHANNELS,
+) -> keras.Model:
     """ResNet-18: C2..C5 have 64, 128, 256, 512 channels; arguments as `resnet50`.
 
     Args:
@@ -32,12 +38,20 @@ def resnet18(norm="frozen_batch", epsilon=1e-5, weights=None, channels=STEM_CHAN
     )
 
 
-def resnet34(norm="frozen_batch", epsilon=1e-5, weights=None):
+def resnet34(
+    norm: str | None = "frozen_batch",
+    epsilon: float = 1e-5,
+    weights: PathLike | None = None,
+) -> keras.Model:
     """ResNet-34: C2..C5 have 64, 128, 256, 512 channels; arguments as `resnet50`."""
     return _resnet("resnet34", _basic_block, (3, 4, 6, 3), 1, norm, epsilon, weights)
 
 
-def resnet50(norm="frozen_batch", epsilon=1e-5, weights=None):
+def resnet50(
+    norm: str | None = "frozen_batch",
+    epsilon: float = 1e-5,
+    weights: PathLike | None = None,
+) -> keras.Model:
     """ResNet-50: C2..C5 have 256, 512, 1024, 2048 channels.
 
     Args:
@@ -56,14 +70,22 @@ def resnet50(norm="frozen_batch", epsilon=1e-5, weights=None):
     )
 
 
-def resnet101(norm="frozen_batch", epsilon=1e-5, weights=None):
+def resnet101(
+    norm: str | None = "frozen_batch",
+    epsilon: float = 1e-5,
+    weights: PathLike | None = None,
+) -> keras.Model:
     """ResNet-101: channels and arguments as `resnet50`."""
     return _resnet(
         "resnet101", _bottleneck_block, (3, 4, 23, 3), 4, norm, epsilon, weights
     )
 
 
-def resnet152(norm="frozen_batch", epsilon=1e-5, weights=None):
+def resnet152(
+    norm: str | None = "frozen_batch",
+    epsilon: float = 1e-5,
+    weights: PathLike | None = None,
+) -> keras.Model:
     """ResNet-152: channels and arguments as `resnet50`."""
     return _resnet(
         "resnet152", _bottleneck_block, (3, 8, 36, 3), 4, norm, epsilon, weights

@@ -26,7 +26,7 @@ _FEW = 3  # wrong boxes up to this number do not suggest another order
 _TOLERANCE = 1.5  # pixels by which a box may leave its photo and still count as inside
 
 
-def refuse_other_order(photos, order, fractions, source):
+def check_order(photos, order, fractions, source):
     """Raises if most boxes make no sense as read, but all do in another order.
 
     Args:

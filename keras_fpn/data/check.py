@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from keras_fpn.data.box_order import ORDERS, refuse_other_order
+from keras_fpn.data.box_order import ORDERS, check_order
 from keras_fpn.data.dataset import Dataset, Objects, Photo
 from keras_fpn.data.image_files import read_headers
 from keras_fpn.data.listing import ListedObject, ListedPhoto, Listing
@@ -100,7 +100,7 @@ def checked(
         if _is_usable(photo, header, found)
     ]
     _note_repeated_files([photo for photo, _ in sound], found)
-    refuse_other_order(
+    check_order(
         [(photo.path, size, _boxes(photo)) for photo, size in sound],
         listing.order,
         listing.fractions,

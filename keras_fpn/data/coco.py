@@ -234,11 +234,11 @@ def _image_folder(names, path):
 def _add_objects(contents, photos, categories, labels, found):
     """Adds each annotation to its photo, or counts what is wrong with it."""
     ids = collections.defaultdict(list)
-    for place, annotation in enumerate(contents.get("annotations", [])):
+    for index, annotation in enumerate(contents.get("annotations", [])):
         if not isinstance(annotation, dict):
-            found.add("unreadable_object", f"number {place + 1}: {annotation!r}")
+            found.add("unreadable_object", f"number {index + 1}: {annotation!r}")
             continue
-        where = f"annotation {annotation.get('id', f'number {place + 1}')}"
+        where = f"annotation {annotation.get('id', f'number {index + 1}')}"
         photo = photos.get(_number(annotation.get("image_id")))
         if photo is None:
             found.add("unknown_image", f"{where}: {annotation.get('image_id')!r}")

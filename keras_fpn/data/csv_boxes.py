@@ -67,7 +67,7 @@ def read_csv(
     """
     path = pathlib.Path(path)
     rows, columns = _rows(path)
-    _refuse_swapped_columns(rows, columns, path)
+    _check_columns(rows, columns, path)
     found = Report(path.stem, f"CSV, {path}")
     names = class_list(class_names) or _class_names(rows, columns, path)
     folder = _image_folder(rows, columns, path) if images is None else images
@@ -174,7 +174,7 @@ def _rows(path):
     return rows, {column: place for place, column in enumerate(COLUMNS)}
 
 
-def _refuse_swapped_columns(rows, columns, path):
+def _check_columns(rows, columns, path):
     """Raises if most rows hold something else in these columns."""
     faults = [_numbers_fault(row, columns) for row in rows]
     wrong = [i for i, fault in enumerate(faults) if fault]

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from PIL import ExifTags, Image
 
 from keras_fpn.files import PathLike
-from keras_fpn.preprocessing.photo import RefusedPhoto, open_image
+from keras_fpn.preprocessing.photo import UnsupportedPhoto, open_image
 
 PHOTO_SUFFIXES = frozenset(
     ".avif .bmp .gif .jfif .jpe .jpeg .jpg .mpo .png .ppm .tif .tiff .webp".split()
@@ -74,7 +74,7 @@ def _read_header(path):
             turned = image.format == "TIFF"  # Pillow returns the upright size of these
     except FileNotFoundError:
         return None
-    except RefusedPhoto as error:
+    except UnsupportedPhoto as error:
         return str(error)
     except Exception as error:  # decoders raise anything on damaged files
         return f"{type(error).__name__}: {' '.join(str(error).split())}"

@@ -60,21 +60,21 @@ def open_dataset(
     common: dict = {"strict": strict, "report": report}
     if class_names is not None:
         common["class_names"] = class_names
-    kind, place = _recognized(path, split)
+    kind, source = _recognized(path, split)
     if images is not None and kind not in ("coco", "csv"):
         raise ValueError(
             "images must be None for a format that states where they are; "
             f"received images={str(images)!r}, path={str(path)!r}."
         )
     if kind == "coco":
-        return read_coco(place, images, **common)
+        return read_coco(source, images, **common)
     if kind == "csv":
-        return read_csv(place, images, **common)
+        return read_csv(source, images, **common)
     if kind == "voc":
-        return read_voc(place, split, **common)
+        return read_voc(source, split, **common)
     if kind == "yolo":
-        return read_yolo(place, split, **common)
-    return read_label_images(place / "images", place / "labels", **common)
+        return read_yolo(source, split, **common)
+    return read_label_images(source / "images", source / "labels", **common)
 
 
 def splits_of(path: PathLike) -> list[str]:
@@ -93,22 +93,22 @@ def splits_of(path: PathLike) -> list[str]:
     """
     path = pathlib.Path(path)
     if path.is_dir():
-        found = [_splits_in(kind, place) for kind, place in _folder_kinds(path)]
+        found = [_splits_in(kind, source) for kind, source in _folder_kinds(path)]
     else:
         yaml = path.is_file() and path.suffix.lower() in (".yaml", ".yml")
         found = [yolo_splits(path)] if yaml else []
     return [name for name in _USUAL_SPLITS if any(name in names for names in found)]
 
 
-def _splits_in(kind, place):
+def _splits_in(kind, source):
     """Returns the names of the splits of one data set in a folder."""
     if kind == "voc":
-        return list(find_splits(place))
+        return list(find_splits(source))
     if kind == "yolo":
-        return yolo_splits(place)
-    if place.is_dir():
+        return yolo_splits(source)
+    if source.is_dir():
         return []
-    return [name for name in _USUAL_SPLITS if _names_split(place.stem, name)]
+    return [name for name in _USUAL_SPLITS if _names_split(source.stem, name)]
 
 
 def _recognized(path, split):
@@ -140,13 +140,13 @@ def _recognized_folder(path, split):
     chosen = found
     if split is not None:
         chosen = [
-            (kind, place)
-            for kind, place in found
-            if place.is_dir() or _names_split(place.stem, split)
+            (kind, source)
+            for kind, source in found
+            if source.is_dir() or _names_split(source.stem, split)
         ]
     if len(chosen) == 1:
         return chosen[0]
-    listed = [f"{kind}: {place}" for kind, place in chosen or found]
+    listed = [f"{kind}: {source}" for kind, source in chosen or found]
     if not found:
         raise ValueError(
             f"A data set must be {_FORMS}; received the folder path={str(path)!r}, "

@@ -57,7 +57,7 @@ def read_voc(
     Raises:
         ValueError: there is no such folder or split, or `checked` raises.
     """
-    root, split_file = _places(pathlib.Path(path), split)
+    root, split_file = _root_and_split(pathlib.Path(path), split)
     name = root.name if split_file is None else f"{root.name}/{split_file.stem}"
     found = Report(name, f"Pascal VOC, {root if split_file is None else split_file}")
     folder, images = _folders(root)
@@ -96,7 +96,7 @@ def find_splits(root):
     return {file.stem: file for file in sorted(folder.glob("*.txt"))}
 
 
-def _places(path, split):
+def _root_and_split(path, split):
     """Returns the folder of the data set and the file that lists the split, or None."""
     if path.is_file() and path.suffix == ".txt":
         above = [folder for folder in path.parents if folder.name == "ImageSets"]
@@ -186,9 +186,9 @@ def _size(tree):
 def _add_objects(tree, photo, names, numbered_from_1, file, found):
     """Adds the objects of one xml file to its photo, or counts what is wrong."""
     labels = {name: label for label, name in enumerate(names)}
-    for place, one in enumerate(tree.findall("object")):
+    for index, one in enumerate(tree.findall("object")):
         name = _text(one, "name")
-        where = f"object {place + 1} ({name}) of {file.name}"
+        where = f"object {index + 1} ({name}) of {file.name}"
         try:
             stated = [float(_text(one, f"bndbox/{corner}")) for corner in CORNERS]
         except ValueError:

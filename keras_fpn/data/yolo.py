@@ -57,8 +57,8 @@ def read_yolo(
     """
     path = pathlib.Path(path)
     files = find_files(path, split, class_names)
-    yaml = path.suffix.lower() in (".yaml", ".yml")
-    name = path.resolve().parent.name if yaml else path.resolve().stem
+    is_yaml = path.suffix.lower() in (".yaml", ".yml")
+    name = path.resolve().parent.name if is_yaml else path.resolve().stem
     name, source = [
         x if split is None else f"{x}/{split}" for x in (name, f"YOLO, {path}")
     ]

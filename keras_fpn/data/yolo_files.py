@@ -60,9 +60,9 @@ def find_files(path, split, class_names):
             )
         names = _names(None, path.parent, class_names, path)
         return YoloFiles(_photos_of(path), names)
-    yaml = _yaml_of(path)
-    if yaml is not None:
-        return _from_yaml(yaml, split, class_names)
+    file = _yaml_of(path)
+    if file is not None:
+        return _from_yaml(file, split, class_names)
     everything = path / "images" if (path / "images").is_dir() else path
     folders = [everything] if split is None else _split_folders(path, split)
     photos = sorted({photo for folder in folders for photo in find_photos(folder)})
@@ -71,10 +71,10 @@ def find_files(path, split, class_names):
 
 def yolo_splits(path):
     """Returns which of `SPLITS` a data.yaml states, or a folder has, list."""
-    yaml = _yaml_of(path) if path.is_dir() else path
-    if yaml is None:
+    file = _yaml_of(path) if path.is_dir() else path
+    if file is None:
         return [split for split in SPLITS if _found_split_folders(path, split)]
-    entries = read_entries(read_text(yaml), SPLITS, yaml)
+    entries = read_entries(read_text(file), SPLITS, file)
     return [split for split in SPLITS if split in entries]
 
 
@@ -196,7 +196,7 @@ def _problem(error):
 def label_file(photo):
     """Returns the Path of a photo's labels: beside it, or in labels/ for images/."""
     parts = list(photo.parts)
-    folders = [place for place, part in enumerate(parts[:-1]) if part == "images"]
+    folders = [index for index, part in enumerate(parts[:-1]) if part == "images"]
     if folders:
         parts[folders[-1]] = "labels"
     return pathlib.Path(*parts).with_suffix(".txt")
@@ -204,13 +204,13 @@ def label_file(photo):
 
 def _yaml_of(path):
     """Returns the data.yaml of a folder, or None."""
-    yaml = [file for file in sorted(path.glob("*.y*ml")) if _describes_data(file)]
-    if len(yaml) > 1:
+    files = [file for file in sorted(path.glob("*.y*ml")) if _describes_data(file)]
+    if len(files) > 1:
         raise ValueError(
             f"A YOLO folder must have one data.yaml; received path={str(path)!r} with "
-            f"{[file.name for file in yaml]}. Name the file itself."
+            f"{[file.name for file in files]}. Name the file itself."
         )
-    return yaml[0] if yaml else None
+    return files[0] if files else None
 
 
 def _describes_data(file):
@@ -232,22 +232,22 @@ def _from_yaml(path, split, class_names):
     for name in stated if split is None else [split]:
         sources = entries[name]
         for source in [sources] if isinstance(sources, str) else sources:
-            place = _place(source, entries.get("path", "."), path)
-            photos += find_photos(place) if place.is_dir() else _photos_of(place)
+            found = _source(source, entries.get("path", "."), path)
+            photos += find_photos(found) if found.is_dir() else _photos_of(found)
     photos = list(dict.fromkeys(photos))
     names = _names(entries.get("names"), path.parent, class_names, path)
     return YoloFiles(photos, names, **_keypoints(entries, text, path))
 
 
-def _place(source, root, path):
+def _source(source, root, path):
     """Returns the folder or list that a split of a data.yaml names."""
     roots = path.parent / root, path.parent
     # Roboflow writes ../train/images for the folder beside the file.
     names = source, source.removeprefix("../")
     tried = [resolved(folder, name) for folder in roots for name in names]
-    for place in tried:
-        if place.exists():
-            return place
+    for path_tried in tried:
+        if path_tried.exists():
+            return path_tried
     raise ValueError(
         "A split of data.yaml must be a folder or a list of photos; received "
         f"{source!r} in path={str(path)!r}, which does not exist; tried "

@@ -47,7 +47,7 @@ class Preprocessing:
                 )
             object.__setattr__(self, name, values)
 
-    def to_config(self):
+    def to_config(self) -> dict:
         """Returns a dict that JSON can hold; `from_config` is its inverse."""
         config = dataclasses.asdict(self)
         return {
@@ -56,7 +56,7 @@ class Preprocessing:
         }
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict):
         """Returns the Preprocessing that `to_config` described."""
         return cls(**config)
 
@@ -72,7 +72,9 @@ class Preprocessing:
             std=std if self.std is None else self.std,
         )
 
-    def prepare(self, photos, min_size=None, max_size=None):
+    def prepare(
+        self, photos, min_size: int | None = None, max_size: int | None = None
+    ) -> tuple[dict, list]:
         """Resizes photos and combines them into one batch.
 
         All photos of a batch are padded to the largest height and width: the smaller

@@ -23,7 +23,7 @@ _EIGHT_BIT_MODES = frozenset(
 )
 
 
-class RefusedPhoto(ValueError):
+class UnsupportedPhoto(ValueError):
     """The format of a file is not accepted, or the range of its pixels is not known."""
 
 
@@ -39,14 +39,14 @@ def open_image(file):
         PIL.Image, of which only the header has been read.
 
     Raises:
-        RefusedPhoto: it has another format, or its start is damaged.
+        UnsupportedPhoto: it has another format, or its start is damaged.
         OSError, or another error of Pillow: it cannot be read.
     """
     try:
         return Image.open(file, formats=FORMATS)
     except Image.UnidentifiedImageError as error:
         name = os.fspath(file) if isinstance(file, (str, os.PathLike)) else file
-        raise RefusedPhoto(
+        raise UnsupportedPhoto(
             f"A photo must be in one of the formats {', '.join(FORMATS)}; received "
             f"photo={name!r}, which is in none of them, or its start is damaged. "
             "Convert it to JPEG or PNG."
@@ -77,7 +77,7 @@ def read_photo(photo):
     if isinstance(photo, Image.Image):
         if isinstance(photo, ImageFile.ImageFile) and photo.format not in _FOUND:
             # It may not be decoded yet, and decoding may run a program.
-            raise RefusedPhoto(
+            raise UnsupportedPhoto(
                 "A PIL image of a file must be in one of the formats "
                 f"{', '.join(FORMATS)}; received photo={photo!r} of format "
                 f"{photo.format!r}. If you trust the file, pass photo.convert('RGB')."
@@ -120,7 +120,7 @@ def _read_file(path):
             f"photo={path!r}, which has more. Make it smaller, or raise "
             "PIL.Image.MAX_IMAGE_PIXELS if you trust the file."
         ) from error
-    except RefusedPhoto:
+    except UnsupportedPhoto:
         raise
     except Exception as error:  # decoders raise anything on damaged files
         raise ValueError(
@@ -148,7 +148,7 @@ def _reason(error):
 def _pil_pixels(image, received):
     """Returns uint8 (H, W, 3), upright, of a loaded PIL image."""
     if 0 in image.size:
-        raise RefusedPhoto(
+        raise UnsupportedPhoto(
             "A photo must have pixels; received "
             f"photo={received!r} of {image.width}x{image.height}."
         )
@@ -162,7 +162,7 @@ def _pil_pixels(image, received):
         gray = (np.asarray(image) >> 8).astype(np.uint8)
         return np.repeat(gray[:, :, None], 3, axis=2)
     if mode not in _EIGHT_BIT_MODES:
-        raise RefusedPhoto(
+        raise UnsupportedPhoto(
             "A photo's pixels must be gray or color values of 8 bits; received "
             f"photo={received!r} of PIL mode {mode!r}, whose range is not known. Scale "
             "its pixels to 0..255 and cast them to uint8."

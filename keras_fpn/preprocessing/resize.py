@@ -7,7 +7,7 @@ import numpy as np
 _STRIP = 64  # output rows resized at once, so that their buffers stay in the CPU cache
 
 
-def resized_size(size, min_size, max_size):
+def resized_size(size, min_size: int, max_size: int) -> tuple[int, int]:
     """Returns the height and width, int pixels, that a photo is resized to.
 
     The shorter side becomes min_size unless the longer would then exceed max_size.
@@ -120,7 +120,7 @@ def boxes_to_photo(boxes, resized_size, photo_size):
     return np.asarray(boxes, np.float32) * np.array([across, down, across, down])
 
 
-def check_sizes(**sizes):
+def check_sizes(**sizes) -> None:
     """Raises for sizes that are not positive integers; the error has their names."""
     for name, size in sizes.items():
         whole = isinstance(size, (int, np.integer)) and not isinstance(size, bool)

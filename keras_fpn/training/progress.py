@@ -86,7 +86,7 @@ class Progress(StepCallback):
         values = {name: as_float(value) for name, value in (logs or {}).items()}
         texts = [_losses(values)]
         texts += [f"{n} {values[n]:.3f}" for n in _SHOWN_METRICS if n in values]
-        done = self.step - self._first
+        done = self.step - self.first_step
         seconds = duration(self._times.since_epoch_began())
         texts.append(f"{done} step{'' if done == 1 else 's'} in {seconds}")
         if self.step < self.total_steps and self._times.seconds_per_step is not None:

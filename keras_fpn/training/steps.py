@@ -22,12 +22,13 @@ class StepCallback(keras.callbacks.Callback):
     Attributes:
         step: int, steps of the training so far.
         epoch: int, the current epoch, from 0.
+        first_step: int, `step` when this process began or resumed the epoch.
     """
 
     def __init__(self, steps_per_epoch: int, start_step: int = 0):
         super().__init__()
         self.steps_per_epoch, self.step = steps_per_epoch, start_step
-        self.epoch, self._first = 0, start_step
+        self.epoch, self.first_step = 0, start_step
 
     @property
     def step_of_epoch(self):
@@ -35,11 +36,11 @@ class StepCallback(keras.callbacks.Callback):
         return self.step - self.epoch * self.steps_per_epoch
 
     def on_epoch_begin(self, epoch, logs=None):
-        self.epoch, self._first = epoch, self.step
+        self.epoch, self.first_step = epoch, self.step
 
     def on_train_batch_end(self, batch, logs=None):
         # `fit` counts from 0 also when it begins within an epoch.
-        self.step = self._first + batch + 1
+        self.step = self.first_step + batch + 1
 
 
 class RecentMeans:

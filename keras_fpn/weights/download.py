@@ -16,6 +16,7 @@ from pathlib import Path
 import rich.console
 import rich.progress
 
+from keras_fpn.files import PathLike
 from keras_fpn.weights.registry import Checkpoint
 
 try:
@@ -34,7 +35,11 @@ class _CutError(Exception):
     """The connection failed, or ended before the file did."""
 
 
-def fetch(checkpoint, sha256=None, cache_dir=None):
+def fetch(
+    checkpoint: Checkpoint | str,
+    sha256: str | None = None,
+    cache_dir: PathLike | None = None,
+) -> Path:
     """Returns the path of a verified checkpoint, downloaded unless cached.
 
     The file is hashed every time, which takes a fraction of a second, because a record
@@ -58,7 +63,8 @@ def fetch(checkpoint, sha256=None, cache_dir=None):
             put it manually.
     """
     if isinstance(checkpoint, Checkpoint):
-        checkpoint, sha256 = checkpoint.url, sha256 or checkpoint.sha256
+        sha256 = sha256 or checkpoint.sha256
+        checkpoint = checkpoint.url
     url, sha256 = _checked_url(checkpoint), _checked_hash(sha256)
     folder = default_cache_dir() if cache_dir is None else Path(cache_dir)
     path = folder / _file_name(url, sha256)
@@ -81,7 +87,7 @@ def fetch(checkpoint, sha256=None, cache_dir=None):
     return path
 
 
-def default_cache_dir():
+def default_cache_dir() -> Path:
     """Returns the folder of downloaded checkpoints, a `pathlib.Path`.
 
     It is checkpoints/ in the folder in the environment variable KERAS_FPN_HOME, or else
@@ -127,7 +133,7 @@ def _file_name(url, sha256):
     return f"{stem or 'checkpoint'}-{sha256[:8]}{suffix}"
 
 
-def sha256_of(path):
+def sha256_of(path: Path) -> str:
     """Returns the SHA-256 of a file, Path, in lower-case hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

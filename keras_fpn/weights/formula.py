@@ -16,7 +16,7 @@ _LOGIT_DEVIATION = 2.5
 _DELTA_DEVIATION = 0.3
 
 
-def fill_with_formula(model, seed=1):
+def fill_with_formula(model: keras.Model, seed: int = 1) -> None:
     """Fills a Faster R-CNN with random weights, the same on every machine.
 
     Kernels are normal, each generated from (seed, its path); biases and norms keep

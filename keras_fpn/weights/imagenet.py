@@ -5,13 +5,14 @@ from pathlib import Path
 
 import keras
 
+from keras_fpn.files import PathLike
 from keras_fpn.weights.download import fetch
 from keras_fpn.weights.keras_applications import load_keras_applications
 from keras_fpn.weights.registry import get_checkpoint
 from keras_fpn.weights.torchvision import load_torchvision_body
 
 
-def load_imagenet(backbone, weights):
+def load_imagenet(backbone: keras.Model, weights: PathLike) -> None:
     """Fills a backbone with ImageNet weights.
 
     Args:
@@ -30,7 +31,8 @@ def load_imagenet(backbone, weights):
         source = keras.applications.MobileNetV2(include_top=False, weights=weights)
         load_keras_applications(backbone, source)
     elif weights == "imagenet" or not _is_file(weights):
-        name = f"{backbone.name}_imagenet_v1" if weights == "imagenet" else weights
+        usual = f"{backbone.name}_imagenet_v1"
+        name = usual if weights == "imagenet" else str(weights)
         load_torchvision_body(backbone, fetch(get_checkpoint(name)))
     elif str(weights).endswith(".npz"):
         load_keras_applications(backbone, weights)
@@ -40,7 +42,7 @@ def load_imagenet(backbone, weights):
         load_torchvision_body(backbone, weights)
 
 
-def with_imagenet(backbone, weights):
+def with_imagenet(backbone: keras.Model, weights: PathLike | None) -> keras.Model:
     """Returns the backbone, filled by `load_imagenet` unless `weights` is None."""
     if weights is not None:
         load_imagenet(backbone, weights)

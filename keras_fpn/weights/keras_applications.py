@@ -19,7 +19,7 @@ _VECTORS = ("gamma", "beta", "moving_mean", "moving_variance")
 _UNREADABLE = (OSError, ValueError, TypeError, EOFError, BadZipFile, zlib.error)
 
 
-def load_keras_applications(backbone, source):
+def load_keras_applications(backbone: keras.Model, source) -> None:
     """Fills a MobileNetV2 backbone with the weights of keras.applications.
 
     Args:

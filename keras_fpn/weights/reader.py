@@ -14,6 +14,7 @@ import struct
 import zipfile
 from pathlib import Path
 
+from keras_fpn.files import PathLike
 from keras_fpn.weights.inert_pickle import ForbiddenGlobalError, read_pickle
 from keras_fpn.weights.stored_tensors import (
     KNOWN,
@@ -38,7 +39,7 @@ _UNREADABLE = (
 )
 
 
-def read_torch(path):
+def read_torch(path: PathLike) -> dict:
     """Reads the tensors of a torch checkpoint.
 
     Both formats of `torch.save` are supported, and nothing in the file is run: it may

@@ -59,7 +59,7 @@ class Checkpoint:
     size_mb: float
 
 
-def get_checkpoint(name):
+def get_checkpoint(name: str) -> Checkpoint:
     """Returns the `Checkpoint` with a name.
 
     Raises:

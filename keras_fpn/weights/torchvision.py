@@ -20,7 +20,7 @@ _PREDICTOR = "roi_heads.box_predictor."
 _LOGITS = f"{_PREDICTOR}cls_score.bias"
 
 
-def load_torchvision(model, source, keep_predictor=True):
+def load_torchvision(model, source, keep_predictor: bool = True) -> None:
     """Fills a Faster R-CNN with the weights of a torchvision checkpoint.
 
     The current names of tensors and those of older files are supported.
@@ -69,7 +69,7 @@ def torchvision_slots(model):
     return slots + _predictor_slots(model.box_predictor)
 
 
-def load_torchvision_body(backbone, source):
+def load_torchvision_body(backbone, source) -> None:
     """Fills a backbone with the weights of a torchvision ImageNet classifier.
 
     The last layers of the classifier are ignored.

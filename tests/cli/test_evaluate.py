@@ -178,7 +178,7 @@ def test_other_folders_of_photos_and_parts_can_be_named(coco, tmp_path, capsys, 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["{folder}/gone.json"], "gone.json', which does not."),
+        (["{folder}/gone.json"], "gone.json', which does not exist."),
         (["{coco}", "--output", "{coco}"], "--output must be a folder: "),
     ],
 )

@@ -214,7 +214,7 @@ def refused(*argv):
 def test_photos_without_objects_are_refused(tmp_path, prepared):
     empty = write_coco_set(tmp_path / "a", [])
     full = write_coco_set(tmp_path / "b", [BOX])
-    assert "must have objects; received" in refused(empty)
+    assert "must have objects to hold some out; received" in refused(empty)
     assert "must show objects; received" in refused(empty, "--val", full)
 
 

@@ -3,7 +3,7 @@ import pathlib
 import numpy as np
 import pytest
 
-from keras_fpn.data.box_order import ORDERS, refuse_other_order
+from keras_fpn.data.box_order import ORDERS, check_order
 
 PATH = pathlib.Path("a.jpg")
 # x1, y1, x2, y2 in a photo 100 wide and 80 high, near its right and lower edges: then
@@ -24,7 +24,7 @@ SIDES = np.array([100, 80, 100, 80])
 
 
 def refuse(boxes, order, fractions=False):
-    refuse_other_order([(PATH, (80, 100), boxes)], order, fractions, "the set")
+    check_order([(PATH, (80, 100), boxes)], order, fractions, "the set")
 
 
 @pytest.mark.parametrize("order", ORDERS)
@@ -75,4 +75,4 @@ def test_single_defects_are_no_mix_up(boxes):
 
 
 def test_no_photos_are_no_mix_up():
-    refuse_other_order([], "x1, y1, x2, y2", False, "the set")
+    check_order([], "x1, y1, x2, y2", False, "the set")

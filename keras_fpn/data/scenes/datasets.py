@@ -11,13 +11,18 @@ from keras_fpn.data.coco_writer import write_coco
 from keras_fpn.data.dataset import Dataset, Objects, Photo
 from keras_fpn.data.scenes.settings import CLASS_NAMES, SceneSettings
 from keras_fpn.data.segments import label_image_objects
+from keras_fpn.files import PathLike
 
 _KEPT = 16  # last scenes: a thread needs the picture, then the objects
 
 
 def scene_dataset(
-    count, seed=0, size=(320, 320), objects=(8, 16), sides=(8, None), first=0
-):
+    count: int,
+    seed: int = 0,
+    size: tuple[int, int] = (320, 320),
+    objects: tuple[int, int] = (8, 16),
+    sides: tuple[float, float | None] = (8, None),
+) -> Dataset:
     """Returns scenes as a data set without files: each is drawn when it is used.
 
     A photo's path is a `ScenePicture`, which `read_photo` accepts like a path; its
@@ -26,7 +31,6 @@ def scene_dataset(
     Args:
         count: int, number of scenes, 0 or more.
         seed, size, objects, sides: see `SceneSettings`.
-        first: int, the index of the first scene, for other scenes of the same seed.
 
     Returns:
         Dataset; category ids count from 1.
@@ -38,12 +42,11 @@ def scene_dataset(
         raise ValueError(
             f"count must be an integer of 0 or more; received count={count}."
         )
-    recipes = [
-        SceneSettings(seed, index, size, objects, sides)
-        for index in range(first, first + count)
-    ]
     return Dataset(
-        photos=tuple(map(_photo, recipes)),
+        photos=tuple(
+            _photo(SceneSettings(seed, index, size, objects, sides))
+            for index in range(count)
+        ),
         class_names=CLASS_NAMES,
         category_ids=tuple(range(1, len(CLASS_NAMES) + 1)),
         name=f"scenes of seed {seed}",
@@ -51,14 +54,14 @@ def scene_dataset(
 
 
 def write_scenes(
-    folder,
-    count,
-    seed=0,
-    size=(320, 320),
-    objects=(8, 16),
-    sides=(8, None),
-    suffix=".png",
-):
+    folder: PathLike,
+    count: int,
+    seed: int = 0,
+    size: tuple[int, int] = (320, 320),
+    objects: tuple[int, int] = (8, 16),
+    sides: tuple[float, float | None] = (8, None),
+    suffix: str = ".png",
+) -> pathlib.Path:
     """Writes scenes as a COCO data set: `images` and `instances.json` in a folder.
 
     Masks are stored as run lengths, exactly; PNG keeps the pixels exact too.

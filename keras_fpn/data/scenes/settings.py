@@ -82,7 +82,14 @@ class SceneSettings:
         return compose(seed, index, self.size, self.objects, self.sides)
 
 
-def scene(seed, index, size=(320, 320), objects=(8, 16), sides=(8, None), masks=True):
+def scene(
+    seed: int,
+    index: int,
+    size: tuple[int, int] = (320, 320),
+    objects: tuple[int, int] = (8, 16),
+    sides: tuple[float, float | None] = (8, None),
+    masks: bool = True,
+) -> dict:
     """RandomStream one scene.
 
     Args:
