@@ -10,7 +10,7 @@ def tensorflow_function(model, function):
         for name, tensor in model.input.items()
     }
 
-    @tf.function(input_signature=[signature])
+    @tf.function(input_signature=[signature], autograph=False)
     def call(inputs):
         return function(inputs)
 
