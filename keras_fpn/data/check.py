@@ -11,7 +11,7 @@ from keras_fpn.data.box_order import ORDERS, check_order
 from keras_fpn.data.dataset import Dataset, Objects, Photo
 from keras_fpn.data.image_files import read_headers
 from keras_fpn.data.listing import ListedObject, ListedPhoto, Listing
-from keras_fpn.data.report import Report
+from keras_fpn.data.report import Report, warn_of_defects
 from keras_fpn.data.segments import check_segment
 from keras_fpn.data.statistics import statistics
 
@@ -20,14 +20,14 @@ _CLIP_TOLERANCE = 0.1
 
 
 def check_dataset(
-    dataset: Dataset, strict: bool = False, report: Callable | None = print
+    dataset: Dataset, strict: bool = False, report: Callable | None = warn_of_defects
 ) -> Dataset:
     """Checks a Dataset made in code as readers check what they read.
 
     Args:
         dataset: Dataset.
         strict: bool, whether any defect raises.
-        report: callable that gets the Report; None for no report.
+        report: callable that gets the Report; by default defects are a UserWarning.
 
     Returns:
         Dataset of what is valid.
@@ -70,14 +70,14 @@ def check_dataset(
 
 
 def checked(
-    listing: Listing, strict: bool = False, report: Callable | None = print
+    listing: Listing, strict: bool = False, report: Callable | None = warn_of_defects
 ) -> Dataset:
     """Makes a Dataset of what a reader found, and reports what is wrong with it.
 
     Args:
         listing: Listing.
         strict: bool, whether any defect raises.
-        report: callable that gets the finished Report; None for no report.
+        report: callable that gets the Report; by default defects are a UserWarning.
 
     Returns:
         Dataset.

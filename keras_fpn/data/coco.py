@@ -12,7 +12,7 @@ from keras_fpn.data.check import checked
 from keras_fpn.data.dataset import Dataset
 from keras_fpn.data.image_files import resolved
 from keras_fpn.data.listing import ListedObject, ListedPhoto, Listing
-from keras_fpn.data.report import Report
+from keras_fpn.data.report import Report, warn_of_defects
 from keras_fpn.data.text_files import ClassNames, class_list, read_text
 from keras_fpn.files import PathLike
 
@@ -25,7 +25,7 @@ def read_coco(
     images: PathLike | None = None,
     class_names: ClassNames = None,
     strict: bool = False,
-    report: Callable | None = print,
+    report: Callable | None = warn_of_defects,
 ) -> Dataset:
     """Reads a COCO json file and checks it.
 
@@ -36,7 +36,7 @@ def read_coco(
         class_names: list of str, the classes to read, in the order of their labels; or
             a path, see `class_list`; None for all, sorted by category id.
         strict: bool, whether any defect raises.
-        report: callable that gets the Report; None for no report.
+        report: callable that gets the Report; by default defects are a UserWarning.
 
     Returns:
         Dataset.

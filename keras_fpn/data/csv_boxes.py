@@ -14,7 +14,7 @@ from keras_fpn.data.listing import (
     Listing,
     number_photos,
 )
-from keras_fpn.data.report import Report
+from keras_fpn.data.report import Report, warn_of_defects
 from keras_fpn.data.statistics import count_extras
 from keras_fpn.data.text_files import ClassNames, class_list, read_text, shortest_text
 from keras_fpn.files import PathLike, write_text
@@ -40,7 +40,7 @@ def read_csv(
     images: PathLike | None = None,
     class_names: ClassNames = None,
     strict: bool = False,
-    report: Callable | None = print,
+    report: Callable | None = warn_of_defects,
 ) -> Dataset:
     """Reads a CSV of boxes and checks it.
 
@@ -56,7 +56,7 @@ def read_csv(
             see `class_list`, such as keras-retinanet's file of "name,number"; None for
             those in the file, sorted by name.
         strict: bool, whether any defect raises.
-        report: callable that gets the Report; None for no report.
+        report: callable that gets the Report; by default defects are a UserWarning.
 
     Returns:
         Dataset, its category ids 1, 2, ...; image ids as `image_ids` makes them.

@@ -14,7 +14,7 @@ from keras_fpn.data.listing import (
     Listing,
     number_photos,
 )
-from keras_fpn.data.report import Report
+from keras_fpn.data.report import Report, warn_of_defects
 from keras_fpn.data.segments import label_image_objects
 from keras_fpn.data.text_files import class_list
 from keras_fpn.files import PathLike
@@ -28,7 +28,7 @@ def read_label_images(
     labels: PathLike,
     class_names: Sequence[str] = ("object",),
     strict: bool = False,
-    report: Callable | None = print,
+    report: Callable | None = warn_of_defects,
 ) -> Dataset:
     """Reads a folder of label images, one per photo with the same name.
 
@@ -41,7 +41,7 @@ def read_label_images(
         labels: str or Path of the folder of the label images, PNG or TIFF.
         class_names: list of one str, the class of all objects.
         strict: bool, whether any defect raises.
-        report: callable that gets the Report; None for no report.
+        report: callable that gets the Report; by default defects are a UserWarning.
 
     Returns:
         Dataset, with compressed run lengths as segments.

@@ -8,6 +8,7 @@ from keras_fpn.data.coco import read_coco
 from keras_fpn.data.csv_boxes import is_box_csv, read_csv
 from keras_fpn.data.dataset import Dataset
 from keras_fpn.data.label_images import read_label_images
+from keras_fpn.data.report import warn_of_defects
 from keras_fpn.data.text_files import ClassNames
 from keras_fpn.data.voc import ANNOTATIONS, find_splits, read_voc
 from keras_fpn.data.yolo import read_yolo
@@ -30,9 +31,9 @@ def open_dataset(
     split: str | None = None,
     class_names: ClassNames = None,
     strict: bool = False,
-    report: Callable | None = print,
+    report: Callable | None = warn_of_defects,
 ) -> Dataset:
-    """Reads a data set in any known format, checks it and prints what it found.
+    """Reads a data set in any known format, and checks it.
 
     The format is recognized from the path: a COCO json file, a CSV of boxes, a YOLO
     data.yaml, a list in the ImageSets of Pascal VOC, or a folder that holds one such
@@ -47,7 +48,7 @@ def open_dataset(
             see `class_list`; None for the data set's own. With a model's class names,
             labels mean the same in both.
         strict: bool, whether any defect raises.
-        report: callable that gets the Report; None for no report.
+        report: callable that gets the Report; by default defects are a UserWarning.
 
     Returns:
         Dataset.

@@ -1,6 +1,7 @@
 """What the check of a data set found, as counts and text."""
 
 import dataclasses
+import warnings
 
 from keras_fpn.data.statistics import Statistics
 
@@ -113,6 +114,12 @@ class Report:
             more = self.counts[kind] - len(self.examples[kind])
             lines += [f"    and {more} more"] if more > 0 else []
         return [f"{title}:", *lines] if lines else []
+
+
+def warn_of_defects(report: Report):
+    """Warns with everything that a report says, if there is a defect."""
+    if report.defects:
+        warnings.warn(f"The data set has defects. {report}", stacklevel=2)
 
 
 def _headline(kind, count):

@@ -17,7 +17,7 @@ from keras_fpn.data.listing import (
     Listing,
     number_photos,
 )
-from keras_fpn.data.report import Report
+from keras_fpn.data.report import Report, warn_of_defects
 from keras_fpn.data.text_files import ClassNames, class_list, read_text
 from keras_fpn.files import PathLike
 
@@ -31,7 +31,7 @@ def read_voc(
     class_names: ClassNames = None,
     numbered_from_1: bool = True,
     strict: bool = False,
-    report: Callable | None = print,
+    report: Callable | None = warn_of_defects,
 ) -> Dataset:
     """Reads a folder in the Pascal VOC format and checks it.
 
@@ -49,7 +49,7 @@ def read_voc(
         numbered_from_1: bool, False for files of tools that write edges counted from 0:
             x1 = xmin, x2 = xmax.
         strict: bool, whether any defect raises.
-        report: callable that gets the Report; None for no report.
+        report: callable that gets the Report; by default defects are a UserWarning.
 
     Returns:
         Dataset, its category ids 1, 2, ...; image ids as `image_ids` makes them.

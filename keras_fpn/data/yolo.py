@@ -16,7 +16,7 @@ from keras_fpn.data.listing import (
     Listing,
     number_photos,
 )
-from keras_fpn.data.report import Report
+from keras_fpn.data.report import Report, warn_of_defects
 from keras_fpn.data.statistics import count_extras
 from keras_fpn.data.text_files import ClassNames, class_list, read_text
 from keras_fpn.data.yolo_files import SPLITS, find_files, label_file
@@ -30,7 +30,7 @@ def read_yolo(
     split: str | None = None,
     class_names: ClassNames = None,
     strict: bool = False,
-    report: Callable | None = print,
+    report: Callable | None = warn_of_defects,
 ) -> Dataset:
     """Reads a data set with YOLO text files and checks it.
 
@@ -46,7 +46,7 @@ def read_yolo(
             `class_list`: needed if neither data.yaml nor classes.txt names them;
             otherwise the classes to read, in the order of their labels.
         strict: bool, whether any defect raises.
-        report: callable that gets the Report; None for no report.
+        report: callable that gets the Report; by default defects are a UserWarning.
 
     Returns:
         Dataset; its category ids are the class numbers in the files.

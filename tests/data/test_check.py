@@ -162,7 +162,10 @@ def test_the_report_is_printed(tmp_path, capsys):
     boxes = [[10, 20, 30, 40], *([90, i, 90, i + 9] for i in range(5))]
     path = write_photo(tmp_path / "a.jpg", orientation=2)
     dataset = Dataset([photo(path, boxes)], ["cat"], [1], name="set")
-    check_dataset(dataset)
+    with pytest.warns(UserWarning, match="^The data set has defects. set: 1 photos"):
+        check_dataset(dataset)
+    assert capsys.readouterr().out == ""  # only where it is asked for
+    check_dataset(dataset, report=print)
     assert capsys.readouterr().out.splitlines() == [
         "set: 1 photos made in code",
         "1 photo, 1 object of 1 class, 0 crowd regions; 0 photos without objects",
