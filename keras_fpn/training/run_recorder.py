@@ -99,7 +99,8 @@ class RunRecorder(StepCallback):
         # Before the checkpoint: an epoch that it contains is not trained again.
         self.folder.add_epoch(epoch, logs)
         if self.evaluation is not None:
-            self.folder.save_best(self.model, logs[f"val_{self.model.monitor}"])
+            monitor = getattr(self.model, "monitor", "AP")  # any Keras model may train
+            self.folder.save_best(self.model, logs[f"val_{monitor}"])
         self._save()
         self._weights = trained_weights(self.model)
 
