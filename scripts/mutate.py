@@ -6,7 +6,7 @@ One operator or constant at a time is changed in geometry, ops, layers, models,
 preprocessing and metrics; the nearest tests run, without the reference's recordings;
 what they did not notice is listed. Every file gets one fault, and a share of the rest
 by the number of its places, drawn by the seed. The file of results is written after
-every fault, and the same command goes on where it was stopped.
+every fault, and the same command resumes where it was stopped.
 
 The checkout is never edited: faults are put into copies in a temporary folder. First,
 each test file that is near runs once without a fault: it must pass, and shows what each
@@ -76,7 +76,7 @@ def main(argv=None):
                 else:
                     run_mutants(runner, options, near, sources, record, portion)
         except KeyboardInterrupt:
-            print("stopped; the same command goes on from here")
+            print("stopped; the same command resumes from here")
     if arguments.list:
         return 0
     share = print_table(record.content["mutants"], record.content["seconds"])

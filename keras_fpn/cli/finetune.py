@@ -119,7 +119,7 @@ def _data(arguments, devices):
         raise CommandError(one_line(error)) from error
     if devices.is_chief:
         print(
-            f"Photos to train on: {len(dataset)} ({dataset.name}); to measure AP on: "
+            f"Photos to train on: {len(dataset)} ({dataset.name}); to validate on: "
             f"{len(validation)} ({validation.name})"
         )
     return dataset, validation

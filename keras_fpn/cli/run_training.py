@@ -20,9 +20,9 @@ def add_training_options(parser: argparse.ArgumentParser, default_output: str):
     add("dataset", metavar="DATASET", help="annotations to train on, a file or folder")
     add("--images", metavar="DIR", help="folder of the photos, if it is elsewhere")
     add("--split", metavar="NAME", help="split to train on, such as train")
-    add("--val", metavar="DATASET", help="annotations to measure AP on")
+    add("--val", metavar="DATASET", help="annotations to validate on")
     add("--val-images", metavar="DIR", help="folder of their photos")
-    add("--val-split", metavar="NAME", help="split to measure AP on, such as val")
+    add("--val-split", metavar="NAME", help="split to validate on, such as val")
     add(
         "--output",
         metavar="DIR",
@@ -223,7 +223,7 @@ def _evaluate(folder, validation):
     if validation is not None:
         if checkpoint == folder.last:
             print(
-                f"There is no {folder.best}: no epoch had a finite AP. "
+                f"There is no {folder.best}: no epoch could be measured. "
                 f"{folder.last.name} is evaluated instead.",
                 file=sys.stderr,
             )

@@ -14,7 +14,7 @@ from keras_fpn.data.random_numbers import random_generator
 from keras_fpn.preprocessing import resized_size
 
 FILLER = -1  # the index of an empty image that completes a batch
-_OBJECT_SIZES = 4  # sizes of G at most: a compiled step is compiled anew for each
+_OBJECT_SIZES = 4  # sizes of G at most: a compiled step is recompiled for each
 
 
 @dataclasses.dataclass(frozen=True)

@@ -323,5 +323,5 @@ def _check_photos(dataset):
     if min(ids) < 0 or max(ids) > _MAX_ID:
         raise ValueError(
             f"Image ids must be integers from 0 to {_MAX_ID}, because batches hold "
-            f"them as int32; received {min(ids)} to {max(ids)}. Number the photos anew."
+            f"them as int32; received {min(ids)} to {max(ids)}. Renumber the photos."
         )

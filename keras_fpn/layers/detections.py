@@ -91,8 +91,15 @@ class Detections(keras.layers.Layer):
             "num_detections": kept.count,
         }
 
-    def compute_output_spec(self, logits, deltas, rois, image_sizes, **limits):
-        max_detections = limits.get("max_detections")
+    def compute_output_spec(
+        self,
+        class_logits,
+        box_deltas,
+        rois,
+        image_sizes,
+        score_threshold=None,
+        max_detections=None,
+    ):
         shape = (rois.shape[0], max_detections or self.max_detections)
         return {
             "boxes": KerasTensor((*shape, 4), "float32"),

@@ -64,6 +64,7 @@ class FeaturePyramid(keras.layers.Layer):
             merged_shape = (*shape[:-1], self.channels)
             self.lateral[name] = self._new_layer("lateral", name, LateralConnection)
             self.lateral[name].build(shape)
+            self._check_channels(self.lateral[name], shape)
             self.smooth[name] = self._convolution(SmoothingConvolution, "smooth", name)
             self.smooth[name].build(merged_shape)
         for name, coarser in itertools.pairwise(self.names):
@@ -73,6 +74,15 @@ class FeaturePyramid(keras.layers.Layer):
             )
             # A call on symbolic tensors builds a merge of two inputs.
             self.merge[name](*map(keras.KerasTensor, shapes))
+
+    def _check_channels(self, lateral, shape):
+        channels = lateral.compute_output_shape(shape)[-1]
+        if channels != self.channels:
+            raise ValueError(
+                "A lateral connection must have the pyramid's channels; received "
+                f"{lateral.name} of {channels} channels in a pyramid of "
+                f"channels={self.channels}. Give both the same number."
+            )
 
     def call(self, bottom_up, training=False):
         pyramid, coarser = {}, None

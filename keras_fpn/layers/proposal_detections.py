@@ -44,9 +44,11 @@ class ProposalDetections(keras.layers.Layer):
             "num_detections": ops.sum(ops.cast(kept, "int32"), axis=1),
         }
 
-    def compute_output_spec(self, rois, roi_scores, **limits):
+    def compute_output_spec(
+        self, rois, roi_scores, score_threshold=None, max_detections=None
+    ):
         batch, count = rois.shape[:2]
-        limit = limits.get("max_detections") or self.max_detections
+        limit = max_detections or self.max_detections
         shape = (batch, limit if count is None else min(count, limit))
         return {
             "boxes": KerasTensor((*shape, 4), "float32"),

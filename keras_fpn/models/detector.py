@@ -18,7 +18,7 @@ from keras_fpn.models.export_formats import (
 )
 from keras_fpn.models.ground_truth import ground_truth
 from keras_fpn.models.limits import check_limits, check_whole_number, shared_limits
-from keras_fpn.models.parts import Parts, restored
+from keras_fpn.models.parts import Parts, check_classes, check_names, restored
 from keras_fpn.models.results import Frame, check_outputs, of_photo
 from keras_fpn.preprocessing import Preprocessing, read_photo
 
@@ -86,7 +86,8 @@ class Detector(_model_class()):  # type: ignore[misc]  # depends on the backend
             name="normalize",
         )
         layers = parts.layers()
-        _check_classes(layers, class_names)
+        check_classes(layers, class_names)
+        check_names(layers, type(self))
         images = keras.Input((None, None, 3), name="images")
         sizes = keras.Input((2,), name="image_sizes")
         stages = self.stages(parts, normalize(images, sizes), sizes)
@@ -373,18 +374,6 @@ class _Untracked:
 
     def __init__(self, value):
         self.value = value
-
-
-def _check_classes(layers, class_names):
-    """Raises an error if a part was made for another number of classes."""
-    for name, layer in layers.items():
-        count = getattr(layer, "num_classes", len(class_names))
-        if count != len(class_names):
-            raise ValueError(
-                f"{name} must have as many classes as class_names, "
-                f"{len(class_names)}; received {name}.num_classes={count}. Leave "
-                f"{name} out, or pass the names of its classes."
-            )
 
 
 def _means(names):

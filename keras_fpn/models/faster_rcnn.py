@@ -7,10 +7,12 @@ import keras
 
 from keras_fpn.layers import BoxPredictor, Detections, PyramidRoIAlign, TwoFCBoxHead
 from keras_fpn.models.assignment import without_assignments
+from keras_fpn.models.box_branch import BoxBranch
 from keras_fpn.models.build import Family, build, with_defaults, with_region
 from keras_fpn.models.detector import Detector
 from keras_fpn.models.parts import restored
 from keras_fpn.models.published import COCO_OF_BACKBONE, FASTER_RCNN
+from keras_fpn.models.region_branch import RegionBranch
 from keras_fpn.models.two_stage import TwoStageParts, proposal_stages
 from keras_fpn.preprocessing import Preprocessing
 
@@ -34,7 +36,7 @@ class FasterRCNN(Detector):
         dict, as returned by `keras_fpn.layers.Detections`.
     """
 
-    loss_names = ("objectness_loss", "rpn_box_loss", "class_loss", "box_loss")
+    loss_names = RegionBranch.loss_names + BoxBranch.loss_names
     stages = staticmethod(proposal_stages)
 
     @staticmethod
@@ -82,6 +84,7 @@ def faster_rcnn_fpn(
     num_classes: int | None = None,
     class_names: Sequence[str] | None = None,
     category_ids: Sequence[int] | None = None,
+    *,
     preprocessing: Preprocessing | None = None,
     name: str = "faster_rcnn_fpn",
     **parts,

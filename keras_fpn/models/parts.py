@@ -66,36 +66,35 @@ class Parts:
         Raises:
             ValueError: two fields have the same name.
         """
-        found = {}
+        found: dict[str, Any] = {}
         for field in fields(self):
             value = getattr(self, field.name)
             is_branch = isinstance(value, Parts)
             inner = value.by_name() if is_branch else {field.name: value}
             for name, part in inner.items():
-                if name in found:
-                    raise ValueError(
-                        "Each part of a detector must have a different name; received "
-                        f"two parts {name!r}: {found[name]} and {part}. Rename a field."
-                    )
-                found[name] = part
+                _add(found, name, part)
         return found
 
     def layers(self):
-        """Returns all layers in the tree, dict of name -> layer."""
-        return {
-            inner: layer
-            for name, value in self.by_name().items()
-            for inner, layer in _named_layers(name, value)
-        }
+        """Returns all layers in the tree, dict of name -> layer.
+
+        Raises:
+            ValueError: two layers have the same name.
+        """
+        found: dict[str, keras.layers.Layer] = {}
+        for name, value in self.by_name().items():
+            for inner, layer in _named_layers(name, value):
+                _add(found, inner, layer)
+        return found
 
     def class_columns(self):
         """Returns the `ClassColumns` of all branches, as a list."""
-        return [
-            columns
-            for branch in (getattr(self, field.name) for field in fields(self))
-            if isinstance(branch, Parts)
-            for columns in branch.class_columns()
-        ]
+        found = []
+        for field in fields(self):
+            value = getattr(self, field.name)
+            for branch in value if isinstance(value, tuple) else (value,):
+                found += branch.class_columns() if isinstance(branch, Parts) else []
+        return found
 
     @classmethod
     def _fields(cls):
@@ -127,10 +126,41 @@ def restored(value, custom_objects: dict | None = None):
     return value
 
 
+def check_classes(layers, class_names):
+    """Raises an error if a part was made for another number of classes."""
+    for name, layer in layers.items():
+        count = getattr(layer, "num_classes", len(class_names))
+        if count != len(class_names):
+            raise ValueError(
+                f"{name} must have as many classes as class_names, "
+                f"{len(class_names)}; received {name}.num_classes={count}. Leave "
+                f"{name} out, or pass the names of its classes."
+            )
+
+
+def check_names(names, detector):
+    """Raises if a part has the name of another attribute of detectors."""
+    taken = sorted(name for name in names if hasattr(detector, name) or name == "trunk")
+    if taken:
+        raise ValueError(
+            "Parts become attributes of a detector, so they must have names that it "
+            f"does not use itself; received parts named {taken}. Rename these fields."
+        )
+
+
 def _serialized(value):
     if isinstance(value, tuple):
         return [_serialized(one) for one in value]
     return keras.saving.serialize_keras_object(value)
+
+
+def _add(found, name, part):
+    if name in found:
+        raise ValueError(
+            "Each part of a detector must have a different name; received two parts "
+            f"{name!r}: {found[name]} and {part}. Rename a field."
+        )
+    found[name] = part
 
 
 def _named_layers(name, value):

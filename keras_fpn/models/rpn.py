@@ -53,6 +53,15 @@ class RPN(Detector):
     loss_names = RegionBranch.loss_names
     class_agnostic = True
     monitor = "AR1000"
+
+    def __init__(self, parts, preprocessing, class_names, category_ids, name=None):
+        if len(class_names) != 1:
+            raise ValueError(
+                "An RPN has one class, because its proposals have none of their own; "
+                f"received class_names={list(class_names)}. Give ['object']."
+            )
+        super().__init__(parts, preprocessing, class_names, category_ids, name)
+
     stages = staticmethod(proposal_stages)
 
     @staticmethod
@@ -76,6 +85,7 @@ FAMILY = Family(RPN, RPNParts, _complete, published={}, coco={})
 def rpn_fpn(
     backbone: keras.Model | str | None = None,
     weights: str | Path | None = None,
+    *,
     preprocessing: Preprocessing | None = None,
     name: str = "rpn_fpn",
     **parts,

@@ -54,9 +54,9 @@ def grouped_nms(
 
     Args:
         boxes: float32 (B, N, Q, 4), xyxy; Q = G, or 1 where all groups share the boxes.
-        scores: float32 (B, N, G), probabilities; those of 0 are no candidates.
+        scores: float32 (B, N, G), probabilities; scores of 0 are not candidates.
         iou_threshold: IoU, 0..1.
-        max_outputs: M, boxes kept per image at the most.
+        max_outputs: M, maximum number of boxes kept per image.
         max_groups_per_row: how many of a row's G scores can be above 0, so that fewer
             than N * G are sorted. At most floor(1 / t) probabilities of a softmax
             exceed a threshold t. None: all G.

@@ -26,8 +26,8 @@ def grouped_nms_tensorflow(boxes, scores, iou_threshold, max_outputs):
 def _rows_of(kept_boxes, kept_scores, groups, boxes, scores):
     """Returns the candidates' rows, int32 (B, M), which the kernel does not return.
 
-    They are found by group, score and box. A graph that does not use them does not run
-    this.
+    They are found by group, score and box. In a graph that does not use them this does
+    not run; eagerly it does.
     """
     filled = groups >= 0
     groups = tf.maximum(groups, 0)

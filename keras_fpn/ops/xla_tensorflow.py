@@ -5,7 +5,7 @@ from tensorflow.python.ops.control_flow_util import GraphOrParentsInXlaContext
 
 
 def compiled_by_xla() -> bool:
-    """Returns whether what is built now is part of what XLA compiles.
+    """Returns whether XLA will compile the graph that is being traced.
 
     That is so within a `tf.function` with `jit_compile=True`, at any depth: in the
     plain functions and loops that it calls, too.

@@ -55,8 +55,10 @@ def detect_photos(
         try:
             pixels = read_photo(photo)
             [found] = model.detect([pixels], **limits)
-            names = model.class_names
-            picture = draw_detections(pixels, **found, class_names=names, title=title)
+            boxes, labels, scores = found["boxes"], found["labels"], found["scores"]
+            picture = draw_detections(
+                pixels, boxes, labels, scores, model.class_names, title
+            )
             path = save_picture(picture, path)
         except (ValueError, OSError) as error:
             yield DetectedPhoto(photo, error=error)

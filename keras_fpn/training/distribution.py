@@ -4,4 +4,6 @@
 def __getattr__(name):
     from keras_fpn import distribute
 
+    if name not in distribute.__all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(distribute, name)

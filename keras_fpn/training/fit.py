@@ -142,7 +142,7 @@ def prepare_training(
         plan: what is trained, and how.
         dataset: to train on.
         output: the folder; new, empty, or the one of this very training.
-        validation: data set to measure AP on after each epoch; None, none is measured.
+        validation: data set to evaluate after each epoch; None measures nothing.
         devices: that train; None, the one that Keras chooses.
         seed: of the random numbers.
 

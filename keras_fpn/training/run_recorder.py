@@ -35,7 +35,7 @@ class RunRecorder(StepCallback):
         loader: `keras_fpn.data.Loader` of the training photos.
         evaluation: `keras.callbacks.Callback` that adds "val_" and the model's
             `monitor`, such as "val_AP", to the logs at the end of an epoch, such as
-            `keras_fpn.metrics.CocoEvaluation`; None, no model is the best. Of its other
+            `keras_fpn.metrics.CocoEvaluation`; None saves no best model. Of its other
             methods only `set_model` and `set_params` are called.
         save_every: steps of an epoch between checkpoints; None, only at its end.
         start_step: steps that were taken before, by an earlier process.

@@ -108,7 +108,7 @@ def _compare(path, settings):
         described = [text for text in different if text.startswith(_DESCRIBED)]
         different = [text for text in different if text not in described]
         for text in described:
-            warnings.warn(f"Taken for a change of versions: {text}.", stacklevel=2)
+            warnings.warn(f"Ignored, because versions differ: {text}.", stacklevel=2)
     if different:
         raise ValueError(
             "A run can be resumed only with its own settings; received "

@@ -82,6 +82,11 @@ class TensorBoardLog(StepCallback):
                 self._writer = tf.summary.create_file_writer(str(self.folder))
                 self._writer.flush()
 
+    def set_model(self, model):
+        super().set_model(model)
+        if getattr(model, "class_agnostic", False):  # too many boxes for a picture
+            self._photos = []
+
     def on_epoch_begin(self, epoch, logs=None):
         super().on_epoch_begin(epoch, logs)
         self._recent.begin_epoch(self.step_of_epoch)

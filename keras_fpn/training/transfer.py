@@ -39,8 +39,11 @@ def with_classes(
             deviation that are None.
 
     Returns:
-        detector of the same kind, not compiled; its training step is 0.
+        detector of the same kind, not compiled; its training step is 0. One that is
+        class-agnostic keeps its single class.
     """
+    if source.class_agnostic:  # its one class, "object", stays
+        class_names, category_ids = source.class_names, source.category_ids
     own = source.preprocessing
     preprocessing = (preprocessing or own).completed(own.mean, own.std)
     model = type(source)(

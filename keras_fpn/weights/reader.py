@@ -86,7 +86,7 @@ def read_torch(path: PathLike) -> dict:
             raise ValueError(
                 "A checkpoint must be a complete file made by torch.save; received "
                 f"path={str(path)!r}, {size} bytes: {reason}. Download or copy it "
-                "again, or save the weights anew: torch.save(model.state_dict(), path)."
+                "again, or save it again: torch.save(model.state_dict(), path)."
             ) from error
 
 

@@ -96,7 +96,7 @@ def test_what_was_chosen_is_said(runs):
     _, out, _ = runs[0]
     lines = out.splitlines()
     assert lines[0] == (
-        "Photos to train on: 6 (instances); to measure AP on: 2 (instances, held out)"
+        "Photos to train on: 6 (instances); to validate on: 2 (instances, held out)"
     )
     assert lines[1].startswith("Known to the detector: ring. New to it: disk, striped")
 

@@ -152,7 +152,7 @@ def test_where_no_epoch_was_measured_the_last_checkpoint_is_the_result(
     assert measured == [folder.last]
     assert out.splitlines()[-1].endswith(f" --weights {folder.last}")
     [line] = err.splitlines()
-    assert line.startswith(f"There is no {folder.best}: no epoch had a finite AP.")
+    assert line.startswith(f"There is no {folder.best}: no epoch could be measured.")
 
 
 def test_the_folder_of_another_training_is_refused(unmeasured, photos, tmp_path):

@@ -67,6 +67,14 @@ def test_keeps_what_a_layer_owes():
     )
 
 
+def test_a_graph_may_name_its_inputs():
+    names = ("class_logits", "box_deltas", "rois", "image_sizes")
+    shapes = ((None, None, 4), (None, None, 3, 4), (None, None, 4), (None, 2))
+    inputs = [keras.KerasTensor(shape) for shape in shapes]
+    found = Detections()(**dict(zip(names, inputs, strict=True)), max_detections=7)
+    assert found["boxes"].shape == (None, 7, 4)
+
+
 def test_the_numbers_are_torchvisions():
     config = Detections().get_config()
     assert config["score_threshold"] == 0.05

@@ -181,6 +181,12 @@ def test_fuse_is_refused_with_what_it_became():
         FeaturePyramid(8, fuse="average")
 
 
+def test_a_lateral_connection_of_other_channels_is_refused():
+    fpn = FeaturePyramid(8, lateral=LateralConnection(4))
+    with pytest.raises(ValueError, match=r"lateral_C3 of 4 channels .* channels=8"):
+        fpn.build({"C3": (1, 8, 8, 3)})
+
+
 def test_a_saved_fuse_becomes_a_merge():
     config = {"channels": 2, "norm": None, "fuse": "average"}
     again = FeaturePyramid.from_config(config)

@@ -132,6 +132,26 @@ def test_a_predictor_of_other_classes_is_refused():
         tiny_detector(num_classes=3, box_predictor=predictor)
 
 
+def test_columns_of_classes_are_found_in_tuples_of_branches():
+    branch = tiny_detector().parts.box
+    expected = branch.class_columns()
+    found = Tree(None, Pair(None), (branch, branch)).class_columns()
+    assert found == [*expected, *expected]
+    assert len(expected) == 2
+
+
+def test_a_part_named_like_an_attribute_of_every_model_is_refused():
+    @dataclass(frozen=True)
+    class Named(Parts):
+        backbone: Any
+        layers_: Any
+        losses: Any
+
+    parts = Named(tiny_backbone(("C2",)), None, dense("losses"))
+    with pytest.raises(ValueError, match=r"received parts named \['losses'\]"):
+        Plain(parts, Preprocessing(64, 64), ["a"], [1])
+
+
 def test_levels_that_the_pyramid_lacks_are_named():
     from keras_fpn.layers import PyramidRoIAlign
 

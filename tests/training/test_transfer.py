@@ -1,8 +1,10 @@
 import keras
 import numpy as np
 import pytest
-from models.tiny import tiny_detector
+from models.tiny import tiny_backbone, tiny_detector
 
+from keras_fpn.layers import FeaturePyramid
+from keras_fpn.models import RPN, rpn_fpn
 from keras_fpn.preprocessing import Preprocessing
 from keras_fpn.training.transfer import kept_classes, resized, with_classes
 
@@ -36,6 +38,7 @@ def test_all_but_the_predictor_is_as_it_was(source):
 
 
 def test_new_classes_get_a_new_predictor(source):
+    keras.utils.set_random_seed(0)
     model = with_classes(source, ["dog", "elk", "fox"], [1, 2, 3])
     own, other = weights(model.box_predictor), weights(source.box_predictor)
     assert own.shape == other.shape
@@ -74,6 +77,16 @@ def test_what_comes_out_is_saved_and_loaded(source, tmp_path):
     assert loaded.class_names == ["cow", "dog"]
     for own, expected in zip(predictions(loaded), predictions(model), strict=True):
         np.testing.assert_array_equal(own, expected)
+
+
+def test_a_class_agnostic_detector_keeps_its_one_class():
+    source = rpn_fpn(tiny_backbone(), neck=FeaturePyramid(8, name="neck"))
+    model = with_classes(source, ["ant", "bee"], [1, 2])
+    assert (model.class_names, model.category_ids) == (["object"], [1])
+    for own, other in zip(model.get_weights(), source.get_weights(), strict=True):
+        np.testing.assert_array_equal(own, other)
+    with pytest.raises(ValueError, match=r"one class.*received class_names=\['a', 'b'"):
+        RPN(source.parts, source.preprocessing, ["a", "b"], [1, 2])
 
 
 @pytest.mark.parametrize(
