@@ -227,7 +227,7 @@ def test_other_versions_may_describe_a_model_in_other_words(dataset, tmp_path):
         prepared(dataset, tmp_path)
     run["made_with"]["Keras"] = "3.0"
     path.write_text(json.dumps(run))
-    described = "for a change of versions: model.proposals.score_threshold=0.0"
+    described = "because versions differ: model.proposals.score_threshold=0.0"
     with (
         pytest.warns(UserWarning, match="was begun with Keras 3.0 and resumes with"),
         pytest.warns(UserWarning, match=described),
