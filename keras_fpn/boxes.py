@@ -95,13 +95,3 @@ def iou_of_areas(shared, areas, other_areas):
     """
     union = areas + other_areas - shared
     return ops.where(union > 0, shared / ops.where(union > 0, union, 1.0), 0.0)
-
-
-def pairwise_iou(boxes, others):
-    """Returns the IoU of each of M boxes with each of N others, float (..., M, N).
-
-    Args:
-        boxes: float (..., M, 4), xyxy.
-        others: float (..., N, 4), xyxy, with the same leading axes.
-    """
-    return box_iou(ops.expand_dims(boxes, -2), ops.expand_dims(others, -3))

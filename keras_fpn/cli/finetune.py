@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from keras_fpn.cli.detect import count
-from keras_fpn.cli.errors import CommandError, one_line
+from keras_fpn.cli.errors import CommandError, reported
 from keras_fpn.cli.load_detector import (
     DEFAULT_PRESET,
     PUBLISHED,
@@ -80,7 +80,7 @@ def run(arguments: argparse.Namespace):
     devices = open_devices(arguments)
     dataset, validation = _data(arguments, devices)
     source = _source(arguments)
-    try:
+    with reported(ValueError):
         plan = finetuning_plan(
             source,
             dataset,
@@ -92,8 +92,6 @@ def run(arguments: argparse.Namespace):
             max_size=arguments.max_size,
             replicas=devices.replicas,
         )
-    except ValueError as error:
-        raise CommandError(one_line(error)) from error
     if devices.is_chief:
         print(_class_summary(source, dataset.class_names))
     return run_training(plan, dataset, validation, arguments, devices)
@@ -104,7 +102,7 @@ def _data(arguments, devices):
     from keras_fpn.data.hold_out import hold_out
     from keras_fpn.data.open_dataset import splits_of
 
-    try:
+    with reported(ValueError):
         splits = splits_of(arguments.dataset)
         if arguments.split is None:
             found = [split for split in _TRAINED if split in splits]
@@ -115,8 +113,6 @@ def _data(arguments, devices):
         dataset, validation = read_data(arguments)
         if validation is None:
             dataset, validation = hold_out(dataset)
-    except ValueError as error:
-        raise CommandError(one_line(error)) from error
     if devices.is_chief:
         print(
             f"Photos to train on: {len(dataset)} ({dataset.name}); to validate on: "

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from keras_fpn.cli.detect import count
-from keras_fpn.cli.errors import INTERRUPTED, CommandError, one_line
+from keras_fpn.cli.errors import INTERRUPTED, CommandError, one_line, reported
 from keras_fpn.cli.evaluate import evaluate
 
 STRATEGIES = ("none", "mirrored", "multiworker", "tpu")
@@ -81,10 +81,8 @@ def open_devices(arguments: argparse.Namespace):
 
     if arguments.deterministic:
         make_deterministic()
-    try:
+    with reported(ValueError, RuntimeError):
         return make_devices(arguments.strategy)
-    except (ValueError, RuntimeError) as error:
-        raise CommandError(one_line(error)) from error
 
 
 def read_data(arguments: argparse.Namespace):
@@ -146,12 +144,10 @@ def run_training(plan, dataset, validation, arguments: argparse.Namespace, devic
     """
     from keras_fpn.training import TrainingDiverged, prepare_training
 
-    try:
+    with reported(ValueError, OSError):
         training = prepare_training(
             plan, dataset, arguments.output, validation, devices, arguments.seed
         )
-    except (ValueError, OSError) as error:
-        raise CommandError(one_line(error)) from error
     if devices.is_chief:
         print(_summary(training), flush=True)  # before what goes to stderr
     try:

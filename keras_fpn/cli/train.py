@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from keras_fpn.cli.detect import count
-from keras_fpn.cli.errors import CommandError, one_line
+from keras_fpn.cli.errors import reported
 from keras_fpn.cli.run_training import (
     add_training_options,
     open_devices,
@@ -54,10 +54,8 @@ def run(arguments: argparse.Namespace):
     """Trains as the command line says; returns the exit code."""
     from keras_fpn.training import load_recipe
 
-    try:
+    with reported(ValueError):
         plan = load_recipe(arguments.recipe)
-    except ValueError as error:
-        raise CommandError(one_line(error)) from error
     if arguments.batch_size is not None:
         plan = plan.with_batch_size(arguments.batch_size)
     if arguments.epochs is not None:

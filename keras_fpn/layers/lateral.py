@@ -5,8 +5,27 @@ import keras
 from keras_fpn.layers.conv_norm import ConvNorm
 
 
+class _PyramidConvolution(ConvNorm):
+    """A convolution of one size to the pyramid's channels, without activation."""
+
+    cells: int  # per side of the kernel
+
+    def __init__(self, channels: int = 256, norm: str | None = None, **kwargs):
+        # Uniform within +-sqrt(3 / fan_in), as in the FPN of torchvision and Detectron.
+        start = keras.initializers.VarianceScaling(1.0, "fan_in", "uniform")
+        super().__init__(
+            channels, self.cells, norm=norm, kernel_initializer=start, **kwargs
+        )
+
+    def get_config(self):
+        config = super().get_config()
+        del config["kernel_size"], config["kernel_initializer"]
+        config["channels"] = config.pop("filters")
+        return config
+
+
 @keras.saving.register_keras_serializable(package="keras_fpn")
-class LateralConnection(ConvNorm):
+class LateralConnection(_PyramidConvolution):
     """Reduces a bottom-up map C_l to the pyramid's channels by a 1x1 convolution.
 
     There is no activation.
@@ -25,33 +44,11 @@ class LateralConnection(ConvNorm):
         float (B, H, W, channels).
     """
 
-    def __init__(self, channels: int = 256, norm: str | None = None, **kwargs):
-        super().__init__(
-            channels,
-            kernel_size=1,
-            norm=norm,
-            kernel_initializer=_pyramid_initializer(),
-            **kwargs,
-        )
-
-    def get_config(self):
-        return _as_channels(super().get_config())
-
-
-def _pyramid_initializer():
-    # Uniform within +-sqrt(3 / fan_in), as in the FPN of torchvision and Detectron.
-    return keras.initializers.VarianceScaling(1.0, "fan_in", "uniform")
-
-
-def _as_channels(config):
-    """Turns a `ConvNorm`'s config into arguments of this module's layers."""
-    own = ("filters", "kernel_size", "kernel_initializer")
-    kept = {name: value for name, value in config.items() if name not in own}
-    return {**kept, "channels": config["filters"]}
+    cells = 1
 
 
 @keras.saving.register_keras_serializable(package="keras_fpn")
-class SmoothingConvolution(ConvNorm):
+class SmoothingConvolution(_PyramidConvolution):
     """Smooths a merged map by a 3x3 convolution, to reduce aliasing from upsampling.
 
     There is no activation.
@@ -69,14 +66,4 @@ class SmoothingConvolution(ConvNorm):
         float (B, H, W, channels).
     """
 
-    def __init__(self, channels: int = 256, norm: str | None = None, **kwargs):
-        super().__init__(
-            channels,
-            kernel_size=3,
-            norm=norm,
-            kernel_initializer=_pyramid_initializer(),
-            **kwargs,
-        )
-
-    def get_config(self):
-        return _as_channels(super().get_config())
+    cells = 3
