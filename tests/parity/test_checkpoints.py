@@ -57,7 +57,7 @@ def test_coco_is_the_builders_own_checkpoint(downloads):
 
 def test_other_classes_keep_everything_but_the_predictor(downloads):
     full = values(keras_fpn.from_preset(PRESET))
-    with pytest.warns(UserWarning, match="has 90 classes and this model 2"):
+    with pytest.warns(UserWarning, match="has 90 classes and this model has 2"):
         model = keras_fpn.from_preset(PRESET, class_names=["cat", "dog"])
     mine = values(model)
     for key, value in mine.items():
