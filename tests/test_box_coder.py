@@ -1,9 +1,10 @@
 import math
 
 import numpy as np
+import pytest
 from keras import ops
 
-from keras_fpn.box_coder import MAX_LOG_SCALE, decode_boxes, encode_boxes
+from keras_fpn.box_coder import MAX_LOG_SCALE, BoxCoder, decode_boxes, encode_boxes
 
 WEIGHTS = (10.0, 10.0, 5.0, 5.0)
 
@@ -56,7 +57,7 @@ def test_each_weight_belongs_to_its_delta():
 def test_decoding_inverts_encoding():
     generator = np.random.default_rng(0)
     boxes, anchors = random_boxes(generator, 3, 20), random_boxes(generator, 3, 20)
-    for weights in ((1.0, 1.0, 1.0, 1.0), WEIGHTS):
+    for weights in ((1.0, 1.0, 1.0, 1.0), WEIGHTS, (2.0, 3.0, 5.0, 7.0)):
         deltas = encoded(boxes, anchors, weights)
         np.testing.assert_allclose(decoded(deltas, anchors, weights), boxes, atol=1e-3)
 
@@ -113,3 +114,30 @@ def test_an_empty_anchor_stays_empty():
 def test_no_boxes_are_fine():
     none = np.zeros((0, 4))
     assert encoded(none, none).shape == decoded(none, none).shape == (0, 4)
+
+
+def test_a_coder_has_its_weights_and_the_end_of_the_parabola():
+    coder = BoxCoder((2, 3, 5, 7), beta=0.5)
+    assert coder.weights == (2.0, 3.0, 5.0, 7.0)
+    boxes, anchors = floats([[1, 2, 9, 30]]), floats([ANCHOR])
+    deltas = coder.encode(boxes, anchors)
+    np.testing.assert_allclose(deltas, encoded(boxes, anchors, coder.weights))
+    np.testing.assert_allclose(coder.decode(deltas, anchors), boxes, atol=1e-4)
+    off = deltas + floats([[0.25, 0, 0, 2]])  # below and above beta
+    loss = coder.loss(off[None], boxes[None], anchors[None], np.array([[True]]))
+    np.testing.assert_allclose(loss, [[0.5 * 0.25**2 / 0.5 + 2 - 0.25]], rtol=1e-4)
+
+
+def test_boxes_that_are_not_positive_have_no_loss_even_if_empty():
+    coder = BoxCoder()
+    none = ops.zeros((1, 2, 4))  # their logarithms are not numbers
+    loss = coder.loss(none + 9, none, none, np.array([[False, False]]))
+    np.testing.assert_array_equal(ops.convert_to_numpy(loss), [[0, 0]])
+
+
+@pytest.mark.parametrize(
+    ("weights", "beta"), [((1, 1, 1), 0.1), ((1, 1, 1, 0), 0.1), ((1, 1, 1, 1), 0)]
+)
+def test_weights_and_beta_must_be_above_0(weights, beta):
+    with pytest.raises(ValueError, match=r"received weights=\(1.0, .*beta="):
+        BoxCoder(weights, beta)

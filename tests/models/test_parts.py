@@ -117,6 +117,7 @@ def test_the_layers_are_the_models_attributes_and_are_saved_once():
     assert len(set(weights)) == len(weights)
     expected = sum(len(layer.weights) for layer in model.parts.layers().values())
     assert len(weights) == expected + 1  # and the training step
+    assert not model.training_step.trainable
 
 
 def test_a_builder_takes_any_part_by_its_name_and_no_other_name():

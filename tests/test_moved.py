@@ -1,0 +1,25 @@
+"""Names of modules that documentation gave before they moved still work."""
+
+import pytest
+
+import keras_fpn
+import keras_fpn.serving
+from keras_fpn.data import anchor_coverage as data_anchor_coverage
+from keras_fpn.metrics import mistakes, page
+from keras_fpn.training import distribution
+
+
+@pytest.mark.parametrize(
+    ("old", "name", "new"),
+    [
+        (mistakes, "find_mistakes", keras_fpn.report),
+        (page, "evaluation_page", keras_fpn.report),
+        (data_anchor_coverage, "anchor_coverage", keras_fpn.report),
+        (distribution, "make_devices", keras_fpn.distribute),
+        (keras_fpn.serving, "export_saved_model", keras_fpn.export),
+    ],
+)
+def test_what_moved_is_found_under_its_old_name_and_nothing_else(old, name, new):
+    assert getattr(old, name) is getattr(new, name)
+    with pytest.raises(AttributeError, match="has no attribute 'other'"):
+        getattr(old, "other")  # noqa: B009
