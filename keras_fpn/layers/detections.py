@@ -100,13 +100,7 @@ class Detections(keras.layers.Layer):
         score_threshold=None,
         max_detections=None,
     ):
-        shape = (rois.shape[0], max_detections or self.max_detections)
-        return {
-            "boxes": KerasTensor((*shape, 4), "float32"),
-            "labels": KerasTensor(shape, "int32"),
-            "scores": KerasTensor(shape, "float32"),
-            "num_detections": KerasTensor(shape[:1], "int32"),
-        }
+        return detections_spec(rois.shape[0], max_detections or self.max_detections)
 
     def get_config(self):
         return {
@@ -120,3 +114,19 @@ class Detections(keras.layers.Layer):
     @classmethod
     def from_config(cls, config):
         return cls(**with_coder(config))
+
+
+def detections_spec(batch: int | None, rows: int):
+    """Returns the shapes and dtypes of detections, dict of `KerasTensor`.
+
+    Args:
+        batch: B, or None.
+        rows: D, detections per image.
+    """
+    shape = (batch, rows)
+    return {
+        "boxes": KerasTensor((*shape, 4), "float32"),
+        "labels": KerasTensor(shape, "int32"),
+        "scores": KerasTensor(shape, "float32"),
+        "num_detections": KerasTensor(shape[:1], "int32"),
+    }

@@ -1,7 +1,9 @@
 """Turns proposals into detections, for a region proposal network without a head."""
 
 import keras
-from keras import KerasTensor, ops
+from keras import ops
+
+from keras_fpn.layers.detections import detections_spec
 
 
 @keras.saving.register_keras_serializable(package="keras_fpn")
@@ -49,13 +51,7 @@ class ProposalDetections(keras.layers.Layer):
     ):
         batch, count = rois.shape[:2]
         limit = max_detections or self.max_detections
-        shape = (batch, limit if count is None else min(count, limit))
-        return {
-            "boxes": KerasTensor((*shape, 4), "float32"),
-            "labels": KerasTensor(shape, "int32"),
-            "scores": KerasTensor(shape, "float32"),
-            "num_detections": KerasTensor(shape[:1], "int32"),
-        }
+        return detections_spec(batch, limit if count is None else min(count, limit))
 
     def get_config(self):
         return {

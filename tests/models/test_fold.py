@@ -3,46 +3,30 @@
 import keras
 import numpy as np
 import pytest
-from models.tiny import tiny_detector
+from models.tiny import give_statistics, normed_backbone, tiny_detector
 from numpy.testing import assert_allclose, assert_array_equal
 from on_backend import arrays
 from skimage import data
 
 from keras_fpn.layers import ConvBoxHead, ConvNorm, FeaturePyramid
-from keras_fpn.layers.conv_norm import DepthwiseConvNorm
 from keras_fpn.models import fold_batch_norms
 
 
-def normed_backbone():
-    """A pathway with a norm of each kind, one of them Keras's own."""
-    images = keras.Input((None, None, 3), name="images")
-    stem = ConvNorm(8, 3, 2, norm="frozen_batch", epsilon=0.0, name="stem")
-    x, maps = stem(images), {}
-    for level, convolution in (
-        ("C2", DepthwiseConvNorm(8, 3, 2, norm="batch", activation="relu", name="C2")),
-        ("C3", ConvNorm(8, 3, 2, norm="group", activation="relu", name="C3")),
-        ("C4", ConvNorm(8, 3, 2, norm="frozen_batch", activation="relu", name="C4")),
-        ("C5", ConvNorm(8, 3, 2, activation="relu", name="C5")),
-    ):
-        maps[level] = x = convolution(x)
-    maps["C5"] = keras.layers.BatchNormalization(name="keras_norm")(x)
-    return keras.Model(images, maps, name="normed")
+def with_norm_of_keras(backbone):
+    """Returns the backbone with a norm of Keras's own on C5."""
+    maps = dict(backbone.output)
+    maps["C5"] = keras.layers.BatchNormalization(name="keras_norm")(maps["C5"])
+    return keras.Model(backbone.input, maps, name="normed")
 
 
 @pytest.fixture(scope="module")
 def normed():
     model = tiny_detector(
-        backbone=normed_backbone(),
+        backbone=with_norm_of_keras(normed_backbone()),
         neck=FeaturePyramid(16, norm="batch", name="neck"),
         box_head=ConvBoxHead(1, 8, 32, norm="batch", name="box_head"),
     )
-    generator = np.random.default_rng(0)
-    for weight in model.weights:
-        name = weight.path.split("/")[-1]
-        if name in ("beta", "moving_mean"):
-            weight.assign(generator.normal(0, 0.3, weight.shape))
-        if name in ("gamma", "moving_variance"):
-            weight.assign(generator.uniform(0.5, 2.0, weight.shape))
+    give_statistics(model)
     model.training_step.assign(7)
     model.seed = 3
     return model

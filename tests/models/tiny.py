@@ -1,6 +1,7 @@
 """A Faster R-CNN small enough to build, fill and run in a second."""
 
 import keras
+import numpy as np
 
 import keras_fpn
 from keras_fpn.layers import (
@@ -10,6 +11,7 @@ from keras_fpn.layers import (
     Proposals,
     TwoFCBoxHead,
 )
+from keras_fpn.layers.conv_norm import DepthwiseConvNorm
 from keras_fpn.preprocessing import Preprocessing
 
 
@@ -38,3 +40,29 @@ def tiny_detector(num_classes=3, **arguments):
     model = keras_fpn.models.faster_rcnn_fpn(**{**defaults, **arguments})
     keras_fpn.weights.fill_with_formula(model)
     return model
+
+
+def normed_backbone():
+    """Returns a pathway with a norm of each kind; one epsilon is 0."""
+    images = keras.Input((None, None, 3), name="images")
+    stem = ConvNorm(8, 3, 2, norm="frozen_batch", epsilon=0.0, name="stem")
+    x, maps = stem(images), {}
+    for level, convolution in (
+        ("C2", DepthwiseConvNorm(8, 3, 2, norm="batch", activation="relu", name="C2")),
+        ("C3", ConvNorm(8, 3, 2, norm="group", activation="relu", name="C3")),
+        ("C4", ConvNorm(8, 3, 2, norm="frozen_batch", activation="relu", name="C4")),
+        ("C5", ConvNorm(8, 3, 2, activation="relu", name="C5")),
+    ):
+        maps[level] = x = convolution(x)
+    return keras.Model(images, maps, name="normed")
+
+
+def give_statistics(model):
+    """Gives the norms of a model statistics and factors as after a training."""
+    generator = np.random.default_rng(0)
+    for weight in model.weights:
+        name = weight.path.split("/")[-1]
+        if name in ("beta", "moving_mean"):
+            weight.assign(generator.normal(0, 0.3, weight.shape))
+        if name in ("gamma", "moving_variance"):
+            weight.assign(generator.uniform(0.5, 2.0, weight.shape))

@@ -4,44 +4,17 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from models.tiny import tiny_detector
+from models.tiny import give_statistics, normed_backbone, tiny_detector
 from serving.conftest import CLASSES
 from serving.operations import nodes
 from skimage import data
 
 from keras_fpn.export import export_saved_model
-from keras_fpn.layers import ConvNorm, FeaturePyramid
-from keras_fpn.layers.conv_norm import DepthwiseConvNorm
+from keras_fpn.layers import FeaturePyramid
 
 pytestmark = pytest.mark.tensorflow_only
 
 PHOTO = data.coffee()
-
-
-def normed_backbone():
-    """Returns a pathway with a norm of each kind; one epsilon is 0."""
-    images = keras.Input((None, None, 3), name="images")
-    stem = ConvNorm(8, 3, 2, norm="frozen_batch", epsilon=0.0, name="stem")
-    x, maps = stem(images), {}
-    for level, convolution in (
-        ("C2", DepthwiseConvNorm(8, 3, 2, norm="batch", activation="relu", name="C2")),
-        ("C3", ConvNorm(8, 3, 2, norm="group", activation="relu", name="C3")),
-        ("C4", ConvNorm(8, 3, 2, norm="frozen_batch", activation="relu", name="C4")),
-        ("C5", ConvNorm(8, 3, 2, activation="relu", name="C5")),
-    ):
-        maps[level] = x = convolution(x)
-    return keras.Model(images, maps, name="normed")
-
-
-def give_statistics(model):
-    """Gives the norms of a model statistics and factors as after a training."""
-    generator = np.random.default_rng(0)
-    for weight in model.weights:
-        name = weight.path.split("/")[-1]
-        if name in ("beta", "moving_mean"):
-            weight.assign(generator.normal(0, 0.3, weight.shape))
-        if name in ("gamma", "moving_variance"):
-            weight.assign(generator.uniform(0.5, 2.0, weight.shape))
 
 
 @pytest.fixture(scope="module")
