@@ -49,8 +49,8 @@ def write_page(folder, rows, results, dataset, command, machine):
             minutes=sum(result["seconds"] for result in everything) / 60,
         )
     ]
-    for table, own in itertools.groupby(rows.values(), lambda row: row.table):
-        own = list(own)
+    for table, group in itertools.groupby(rows.values(), lambda row: row.table):
+        own = list(group)
         chart = f"{own[0].key[:-1]}_by_scale.png"
         _save(chart_by_scale(own, results), folder / chart)
         text += [f"## {table}\n", _table(own, results), f"![{table}]({chart})\n"]
