@@ -16,7 +16,7 @@ from keras_fpn.models.export_formats import (
     check_export_folder,
     check_export_format,
 )
-from keras_fpn.models.ground_truth import ground_truth
+from keras_fpn.models.ground_truth import TARGETS, ground_truth
 from keras_fpn.models.limits import check_limits, check_whole_number, shared_limits
 from keras_fpn.models.parts import Parts, check_classes, check_names, restored
 from keras_fpn.models.results import Frame, check_outputs, of_photo
@@ -120,6 +120,9 @@ class Detector(_model_class()):  # type: ignore[misc]  # depends on the backend
     # Names of the losses, in the order in which `fit` shows them.
     loss_names: tuple[str, ...] = ()
 
+    # Names of the targets that the losses read.
+    targets: tuple[str, ...] = TARGETS
+
     # Whether it detects objects of any class, without saying which class.
     class_agnostic: bool = False
 
@@ -201,14 +204,15 @@ class Detector(_model_class()):  # type: ignore[misc]  # depends on the backend
             x: dict, the model's inputs.
             y: dict with "boxes" float (B, G, 4), xyxy, input-image pixels, and "labels"
                 int (B, G), 0..K-1, -1 for padding; optional "is_crowd" bool (B, G) and
-                "image_ids" int (B,), on which the random numbers depend.
+                "image_ids" int (B,), on which the random numbers depend; and the other
+                names in `targets`.
             y_pred: the result of `call`.
             sample_weight: float (B,); an image with weight 0 does not count. None means
                 1 for all images.
             training: bool.
         """
         stages = y_pred if training else self.trunk(x, training=False)
-        truth = ground_truth(y, sample_weight)
+        truth = ground_truth(y, sample_weight, self.targets)
         step = keras.ops.convert_to_tensor(self.training_step)
         total = 0.0
         for sums, count in self.stage_losses(stages, truth, self.seed, step, training):
