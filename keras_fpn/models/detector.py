@@ -1,6 +1,5 @@
 """The base class of all detectors: a Keras model that detects objects in photos."""
 
-import collections
 import os
 from collections.abc import Sequence
 
@@ -18,8 +17,9 @@ from keras_fpn.models.export_formats import (
 )
 from keras_fpn.models.ground_truth import TARGETS, ground_truth
 from keras_fpn.models.limits import check_limits, check_whole_number, shared_limits
+from keras_fpn.models.loss_means import loss_means
 from keras_fpn.models.parts import Parts, check_classes, check_names, restored
-from keras_fpn.models.results import Frame, check_outputs, of_photo
+from keras_fpn.models.results import Frame, check_mask_form, check_outputs, of_photo
 from keras_fpn.preprocessing import Preprocessing, read_photo
 
 
@@ -104,7 +104,7 @@ class Detector(_model_class()):  # type: ignore[misc]  # depends on the backend
         self.class_names = list(class_names)
         self.category_ids = list(category_ids)
         self._compiled = _Untracked({})
-        self._loss_means = _Untracked(_means(self.loss_names))
+        self._loss_means = _Untracked(loss_means(self.loss_names))
         # Random numbers depend on the step. It is saved with the model, so that a
         # resumed run samples the same boxes as a run that was not interrupted.
         self.training_step = self.add_weight(
@@ -183,6 +183,11 @@ class Detector(_model_class()):  # type: ignore[misc]  # depends on the backend
         return self.final_part().score_threshold
 
     @property
+    def mask_threshold(self):
+        """float, 0..1, from which value on a pixel belongs to a predicted mask."""
+        return 0.5
+
+    @property
     def metrics(self):
         return [*super().metrics, *self._loss_means.value.values()]
 
@@ -235,6 +240,7 @@ class Detector(_model_class()):  # type: ignore[misc]  # depends on the backend
         score_threshold: float | None = None,
         max_detections: int | None = None,
         batch_size: int = 1,
+        masks: str = "rle",
     ):
         """Detects objects in photos of any size.
 
@@ -255,17 +261,22 @@ class Detector(_model_class()):  # type: ignore[misc]  # depends on the backend
                 batch, photos are padded to the size of the largest. This slightly
                 shifts the anchors of coarse levels and so the boxes, in the reference
                 too.
+            masks: form of masks, if the detector has any: "rle", COCO's run lengths;
+                "full", bool (n, H, W), which need a byte for each pixel of the photo;
+                or "crops", as predicted.
 
         Returns:
             list with a dict for each photo: "boxes" float32 (n, 4), xyxy, pixels of the
             photo; "labels" int32 (n,), indices into `class_names`; "scores" float32
-            (n,), highest first; and the detector's other outputs, if it has any.
+            (n,), highest first; and the detector's other outputs, if it has any, as
+            `keras_fpn.models.results.of_photo` returns them.
 
         Raises:
             ValueError: a photo cannot be read, or an argument is out of range.
         """
         check_limits(score_threshold, max_detections)
         check_whole_number("batch_size", batch_size)
+        check_mask_form(masks)
         if not isinstance(images, (list, tuple)):
             images = [images]
         own = self.final_part()
@@ -278,7 +289,10 @@ class Detector(_model_class()):  # type: ignore[misc]  # depends on the backend
             outputs = self.found(inputs, threshold, limit)
             for index, (photo, size) in enumerate(zip(photos, resized, strict=True)):
                 frame = Frame(size, photo.shape[:2])
-                results.append(of_photo(outputs, index, frame, threshold, limit))
+                found = of_photo(
+                    outputs, index, frame, threshold, limit, masks, self.mask_threshold
+                )
+                results.append(found)
         return results
 
     def found(
@@ -378,13 +392,3 @@ class _Untracked:
 
     def __init__(self, value):
         self.value = value
-
-
-def _means(names):
-    """Returns a metric for each loss, dict of name -> metric."""
-    twice = [name for name, count in collections.Counter(names).items() if count > 1]
-    if twice:
-        raise ValueError(
-            f"Each loss must have a different name; received {names}, {twice} twice."
-        )
-    return {name: keras.metrics.Mean(name=name) for name in names}

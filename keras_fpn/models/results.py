@@ -9,10 +9,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from keras_fpn.models.pasted_masks import full_masks, run_length_masks
 from keras_fpn.preprocessing import boxes_to_photo
 
 COUNT = "num_detections"  # name of the output with the number of rows that were found
 SCORES = "scores"  # rows are sorted by score, highest first
+MASK_FORMS = ("rle", "crops", "full")
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class Result:
 
     Attributes:
         kind: str, how rows are converted to the photo: "boxes" are xyxy in pixels and
-            are scaled, a "value" is not changed.
+            are scaled, "masks" are crops that are pasted, a "value" is not changed.
         padding: int or float, value of the rows after the last found one.
     """
 
@@ -46,6 +48,8 @@ RESULTS = {
     "boxes": Result("boxes", 0.0),
     "labels": Result("value", -1),
     SCORES: Result("value", 0.0),
+    "masks": Result("masks", 0.0),  # probabilities in cells of "mask_windows"
+    "mask_windows": Result("boxes", 0.0),  # if missing, masks are over "boxes"
 }
 
 
@@ -76,6 +80,8 @@ def of_photo(
     frame: Frame,
     score_threshold: float | None = None,
     max_detections: int | None = None,
+    masks: str = "rle",
+    mask_threshold: float = 0.5,
 ):
     """Returns the results for one photo.
 
@@ -86,24 +92,51 @@ def of_photo(
         score_threshold: float, 0..1; only rows with a score above it are returned. None
             returns all.
         max_detections: int, maximum number of rows; None returns all.
+        masks: "rle", "full" or "crops", the form of masks, if there are any.
+        mask_threshold: float, 0..1, from which value on a pixel belongs to a mask.
 
     Returns:
         dict of arrays (n, ...) with names as in `RESULTS`, sorted by score, highest
-        first.
+        first. "masks" are, as "rle", a list of n compressed COCO run-length dicts; as
+        "full", bool (n, H, W); as "crops", float32 (n, h, w), 0..1, each of which
+        covers its box in "mask_windows", float32 (n, 4), xyxy, pixels of the photo.
     """
     count = int(outputs[COUNT][index])
     if max_detections is not None:
         count = min(count, max_detections)
     if score_threshold is not None:
         count = int(np.sum(outputs[SCORES][index][:count] > score_threshold))
-    return {
+    rows = {
         name: _rows_in_photo(RESULTS[name].kind, value[index][:count], frame)
         for name, value in outputs.items()
         if name != COUNT
     }
+    return _with_masks(rows, frame.photo_size, masks, mask_threshold)
+
+
+def check_mask_form(masks: str):
+    """Raises ValueError if masks cannot be returned in this form."""
+    if masks not in MASK_FORMS:
+        raise ValueError(
+            f"masks must be one of {MASK_FORMS}; received masks={masks!r}."
+        )
 
 
 def _rows_in_photo(kind, rows, frame):
     if kind == "boxes":
         return boxes_to_photo(rows, frame.image_size, frame.photo_size)
     return rows
+
+
+def _with_masks(rows, photo_size, form, threshold):
+    """Returns rows in the photo with their masks, if any, in the requested form."""
+    if "masks" not in rows:
+        return rows
+    windows = rows.get("mask_windows", rows["boxes"])
+    if form == "crops":
+        return {**rows, "mask_windows": windows}
+    pasted = {"rle": run_length_masks, "full": full_masks}[form]
+    size = (int(photo_size[0]), int(photo_size[1]))
+    masks = pasted(rows["masks"], windows, size, threshold)
+    others = {name: value for name, value in rows.items() if name != "mask_windows"}
+    return {**others, "masks": masks}
