@@ -12,6 +12,9 @@ from keras_fpn.layers.proposal_detections import ProposalDetections
 from keras_fpn.layers.proposals import Proposals
 from keras_fpn.layers.pyramid_roi_align import PyramidRoIAlign
 from keras_fpn.layers.rpn_head import RPNHead
+from keras_fpn.layers.segment_detections import SegmentDetections, TopSegments
+from keras_fpn.layers.segment_head import SegmentHead
+from keras_fpn.layers.segment_windows import SegmentWindows
 from keras_fpn.layers.top_down import TopDownMerge
 
 __all__ = [
@@ -29,8 +32,12 @@ __all__ = [
     "Proposals",
     "PyramidRoIAlign",
     "RPNHead",
+    "SegmentDetections",
+    "SegmentHead",
+    "SegmentWindows",
     "SmoothingConvolution",
     "SubsampledLevel",
     "TopDownMerge",
+    "TopSegments",
     "TwoFCBoxHead",
 ]
