@@ -27,10 +27,11 @@ def mask_crops(masks, boxes, side: int | None = CROP_SIDE):
     """
     extents = mask_extents(masks)
     sizes = extents[:, [3, 2]] - extents[:, [1, 0]]
-    shape = (side, side)
     if side is None:
         height, width = np.maximum(sizes.max(axis=0, initial=1), 1)
         shape = (int(height), int(width))
+    else:
+        shape = (side, side)
     crops = np.zeros((len(masks), *shape), np.uint8)
     windows = np.array(boxes, np.float32).reshape(-1, 4)
     for row, (x1, y1, x2, y2) in enumerate(extents):

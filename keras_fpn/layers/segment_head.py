@@ -84,20 +84,17 @@ class SegmentHead(keras.layers.Layer):
         indices = ops.cast(indices, "int32")
         table, corners, row_lengths = self._surroundings(pyramid, indices)
         predictions = 0.0
-        for number, (size, layers) in enumerate(
-            zip(self.kernel_sizes, self.predictors, strict=True)
-        ):
-            hidden, score, mask = layers
+        for number, (hidden, score, mask) in enumerate(self.predictors):
+            size = self.kernel_sizes[number]
             patches = self._patches(table, corners, row_lengths, size)
             flat = (-1, self.channels)
             kernel = ops.reshape(ops.cast(hidden.kernel, patches.dtype), flat)
             features = ops.matmul(patches, kernel)
             features = features + ops.cast(hidden.bias, features.dtype)
             features = hidden.activation(features)[:, :, None]  # a map of width 1
-            own = ops.cast(indices % len(self.kernel_sizes) == number, features.dtype)
-            own = own[..., None]
             both = ops.concatenate([score(features), mask(features)], axis=-1)[:, :, 0]
-            predictions = predictions + both * own
+            own = (indices % len(self.kernel_sizes) == number)[..., None]
+            predictions = predictions + both * ops.cast(own, both.dtype)
         return predictions
 
     def compute_output_spec(self, pyramid, indices=None):
@@ -105,9 +102,10 @@ class SegmentHead(keras.layers.Layer):
         if indices is not None:
             return KerasTensor((*indices.shape, 1 + self.mask_size**2), dtype)
         shapes = [level.shape for level in pyramid.values()]
-        known = all(None not in shape[1:3] for shape in shapes)
-        cells = sum(shape[1] * shape[2] for shape in shapes) if known else None
-        count = cells * len(self.kernel_sizes) if known else None
+        count = None
+        if all(None not in shape[1:3] for shape in shapes):
+            cells = sum(shape[1] * shape[2] for shape in shapes)
+            count = cells * len(self.kernel_sizes)
         return KerasTensor((shapes[0][0], count), dtype)
 
     def get_config(self):

@@ -82,8 +82,8 @@ def mean_boundary_iou(
         for column, runs in enumerate(own):
             row = int(overlaps[:, column].argmax())
             if overlaps[row, column] > 0:
-                pair = (coco_mask.decode(each) for each in (runs, best[row]))
-                found += boundary_iou(*pair, dilation)
+                mask, other = (coco_mask.decode(each) for each in (runs, best[row]))
+                found += boundary_iou(mask, other, dilation)
     return found / count if count else float("nan")
 
 

@@ -124,7 +124,7 @@ class CocoEvaluation(keras.callbacks.Callback):
                     skipped.append(photo)
                     continue
                 frame = Frame(x["image_sizes"][row], y["photo_sizes"][row])
-                threshold = getattr(self.model, "mask_threshold", None)
+                threshold = getattr(self.model, "mask_threshold", 0.5)
                 one = of_photo(found, row, frame, mask_threshold=threshold)
                 detections.append((photo.image_id, one))
         truth = self._without(skipped)

@@ -164,8 +164,10 @@ def _reaching(shapes, annotations, field):
     objects = [annotation[field] for annotation in annotations]
     crowd = [annotation["iscrowd"] for annotation in annotations]
     if field == "bbox":
-        shapes, objects = np.array(shapes), np.array(objects)
-    return masks.iou(shapes, objects, crowd).max(axis=1) >= _LEAST_IOU
+        overlaps = masks.iou(np.array(shapes), np.array(objects), crowd)
+    else:
+        overlaps = masks.iou(shapes, objects, crowd)
+    return overlaps.max(axis=1) >= _LEAST_IOU
 
 
 def _recalls(ground_truth, results, limit, kind):

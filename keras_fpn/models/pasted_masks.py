@@ -41,10 +41,11 @@ def full_masks(masks, windows, size: tuple[int, int], threshold: float):
 
 def run_length_masks(masks, windows, size: tuple[int, int], threshold: float):
     """Returns pasted masks, a list of n compressed COCO run-length dicts."""
-    return [
-        _run_lengths(*pasted_mask(mask, window, size, threshold), size)
-        for mask, window in zip(masks, windows, strict=True)
-    ]
+    found = []
+    for mask, window in zip(masks, windows, strict=True):
+        pixels, corner = pasted_mask(mask, window, size, threshold)
+        found.append(_run_lengths(pixels, corner, size))
+    return found
 
 
 def _interpolation(low, high, pixels, cells):

@@ -1,5 +1,6 @@
 """Segmentation proposals on a feature pyramid."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -99,7 +100,7 @@ class SegmentProposals(Detector):
 
 def _complete(parts, num_classes):
     check_strides(parts)
-    defaults = {
+    defaults: dict[str, Callable[..., Any]] = {
         "neck": partial(FeaturePyramid, CHANNELS),
         "coarse_level": SubsampledLevel,
         "segment_windows": SegmentWindows,
