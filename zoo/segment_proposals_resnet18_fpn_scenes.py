@@ -2,8 +2,8 @@
 
 Source: ours; the method is that of Lin et al. 2017 (arXiv:1612.03144), Sec. 6, with
 objects half as large on each level, because scenes are small. Train:
-    keras-fpn data scenes scenes/train --count 2000 --seed 1
-    keras-fpn data scenes scenes/val --count 200 --seed 2
+    keras-fpn data scenes scenes/train --count 1000 --seed 1
+    keras-fpn data scenes scenes/val --count 100 --seed 2
     keras-fpn train zoo/segment_proposals_resnet18_fpn_scenes.py \
         scenes/train/instances.json --val scenes/val/instances.json \
         --output runs/segments
