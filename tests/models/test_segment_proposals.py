@@ -14,6 +14,7 @@ from pycocotools import mask as coco_mask
 from skimage import data
 
 from keras_fpn.backbones import resnet18
+from keras_fpn.cli import main
 from keras_fpn.data import Dataset, Loader, Objects, Photo, open_dataset
 from keras_fpn.data.scenes import write_scenes
 from keras_fpn.layers import FeaturePyramid, SegmentHead, SegmentWindows, TopSegments
@@ -285,3 +286,26 @@ def test_it_is_served_with_its_masks(model, tmp_path):
     windows = found["detection_outer_boxes"][:count, [1, 0, 3, 2]]
     assert_allclose(windows, expected["mask_windows"], atol=0.01)
     assert not found["detection_masks"][count:].any()
+
+
+@pytest.mark.ci
+def test_the_command_draws_masks_writes_them_and_measures_them(
+    model, scenes, tmp_path, capsys
+):
+    weights = tmp_path / "segments.keras"
+    model.save(weights)
+    photo = str(scenes.photos[0].path)
+    found = tmp_path / "found.json"
+    options = ["--weights", str(weights), "--output", str(tmp_path / "out")]
+    assert main(["detect", photo, *options, "--json", str(found)]) == 0
+    results = json.loads(found.read_text())
+    [expected] = model.detect(photo, score_threshold=0.5)
+    assert [one["segmentation"] for one in results] == expected["masks"]
+    assert len(results) > 3
+    assert {one["category_name"] for one in results} == {"object"}
+    annotations = str(scenes.photos[0].path.parent.parent / "instances.json")
+    assert main(["evaluate", annotations, *options]) == 0
+    assert "masks:" in capsys.readouterr().out
+    numbers = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    expected = evaluate_photos(model, scenes).masks.values["AR1000"]
+    assert numbers["masks"]["values"]["AR1000"] == pytest.approx(expected)
