@@ -3,6 +3,11 @@
 from keras_fpn.layers.anchors import MultiLevelAnchors
 from keras_fpn.layers.box_head import BoxPredictor, ConvBoxHead, TwoFCBoxHead
 from keras_fpn.layers.coarse_levels import ConvolvedLevels, SubsampledLevel
+from keras_fpn.layers.compared_pyramids import (
+    NoTopDown,
+    SingleMap,
+    TopDownWithoutLateral,
+)
 from keras_fpn.layers.conv_norm import ConvNorm, DepthwiseConvNorm
 from keras_fpn.layers.detections import Detections
 from keras_fpn.layers.fpn import FeaturePyramid
@@ -15,6 +20,7 @@ from keras_fpn.layers.rpn_head import RPNHead
 from keras_fpn.layers.segment_detections import SegmentDetections, TopSegments
 from keras_fpn.layers.segment_head import SegmentHead
 from keras_fpn.layers.segment_windows import SegmentWindows
+from keras_fpn.layers.stage_box_head import StageBoxHead
 from keras_fpn.layers.top_down import TopDownMerge
 
 __all__ = [
@@ -27,6 +33,7 @@ __all__ = [
     "FeaturePyramid",
     "LateralConnection",
     "MultiLevelAnchors",
+    "NoTopDown",
     "NormalizePixels",
     "ProposalDetections",
     "Proposals",
@@ -35,9 +42,12 @@ __all__ = [
     "SegmentDetections",
     "SegmentHead",
     "SegmentWindows",
+    "SingleMap",
     "SmoothingConvolution",
+    "StageBoxHead",
     "SubsampledLevel",
     "TopDownMerge",
+    "TopDownWithoutLateral",
     "TopSegments",
     "TwoFCBoxHead",
 ]

@@ -14,7 +14,7 @@ from keras_fpn.metrics.convert import coco_ground_truth, detections_to_coco
 from keras_fpn.metrics.evaluation import predicts_masks
 from keras_fpn.metrics.proposals import evaluate_proposals
 from keras_fpn.models.compiled import compiled_call
-from keras_fpn.models.results import Frame, of_photo
+from keras_fpn.models.results import Frame, of_photo, with_masks
 
 _MAX_NAMES = 5  # photos that a warning lists
 
@@ -124,8 +124,10 @@ class CocoEvaluation(keras.callbacks.Callback):
                     skipped.append(photo)
                     continue
                 frame = Frame(x["image_sizes"][row], y["photo_sizes"][row])
-                threshold = getattr(self.model, "mask_threshold", 0.5)
-                one = of_photo(found, row, frame, mask_threshold=threshold)
+                one = of_photo(found, row, frame)
+                if "masks" in one:
+                    threshold = self.model.mask_threshold
+                    one = with_masks(one, frame.photo_size, "rle", threshold)
                 detections.append((photo.image_id, one))
         truth = self._without(skipped)
         self.metrics = self._compare(truth, detections, "bbox")

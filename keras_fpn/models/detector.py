@@ -10,17 +10,19 @@ from keras_fpn.backbones.pixels import pixel_mean_and_std
 from keras_fpn.distribute.replicas import global_sum, replica_count
 from keras_fpn.layers import NormalizePixels
 from keras_fpn.models.compiled import compiled_function
+from keras_fpn.models.detect import detect
 from keras_fpn.models.export_formats import (
     FORMAT,
     check_export_folder,
     check_export_format,
 )
 from keras_fpn.models.ground_truth import TARGETS, ground_truth
-from keras_fpn.models.limits import check_limits, check_whole_number, shared_limits
+from keras_fpn.models.limits import shared_limits
 from keras_fpn.models.loss_means import loss_means
 from keras_fpn.models.parts import Parts, check_classes, check_names, restored
-from keras_fpn.models.results import Frame, check_mask_form, check_outputs, of_photo
-from keras_fpn.preprocessing import Preprocessing, read_photo
+from keras_fpn.models.results import check_outputs
+from keras_fpn.models.untracked import Untracked
+from keras_fpn.preprocessing import Preprocessing
 
 
 def _model_class():
@@ -103,8 +105,8 @@ class Detector(_model_class()):  # type: ignore[misc]  # depends on the backend
         self.preprocessing = preprocessing
         self.class_names = list(class_names)
         self.category_ids = list(category_ids)
-        self._compiled = _Untracked({})
-        self._loss_means = _Untracked(loss_means(self.loss_names))
+        self._compiled = Untracked({})
+        self._loss_means = Untracked(loss_means(self.loss_names))
         # Random numbers depend on the step. It is saved with the model, so that a
         # resumed run samples the same boxes as a run that was not interrupted.
         self.training_step = self.add_weight(
@@ -183,6 +185,11 @@ class Detector(_model_class()):  # type: ignore[misc]  # depends on the backend
         return self.final_part().score_threshold
 
     @property
+    def nms_threshold(self):
+        """float, 0..1, the IoU above which one of two boxes of a class is dropped."""
+        return self.final_part().nms_threshold
+
+    @property
     def mask_threshold(self):
         """float, 0..1, from which value on a pixel belongs to a predicted mask."""
         return 0.5
@@ -208,9 +215,9 @@ class Detector(_model_class()):  # type: ignore[misc]  # depends on the backend
         Args:
             x: dict, the model's inputs.
             y: dict with "boxes" float (B, G, 4), xyxy, input-image pixels, and "labels"
-                int (B, G), 0..K-1, -1 for padding; optional "is_crowd" bool (B, G) and
-                "image_ids" int (B,), on which the random numbers depend; and the other
-                names in `targets`.
+                int (B, G), 0..K-1, -1 for padding; the others of `targets`; optional
+                "is_crowd" bool (B, G) and "image_ids" int (B,), on which the random
+                numbers depend.
             y_pred: the result of `call`.
             sample_weight: float (B,); an image with weight 0 does not count. None means
                 1 for all images.
@@ -240,6 +247,9 @@ class Detector(_model_class()):  # type: ignore[misc]  # depends on the backend
         score_threshold: float | None = None,
         max_detections: int | None = None,
         batch_size: int = 1,
+        scales: Sequence[float] | None = None,
+        flip: bool = False,
+        merge: str = "nms",
         masks: str = "rle",
     ):
         """Detects objects in photos of any size.
@@ -261,39 +271,38 @@ class Detector(_model_class()):  # type: ignore[misc]  # depends on the backend
                 batch, photos are padded to the size of the largest. This slightly
                 shifts the anchors of coarse levels and so the boxes, in the reference
                 too.
-            masks: form of masks, if the detector has any: "rle", COCO's run lengths;
-                "full", bool (n, H, W), which need a byte for each pixel of the photo;
-                or "crops", as predicted.
+            scales: floats, factors of `min_size` and `max_size`. Each photo is
+                detected in at each of them, one by one, and the results are merged.
+                None means (1,).
+            flip: bool, whether to detect in the mirrored photo too.
+            merge: str, how the results of several scales, and of the mirrored photo,
+                are merged within each class: "nms" keeps the best of boxes that
+                overlap, "soft_nms" keeps all with lowered scores, "weighted_boxes"
+                takes their mean; see `keras_fpn.box_merging`.
+            masks: form of masks, if the detector has any: "rle", "full" or "crops"; see
+                `keras_fpn.models.results.with_masks`.
 
         Returns:
             list with a dict for each photo: "boxes" float32 (n, 4), xyxy, pixels of the
             photo; "labels" int32 (n,), indices into `class_names`; "scores" float32
-            (n,), highest first; and the detector's other outputs, if it has any, as
-            `keras_fpn.models.results.of_photo` returns them.
+            (n,), highest first; and the detector's other outputs, if it has any.
 
         Raises:
             ValueError: a photo cannot be read, or an argument is out of range.
         """
-        check_limits(score_threshold, max_detections)
-        check_whole_number("batch_size", batch_size)
-        check_mask_form(masks)
-        if not isinstance(images, (list, tuple)):
-            images = [images]
-        own = self.final_part()
-        threshold = own.score_threshold if score_threshold is None else score_threshold
-        limit = own.max_detections if max_detections is None else max_detections
-        results = []
-        for start in range(0, len(images), batch_size):
-            photos = [read_photo(image) for image in images[start : start + batch_size]]
-            inputs, resized = self.preprocessing.prepare(photos, min_size, max_size)
-            outputs = self.found(inputs, threshold, limit)
-            for index, (photo, size) in enumerate(zip(photos, resized, strict=True)):
-                frame = Frame(size, photo.shape[:2])
-                found = of_photo(
-                    outputs, index, frame, threshold, limit, masks, self.mask_threshold
-                )
-                results.append(found)
-        return results
+        return detect(
+            self,
+            images,
+            min_size,
+            max_size,
+            score_threshold,
+            max_detections,
+            batch_size,
+            scales,
+            flip,
+            merge,
+            masks,
+        )
 
     def found(
         self,
@@ -385,10 +394,3 @@ class Detector(_model_class()):  # type: ignore[misc]  # depends on the backend
             f"The config of a {cls.__name__} must have 'parts'; received "
             f"{sorted(config)}."
         )
-
-
-class _Untracked:
-    """Hides a value from Keras, which would track and save layers and variables."""
-
-    def __init__(self, value):
-        self.value = value

@@ -80,8 +80,6 @@ def of_photo(
     frame: Frame,
     score_threshold: float | None = None,
     max_detections: int | None = None,
-    masks: str = "rle",
-    mask_threshold: float = 0.5,
 ):
     """Returns the results for one photo.
 
@@ -92,14 +90,11 @@ def of_photo(
         score_threshold: float, 0..1; only rows with a score above it are returned. None
             returns all.
         max_detections: int, maximum number of rows; None returns all.
-        masks: "rle", "full" or "crops", the form of masks, if there are any.
-        mask_threshold: float, 0..1, from which value on a pixel belongs to a mask.
 
     Returns:
         dict of arrays (n, ...) with names as in `RESULTS`, sorted by score, highest
-        first. "masks" are, as "rle", a list of n compressed COCO run-length dicts; as
-        "full", bool (n, H, W); as "crops", float32 (n, h, w), 0..1, each of which
-        covers its box in "mask_windows", float32 (n, 4), xyxy, pixels of the photo.
+        first. "masks" are float32 (n, h, w), 0..1, each of which covers its box in
+        "mask_windows"; see `with_masks`.
     """
     count = int(outputs[COUNT][index])
     if max_detections is not None:
@@ -111,7 +106,9 @@ def of_photo(
         for name, value in outputs.items()
         if name != COUNT
     }
-    return _with_masks(rows, frame.photo_size, masks, mask_threshold)
+    if "masks" in rows:
+        rows.setdefault("mask_windows", rows["boxes"])
+    return rows
 
 
 def check_mask_form(masks: str):
@@ -128,15 +125,42 @@ def _rows_in_photo(kind, rows, frame):
     return rows
 
 
-def _with_masks(rows, photo_size, form, threshold):
-    """Returns rows in the photo with their masks, if any, in the requested form."""
-    if "masks" not in rows:
-        return rows
-    windows = rows.get("mask_windows", rows["boxes"])
-    if form == "crops":
-        return {**rows, "mask_windows": windows}
+def with_masks(found: dict, photo_size: tuple[int, int], form: str, threshold: float):
+    """Returns the results for a photo with their masks, if any, in the requested form.
+
+    Args:
+        found: dict, as returned by `of_photo`.
+        photo_size: (height, width) of the photo, pixels.
+        form: "crops", as they are; "rle", a list of n compressed COCO run-length dicts;
+            or "full", bool (n, H, W).
+        threshold: float, 0..1, from which value on a pixel belongs to a mask.
+    """
+    if "masks" not in found or form == "crops":
+        return found
     pasted = {"rle": run_length_masks, "full": full_masks}[form]
     size = (int(photo_size[0]), int(photo_size[1]))
-    masks = pasted(rows["masks"], windows, size, threshold)
-    others = {name: value for name, value in rows.items() if name != "mask_windows"}
+    masks = pasted(found["masks"], found["mask_windows"], size, threshold)
+    others = {name: value for name, value in found.items() if name != "mask_windows"}
     return {**others, "masks": masks}
+
+
+def mirrored(found: dict, width: float):
+    """Returns the results for the mirror image of a photo.
+
+    Args:
+        found: dict, as returned by `of_photo`.
+        width: of the photo, pixels.
+    """
+    return {
+        name: _mirrored_rows(RESULTS[name].kind, rows, width)
+        for name, rows in found.items()
+    }
+
+
+def _mirrored_rows(kind, rows, width):
+    if kind == "boxes":
+        x1, y1, x2, y2 = rows.T
+        return np.stack([width - x2, y1, width - x1, y2], axis=1)
+    if kind == "masks":
+        return rows[:, :, ::-1]
+    return rows

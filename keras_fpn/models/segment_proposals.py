@@ -94,6 +94,10 @@ class SegmentProposals(Detector):
         return self.parts.segment.top_segments
 
     @property
+    def nms_threshold(self):
+        return 1.0  # none is dropped, also of several scales
+
+    @property
     def mask_threshold(self):
         return self.parts.segment.detections.mask_threshold
 

@@ -11,7 +11,9 @@ from keras_fpn.models.results import (
     Frame,
     check_mask_form,
     check_outputs,
+    mirrored,
     of_photo,
+    with_masks,
 )
 
 # Resized from 200 x 400 to 100 x 160 pixels: y by 2, x by 2.5.
@@ -77,9 +79,14 @@ WINDOWS = np.zeros((2, 4, 4), "float32")
 WINDOWS[1, :2] = [[8, 20, 32, 40], [0, 0, 160, 100]]
 
 
+def in_form(form, index=1, threshold=0.5, outputs=None, **limits):
+    outputs = outputs or OUTPUTS | {"masks": MASKS, "mask_windows": WINDOWS}
+    found = of_photo(outputs, index, FRAME, **limits)
+    return with_masks(found, FRAME.photo_size, form, threshold)
+
+
 def test_masks_are_pasted_over_their_windows_in_the_photo():
-    outputs = OUTPUTS | {"masks": MASKS, "mask_windows": WINDOWS}
-    found = of_photo(outputs, 1, FRAME, masks="full")
+    found = in_form("full")
     assert set(found) == {"boxes", "labels", "scores", "masks"}
     assert (found["masks"].shape, found["masks"].dtype) == ((2, 200, 400), bool)
     # x 8..32 is 20..80 in the photo, and y 20..40 is 40..80. Halfway between the
@@ -88,25 +95,30 @@ def test_masks_are_pasted_over_their_windows_in_the_photo():
     rows, columns = np.nonzero(found["masks"][0])
     assert (rows.min(), rows.max()) == (41, 78)
     assert (columns.min(), columns.max()) == (22, 47)
-    runs = of_photo(outputs, 1, FRAME)["masks"]
+    runs = in_form("rle")["masks"]
     assert_array_equal([coco_mask.decode(run) for run in runs], found["masks"])
-    crops = of_photo(outputs, 1, FRAME, max_detections=1, masks="crops")
+    crops = in_form("crops", max_detections=1)
     assert_array_equal(crops["masks"], MASKS[1, :1])
     assert_allclose(crops["mask_windows"], [[20, 40, 80, 80]], rtol=1e-6)
 
 
 def test_masks_without_windows_are_over_their_boxes():
-    found = of_photo(OUTPUTS | {"masks": MASKS}, 1, FRAME, masks="crops")
+    found = in_form("crops", outputs=OUTPUTS | {"masks": MASKS})
     assert_array_equal(found["mask_windows"], found["boxes"])
 
 
 def test_the_threshold_is_the_detectors_and_no_rows_have_no_masks():
-    outputs = OUTPUTS | {"masks": MASKS, "mask_windows": WINDOWS}
-    strict = of_photo(outputs, 1, FRAME, masks="full", mask_threshold=0.95)
-    assert not strict["masks"].any()
-    assert of_photo(outputs, 0, FRAME)["masks"] == []
-    assert of_photo(outputs, 0, FRAME, masks="full")["masks"].shape == (0, 200, 400)
-    assert of_photo(outputs, 0, FRAME, masks="crops")["masks"].shape == (0, 2, 2)
+    assert not in_form("full", threshold=0.95)["masks"].any()
+    assert in_form("rle", 0)["masks"] == []
+    assert in_form("full", 0)["masks"].shape == (0, 200, 400)
+    assert in_form("crops", 0)["masks"].shape == (0, 2, 2)
+    assert set(in_form("rle", outputs=OUTPUTS)) == {"boxes", "labels", "scores"}
+
+
+def test_masks_of_the_mirrored_photo_are_mirrored_with_their_windows():
+    crops = in_form("crops")
+    again = with_masks(mirrored(crops, 400), FRAME.photo_size, "full", 0.5)
+    assert_array_equal(again["masks"], in_form("full")["masks"][:, :, ::-1])
 
 
 def test_other_forms_of_masks_are_refused():
