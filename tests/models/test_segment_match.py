@@ -185,9 +185,9 @@ def by_a_loop(boxes, rows, size):
 @pytest.mark.parametrize("seed", range(2))
 def test_it_is_what_a_loop_over_pairs_finds(seed):
     draw = np.random.default_rng(seed)
-    size = (192, 256)
+    size = (96, 128)
     boxes = [
-        around(*draw.uniform(0, (256, 192)), *(2 ** draw.uniform(3, 9, 2)))
+        around(*draw.uniform(0, (128, 96)), *(2 ** draw.uniform(3, 9, 2)))
         for _ in range(25)
     ]
     boxes = np.array(boxes, "float32").tolist()
