@@ -15,6 +15,7 @@ from keras_fpn.data.csv_boxes import read_csv, write_csv
 from keras_fpn.data.dataset import Dataset, Objects, Photo
 from keras_fpn.data.label_images import read_label_images
 from keras_fpn.data.loader import Loader
+from keras_fpn.data.mask_crops import mask_crops
 from keras_fpn.data.open_dataset import open_dataset
 from keras_fpn.data.pydataset import LoaderSequence
 from keras_fpn.data.random_numbers import random_generator
@@ -43,6 +44,7 @@ __all__ = [
     "check_dataset",
     "coco_dict",
     "load_sample",
+    "mask_crops",
     "open_dataset",
     "random_generator",
     "read_coco",

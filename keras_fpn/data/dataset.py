@@ -134,6 +134,16 @@ class Dataset:
     def __len__(self):
         return len(self.photos)
 
+    @property
+    def has_masks(self) -> bool:
+        """Whether every object has a segment, and there are objects."""
+        segments = [
+            s
+            for p in self.photos
+            for s in p.objects.segments or [None] * len(p.objects)
+        ]
+        return bool(segments) and all(segments)
+
     def without_empty(self) -> "Dataset":
         """Returns a Dataset of the photos with at least one object."""
         photos = tuple(photo for photo in self.photos if len(photo.objects))

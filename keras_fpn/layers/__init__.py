@@ -17,6 +17,9 @@ from keras_fpn.layers.proposal_detections import ProposalDetections
 from keras_fpn.layers.proposals import Proposals
 from keras_fpn.layers.pyramid_roi_align import PyramidRoIAlign
 from keras_fpn.layers.rpn_head import RPNHead
+from keras_fpn.layers.segment_detections import SegmentDetections, TopSegments
+from keras_fpn.layers.segment_head import SegmentHead
+from keras_fpn.layers.segment_windows import SegmentWindows
 from keras_fpn.layers.stage_box_head import StageBoxHead
 from keras_fpn.layers.top_down import TopDownMerge
 
@@ -36,11 +39,15 @@ __all__ = [
     "Proposals",
     "PyramidRoIAlign",
     "RPNHead",
+    "SegmentDetections",
+    "SegmentHead",
+    "SegmentWindows",
     "SingleMap",
     "SmoothingConvolution",
     "StageBoxHead",
     "SubsampledLevel",
     "TopDownMerge",
     "TopDownWithoutLateral",
+    "TopSegments",
     "TwoFCBoxHead",
 ]

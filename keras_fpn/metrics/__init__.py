@@ -1,5 +1,6 @@
 """Average precision and recall as COCO defines them."""
 
+from keras_fpn.metrics.boundary import boundary_iou, mean_boundary_iou
 from keras_fpn.metrics.callback import CocoEvaluation
 from keras_fpn.metrics.coco import ClassMetrics, Metrics, evaluate_boxes
 from keras_fpn.metrics.convert import (
@@ -16,10 +17,12 @@ __all__ = [
     "Metrics",
     "PhotoError",
     "ProposalRecall",
+    "boundary_iou",
     "coco_ground_truth",
     "detections_to_coco",
     "evaluate_boxes",
     "evaluate_photos",
     "evaluate_proposals",
+    "mean_boundary_iou",
     "proposing",
 ]

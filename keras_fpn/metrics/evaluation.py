@@ -28,6 +28,8 @@ class Evaluation:
         metrics: COCO's numbers for boxes; None for a class-agnostic detector.
         proposals: recall of the first stage, or of a class-agnostic detector; None if
             it was not measured.
+        masks: the same numbers for masks, of a detector that predicts them; None if the
+            data set does not have a mask for every object.
     """
 
     dataset: Dataset
@@ -36,6 +38,7 @@ class Evaluation:
     results: list[dict]
     metrics: Metrics | None
     proposals: ProposalRecall | None
+    masks: Metrics | ProposalRecall | None = None
 
 
 def evaluate_photos(
@@ -75,9 +78,10 @@ def evaluate_photos(
     agnostic = getattr(model, "class_agnostic", False)
     category_ids = [] if agnostic else shared_categories(model.class_names, dataset)
     propose = proposing(model) if with_proposals and not agnostic else None
+    masked = predicts_masks(model) and dataset.has_masks
     truth = coco_ground_truth(dataset)
     results: list[dict] = []
-    proposals, count = [], 0
+    proposals, segments, count = [], [], 0
     for photo in progress(dataset.photos):
         try:
             pixels = _annotated_pixels(photo)
@@ -88,6 +92,8 @@ def evaluate_photos(
             raise PhotoError(f"{photo.path}: {error}") from error
         if agnostic:
             proposals.append((photo.image_id, found["boxes"], found["scores"]))
+            if masked:
+                segments.append((photo.image_id, found["masks"], found["scores"]))
             continue
         count += len(found["labels"])
         results += detections_to_coco(found, photo.image_id, category_ids)
@@ -102,7 +108,20 @@ def evaluate_photos(
         results=results,
         metrics=None if agnostic else evaluate_boxes(truth, results),
         proposals=evaluate_proposals(truth, proposals) if agnostic or propose else None,
+        masks=_mask_numbers(truth, results, segments, agnostic) if masked else None,
     )
+
+
+def predicts_masks(model):
+    """Returns whether a detector predicts masks, bool."""
+    return "masks" in getattr(model, "targets", ())
+
+
+def _mask_numbers(truth, results, segments, agnostic):
+    """Returns the `Metrics` of masks, or the `ProposalRecall` of a class-agnostic."""
+    if agnostic:
+        return evaluate_proposals(truth, segments, "segm")
+    return evaluate_boxes(truth, results, "segm")
 
 
 def shared_categories(class_names: Sequence[str], dataset: Dataset):
@@ -150,9 +169,11 @@ def _annotated_pixels(photo):
 
 
 def _notes(model, dataset, dropped):
-    if getattr(model, "class_agnostic", False):
-        return []
     notes = []
+    if predicts_masks(model) and not dataset.has_masks:
+        notes.append("Not every object has a mask: only boxes were compared.")
+    if getattr(model, "class_agnostic", False):
+        return notes
     unknown = [name for name in dataset.class_names if name not in model.class_names]
     if unknown:
         notes.append(f"The model does not know {', '.join(unknown)}: their AP is 0.")

@@ -14,6 +14,12 @@ from keras_fpn.models.parts import Parts
 from keras_fpn.models.region_branch import RegionBranch
 from keras_fpn.models.results import RESULTS, Result
 from keras_fpn.models.rpn import RPN, RPNParts, rpn_fpn
+from keras_fpn.models.segment_branch import SegmentBranch
+from keras_fpn.models.segment_proposals import (
+    SegmentParts,
+    SegmentProposals,
+    segment_proposals_fpn,
+)
 from keras_fpn.models.two_stage import TwoStageParts
 from keras_fpn.sampler import Sample
 
@@ -33,10 +39,14 @@ __all__ = [
     "RegionBranch",
     "Result",
     "Sample",
+    "SegmentBranch",
+    "SegmentParts",
+    "SegmentProposals",
     "TwoStageParts",
     "faster_rcnn_fpn",
     "fold_batch_norms",
     "paper_row",
     "paper_rows",
     "rpn_fpn",
+    "segment_proposals_fpn",
 ]

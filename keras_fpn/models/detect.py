@@ -4,7 +4,7 @@ from functools import partial
 
 from keras_fpn.models.image_pyramid import check_image_pyramid, detect_in_views
 from keras_fpn.models.limits import check_limits, check_whole_number
-from keras_fpn.models.results import Frame, of_photo
+from keras_fpn.models.results import Frame, check_mask_form, of_photo, with_masks
 from keras_fpn.preprocessing import read_photo
 
 
@@ -19,10 +19,12 @@ def detect(
     scales,
     flip,
     merge,
+    masks,
 ):
     """Returns the results for each photo; arguments as those of `Detector.detect`."""
     check_limits(score_threshold, max_detections)
     check_whole_number("batch_size", batch_size)
+    check_mask_form(masks)
     check_image_pyramid((1,) if scales is None else scales, merge)
     if not isinstance(images, (list, tuple)):
         images = [images]
@@ -36,21 +38,31 @@ def detect(
             model.preprocessing.max_size if max_size is None else max_size,
         )
         views = {"scales": scales or (1,), "flip": flip, "merge": merge}
-        return [
-            detect_in_views(
-                partial(_detect_batch, model, limits=limits),
-                read_photo(image),
-                size,
-                iou_threshold=model.nms_threshold,
-                **views,
-                **limits,
-            )
-            for image in images
-        ]
+        batch_size = 1
+
+        def found_in(photos):
+            return [
+                detect_in_views(
+                    partial(_detect_batch, model, limits=limits),
+                    photos[0],
+                    size,
+                    iou_threshold=model.nms_threshold,
+                    **views,
+                    **limits,
+                )
+            ]
+    else:
+
+        def found_in(photos):
+            return _detect_batch(model, photos, (min_size, max_size), limits)
+
     results = []
     for start in range(0, len(images), batch_size):
         photos = [read_photo(image) for image in images[start : start + batch_size]]
-        results += _detect_batch(model, photos, (min_size, max_size), limits)
+        results += [
+            with_masks(found, photo.shape[:2], masks, model.mask_threshold)
+            for found, photo in zip(found_in(photos), photos, strict=True)
+        ]
     return results
 
 

@@ -1,6 +1,5 @@
 """The base class of all detectors: a Keras model that detects objects in photos."""
 
-import collections
 import os
 from collections.abc import Sequence
 
@@ -17,10 +16,12 @@ from keras_fpn.models.export_formats import (
     check_export_folder,
     check_export_format,
 )
-from keras_fpn.models.ground_truth import ground_truth
+from keras_fpn.models.ground_truth import TARGETS, ground_truth
 from keras_fpn.models.limits import shared_limits
+from keras_fpn.models.loss_means import loss_means
 from keras_fpn.models.parts import Parts, check_classes, check_names, restored
 from keras_fpn.models.results import check_outputs
+from keras_fpn.models.untracked import Untracked
 from keras_fpn.preprocessing import Preprocessing
 
 
@@ -104,8 +105,8 @@ class Detector(_model_class()):  # type: ignore[misc]  # depends on the backend
         self.preprocessing = preprocessing
         self.class_names = list(class_names)
         self.category_ids = list(category_ids)
-        self._compiled = _Untracked({})
-        self._loss_means = _Untracked(_means(self.loss_names))
+        self._compiled = Untracked({})
+        self._loss_means = Untracked(loss_means(self.loss_names))
         # Random numbers depend on the step. It is saved with the model, so that a
         # resumed run samples the same boxes as a run that was not interrupted.
         self.training_step = self.add_weight(
@@ -120,6 +121,9 @@ class Detector(_model_class()):  # type: ignore[misc]  # depends on the backend
 
     # Names of the losses, in the order in which `fit` shows them.
     loss_names: tuple[str, ...] = ()
+
+    # Names of the targets that the losses read.
+    targets: tuple[str, ...] = TARGETS
 
     # Whether it detects objects of any class, without saying which class.
     class_agnostic: bool = False
@@ -186,6 +190,11 @@ class Detector(_model_class()):  # type: ignore[misc]  # depends on the backend
         return self.final_part().nms_threshold
 
     @property
+    def mask_threshold(self):
+        """float, 0..1, from which value on a pixel belongs to a predicted mask."""
+        return 0.5
+
+    @property
     def metrics(self):
         return [*super().metrics, *self._loss_means.value.values()]
 
@@ -206,15 +215,16 @@ class Detector(_model_class()):  # type: ignore[misc]  # depends on the backend
         Args:
             x: dict, the model's inputs.
             y: dict with "boxes" float (B, G, 4), xyxy, input-image pixels, and "labels"
-                int (B, G), 0..K-1, -1 for padding; optional "is_crowd" bool (B, G) and
-                "image_ids" int (B,), on which the random numbers depend.
+                int (B, G), 0..K-1, -1 for padding; the others of `targets`; optional
+                "is_crowd" bool (B, G) and "image_ids" int (B,), on which the random
+                numbers depend.
             y_pred: the result of `call`.
             sample_weight: float (B,); an image with weight 0 does not count. None means
                 1 for all images.
             training: bool.
         """
         stages = y_pred if training else self.trunk(x, training=False)
-        truth = ground_truth(y, sample_weight)
+        truth = ground_truth(y, sample_weight, self.targets)
         step = keras.ops.convert_to_tensor(self.training_step)
         total = 0.0
         for sums, count in self.stage_losses(stages, truth, self.seed, step, training):
@@ -240,6 +250,7 @@ class Detector(_model_class()):  # type: ignore[misc]  # depends on the backend
         scales: Sequence[float] | None = None,
         flip: bool = False,
         merge: str = "nms",
+        masks: str = "rle",
     ):
         """Detects objects in photos of any size.
 
@@ -268,6 +279,8 @@ class Detector(_model_class()):  # type: ignore[misc]  # depends on the backend
                 are merged within each class: "nms" keeps the best of boxes that
                 overlap, "soft_nms" keeps all with lowered scores, "weighted_boxes"
                 takes their mean; see `keras_fpn.box_merging`.
+            masks: form of masks, if the detector has any: "rle", "full" or "crops"; see
+                `keras_fpn.models.results.with_masks`.
 
         Returns:
             list with a dict for each photo: "boxes" float32 (n, 4), xyxy, pixels of the
@@ -288,6 +301,7 @@ class Detector(_model_class()):  # type: ignore[misc]  # depends on the backend
             scales,
             flip,
             merge,
+            masks,
         )
 
     def found(
@@ -380,20 +394,3 @@ class Detector(_model_class()):  # type: ignore[misc]  # depends on the backend
             f"The config of a {cls.__name__} must have 'parts'; received "
             f"{sorted(config)}."
         )
-
-
-class _Untracked:
-    """Hides a value from Keras, which would track and save layers and variables."""
-
-    def __init__(self, value):
-        self.value = value
-
-
-def _means(names):
-    """Returns a metric for each loss, dict of name -> metric."""
-    twice = [name for name, count in collections.Counter(names).items() if count > 1]
-    if twice:
-        raise ValueError(
-            f"Each loss must have a different name; received {names}, {twice} twice."
-        )
-    return {name: keras.metrics.Mean(name=name) for name in names}

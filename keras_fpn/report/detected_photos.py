@@ -1,4 +1,4 @@
-"""Detects objects in photos and saves a picture of each with its boxes."""
+"""Detects objects in photos and saves a picture of each with what was found."""
 
 import dataclasses
 from collections.abc import Iterator, Sequence
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from keras_fpn.preprocessing import read_photo
 from keras_fpn.report.pictures import picture_paths, save_picture
-from keras_fpn.visualize import draw_detections
+from keras_fpn.visualize import draw_detections, draw_masks
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -56,8 +56,11 @@ def detect_photos(
             pixels = read_photo(photo)
             [found] = model.detect([pixels], **limits)
             boxes, labels, scores = found["boxes"], found["labels"], found["scores"]
+            picture = pixels
+            if "masks" in found:
+                picture = draw_masks(pixels, found["masks"], labels)
             picture = draw_detections(
-                pixels, boxes, labels, scores, model.class_names, title
+                picture, boxes, labels, scores, model.class_names, title
             )
             path = save_picture(picture, path)
         except (ValueError, OSError) as error:

@@ -17,6 +17,7 @@ EXAMPLE = "tf_example"
 XYXY = "xyxy"
 
 _OUTPUTS = {"boxes", "labels", "scores", "num_detections"}
+_MASKS = {"masks", "mask_windows"}  # a model may have them, too
 # Outputs of a photo beyond the limit of a request; the others are 0.
 _UNREAD = {"labels": -1, "detection_classes": -1, "status": TOO_MANY}
 
@@ -97,19 +98,29 @@ class Signatures:
 
     def _garden_outputs(self, found, own, resized):
         """Returns the outputs with the names and axis order of the Model Garden."""
-        boxes = tf.gather(found["boxes"], [1, 0, 3, 2], axis=-1)
-        if self._normalized:
-            sides = tf.tile(own, (1, 2))[:, None, :]
-            boxes = tf.math.divide_no_nan(boxes, sides)
         scale = tf.math.divide_no_nan(resized, own)
         info = tf.stack([own, resized, scale, tf.zeros_like(own)], axis=1)
-        return {
-            "detection_boxes": boxes,
+        outputs = {
+            "detection_boxes": self._garden_boxes(found["boxes"], own),
             "detection_classes": self._ids(found["labels"]),
             "detection_scores": found["scores"],
             "num_detections": found["num_detections"],
             "image_info": info,
         }
+        if "masks" in found:
+            outputs["detection_masks"] = found["masks"]
+        if "mask_windows" in found:
+            windows = self._garden_boxes(found["mask_windows"], own)
+            outputs["detection_outer_boxes"] = windows
+        return outputs
+
+    def _garden_boxes(self, boxes, own):
+        """Returns boxes as y1, x1, y2, x2, as shares of the photo if asked for."""
+        boxes = tf.gather(boxes, [1, 0, 3, 2], axis=-1)
+        if self._normalized:
+            sides = tf.tile(own, (1, 2))[:, None, :]
+            boxes = tf.math.divide_no_nan(boxes, sides)
+        return boxes
 
     def _own_outputs(self, found, own, resized):
         """Returns the outputs of `detect`, padded."""
@@ -136,7 +147,8 @@ def _in_photos(name, value, scale, there):
     result = RESULTS[name]
     if result.kind == "boxes":
         return value * tf.tile(scale[:, ::-1], (1, 2))[:, None, :]  # 0 without a photo
-    return tf.where(there[:, None], value, tf.cast(result.padding, value.dtype))
+    there = tf.reshape(there, [-1] + [1] * (value.shape.rank - 1))
+    return tf.where(there, value, tf.cast(result.padding, value.dtype))
 
 
 def _pad_rows(value, count, fill=0):
@@ -149,8 +161,9 @@ def _pad_rows(value, count, fill=0):
 def check_outputs(model):
     """Raises ValueError if a model has outputs that cannot be served yet."""
     names = set(model.output)
-    if names != _OUTPUTS:
+    if names - _MASKS != _OUTPUTS:
         raise ValueError(
-            f"A model to export must have the outputs {sorted(_OUTPUTS)}; received "
-            f"{model.name} with {sorted(names)}. Other outputs cannot be served yet."
+            f"A model to export must have the outputs {sorted(_OUTPUTS)}, and may have "
+            f"{sorted(_MASKS)}; received {model.name} with {sorted(names)}. Other "
+            "outputs cannot be served yet."
         )

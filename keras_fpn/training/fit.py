@@ -213,6 +213,7 @@ def _compiled(plan, dataset, seed):
         seed,
         shuffle=True,
         shapes=plan.shapes,
+        masks="masks" in model.targets,
         on_error="skip",  # up to 1 %: see StopWithoutPhotos
         fill=True,
     )
