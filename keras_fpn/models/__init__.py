@@ -14,7 +14,7 @@ from keras_fpn.models.region_branch import RegionBranch
 from keras_fpn.models.results import RESULTS, Result
 from keras_fpn.models.rpn import RPN, RPNParts, rpn_fpn
 from keras_fpn.models.two_stage import TwoStageParts
-from keras_fpn.sampler import Sample
+from keras_fpn.sampler import FullSample, Sample
 
 __all__ = [
     "RESULTS",
@@ -25,6 +25,7 @@ __all__ = [
     "ClassColumns",
     "Detector",
     "FasterRCNN",
+    "FullSample",
     "GroundTruth",
     "Match",
     "Parts",
