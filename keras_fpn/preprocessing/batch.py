@@ -22,7 +22,7 @@ class Preprocessing:
         std: 3 floats, by which the model then divides R, G, B; None as for mean.
         resize_rule: str, how photos are resized: "torchvision", bilinearly to sizes
             rounded down; or "detectron2", with antialiasing, in whole gray levels, to
-            rounded sizes.
+            rounded sizes. None for that of the weights, or torchvision's without any.
 
     Raises:
         ValueError: a size is not a positive int, mean or std are not 3 numbers, or
@@ -34,7 +34,7 @@ class Preprocessing:
     size_divisor: int = 32
     mean: tuple[float, float, float] | None = None
     std: tuple[float, float, float] | None = None
-    resize_rule: str = "torchvision"
+    resize_rule: str | None = None
 
     def __post_init__(self):
         check_sizes(
@@ -42,7 +42,7 @@ class Preprocessing:
             max_size=self.max_size,
             size_divisor=self.size_divisor,
         )
-        if self.resize_rule not in RESIZE_RULES:
+        if self.resize_rule not in (None, *RESIZE_RULES):
             raise ValueError(
                 f"resize_rule must be one of {sorted(RESIZE_RULES)}; received "
                 f"resize_rule={self.resize_rule!r}."
@@ -71,17 +71,24 @@ class Preprocessing:
         """Returns the Preprocessing that `to_config` described."""
         return cls(**config)
 
-    def completed(self, mean, std):
-        """Returns a Preprocessing with these mean and std, unless it has its own.
+    def completed(self, mean, std, resize_rule: str | None = None):
+        """Returns a Preprocessing with these values, unless it has its own.
 
         Args:
             mean, std: 3 floats each, which the backbone expects.
+            resize_rule: str, which the weights expect; or None.
         """
         return dataclasses.replace(
             self,
             mean=mean if self.mean is None else self.mean,
             std=std if self.std is None else self.std,
+            resize_rule=self.resize_rule or resize_rule,
         )
+
+    @property
+    def rule(self) -> str:
+        """The name of the rule by which photos are resized."""
+        return self.resize_rule or "torchvision"
 
     def resized_size(
         self, size, min_size: int | None = None, max_size: int | None = None
@@ -97,7 +104,7 @@ class Preprocessing:
         """
         min_size = self.min_size if min_size is None else min_size
         max_size = self.max_size if max_size is None else max_size
-        return RESIZE_RULES[self.resize_rule].size(size, min_size, max_size)
+        return RESIZE_RULES[self.rule].size(size, min_size, max_size)
 
     def resize(self, image, size):
         """Returns an image resized, float32 (height, width, 3), 0..255.
@@ -106,7 +113,7 @@ class Preprocessing:
             image: uint8 or float (H, W, 3), 0..255.
             size: height and width to resize to, int pixels.
         """
-        return RESIZE_RULES[self.resize_rule].resize(image, size)
+        return RESIZE_RULES[self.rule].resize(image, size)
 
     def prepare(
         self, photos, min_size: int | None = None, max_size: int | None = None

@@ -43,7 +43,7 @@ class PhotoReader:
     def __init__(self, preprocessing: Preprocessing, max_pixels: int):
         self.min_size = preprocessing.min_size
         self.max_size = preprocessing.max_size
-        self.size, self.resize = _RULES[preprocessing.resize_rule]
+        self.size, self.resize = _RULES[preprocessing.rule]
         self.max_pixels = max_pixels
 
     def encoded(self, contents):

@@ -24,6 +24,14 @@ def test_a_mean_and_deviation_of_its_own_are_kept():
     assert own.completed(*others) == Preprocessing(mean=others[0], std=own.std)
 
 
+def test_a_resize_rule_of_its_own_is_kept():
+    pixels = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
+    assert Preprocessing().completed(*pixels).rule == "torchvision"
+    assert Preprocessing().completed(*pixels, "detectron2").rule == "detectron2"
+    own = Preprocessing(resize_rule="torchvision")
+    assert own.completed(*pixels, "detectron2").rule == "torchvision"
+
+
 def test_a_batch_is_padded_to_the_multiple_of_the_largest():
     photos = [np.full((40, 60, 3), 7, np.uint8), np.full((90, 30, 3), 9, np.uint8)]
     inputs, sizes = Preprocessing(min_size=20, max_size=50).prepare(photos)

@@ -41,7 +41,7 @@ def triangle_by_loop(line, count):
     return resized
 
 
-@pytest.mark.parametrize("size", [(5, 37), (13, 3), (7, 11), (19, 29)])
+@pytest.mark.parametrize("size", [(13, 3), (7, 11), (19, 29)])
 def test_pixels_are_those_of_a_loop_over_rows_then_columns(size):
     generator = np.random.default_rng(0)
     image = generator.integers(0, 256, (13, 20, 3)).astype(np.uint8)
