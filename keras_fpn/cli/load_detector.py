@@ -34,8 +34,8 @@ def load_detector(preset: str | None = None, weights: str | None = None):
 
     Args:
         preset: a name of `keras_fpn.list_presets()`; None for the default one.
-        weights: path of a .keras, .pth, .pkl or .weights.h5 file, or "random"; None or "coco"
-            for the published weights, which are downloaded once.
+        weights: path of a .keras, .pth, .pkl or .weights.h5 file, or "random"; None or
+            "coco" for the published weights, which are downloaded once.
 
     Returns:
         the model; and a remark that pictures and reports must show, str, or None.
