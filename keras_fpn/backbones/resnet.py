@@ -1,7 +1,8 @@
 """Residual networks as bottom-up pathways: image -> C2..C5.
 
-Source: He et al. 2015 (arXiv:1512.03385); "v1.5" as in torchvision: the stride of
-a bottleneck is in its 3x3 convolution.
+Source: He et al. 2015 (arXiv:1512.03385). `resnet50` to `resnet152` are "v1.5" as in
+torchvision: the stride of a bottleneck is in its 3x3 convolution. In `msra_resnet50`
+and `msra_resnet101` it is in the first 1x1 convolution, as in the paper and in Caffe.
 """
 
 import keras
@@ -92,6 +93,38 @@ def resnet152(
     )
 
 
+def msra_resnet50(
+    norm: str | None = "frozen_batch",
+    epsilon: float = 1e-5,
+    weights: PathLike | None = None,
+) -> keras.Model:
+    """ResNet-50 with strides in the first convolutions of blocks, as in detectron2.
+
+    Detectors of detectron2 start from weights by Microsoft Research Asia (MSRA), which
+    expect pixels with a standard deviation of 1. No ImageNet checkpoint is registered.
+
+    Args:
+        norm, epsilon, weights: as of `resnet50`.
+
+    Returns:
+        functional `keras.Model`, as `resnet50`.
+    """
+    return _resnet(
+        "msra_resnet50", _msra_block, (3, 4, 6, 3), 4, norm, epsilon, weights
+    )
+
+
+def msra_resnet101(
+    norm: str | None = "frozen_batch",
+    epsilon: float = 1e-5,
+    weights: PathLike | None = None,
+) -> keras.Model:
+    """ResNet-101: channels and arguments as `msra_resnet50`."""
+    return _resnet(
+        "msra_resnet101", _msra_block, (3, 4, 23, 3), 4, norm, epsilon, weights
+    )
+
+
 def _resnet(
     name, block, depths, expansion, norm, epsilon, weights, channels=STEM_CHANNELS
 ):
@@ -130,11 +163,21 @@ def _basic_block(x, channels, expansion, strides, convolution, name):
 
 
 def _bottleneck_block(x, channels, expansion, strides, convolution, name):
+    return _bottleneck(x, channels, expansion, (1, strides), convolution, name)
+
+
+def _msra_block(x, channels, expansion, strides, convolution, name):
+    return _bottleneck(x, channels, expansion, (strides, 1), convolution, name)
+
+
+def _bottleneck(x, channels, expansion, strides, convolution, name):
+    """Returns a block with the strides of its 1x1 and of its 3x3 convolution."""
     filters = channels * expansion
-    residual = convolution(channels, 1, 1, "relu", f"{name}_conv1")(x)
-    residual = convolution(channels, 3, strides, "relu", f"{name}_conv2")(residual)
+    first, second = strides
+    residual = convolution(channels, 1, first, "relu", f"{name}_conv1")(x)
+    residual = convolution(channels, 3, second, "relu", f"{name}_conv2")(residual)
     residual = convolution(filters, 1, 1, None, f"{name}_conv3")(residual)
-    return _add_shortcut(x, residual, filters, strides, convolution, name)
+    return _add_shortcut(x, residual, filters, first * second, convolution, name)
 
 
 def _add_shortcut(x, residual, filters, strides, convolution, name):

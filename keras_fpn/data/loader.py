@@ -236,7 +236,7 @@ class Loader:
         if self._inputs.limits:
             size = sample["image"].shape[:2]
             size = self._inputs.fitted(size, batch.scale, batch.shape)
-            sample = resize_sample(sample, size)
+            sample = resize_sample(sample, size, self.preprocessing.resize)
         height, width = sample["image"].shape[:2]
         image = x["images"][slot]
         image[:height, :width] = sample["image"]

@@ -64,12 +64,13 @@ def load_sample(photo: Photo, masks: bool = False) -> dict:
     return sample
 
 
-def resize_sample(sample, size):
-    """Resizes a sample: the image as the reference does, its objects accordingly.
+def resize_sample(sample, size, resize=resize):
+    """Resizes a sample: the image as the detector does, its objects accordingly.
 
     Args:
         sample: dict; see the module.
         size: height and width to resize to, int pixels; see `resized_size`.
+        resize: function (image, size) -> image, such as `Preprocessing.resize`.
 
     Returns:
         dict, the sample; its image is float32, 0..255.

@@ -1,6 +1,6 @@
 """Layers of which detectors are made; each also works alone in a functional model."""
 
-from keras_fpn.layers.anchors import MultiLevelAnchors
+from keras_fpn.layers.anchors import MultiLevelAnchors, StridedAnchors
 from keras_fpn.layers.box_head import BoxPredictor, ConvBoxHead, TwoFCBoxHead
 from keras_fpn.layers.coarse_levels import ConvolvedLevels, SubsampledLevel
 from keras_fpn.layers.compared_pyramids import (
@@ -45,6 +45,7 @@ __all__ = [
     "SingleMap",
     "SmoothingConvolution",
     "StageBoxHead",
+    "StridedAnchors",
     "SubsampledLevel",
     "TopDownMerge",
     "TopDownWithoutLateral",

@@ -21,7 +21,7 @@ from keras_fpn.models.segment_proposals import (
     segment_proposals_fpn,
 )
 from keras_fpn.models.two_stage import TwoStageParts
-from keras_fpn.sampler import Sample
+from keras_fpn.sampler import FullSample, Sample
 
 __all__ = [
     "RESULTS",
@@ -32,6 +32,7 @@ __all__ = [
     "ClassColumns",
     "Detector",
     "FasterRCNN",
+    "FullSample",
     "GroundTruth",
     "Match",
     "Parts",

@@ -32,7 +32,7 @@ from keras_fpn.models.detector import Detector
 from keras_fpn.models.parts import Parts
 from keras_fpn.models.published import PARTS_OF_STRIDES
 from keras_fpn.preprocessing import Preprocessing
-from keras_fpn.weights import SHIPPED, load_imagenet
+from keras_fpn.weights import SHIPPED, get_checkpoint, load_imagenet
 
 _PROBE_SIDE = 256  # pixels of the image with which strides of backbones are measured
 
@@ -88,15 +88,17 @@ def build(
         weights = find_weights(weights, family.published)
     file = SHIPPED[weights].path() if weights in SHIPPED else weights
     source = load_keras_file(file) if isinstance(file, Path) else None
-    found = resolved_classes(classes_of(source), **classes)
-    own = _published_parts(family, weights, source, len(found.names))
+    known = _published(family, weights)
+    checkpoint = known and get_checkpoint(known)
+    found = resolved_classes(classes_of(source or checkpoint), **classes)
+    own = _published_parts(family, known, source, len(found.names))
     own = _backbone_and_its_parts(backbone, weights, own)
     own_preprocessing = own.pop("preprocessing", Preprocessing())
     if preprocessing is None:
         preprocessing = own_preprocessing
-    else:  # mean and std that the user leaves out are those of the weights
+    else:  # what the user leaves out is that of the weights
         preprocessing = preprocessing.completed(
-            own_preprocessing.mean, own_preprocessing.std
+            own_preprocessing.mean, own_preprocessing.std, own_preprocessing.resize_rule
         )
     given = {key: part for key, part in parts.items() if part is not None}
     model = family.detector(
@@ -143,26 +145,34 @@ def _coco_checkpoint(family, backbone):
     return family.coco[name]
 
 
-def _published_parts(family, weights, source, num_classes):
-    """Returns the parts of the architecture of `weights`, dict of name -> part.
+def _published(family, weights):
+    """Returns the name of the published checkpoint that `weights` is, or None.
 
-    The dict is empty if the weights do not determine the architecture. A published file
-    that is given by its path is recognized by its SHA-256.
+    A published file that is given by its path is recognized by its hash.
 
     Args:
         family: `Family`.
         weights: None, a published name, "imagenet" or a `Path`.
+    """
+    if isinstance(weights, Path):
+        return published_name(weights, family.published)
+    return weights if weights in set(family.published) - set(SHIPPED) else None
+
+
+def _published_parts(family, name, source, num_classes):
+    """Returns the parts of the architecture of the weights, dict of name -> part.
+
+    The dict is empty if the weights do not determine the architecture.
+
+    Args:
+        family: `Family`.
+        name: str, of a published checkpoint; or None.
         source: the detector in the file, if it is a .keras file.
         num_classes: int, K.
     """
-    if weights in family.published:
-        return family.published[weights]()
     if source is not None:
         parts = renewed(source.parts, num_classes).by_name()
         return {**parts, "preprocessing": source.preprocessing}
-    name = None
-    if isinstance(weights, Path):
-        name = published_name(weights, family.published)
     return family.published[name]() if name else {}
 
 

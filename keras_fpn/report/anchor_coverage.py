@@ -8,7 +8,7 @@ import numpy as np
 
 from keras_fpn.anchors import cell_anchors
 from keras_fpn.data import Dataset
-from keras_fpn.preprocessing import Preprocessing, resized_size
+from keras_fpn.preprocessing import Preprocessing
 
 # An anchor is positive from IoU 0.7 on (Ren et al. 2015, Sec. 3.1.2). An object without
 # such an anchor is matched with its best one, which then has far to move.
@@ -194,9 +194,7 @@ def _best_overlap(intervals, cell, stride, pixels):
 
 def _photo_coverage(photo, cells, strides, preprocessing):
     """Returns one photo's best IoUs, labels, sides and image ids."""
-    size = resized_size(
-        (photo.height, photo.width), preprocessing.min_size, preprocessing.max_size
-    )
+    size = preprocessing.resized_size((photo.height, photo.width))
     objects = photo.objects
     scale = np.array([size[1] / photo.width, size[0] / photo.height] * 2)
     boxes = objects.boxes.astype(np.float64) * scale

@@ -42,9 +42,7 @@ class Signatures:
     ):
         preprocessing = model.preprocessing
         self._divisor = preprocessing.size_divisor
-        self._reader = PhotoReader(
-            preprocessing.min_size, preprocessing.max_size, max_pixels
-        )
+        self._reader = PhotoReader(preprocessing, max_pixels)
         self._category_ids = model.category_ids
         self._normalized = normalized_boxes
         self._with_xyxy = with_xyxy

@@ -17,13 +17,13 @@ _DELTA_DEVIATION = 0.3
 
 
 def fill_with_formula(model: keras.Model, seed: int = 1) -> None:
-    """Fills a Faster R-CNN with random weights, the same on every machine.
+    """Fills a detector with an RPN with random weights, the same on every machine.
 
     Kernels are normal, each generated from (seed, its path); biases and norms keep
     their initial values; predictors are scaled by their outputs for an image of noise.
 
     Args:
-        model: `keras_fpn.models.FasterRCNN`.
+        model: `keras_fpn.models.FasterRCNN` or `RPN`.
         seed: int.
     """
     for variable in model.trainable_variables:
@@ -37,6 +37,8 @@ def fill_with_formula(model: keras.Model, seed: int = 1) -> None:
     _, objectness, deltas = next(iter(model.rpn_head.towers.values()))
     _rescale(objectness, outputs["objectness"], _LOGIT_DEVIATION)
     _rescale(deltas, outputs["deltas"], _DELTA_DEVIATION)
+    if not hasattr(model, "box_head"):
+        return
     outputs = model.trunk(_noise(seed), training=False)
     hidden = model.box_head(model.roi_align(outputs["pyramid"], outputs["rois"]))
     logits, deltas = model.box_predictor(hidden)

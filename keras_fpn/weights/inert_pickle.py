@@ -15,7 +15,7 @@ MAX_OPERATIONS = 2_000_000
 _KEYS = (str, int, float, bytes, type(None))
 _CONSTANTS = (
     "BININT BININT1 BININT2 LONG1 LONG4 BINFLOAT BINSTRING SHORT_BINSTRING BINUNICODE "
-    "SHORT_BINUNICODE BINUNICODE8 BINBYTES SHORT_BINBYTES BINBYTES8 NONE"
+    "SHORT_BINUNICODE BINUNICODE8 BINBYTES SHORT_BINBYTES BINBYTES8 BYTEARRAY8 NONE"
 ).split()
 
 
@@ -63,6 +63,17 @@ def read_pickle(file, known, load_persistent=None):
     except (IndexError, KeyError, TypeError) as error:
         raise ValueError(f"a malformed pickle ({error})") from error
     raise ValueError("a pickle without an end")
+
+
+class Described:
+    """Base class of what functions in the table may return with a state to be set.
+
+    `set_state(state)` gets arbitrary data from the file, which it must check.
+    """
+
+    def set_state(self, state):
+        """Sets what the operation BUILD gives."""
+        raise NotImplementedError
 
 
 def plain_dict(items=()):
@@ -138,6 +149,12 @@ class _Machine:
             raise ValueError("a pickle that calls what is not a function")
         self.push(function(*arguments))
 
+    def build(self, _):
+        """Sets a state. Except of `Described`, it is only metadata and ignored."""
+        state = self.pop()
+        if isinstance(self.stack[-1], Described):
+            self.stack[-1].set_state(state)
+
     def persistent(self, _):
         if self.load_persistent is None:
             raise ValueError("a pickle with an unexpected persistent id")
@@ -183,7 +200,6 @@ _OPERATIONS: dict[str, Callable] = {
     "STACK_GLOBAL": _Machine.name_from_stack,
     "REDUCE": _Machine.call,
     "NEWOBJ": _Machine.call,
-    # The state that BUILD sets is only metadata in checkpoints: it is ignored.
-    "BUILD": lambda machine, _: machine.pop(),
+    "BUILD": _Machine.build,
     "BINPERSID": _Machine.persistent,
 }
