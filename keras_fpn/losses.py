@@ -14,9 +14,10 @@ def smooth_l1(differences, beta: float):
         differences: float (...), prediction minus target.
         beta: float >= 0, absolute difference from which the loss is linear.
     """
-    size = ops.abs(differences)
     if beta == 0:  # the branch below would divide by 0
-        return size
+        # The slope at 0 is 0, as in PyTorch; that of `ops.abs` is 1 on JAX.
+        return differences * ops.stop_gradient(ops.sign(differences))
+    size = ops.abs(differences)
     return ops.where(size < beta, 0.5 * size * size / beta, size - 0.5 * beta)
 
 

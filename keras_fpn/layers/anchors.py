@@ -80,8 +80,27 @@ class MultiLevelAnchors(keras.layers.Layer):
             grid_size: (h, w) of the level's map.
             image_size: (H, W) of the padded image.
         """
-        cell = cell_anchors(self.sizes[name], self.ratios)
-        return grid_anchors(cell, grid_size, image_size)
+        stride = 2 ** level_number(name)
+        extent = [
+            cells * self.spacing(stride, cells, pixels)
+            for cells, pixels in zip(grid_size, image_size, strict=True)
+        ]
+        return grid_anchors(self.cell(name), grid_size, extent)
+
+    def cell(self, name: str):
+        """Returns the anchors of a level's cell at the origin, float32 (A, 4), xyxy."""
+        return cell_anchors(self.sizes[name], self.ratios)
+
+    @staticmethod
+    def spacing(stride, cells, pixels):
+        """Returns the distance of two cells, pixels, as `grid_anchors` places them.
+
+        Args:
+            stride: 2^l, pixels.
+            cells: number of cells along an axis.
+            pixels: length of the padded image on that axis.
+        """
+        return pixels // cells
 
     def compute_output_shape(self, pyramid_shape, images_shape):
         shapes = {}
@@ -109,8 +128,9 @@ class StridedAnchors(MultiLevelAnchors):
     of a cell, sizes are in the outer loop and ratios in the inner one.
     """
 
-    def of_level(self, name, grid_size, image_size):
-        cell = unrounded_cell_anchors(self.sizes[name], self.ratios)
-        stride = 2 ** level_number(name)
-        extent = [side * stride for side in grid_size]
-        return grid_anchors(cell, grid_size, extent)
+    def cell(self, name):
+        return unrounded_cell_anchors(self.sizes[name], self.ratios)
+
+    @staticmethod
+    def spacing(stride, cells, pixels):
+        return stride

@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from keras_fpn.anchors import cell_anchors
 from keras_fpn.data import Dataset
+from keras_fpn.layers import MultiLevelAnchors
 from keras_fpn.preprocessing import Preprocessing
 
 # An anchor is positive from IoU 0.7 on (Ren et al. 2015, Sec. 3.1.2). An object without
@@ -98,8 +98,7 @@ def anchor_coverage(
 
     Args:
         dataset: the photos and their objects; no pixels are read.
-        anchors: `keras_fpn.layers.MultiLevelAnchors`, or another object with its
-            `sizes`, by level, and `ratios`.
+        anchors: `keras_fpn.layers.MultiLevelAnchors` or a subclass.
         strides: level -> pixels between the level's cells, before rounding; see
             `level_strides`.
         preprocessing: the detector's, which decides on the resized size.
@@ -116,11 +115,10 @@ def anchor_coverage(
             f"strides={strides} and anchors for {sorted(anchors.sizes)}."
         )
     cells = {
-        level: np.asarray(cell_anchors(sizes, anchors.ratios), np.float64)
-        for level, sizes in anchors.sizes.items()
+        level: np.asarray(anchors.cell(level), np.float64) for level in anchors.sizes
     }
     parts = [
-        _photo_coverage(photo, cells, strides, preprocessing)
+        _photo_coverage(photo, cells, strides, preprocessing, anchors.spacing)
         for photo in dataset.photos
     ]
     empty = (np.zeros(0), np.zeros(0, np.int32), np.zeros(0), np.zeros(0, np.int64))
@@ -128,7 +126,7 @@ def anchor_coverage(
     return AnchorCoverage(iou, labels, sides, ids, dataset.class_names)
 
 
-def best_ious(boxes, cells, strides, padded_size):
+def best_ious(boxes, cells, strides, padded_size, spacing=MultiLevelAnchors.spacing):
     """Returns each box's IoU with the anchor that overlaps it most, float64 (G,).
 
     All anchors of one shape have the same area, and the area that an anchor shares with
@@ -141,16 +139,17 @@ def best_ious(boxes, cells, strides, padded_size):
         cells: level -> float (A, 4), anchors of the cell at the origin.
         strides: level -> pixels.
         padded_size: (H, W) of the padded image, pixels.
+        spacing: function, as `MultiLevelAnchors.spacing`.
     """
     boxes = np.asarray(boxes, np.float64)
     areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)[:, None]
     best = np.zeros(len(boxes))
     for level, cell in cells.items():
         across = _best_overlap(
-            boxes[:, 0::2], cell[:, 0::2], strides[level], padded_size[1]
+            boxes[:, 0::2], cell[:, 0::2], strides[level], padded_size[1], spacing
         )
         down = _best_overlap(
-            boxes[:, 1::2], cell[:, 1::2], strides[level], padded_size[0]
+            boxes[:, 1::2], cell[:, 1::2], strides[level], padded_size[0], spacing
         )
         shared = across * down  # (G, A)
         anchor_areas = (cell[:, 2:] - cell[:, :2]).prod(axis=1)
@@ -174,7 +173,7 @@ def level_strides(model):
     }
 
 
-def _best_overlap(intervals, cell, stride, pixels):
+def _best_overlap(intervals, cell, stride, pixels, spacing):
     """Returns float64 (G, A): the longest overlap of each box and anchor on one axis.
 
     Args:
@@ -182,9 +181,10 @@ def _best_overlap(intervals, cell, stride, pixels):
         cell: float64 (A, 2), those of the anchors of the cell at the origin.
         stride: int, pixels.
         pixels: int, the padded image's length on the axis.
+        spacing: as of `best_ious`.
     """
     count = -(-pixels // stride)
-    shifts = np.arange(count) * float(pixels // count)  # as `grid_anchors` spaces them
+    shifts = np.arange(count) * float(spacing(stride, count, pixels))
     starts = cell[:, :1] + shifts  # (A, count)
     ends = cell[:, 1:] + shifts
     shared = np.minimum(ends, intervals[:, 1, None, None])
@@ -192,7 +192,7 @@ def _best_overlap(intervals, cell, stride, pixels):
     return np.maximum(shared.max(axis=2), 0.0)
 
 
-def _photo_coverage(photo, cells, strides, preprocessing):
+def _photo_coverage(photo, cells, strides, preprocessing, spacing):
     """Returns one photo's best IoUs, labels, sides and image ids."""
     size = preprocessing.resized_size((photo.height, photo.width))
     objects = photo.objects
@@ -203,7 +203,7 @@ def _photo_coverage(photo, cells, strides, preprocessing):
     divisor = preprocessing.size_divisor
     padded = [-(-side // divisor) * divisor for side in size]
     return (
-        best_ious(boxes[kept], cells, strides, padded),
+        best_ious(boxes[kept], cells, strides, padded, spacing),
         objects.labels[kept],
         np.sqrt(sides[kept].prod(axis=1)),
         np.full(kept.sum(), photo.image_id, np.int64),

@@ -96,6 +96,18 @@ def test_unaugmented_images_are_exactly_those_of_detection(data_folder):
             )
 
 
+def test_the_detectors_resize_rule_holds_in_batches(dataset):
+    own = dataclasses.replace(SMALL, resize_rule="detectron2")
+    seen = set()
+    for batch, (x, _, _) in loaded(Loader(dataset, own, 2)):
+        photos = [read_photo(dataset[index].path) for index in batch.indices]
+        inputs, sizes = own.prepare(photos)
+        np.testing.assert_array_equal(x["images"], inputs["images"])
+        np.testing.assert_array_equal(x["image_sizes"], inputs["image_sizes"])
+        seen |= set(sizes)
+    assert (26, 64) in seen  # 20 x 50 becomes 25.6 high, rounded up
+
+
 def test_photos_without_objects_are_kept_and_count(dataset):
     loader = Loader(dataset, SMALL, 3)
     ids, without = [], 0
