@@ -7,7 +7,12 @@ objects half as large on each level, because scenes are small. Train:
     keras-fpn train zoo/segment_proposals_resnet18_fpn_scenes.py \
         scenes/train/instances.json --val scenes/val/instances.json \
         --output runs/segments
-Measured: not yet.
+Measured: AR10 7.1, AR100 22.3, AR1000 31.7 of masks on the 100 scenes of seed 2, not
+trained on (AR1000 34.2 for objects below 32 px across, 30.2 for those up to 96, 8.9
+above); of their boxes AR1000 62.4. AP is not defined: there are no classes. Trained in
+19 minutes, evaluations included, on 2 cores of an AMD EPYC that also did other work (15
+minutes of CPU time); commit b25947d, 2026-11-29, TensorFlow 2.21. AR1000 of masks by
+epoch: 19.0, 27.5, 31.0, 31.7.
 """
 
 import keras
