@@ -10,12 +10,7 @@ import yaml
 from keras_fpn.data.check import checked
 from keras_fpn.data.dataset import Dataset
 from keras_fpn.data.image_files import copy_photos
-from keras_fpn.data.listing import (
-    ListedObject,
-    ListedPhoto,
-    Listing,
-    number_photos,
-)
+from keras_fpn.data.listing import ListedObject, ListedPhoto, Listing
 from keras_fpn.data.report import Report, warn_of_defects
 from keras_fpn.data.statistics import count_extras
 from keras_fpn.data.text_files import ClassNames, class_list, read_text
@@ -67,7 +62,7 @@ def read_yolo(
     labels = {number: label for label, number in enumerate(category_ids)}
     photos = []
     for photo in files.photos:
-        listed = ListedPhoto(0, photo)
+        listed = ListedPhoto(photo)
         if _add_objects(listed, files, labels, found):
             photos.append(listed)
     without = found.counts.get("no_label_file", 0)
@@ -78,7 +73,6 @@ def read_yolo(
             f"{label_file(photos[0].path)} or any other."
         )
     _note_orphans(files.photos, found)
-    number_photos(photos)
     listing = Listing(
         found=found,
         class_names=tuple(files.names[number] for number in category_ids),
