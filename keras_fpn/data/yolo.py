@@ -3,6 +3,7 @@
 import math
 import pathlib
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import yaml
@@ -232,21 +233,13 @@ def _lines(photo):
 def _data_yaml(dataset, folder):
     """Returns the text of a data.yaml."""
     splits = [split for split in SPLITS if (folder / "images" / split).is_dir()]
-    lines = [*(f"{split}: images/{split}" for split in splits), "names:"]
-    for number, name in enumerate(dataset.class_names):
-        lines.append(f"  {number}: {_quoted(name)}")
+    entries: dict[str, Any] = {split: f"images/{split}" for split in splits}
+    entries["names"] = dict(enumerate(map(str, dataset.class_names)))
     joints = len(dataset.keypoint_names)
     if joints:
         flipped = list(range(joints))
         for first, second in dataset.flip_pairs:
             flipped[first], flipped[second] = second, first
-        names = f"[{', '.join(map(_quoted, dataset.keypoint_names))}]"
-        lines += [f"kpt_shape: [{joints}, 3]", f"flip_idx: {flipped}"]
-        lines += ["kpt_names:", f"  0: {names}"]
-    return "".join(f"{line}\n" for line in lines)
-
-
-def _quoted(text):
-    return yaml.safe_dump(
-        text, default_style='"', allow_unicode=True, width=1e9
-    ).strip()
+        entries |= {"kpt_shape": [joints, 3], "flip_idx": flipped}
+        entries["kpt_names"] = {0: list(map(str, dataset.keypoint_names))}
+    return yaml.safe_dump(entries, allow_unicode=True, sort_keys=False)
