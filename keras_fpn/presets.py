@@ -5,13 +5,9 @@ from dataclasses import dataclass
 
 from keras_fpn.models.faster_rcnn import faster_rcnn_fpn
 from keras_fpn.models.published import FASTER_RCNN
-from keras_fpn.weights import (
-    SHIPPED,
-    Checkpoint,
-    ShippedCheckpoint,
-    get_checkpoint,
-)
+from keras_fpn.weights import SHIPPED, Checkpoint, get_checkpoint
 from keras_fpn.weights.registry import known_names
+from keras_fpn.weights.shipped import ShippedCheckpoint
 
 
 @dataclass(frozen=True)

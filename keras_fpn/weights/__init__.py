@@ -6,24 +6,17 @@ from keras_fpn.weights.imagenet import load_imagenet
 from keras_fpn.weights.keras_applications import load_keras_applications
 from keras_fpn.weights.reader import read_torch
 from keras_fpn.weights.registry import Checkpoint, get_checkpoint
-from keras_fpn.weights.shipped import SHIPPED, ShippedCheckpoint
-from keras_fpn.weights.torchvision import (
-    load_torchvision,
-    load_torchvision_body,
-    torchvision_slots,
-)
+from keras_fpn.weights.shipped import SHIPPED
+from keras_fpn.weights.torchvision import load_torchvision
 
 __all__ = [
     "SHIPPED",
     "Checkpoint",
-    "ShippedCheckpoint",
     "fetch",
     "fill_with_formula",
     "get_checkpoint",
     "load_imagenet",
     "load_keras_applications",
     "load_torchvision",
-    "load_torchvision_body",
     "read_torch",
-    "torchvision_slots",
 ]
