@@ -26,16 +26,7 @@ def resnet18(
             than 64 give a detector that a CPU can train, but without published
             weights.
     """
-    return _resnet(
-        "resnet18",
-        _basic_block,
-        (2, 2, 2, 2),
-        1,
-        norm,
-        epsilon,
-        weights,
-        channels=channels,
-    )
+    return _resnet("resnet18", _basic, (2, 2, 2, 2), norm, epsilon, weights, channels)
 
 
 def resnet34(
@@ -44,7 +35,7 @@ def resnet34(
     weights: PathLike | None = None,
 ) -> keras.Model:
     """ResNet-34: C2..C5 have 64, 128, 256, 512 channels; arguments as `resnet50`."""
-    return _resnet("resnet34", _basic_block, (3, 4, 6, 3), 1, norm, epsilon, weights)
+    return _resnet("resnet34", _basic, (3, 4, 6, 3), norm, epsilon, weights)
 
 
 def resnet50(
@@ -65,9 +56,7 @@ def resnet50(
         functional `keras.Model`, float (B, H, W, 3), normalized ->
         dict "C<l>" -> float (B, H / 2^l, W / 2^l, C_l), l = 2..5.
     """
-    return _resnet(
-        "resnet50", _bottleneck_block, (3, 4, 6, 3), 4, norm, epsilon, weights
-    )
+    return _resnet("resnet50", _bottleneck, (3, 4, 6, 3), norm, epsilon, weights)
 
 
 def resnet101(
@@ -76,9 +65,7 @@ def resnet101(
     weights: PathLike | None = None,
 ) -> keras.Model:
     """ResNet-101: channels and arguments as `resnet50`."""
-    return _resnet(
-        "resnet101", _bottleneck_block, (3, 4, 23, 3), 4, norm, epsilon, weights
-    )
+    return _resnet("resnet101", _bottleneck, (3, 4, 23, 3), norm, epsilon, weights)
 
 
 def resnet152(
@@ -87,14 +74,10 @@ def resnet152(
     weights: PathLike | None = None,
 ) -> keras.Model:
     """ResNet-152: channels and arguments as `resnet50`."""
-    return _resnet(
-        "resnet152", _bottleneck_block, (3, 8, 36, 3), 4, norm, epsilon, weights
-    )
+    return _resnet("resnet152", _bottleneck, (3, 8, 36, 3), norm, epsilon, weights)
 
 
-def _resnet(
-    name, block, depths, expansion, norm, epsilon, weights, channels=STEM_CHANNELS
-):
+def _resnet(name, block, depths, norm, epsilon, weights, channels=STEM_CHANNELS):
     def convolution(filters, kernel_size, strides, activation, name):
         return ConvNorm(
             filters,
@@ -117,20 +100,19 @@ def _resnet(
         for number in range(1, depth + 1):
             strides = 2 if number == 1 and level > 2 else 1
             place = f"C{level}_block{number}"
-            filters = channels * 2**stage
-            x = block(x, filters, expansion, strides, convolution, place)
+            x = block(x, channels * 2**stage, strides, convolution, place)
         bottom_up[f"C{level}"] = x
     return with_imagenet(keras.Model(images, bottom_up, name=name), weights)
 
 
-def _basic_block(x, channels, expansion, strides, convolution, name):
+def _basic(x, channels, strides, convolution, name):
     residual = convolution(channels, 3, strides, "relu", f"{name}_conv1")(x)
     residual = convolution(channels, 3, 1, None, f"{name}_conv2")(residual)
     return _add_shortcut(x, residual, channels, strides, convolution, name)
 
 
-def _bottleneck_block(x, channels, expansion, strides, convolution, name):
-    filters = channels * expansion
+def _bottleneck(x, channels, strides, convolution, name):
+    filters = 4 * channels
     residual = convolution(channels, 1, 1, "relu", f"{name}_conv1")(x)
     residual = convolution(channels, 3, strides, "relu", f"{name}_conv2")(residual)
     residual = convolution(filters, 1, 1, None, f"{name}_conv3")(residual)
