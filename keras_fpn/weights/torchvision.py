@@ -221,9 +221,8 @@ def _cells_first(layer, bins):
     channels = inputs // bins**2
 
     def convert(array):
-        units, _ = (
-            array.shape
-        )  # not assumed, so that another shape does not fit by accident
+        # Not assumed, so that another shape does not fit by accident.
+        units, _ = array.shape
         array = array.reshape(units, channels, bins, bins)
         return array.transpose(2, 3, 1, 0).reshape(inputs, units)
 
