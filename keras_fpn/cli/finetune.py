@@ -4,12 +4,7 @@ import argparse
 from pathlib import Path
 
 from keras_fpn.cli.errors import CommandError, reported
-from keras_fpn.cli.load_detector import (
-    DEFAULT_PRESET,
-    PUBLISHED,
-    RANDOM,
-    load_detector,
-)
+from keras_fpn.cli.load_detector import DEFAULT_PRESET, PUBLISHED, RANDOM, load_detector
 from keras_fpn.cli.options import COUNT, add_options
 from keras_fpn.cli.run_training import (
     add_training_options,

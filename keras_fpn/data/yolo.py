@@ -162,16 +162,8 @@ def _add_objects(photo, files, labels, found):
         elif int(numbers[0]) not in labels:
             found.add("unselected", f"{where}: {files.names[int(numbers[0])]}")
         else:
-            box, segment, keypoints = parts
-            photo.objects.append(
-                ListedObject(
-                    box=box,
-                    label=labels[int(numbers[0])],
-                    where=where,
-                    segment=segment,
-                    keypoints=keypoints,
-                )
-            )
+            label = labels[int(numbers[0])]
+            photo.objects.append(ListedObject(label=label, where=where, **parts))
     return True
 
 
@@ -185,12 +177,12 @@ def _numbers(line):
 
 
 def _box_and_more(numbers, files):
-    """Returns box, segment and keypoints of a line without its class, or None.
+    """Returns the fields of the `ListedObject` of a line without its class, or None.
 
     The box of a polygon is the one around its points.
     """
     if len(numbers) == 4:
-        return tuple(numbers), None, None
+        return {"box": tuple(numbers)}
     if files.joints:
         if len(numbers) != 4 + files.joints * files.values:
             return None
@@ -198,12 +190,12 @@ def _box_and_more(numbers, files):
         if files.values == 2:  # a joint at 0, 0 is not annotated, any other is visible
             seen = 2 * (points != 0).any(axis=1, keepdims=True)
             points = np.concatenate([points, seen], axis=1)
-        return tuple(numbers[:4]), None, points.ravel().tolist()
+        return {"box": tuple(numbers[:4]), "keypoints": points.ravel().tolist()}
     if len(numbers) < 6 or len(numbers) % 2:
         return None
     points = np.reshape(numbers, (-1, 2))
     low, high = points.min(axis=0), points.max(axis=0)
-    return (*((low + high) / 2), *(high - low)), [numbers], None
+    return {"box": (*((low + high) / 2), *(high - low)), "segment": [numbers]}
 
 
 def _note_orphans(photos, found):
