@@ -12,7 +12,7 @@ from keras_fpn.cli.errors import (
     one_line,
     reported,
 )
-from keras_fpn.cli.input_photos import find_photos, sample_photo
+from keras_fpn.cli.input_photos import photos_named, sample_photo
 from keras_fpn.cli.load_detector import add_detector_options, load_detector
 from keras_fpn.cli.options import COUNT, add_output, add_size_options
 from keras_fpn.cli.terminal import photo_progress
@@ -77,7 +77,7 @@ def run(arguments):
     named = [*arguments.photos, *sample]
     if not named:
         raise CommandError("Name at least one photo or folder, or give --sample.")
-    photos = find_photos(named)
+    photos = photos_named(named)
     _check_targets(named, arguments.output, arguments.json)
     model, title = load_detector(arguments.preset, arguments.weights)
     outcome = _detect(model, title, photos, arguments)

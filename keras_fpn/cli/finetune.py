@@ -73,11 +73,12 @@ def run(arguments: argparse.Namespace):
     devices = open_devices(arguments)
     dataset, validation = _data(arguments, devices)
     source = _source(arguments)
+    start = arguments.weights or arguments.preset or DEFAULT_PRESET
     with reported(ValueError):
         plan = finetuning_plan(
             source,
             dataset,
-            name=f"finetune {Path(arguments.weights or _preset(arguments)).name}",
+            name=f"finetune {Path(start).name}",
             epochs=arguments.epochs,
             batch_size=arguments.batch_size,
             learning_rate=arguments.learning_rate,
@@ -112,10 +113,6 @@ def _data(arguments, devices):
             f"{len(validation)} ({validation.name})"
         )
     return dataset, validation
-
-
-def _preset(arguments):
-    return arguments.preset or DEFAULT_PRESET
 
 
 def _source(arguments):
