@@ -2,6 +2,7 @@
 
 from keras_fpn.training.finetune import finetuning_plan
 from keras_fpn.training.fit import Training, make_deterministic, prepare_training
+from keras_fpn.training.freezing import exclude_from_decay, freeze_bottom_up
 from keras_fpn.training.plan import TrainingPlan, load_recipe
 from keras_fpn.training.progress import Progress
 from keras_fpn.training.run_folder import TrainingDiverged
@@ -20,7 +21,9 @@ __all__ = [
     "TrainingPlan",
     "WarmupCosine",
     "WarmupMultiStep",
+    "exclude_from_decay",
     "finetuning_plan",
+    "freeze_bottom_up",
     "load_recipe",
     "make_deterministic",
     "prepare_training",

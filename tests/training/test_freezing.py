@@ -3,7 +3,7 @@ import pytest
 from models.tiny import tiny_backbone, tiny_detector
 
 from keras_fpn.backbones import resnet18
-from keras_fpn.training.freezing import exclude_from_decay, freeze_bottom_up
+from keras_fpn.training import exclude_from_decay, freeze_bottom_up
 
 
 def trainable_names(backbone):
