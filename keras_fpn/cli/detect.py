@@ -14,7 +14,13 @@ from keras_fpn.cli.errors import (
 )
 from keras_fpn.cli.input_photos import photos_named, sample_photo
 from keras_fpn.cli.load_detector import add_detector_options, load_detector
-from keras_fpn.cli.options import COUNT, add_output, add_size_options
+from keras_fpn.cli.options import (
+    COUNT,
+    add_output,
+    add_size_options,
+    add_view_options,
+    views,
+)
 from keras_fpn.cli.terminal import photo_progress
 
 DEFAULT_THRESHOLD = 0.5  # a picture with all boxes above 0.05 shows little else
@@ -68,6 +74,7 @@ def add_parser(commands):
         "as the model was trained)",
     )
     add_size_options(parser, "the model")
+    add_view_options(parser)
     return parser
 
 
@@ -121,6 +128,7 @@ def _detect(model, title, photos, arguments):
         max_size=arguments.max_size,
         score_threshold=arguments.threshold,
         max_detections=arguments.max_detections,
+        **views(arguments),
     )
     start = time.perf_counter()
     with photo_progress() as bar:

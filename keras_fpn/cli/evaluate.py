@@ -11,7 +11,13 @@ from keras_fpn.cli.load_detector import (
     add_detector_options,
     load_detector,
 )
-from keras_fpn.cli.options import add_dataset_options, add_output, read_dataset
+from keras_fpn.cli.options import (
+    add_dataset_options,
+    add_output,
+    add_view_options,
+    read_dataset,
+    views,
+)
 from keras_fpn.cli.terminal import photo_progress
 
 
@@ -33,6 +39,7 @@ def add_parser(commands):
         action="store_true",
         help="also measure the recall of the first stage's proposals",
     )
+    add_view_options(parser)
     return parser
 
 
@@ -59,6 +66,7 @@ def run(arguments):
             _model_name(arguments),
             notes,
             arguments.proposals,
+            **views(arguments),
         )
     except KeyboardInterrupt:
         print("Interrupted: nothing was measured.", file=sys.stderr)
@@ -66,11 +74,13 @@ def run(arguments):
     return 0
 
 
-def evaluate(model, dataset, output, model_name, notes=(), with_proposals=False):
+def evaluate(
+    model, dataset, output, model_name, notes=(), with_proposals=False, **views
+):
     """Evaluates with a progress bar, prints the numbers and writes the files.
 
     Args:
-        model, dataset, model_name, notes, with_proposals: as for
+        model, dataset, model_name, notes, with_proposals, views: as for
             `keras_fpn.metrics.evaluate_photos`.
         output: Path, the folder of the files.
 
@@ -90,6 +100,7 @@ def evaluate(model, dataset, output, model_name, notes=(), with_proposals=False)
             notes,
             with_proposals,
             progress=lambda photos: bar.track(photos, description="Detecting"),
+            **views,
         )
     print(evaluation_text(evaluation))
     failed = "The evaluation could not be written: "

@@ -16,6 +16,15 @@ def count(text: str):
     return value
 
 
+def factors(text: str):
+    """Returns a tuple of float > 0 from the command line, which separates by commas."""
+    values = tuple(float(one) for one in text.split(","))
+    if not all(0 < value < float("inf") for value in values):
+        raise argparse.ArgumentTypeError(f"must be above 0; received {text}")
+    return values
+
+
+MERGES = ("nms", "soft_nms", "weighted_boxes")  # as in keras_fpn.models.image_pyramid
 # What options of one kind have in common, as `add_argument` takes it.
 COUNT: dict[str, Any] = {"metavar": "N", "type": count}
 FLAG: dict[str, Any] = {"action": "store_true"}
@@ -48,6 +57,34 @@ def add_size_options(parser, trained: str):
         "--max-size": f"but do not let the longer side exceed N pixels {default}",
     }
     add_options(parser, helps, **COUNT)
+
+
+def add_view_options(parser):
+    """Adds --scales, --flip and --merge."""
+    parser.add_argument(
+        "--scales",
+        metavar="S,S,...",
+        type=factors,
+        help="detect at several sizes, factors of the usual one, and merge the results",
+    )
+    parser.add_argument(
+        "--flip",
+        **FLAG,
+        help="detect in the mirrored photo too, and merge the results",
+    )
+    parser.add_argument(
+        "--merge",
+        choices=MERGES,
+        default=MERGES[0],
+        help="how results are merged (default %(default)s)",
+    )
+
+
+def views(arguments):
+    """Returns the arguments of `model.detect` that the options ask for, a dict."""
+    if arguments.scales is None and not arguments.flip:
+        return {}
+    return {name: getattr(arguments, name) for name in ("scales", "flip", "merge")}
 
 
 def add_dataset_options(parser, split: str):
