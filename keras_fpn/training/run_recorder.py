@@ -63,6 +63,11 @@ class RunRecorder(StepCallback):
         self.evaluation, self.save_every = evaluation, save_every
         self._weights: list = []
 
+    def set_params(self, params):
+        super().set_params(params)
+        if self.evaluation is not None:
+            self.evaluation.set_params(params)
+
     def set_model(self, model):
         super().set_model(model)
         if self.evaluation is not None:
