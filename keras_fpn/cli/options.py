@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from keras_fpn.cli.errors import CommandError, one_line
+from keras_fpn.cli.errors import reported
 
 
 def count(text: str):
@@ -123,7 +123,5 @@ def read_dataset(path, images, split, look=None, role: str = "", **options):
         if look is not None:
             look(found)
 
-    try:
+    with reported(ValueError, OSError, prefix=role):
         return open_dataset(path, images, split, report=report, **options)
-    except (ValueError, OSError) as error:
-        raise CommandError(role + one_line(error)) from error
