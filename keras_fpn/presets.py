@@ -4,13 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from keras_fpn.models import faster_rcnn, rpn
-from keras_fpn.weights import (
-    SHIPPED,
-    Checkpoint,
-    ShippedCheckpoint,
-    get_checkpoint,
-)
+from keras_fpn.weights import SHIPPED, Checkpoint, get_checkpoint
 from keras_fpn.weights.registry import known_names
+from keras_fpn.weights.shipped import ShippedCheckpoint
 
 # Builder and `Family` of each kind of detector.
 _FAMILIES = (

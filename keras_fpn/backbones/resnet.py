@@ -27,16 +27,7 @@ def resnet18(
             than 64 give a detector that a CPU can train, but without published
             weights.
     """
-    return _resnet(
-        "resnet18",
-        _basic_block,
-        (2, 2, 2, 2),
-        1,
-        norm,
-        epsilon,
-        weights,
-        channels=channels,
-    )
+    return _resnet("resnet18", _basic, (2, 2, 2, 2), norm, epsilon, weights, channels)
 
 
 def resnet34(
@@ -45,7 +36,7 @@ def resnet34(
     weights: PathLike | None = None,
 ) -> keras.Model:
     """ResNet-34: C2..C5 have 64, 128, 256, 512 channels; arguments as `resnet50`."""
-    return _resnet("resnet34", _basic_block, (3, 4, 6, 3), 1, norm, epsilon, weights)
+    return _resnet("resnet34", _basic, (3, 4, 6, 3), norm, epsilon, weights)
 
 
 def resnet50(
@@ -66,9 +57,7 @@ def resnet50(
         functional `keras.Model`, float (B, H, W, 3), normalized ->
         dict "C<l>" -> float (B, H / 2^l, W / 2^l, C_l), l = 2..5.
     """
-    return _resnet(
-        "resnet50", _bottleneck_block, (3, 4, 6, 3), 4, norm, epsilon, weights
-    )
+    return _resnet("resnet50", _bottleneck, (3, 4, 6, 3), norm, epsilon, weights)
 
 
 def resnet101(
@@ -77,9 +66,7 @@ def resnet101(
     weights: PathLike | None = None,
 ) -> keras.Model:
     """ResNet-101: channels and arguments as `resnet50`."""
-    return _resnet(
-        "resnet101", _bottleneck_block, (3, 4, 23, 3), 4, norm, epsilon, weights
-    )
+    return _resnet("resnet101", _bottleneck, (3, 4, 23, 3), norm, epsilon, weights)
 
 
 def resnet152(
@@ -88,9 +75,7 @@ def resnet152(
     weights: PathLike | None = None,
 ) -> keras.Model:
     """ResNet-152: channels and arguments as `resnet50`."""
-    return _resnet(
-        "resnet152", _bottleneck_block, (3, 8, 36, 3), 4, norm, epsilon, weights
-    )
+    return _resnet("resnet152", _bottleneck, (3, 8, 36, 3), norm, epsilon, weights)
 
 
 def msra_resnet50(
@@ -109,9 +94,7 @@ def msra_resnet50(
     Returns:
         functional `keras.Model`, as `resnet50`.
     """
-    return _resnet(
-        "msra_resnet50", _msra_block, (3, 4, 6, 3), 4, norm, epsilon, weights
-    )
+    return _resnet("msra_resnet50", _msra, (3, 4, 6, 3), norm, epsilon, weights)
 
 
 def msra_resnet101(
@@ -120,14 +103,10 @@ def msra_resnet101(
     weights: PathLike | None = None,
 ) -> keras.Model:
     """ResNet-101: channels and arguments as `msra_resnet50`."""
-    return _resnet(
-        "msra_resnet101", _msra_block, (3, 4, 23, 3), 4, norm, epsilon, weights
-    )
+    return _resnet("msra_resnet101", _msra, (3, 4, 23, 3), norm, epsilon, weights)
 
 
-def _resnet(
-    name, block, depths, expansion, norm, epsilon, weights, channels=STEM_CHANNELS
-):
+def _resnet(name, block, depths, norm, epsilon, weights, channels=STEM_CHANNELS):
     def convolution(filters, kernel_size, strides, activation, name):
         return ConvNorm(
             filters,
@@ -150,29 +129,28 @@ def _resnet(
         for number in range(1, depth + 1):
             strides = 2 if number == 1 and level > 2 else 1
             place = f"C{level}_block{number}"
-            filters = channels * 2**stage
-            x = block(x, filters, expansion, strides, convolution, place)
+            x = block(x, channels * 2**stage, strides, convolution, place)
         bottom_up[f"C{level}"] = x
     return with_imagenet(keras.Model(images, bottom_up, name=name), weights)
 
 
-def _basic_block(x, channels, expansion, strides, convolution, name):
+def _basic(x, channels, strides, convolution, name):
     residual = convolution(channels, 3, strides, "relu", f"{name}_conv1")(x)
     residual = convolution(channels, 3, 1, None, f"{name}_conv2")(residual)
     return _add_shortcut(x, residual, channels, strides, convolution, name)
 
 
-def _bottleneck_block(x, channels, expansion, strides, convolution, name):
-    return _bottleneck(x, channels, expansion, (1, strides), convolution, name)
+def _bottleneck(x, channels, strides, convolution, name):
+    return _three_convolutions(x, channels, (1, strides), convolution, name)
 
 
-def _msra_block(x, channels, expansion, strides, convolution, name):
-    return _bottleneck(x, channels, expansion, (strides, 1), convolution, name)
+def _msra(x, channels, strides, convolution, name):
+    return _three_convolutions(x, channels, (strides, 1), convolution, name)
 
 
-def _bottleneck(x, channels, expansion, strides, convolution, name):
+def _three_convolutions(x, channels, strides, convolution, name):
     """Returns a block with the strides of its 1x1 and of its 3x3 convolution."""
-    filters = channels * expansion
+    filters = 4 * channels
     first, second = strides
     residual = convolution(channels, 1, first, "relu", f"{name}_conv1")(x)
     residual = convolution(channels, 3, second, "relu", f"{name}_conv2")(residual)

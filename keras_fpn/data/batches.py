@@ -8,9 +8,10 @@ import math
 
 import numpy as np
 
-from keras_fpn.data.augment import CopyPaste, LargeScaleJitter, MultiScale
 from keras_fpn.data.batch_shapes import holding_shapes, padded_sizes
+from keras_fpn.data.copy_paste import CopyPaste
 from keras_fpn.data.random_numbers import random_generator
+from keras_fpn.data.rescale import LargeScaleJitter, MultiScale
 from keras_fpn.preprocessing import Preprocessing
 
 FILLER = -1  # the index of an empty image that completes a batch

@@ -2,16 +2,12 @@
 
 from keras_fpn.metrics.boundary import boundary_iou, mean_boundary_iou
 from keras_fpn.metrics.callback import CocoEvaluation
-from keras_fpn.metrics.coco import ClassMetrics, Metrics, evaluate_boxes
-from keras_fpn.metrics.convert import (
-    coco_ground_truth,
-    detections_to_coco,
-)
+from keras_fpn.metrics.coco import Metrics, evaluate_boxes
+from keras_fpn.metrics.convert import coco_ground_truth, detections_to_coco
 from keras_fpn.metrics.evaluation import Evaluation, PhotoError, evaluate_photos
 from keras_fpn.metrics.proposals import ProposalRecall, evaluate_proposals, proposing
 
 __all__ = [
-    "ClassMetrics",
     "CocoEvaluation",
     "Evaluation",
     "Metrics",

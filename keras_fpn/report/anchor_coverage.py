@@ -77,13 +77,8 @@ class AnchorCoverage:
         return "\n".join(lines)
 
     def _only(self, rows):
-        return dataclasses.replace(
-            self,
-            best_iou=self.best_iou[rows],
-            labels=self.labels[rows],
-            sides=self.sides[rows],
-            image_ids=self.image_ids[rows],
-        )
+        names = "best_iou", "labels", "sides", "image_ids"
+        return dataclasses.replace(self, **{n: getattr(self, n)[rows] for n in names})
 
 
 def anchor_coverage(
@@ -145,13 +140,10 @@ def best_ious(boxes, cells, strides, padded_size, spacing=MultiLevelAnchors.spac
     areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)[:, None]
     best = np.zeros(len(boxes))
     for level, cell in cells.items():
-        across = _best_overlap(
-            boxes[:, 0::2], cell[:, 0::2], strides[level], padded_size[1], spacing
-        )
-        down = _best_overlap(
-            boxes[:, 1::2], cell[:, 1::2], strides[level], padded_size[0], spacing
-        )
-        shared = across * down  # (G, A)
+        stride, shared = strides[level], 1.0  # of x, then of y: (G, A)
+        for axis, pixels in enumerate(padded_size[::-1]):
+            sides = boxes[:, axis::2], cell[:, axis::2]
+            shared = shared * _best_overlap(*sides, stride, pixels, spacing)
         anchor_areas = (cell[:, 2:] - cell[:, :2]).prod(axis=1)
         iou = shared / (areas + anchor_areas - shared)
         best = np.maximum(best, iou.max(axis=1))

@@ -8,17 +8,12 @@ from keras_fpn.weights.keras_applications import load_keras_applications
 from keras_fpn.weights.pickled_arrays import read_pickled_arrays
 from keras_fpn.weights.reader import read_torch
 from keras_fpn.weights.registry import Checkpoint, get_checkpoint
-from keras_fpn.weights.shipped import SHIPPED, ShippedCheckpoint
-from keras_fpn.weights.torchvision import (
-    load_torchvision,
-    load_torchvision_body,
-    torchvision_slots,
-)
+from keras_fpn.weights.shipped import SHIPPED
+from keras_fpn.weights.torchvision import load_torchvision
 
 __all__ = [
     "SHIPPED",
     "Checkpoint",
-    "ShippedCheckpoint",
     "fetch",
     "fill_with_formula",
     "get_checkpoint",
@@ -26,8 +21,6 @@ __all__ = [
     "load_imagenet",
     "load_keras_applications",
     "load_torchvision",
-    "load_torchvision_body",
     "read_pickled_arrays",
     "read_torch",
-    "torchvision_slots",
 ]

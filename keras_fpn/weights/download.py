@@ -223,9 +223,7 @@ def _continue_download(url, part, report):
         )
     except urllib.error.HTTPError as error:
         error.close()
-        if (
-            error.code == 416 and have
-        ):  # nothing is missing: the file is complete, or wrong
+        if error.code == 416 and have:  # nothing is missing: it is complete, or wrong
             return
         raise _CutError(f"the server answers {error.code} {error.reason}") from error
     except (OSError, http.client.HTTPException) as error:

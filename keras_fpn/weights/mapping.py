@@ -56,9 +56,8 @@ def fill(slots, tensors):
             )
         value = _converted(slot, tensor)
         name = f"{slot.key} {tensor.shape}"
-        if (
-            value is None and name not in misshapen
-        ):  # one tensor may fill several variables
+        # One tensor may fill several variables.
+        if value is None and name not in misshapen:
             misshapen.append(name)
         values.append(value)
     if misshapen:

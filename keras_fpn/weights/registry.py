@@ -167,10 +167,11 @@ def _detectron2_detector(name, config, number, digits, metric, value):
     )
 
 
-def _imagenet_classifier(backbone, version, file, top_1, enum, size_mb):
+def _imagenet_classifier(backbone, version, sha256, top_1, enum, size_mb):
     metrics = {"ImageNet-1K": {"top-1 accuracy": top_1}}
     source = f"models.{enum}.IMAGENET1K_V{version}"
     name = f"{backbone}_imagenet_v{version}"
+    file = f"{backbone}-{sha256}.pth"
     return _checkpoint(name, file, 1000, metrics, source, size_mb)
 
 
@@ -241,32 +242,18 @@ _DETECTRON2 = [
     ),
 ]
 
-# backbone, version, file, top-1, enum, size
+# backbone, version, beginning of the SHA-256, top-1, enum, size
 _IMAGENET = [
-    ("resnet18", 1, "resnet18-f37072fd.pth", 69.758, "ResNet18_Weights", 44.661),
-    ("resnet34", 1, "resnet34-b627a593.pth", 73.314, "ResNet34_Weights", 83.275),
-    ("resnet50", 1, "resnet50-0676ba61.pth", 76.13, "ResNet50_Weights", 97.781),
-    ("resnet50", 2, "resnet50-11ad3fa6.pth", 80.858, "ResNet50_Weights", 97.79),
-    ("resnet101", 1, "resnet101-63fe2227.pth", 77.374, "ResNet101_Weights", 170.511),
-    ("resnet101", 2, "resnet101-cd907fc2.pth", 81.886, "ResNet101_Weights", 170.53),
-    ("resnet152", 1, "resnet152-394f9c45.pth", 78.312, "ResNet152_Weights", 230.434),
-    ("resnet152", 2, "resnet152-f82ba261.pth", 82.284, "ResNet152_Weights", 230.474),
-    (
-        "mobilenet_v3_large",
-        1,
-        "mobilenet_v3_large-8738ca79.pth",
-        74.042,
-        "MobileNet_V3_Large_Weights",
-        21.114,
-    ),
-    (
-        "mobilenet_v3_large",
-        2,
-        "mobilenet_v3_large-5c1a4163.pth",
-        75.274,
-        "MobileNet_V3_Large_Weights",
-        21.107,
-    ),
+    ("resnet18", 1, "f37072fd", 69.758, "ResNet18_Weights", 44.661),
+    ("resnet34", 1, "b627a593", 73.314, "ResNet34_Weights", 83.275),
+    ("resnet50", 1, "0676ba61", 76.13, "ResNet50_Weights", 97.781),
+    ("resnet50", 2, "11ad3fa6", 80.858, "ResNet50_Weights", 97.79),
+    ("resnet101", 1, "63fe2227", 77.374, "ResNet101_Weights", 170.511),
+    ("resnet101", 2, "cd907fc2", 81.886, "ResNet101_Weights", 170.53),
+    ("resnet152", 1, "394f9c45", 78.312, "ResNet152_Weights", 230.434),
+    ("resnet152", 2, "f82ba261", 82.284, "ResNet152_Weights", 230.474),
+    ("mobilenet_v3_large", 1, "8738ca79", 74.042, "MobileNet_V3_Large_Weights", 21.114),
+    ("mobilenet_v3_large", 2, "5c1a4163", 75.274, "MobileNet_V3_Large_Weights", 21.107),
 ]
 
 CHECKPOINTS = {

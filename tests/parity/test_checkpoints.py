@@ -8,8 +8,8 @@ from parity.goldens import Golden
 
 import keras_fpn
 from keras_fpn.models import checkpoints
-from keras_fpn.weights import torchvision_slots
 from keras_fpn.weights.detectron2 import detectron2_slots
+from keras_fpn.weights.torchvision import torchvision_slots
 
 pytestmark = pytest.mark.parity
 
