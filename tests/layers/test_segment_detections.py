@@ -119,13 +119,13 @@ def detected(masks, indices, scores, **arguments):
 def test_boxes_are_around_the_covered_cells_within_the_image():
     masks = np.full((4, 5, 5), -3.0)
     masks[0, 3, 1:3] = 2  # one row, two columns
-    masks[1, 0, 0] = masks[1, 4, 4] = 0  # exactly the threshold, opposite corners
+    masks[1, 0, 0] = masks[1, 4, 2] = 0  # exactly the threshold
     masks[3] = 3
     found = detected(masks, [2, 1, 4, 0], [0.9, 0.8, 0.7, 0.0])
     # Window 2 is x 11..21, y -5..5, in cells of 2: columns 13..17, row 1..3.
     assert_allclose(found["boxes"][0], [13, 1, 17, 3])
-    # Window 1 is x 3..13, y -5..5, all of it, clipped to the image.
-    assert_allclose(found["boxes"][1], [3, 0, 13, 5])
+    # Window 1 is x 3..13, y -5..5: columns 3..9, all rows, clipped to the image.
+    assert_allclose(found["boxes"][1], [3, 0, 9, 5])
     # Without a covered cell it is the window: x -10..10, y -10..10.
     assert_allclose(found["boxes"][2], [0, 0, 10, 10])
     assert_array_equal(found["boxes"][3], [0] * 4)  # padding

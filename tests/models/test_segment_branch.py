@@ -16,7 +16,13 @@ from keras_fpn.layers import (
 )
 from keras_fpn.layers.segment_head import scores_and_masks
 from keras_fpn.matcher import POSITIVE
-from keras_fpn.models import Sample, SegmentBranch
+from keras_fpn.models import (
+    Sample,
+    SegmentBranch,
+    box_branch,
+    region_branch,
+    segment_branch,
+)
 from keras_fpn.models.segment_match import match_segments
 
 ALL = Sample(100000, 1.0)
@@ -135,6 +141,11 @@ def test_at_most_128_windows_count_of_which_a_quarter_positive():
     assert other["score_loss"] != sums["score_loss"]
     # Few positives are always taken: the mask loss does not depend on chance.
     assert_allclose(other["mask_loss"], sums["mask_loss"], rtol=1e-5)
+
+
+def test_random_numbers_are_not_those_of_other_branches():
+    branches = (region_branch, box_branch, segment_branch)
+    assert len({branch.PURPOSE for branch in branches}) == len(branches)
 
 
 def test_images_that_fill_a_batch_and_images_without_objects_have_no_mask_loss():

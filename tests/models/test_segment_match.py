@@ -118,6 +118,12 @@ def test_a_window_near_two_objects_matches_the_nearest():
     assert found == {16: 0, 17: 1}
 
 
+def test_of_equally_near_objects_the_first_is_matched():
+    box = around(129, 64, 64, 64)
+    labels, matches, _ = matched([around(30, 30, 32, 32), box, box])
+    assert set(matches[labels == POSITIVE]) == {0, 1}
+
+
 def test_all_other_windows_are_negative():
     labels, _, _ = matched([around(130, 130, 40, 40)])
     assert (labels == POSITIVE).sum() == 4

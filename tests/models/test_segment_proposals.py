@@ -173,7 +173,16 @@ def test_other_rows_of_table_6_are_other_parts():
     assert crops["masks"].shape[1:] == (28, 28)
 
 
-def test_the_recall_of_masks_is_logged_with_that_of_boxes(model, scenes):
+def test_the_recall_of_masks_is_logged_with_that_of_boxes(scenes):
+    model = tiny_segments(
+        segment_windows=SegmentWindows(2.0, name="segment_windows"),
+        top_segments=TopSegments(0.0, 1000, name="top_segments"),
+    )
+    inner = np.full((14, 14), -2.0)
+    inner[2:12, 2:12] = 2.0  # all masks are squares in the middle of their windows
+    for _, _, mask in model.segment_head.predictors:
+        mask.kernel.assign(mask.kernel * 0)
+        mask.bias.assign(inner.ravel())
     callback = CocoEvaluation(Loader(scenes, model.preprocessing, 1))
     callback.set_model(model)
     logs = {}
@@ -186,6 +195,7 @@ def test_the_recall_of_masks_is_logged_with_that_of_boxes(model, scenes):
         nan_ok=True,
     )
     assert len(logs) == 24
+    assert logs["val_mask_AR1000"] > 0
     assert f"val_{model.monitor}" in logs
 
 
