@@ -15,7 +15,7 @@ MAX_OPERATIONS = 2_000_000
 _KEYS = (str, int, float, bytes, type(None))
 _CONSTANTS = (
     "BININT BININT1 BININT2 LONG1 LONG4 BINFLOAT BINSTRING SHORT_BINSTRING BINUNICODE "
-    "SHORT_BINUNICODE BINUNICODE8 BINBYTES SHORT_BINBYTES BINBYTES8 NONE"
+    "SHORT_BINUNICODE BINUNICODE8 BINBYTES SHORT_BINBYTES BINBYTES8 BYTEARRAY8 NONE"
 ).split()
 
 
@@ -31,7 +31,7 @@ class ForbiddenGlobalError(ValueError):
         self.name = name
 
 
-def read_pickle(file, known, load_persistent=None):
+def read_pickle(file, known, load_persistent=None, max_operations=None):
     """Reads one pickle.
 
     Args:
@@ -39,8 +39,10 @@ def read_pickle(file, known, load_persistent=None):
             `read(n)` must not allocate more memory than the file has bytes.
         known: dict of full name -> value. A function among the values is called if
             the pickle calls its name, with arguments made of plain data and of results
-            of these functions: it must check them.
+            of these functions: it must check them. Their results may have a method
+            `set_state`, which gets the state that the pickle stores.
         load_persistent: function of a persistent id; None if none is allowed.
+        max_operations: int; None, MAX_OPERATIONS.
 
     Returns:
         the object described: plain Python data and values made by `known`.
@@ -50,11 +52,12 @@ def read_pickle(file, known, load_persistent=None):
         ValueError: an operation that does not describe data, damage, or too much data.
     """
     machine = _Machine(known, load_persistent)
+    most = MAX_OPERATIONS if max_operations is None else max_operations
     try:
         for count, (opcode, argument, _) in enumerate(pickletools.genops(file)):
             if opcode.name == "STOP":
                 return machine.pop()
-            if count == MAX_OPERATIONS:
+            if count == most:
                 raise ValueError(f"a pickle of more than {count} operations")
             operation = _OPERATIONS.get(opcode.name)
             if operation is None:
@@ -138,6 +141,12 @@ class _Machine:
             raise ValueError("a pickle that calls what is not a function")
         self.push(function(*arguments))
 
+    def set_state(self, _):
+        state, target = self.pop(), self.stack[-1]
+        # Where nothing reads it, the state is only metadata.
+        if hasattr(target, "set_state"):
+            target.set_state(state)
+
     def persistent(self, _):
         if self.load_persistent is None:
             raise ValueError("a pickle with an unexpected persistent id")
@@ -183,7 +192,6 @@ _OPERATIONS: dict[str, Callable] = {
     "STACK_GLOBAL": _Machine.name_from_stack,
     "REDUCE": _Machine.call,
     "NEWOBJ": _Machine.call,
-    # The state that BUILD sets is only metadata in checkpoints: it is ignored.
-    "BUILD": lambda machine, _: machine.pop(),
+    "BUILD": _Machine.set_state,
     "BINPERSID": _Machine.persistent,
 }
