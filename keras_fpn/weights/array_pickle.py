@@ -97,18 +97,18 @@ class _Dtype:
 class _Array(np.ndarray):
     """An array that is empty until the pickle gives its content."""
 
-    _budget: Any = None
+    budget: Any = None
 
     def __new__(cls, budget, *_):
         array = super().__new__(cls, 0, "b")
-        array._budget = budget
+        array.budget = budget
         return array
 
     def set_state(self, state):
         _, shape, dtype, is_fortran, content = state
         if type(content) is str:  # of Python 2
             content = content.encode("latin1")
-        content = self._budget.checked(content, dtype, shape)
+        content = self.budget.checked(content, dtype, shape)
         checked: Any = (1, shape, dtype.dtype, bool(is_fortran), content)
         self.__setstate__(checked)
 
