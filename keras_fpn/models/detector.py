@@ -1,13 +1,14 @@
 """The base class of all detectors: a Keras model that detects objects in photos."""
 
-import collections
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import keras
 import numpy as np
 
 from keras_fpn.backbones.pixels import pixel_mean_and_std
+from keras_fpn.distribute.model_class import model_class
 from keras_fpn.distribute.replicas import global_sum, replica_count
 from keras_fpn.layers import NormalizePixels
 from keras_fpn.models.compiled import compiled_function
@@ -16,23 +17,16 @@ from keras_fpn.models.export_formats import (
     check_export_folder,
     check_export_format,
 )
+from keras_fpn.models.given_proposals import check_given, proposal_input
 from keras_fpn.models.ground_truth import ground_truth
 from keras_fpn.models.limits import check_limits, check_whole_number, shared_limits
+from keras_fpn.models.loss_means import loss_means
 from keras_fpn.models.parts import Parts, check_classes, check_names, restored
 from keras_fpn.models.results import Frame, check_outputs, of_photo
 from keras_fpn.preprocessing import Preprocessing, read_photo
 
 
-def _model_class():
-    """Returns `keras.Model`, or the subclass that `tf.distribute` can train."""
-    if keras.backend.backend() != "tensorflow":
-        return keras.Model
-    from keras_fpn.distribute.model_tensorflow import DistributedModel
-
-    return DistributedModel
-
-
-class Detector(_model_class()):  # type: ignore[misc]  # depends on the backend
+class Detector(model_class()):  # type: ignore[misc]  # depends on the backend
     """A functional model from padded images to padded results, made of parts.
 
     This class does not depend on the kind of detector. A subclass defines its graph and
@@ -55,8 +49,8 @@ class Detector(_model_class()):  # type: ignore[misc]  # depends on the backend
 
     Call arguments:
         inputs: dict with "images" float32 (B, H, W, 3), RGB, 0..255, padded at the
-            right and bottom, and "image_sizes" float32 (B, 2), height and width without
-            the padding, pixels.
+            right and bottom, "image_sizes" float32 (B, 2), height and width without the
+            padding, pixels, and those in `extra_inputs`.
 
     Returns:
         dict of padded outputs; their names are in `keras_fpn.models.RESULTS`.
@@ -90,10 +84,11 @@ class Detector(_model_class()):  # type: ignore[misc]  # depends on the backend
         check_names(layers, type(self))
         images = keras.Input((None, None, 3), name="images")
         sizes = keras.Input((2,), name="image_sizes")
-        stages = self.stages(parts, normalize(images, sizes), sizes)
+        extra = {k: keras.Input(v, name=k) for k, v in self.extra_inputs.items()}
+        stages = {**self.stages(parts, normalize(images, sizes), sizes), **extra}
         results = self.results(parts, stages)
         check_outputs(results)
-        inputs = {"images": images, "image_sizes": sizes}
+        inputs = {"images": images, "image_sizes": sizes, **extra}
         super().__init__(inputs=inputs, outputs=results, name=name)
         self.trunk = keras.Model(inputs, stages, name="trunk")
         self.parts = parts
@@ -104,7 +99,7 @@ class Detector(_model_class()):  # type: ignore[misc]  # depends on the backend
         self.class_names = list(class_names)
         self.category_ids = list(category_ids)
         self._compiled = _Untracked({})
-        self._loss_means = _Untracked(_means(self.loss_names))
+        self._loss_means = _Untracked(loss_means(self.loss_names))
         # Random numbers depend on the step. It is saved with the model, so that a
         # resumed run samples the same boxes as a run that was not interrupted.
         self.training_step = self.add_weight(
@@ -119,6 +114,10 @@ class Detector(_model_class()):  # type: ignore[misc]  # depends on the backend
 
     # Names of the losses, in the order in which `fit` shows them.
     loss_names: tuple[str, ...] = ()
+
+    # Shapes, without the batch, of the inputs beside images and image_sizes; they are
+    # added to the stages.
+    extra_inputs: Mapping[str, tuple[int | None, ...]] = MappingProxyType({})
 
     # Whether it detects objects of any class, without saying which class.
     class_agnostic: bool = False
@@ -231,6 +230,7 @@ class Detector(_model_class()):  # type: ignore[misc]  # depends on the backend
         score_threshold: float | None = None,
         max_detections: int | None = None,
         batch_size: int = 1,
+        proposals=None,
     ):
         """Detects objects in photos of any size.
 
@@ -251,6 +251,8 @@ class Detector(_model_class()):  # type: ignore[misc]  # depends on the backend
                 batch, photos are padded to the size of the largest. This slightly
                 shifts the anchors of coarse levels and so the boxes, in the reference
                 too.
+            proposals: for a detector that takes them, such as `FastRCNN`: float (n, 4),
+                xyxy, pixels of the photo, or a list of such arrays, one per photo.
 
         Returns:
             list with a dict for each photo: "boxes" float32 (n, 4), xyxy, pixels of the
@@ -258,12 +260,14 @@ class Detector(_model_class()):  # type: ignore[misc]  # depends on the backend
             (n,), highest first; and the detector's other outputs, if it has any.
 
         Raises:
-            ValueError: a photo cannot be read, or an argument is out of range.
+            ValueError: a photo cannot be read, an argument is out of range, or
+                proposals are missing, not taken, or not of their photo.
         """
         check_limits(score_threshold, max_detections)
         check_whole_number("batch_size", batch_size)
         if not isinstance(images, (list, tuple)):
-            images = [images]
+            images, proposals = [images], None if proposals is None else [proposals]
+        check_given(self, proposals, len(images))
         own = self.final_part()
         threshold = own.score_threshold if score_threshold is None else score_threshold
         limit = own.max_detections if max_detections is None else max_detections
@@ -271,6 +275,7 @@ class Detector(_model_class()):  # type: ignore[misc]  # depends on the backend
         for start in range(0, len(images), batch_size):
             photos = [read_photo(image) for image in images[start : start + batch_size]]
             inputs, resized = self.preprocessing.prepare(photos, min_size, max_size)
+            inputs |= proposal_input(proposals, photos, resized, start)
             outputs = self.found(inputs, threshold, limit)
             for index, (photo, size) in enumerate(zip(photos, resized, strict=True)):
                 frame = Frame(size, photo.shape[:2])
@@ -374,13 +379,3 @@ class _Untracked:
 
     def __init__(self, value):
         self.value = value
-
-
-def _means(names):
-    """Returns a metric for each loss, dict of name -> metric."""
-    twice = [name for name, count in collections.Counter(names).items() if count > 1]
-    if twice:
-        raise ValueError(
-            f"Each loss must have a different name; received {names}, {twice} twice."
-        )
-    return {name: keras.metrics.Mean(name=name) for name in names}
