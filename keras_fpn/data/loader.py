@@ -21,6 +21,7 @@ from keras_fpn.data.batches import (
 )
 from keras_fpn.data.buffers import Buffers
 from keras_fpn.data.dataset import Dataset
+from keras_fpn.data.proposals import most_proposals
 from keras_fpn.data.sample import resize_sample
 from keras_fpn.data.worker_rows import WorkerRows
 from keras_fpn.preprocessing import Preprocessing
@@ -76,6 +77,7 @@ class Loader:
     Attributes:
         image_shape: (H, W) of all images; a side that varies is None.
         max_objects: int, the largest G.
+        max_proposals: int, R, proposals of each image; None if the data set has none.
 
     Raises:
         ValueError: an argument is out of its range; there is no photo; two photos have
@@ -114,6 +116,7 @@ class Loader:
             _check_max_objects(max_objects, dataset)
             self._counts = np.full(len(dataset), max_objects)
         self.max_objects = int(self._counts.max())
+        self.max_proposals = most_proposals(dataset)
         self._plans: dict[int, list[Batch]] = {}  # of the last epochs asked for
         self._lock = threading.Lock()
         self._length = len(self.batches(0))
@@ -154,7 +157,9 @@ class Loader:
 
         Returns:
             x: dict of "images", float32 (B, H, W, 3), 0..255, RGB, 0 in the padding;
-                "image_sizes", float32 (B, 2), height and width without the padding.
+                "image_sizes", float32 (B, 2), height and width without the padding; if
+                the data set has them "proposals", float32 (B, R, 4), xyxy, input
+                pixels, 0 in padding.
             y: dict of "boxes", float32 (B, G, 4), xyxy, input pixels, 0 in padding;
                 "labels", int32 (B, G), -1 in padding; "is_crowd", bool (B, G);
                 "image_ids", int32 (B,), -1 for an empty image; "photo_sizes", int32
@@ -249,6 +254,9 @@ class Loader:
                 y[name][slot, : len(rows)] = sample[name][rows]
         if self.masks:
             y["masks"][slot, : len(rows), :height, :width] = sample["masks"][rows]
+        if self.max_proposals is not None:
+            proposals = sample["proposals"][: self.max_proposals]
+            x["proposals"][slot, : len(proposals)] = proposals
         weight[slot] = 1
 
     def _arranged(self, objects, shape, make, make_images):
@@ -263,6 +271,8 @@ class Loader:
             "images": make_images((batch, *shape, 3), "float32"),
             "image_sizes": make((batch, 2), "float32"),
         }
+        if self.max_proposals is not None:
+            x["proposals"] = make((batch, self.max_proposals, 4), "float32")
         y = {
             "boxes": make((*objects, 4), "float32"),
             "labels": make(objects, "int32"),

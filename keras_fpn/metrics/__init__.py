@@ -7,7 +7,12 @@ from keras_fpn.metrics.convert import (
     detections_to_coco,
 )
 from keras_fpn.metrics.evaluation import Evaluation, PhotoError, evaluate_photos
-from keras_fpn.metrics.proposals import ProposalRecall, evaluate_proposals, proposing
+from keras_fpn.metrics.proposals import (
+    ProposalRecall,
+    evaluate_proposals,
+    propose_photos,
+    proposing,
+)
 
 __all__ = [
     "ClassMetrics",
@@ -21,5 +26,6 @@ __all__ = [
     "evaluate_boxes",
     "evaluate_photos",
     "evaluate_proposals",
+    "propose_photos",
     "proposing",
 ]
