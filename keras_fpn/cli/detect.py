@@ -14,6 +14,7 @@ from keras_fpn.cli.errors import (
 )
 from keras_fpn.cli.input_photos import find_photos, sample_photo
 from keras_fpn.cli.load_detector import add_detector_options, load_detector
+from keras_fpn.cli.proposals import add_proposals, of_photos
 from keras_fpn.cli.terminal import photo_progress
 
 DEFAULT_THRESHOLD = 0.5  # a picture with all boxes above 0.05 shows little else
@@ -74,6 +75,7 @@ def add_parser(commands):
         "as the model was trained)",
     )
     add_size_options(parser, "the model")
+    add_proposals(parser)
     return parser
 
 
@@ -96,7 +98,8 @@ def run(arguments):
     photos = find_photos(named)
     _check_targets(named, arguments.output, arguments.json)
     model, title = load_detector(arguments.preset, arguments.weights)
-    outcome = _detect(model, title, photos, arguments)
+    proposals = of_photos(model, photos, arguments.proposals)
+    outcome = _detect(model, title, photos, proposals, arguments)
     if arguments.json is not None:
         from keras_fpn.data import write_coco_results
 
@@ -122,7 +125,7 @@ def _check_targets(named, output, json_file):
     make_output(output)
 
 
-def _detect(model, title, photos, arguments):
+def _detect(model, title, photos, proposals, arguments):
     """Detects with a progress bar; a photo that fails gets a line on stderr."""
     from keras_fpn.data.image_files import image_ids
     from keras_fpn.report import detect_photos
@@ -133,6 +136,7 @@ def _detect(model, title, photos, arguments):
         photos,
         arguments.output,
         title,
+        proposals,
         min_size=arguments.min_size,
         max_size=arguments.max_size,
         score_threshold=arguments.threshold,

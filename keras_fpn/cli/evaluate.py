@@ -12,6 +12,7 @@ from keras_fpn.cli.load_detector import (
     add_detector_options,
     load_detector,
 )
+from keras_fpn.cli.proposals import TESTED, add_proposals, with_file
 from keras_fpn.cli.terminal import photo_progress
 
 
@@ -34,8 +35,9 @@ def add_parser(commands):
         help="folder for metrics.json, detections.json and index.html (default "
         "%(default)s)",
     )
+    add_proposals(parser)
     parser.add_argument(
-        "--proposals",
+        "--proposal-recall",
         action="store_true",
         help="also measure the recall of the first stage's proposals",
     )
@@ -47,7 +49,7 @@ def run(arguments):
     from keras_fpn.report.extra import INSTALL, missing_packages
 
     make_output(arguments.output)
-    dataset = _read(arguments)
+    dataset = with_file(_read(arguments), arguments.proposals, TESTED)
     missing = missing_packages()
     if missing:
         print(
@@ -64,7 +66,7 @@ def run(arguments):
             arguments.output,
             _model_name(arguments),
             notes,
-            arguments.proposals,
+            arguments.proposal_recall,
         )
     except KeyboardInterrupt:
         print("Interrupted: nothing was measured.", file=sys.stderr)

@@ -8,6 +8,7 @@ from pathlib import Path
 from keras_fpn.cli.detect import count
 from keras_fpn.cli.errors import INTERRUPTED, CommandError, one_line, reported
 from keras_fpn.cli.evaluate import evaluate
+from keras_fpn.cli.proposals import TESTED, TRAINED, add_proposals, with_file
 
 STRATEGIES = ("none", "mirrored", "multiworker", "tpu")
 EVALUATION, TENSORBOARD = "evaluation", "tensorboard"  # in the output folder
@@ -23,6 +24,8 @@ def add_training_options(parser: argparse.ArgumentParser, default_output: str):
     add("--val", metavar="DATASET", help="annotations to validate on")
     add("--val-images", metavar="DIR", help="folder of their photos")
     add("--val-split", metavar="NAME", help="split to validate on, such as val")
+    add_proposals(parser, photos="the photos to train on")
+    add_proposals(parser, "--val-proposals", "the photos to validate on")
     add(
         "--output",
         metavar="DIR",
@@ -92,6 +95,7 @@ def read_data(arguments: argparse.Namespace):
         CommandError: one cannot be read, or their classes differ.
     """
     dataset = _opened(arguments.dataset, arguments.images, arguments.split)
+    dataset = with_file(dataset, arguments.proposals, TRAINED)
     if arguments.val is None and arguments.val_split is None:
         return dataset, None
     validation = _opened(
@@ -100,7 +104,7 @@ def read_data(arguments: argparse.Namespace):
         arguments.val_split,
         dataset.class_names,
     )
-    return dataset, validation
+    return dataset, with_file(validation, arguments.val_proposals, TESTED)
 
 
 def _opened(path, images, split, class_names=None):
