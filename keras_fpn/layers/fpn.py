@@ -1,6 +1,7 @@
 """The feature pyramid: lateral connections, top-down merges, smoothing."""
 
 import itertools
+from collections.abc import Sequence
 
 import keras
 
@@ -26,16 +27,18 @@ class FeaturePyramid(keras.layers.Layer):
         merge: layer, called with the lateral map and the merged map of the next coarser
             level. Each level but the coarsest gets its own copy. None means
             `TopDownMerge()`.
+        levels: names "P<l>" of the levels to return; the others are merged but not
+            smoothed. None returns all.
 
     Call arguments:
         bottom_up: dict "C<l>" -> float (B, H_l, W_l, C_l), contiguous levels.
 
     Returns:
-        dict "P<l>" -> float (B, H_l, W_l, channels), the same levels.
+        dict "P<l>" -> float (B, H_l, W_l, channels), the same levels, or `levels`.
 
     Raises:
-        ValueError: there is no level, or one between the finest and the coarsest is
-            missing.
+        ValueError: there is no level, one between the finest and the coarsest is
+            missing, or `levels` has one that the backbone does not have.
     """
 
     def __init__(
@@ -44,6 +47,7 @@ class FeaturePyramid(keras.layers.Layer):
         norm: str | None = None,
         lateral: keras.layers.Layer | None = None,
         merge: keras.layers.Layer | None = None,
+        levels: Sequence[str] | None = None,
         **kwargs,
     ):
         if "fuse" in kwargs:
@@ -54,10 +58,12 @@ class FeaturePyramid(keras.layers.Layer):
         super().__init__(**kwargs)
         self.channels = channels
         self.norm = norm
+        self.levels = None if levels is None else tuple(levels)
         self._templates = {"lateral": _config(lateral), "merge": _config(merge)}
 
     def build(self, bottom_up_shape):
         self.names = ordered_names(bottom_up_shape)
+        self._check_levels()
         self.lateral, self.smooth, self.merge = {}, {}, {}
         for name in self.names:
             shape = bottom_up_shape[name]
@@ -65,8 +71,10 @@ class FeaturePyramid(keras.layers.Layer):
             self.lateral[name] = self._new_layer("lateral", name, LateralConnection)
             self.lateral[name].build(shape)
             self._check_channels(self.lateral[name], shape)
-            self.smooth[name] = self._convolution(SmoothingConvolution, "smooth", name)
-            self.smooth[name].build(merged_shape)
+            if self._is_returned(name):
+                smooth = self._convolution(SmoothingConvolution, "smooth", name)
+                smooth.build(merged_shape)
+                self.smooth[name] = smooth
         for name, coarser in itertools.pairwise(self.names):
             self.merge[name] = self._new_layer("merge", name, TopDownMerge)
             shapes = (
@@ -74,6 +82,17 @@ class FeaturePyramid(keras.layers.Layer):
             )
             # A call on symbolic tensors builds a merge of two inputs.
             self.merge[name](*map(keras.KerasTensor, shapes))
+
+    def _is_returned(self, name):
+        return self.levels is None or pyramid_name(name) in self.levels
+
+    def _check_levels(self):
+        own = [pyramid_name(name) for name in self.names]
+        if self.levels is not None and not set() < set(self.levels) <= set(own):
+            raise ValueError(
+                f"levels must be some of the pyramid's, {own}; received levels="
+                f"{self.levels}. Use a backbone with these levels, or leave them out."
+            )
 
     def _check_channels(self, lateral, shape):
         channels = lateral.compute_output_shape(shape)[-1]
@@ -90,8 +109,9 @@ class FeaturePyramid(keras.layers.Layer):
             merged = self.lateral[name](bottom_up[name], training=training)
             if coarser is not None:
                 merged = self.merge[name](merged, coarser)
-            smoothed = self.smooth[name](merged, training=training)
-            pyramid[pyramid_name(name)] = smoothed
+            if name in self.smooth:
+                smoothed = self.smooth[name](merged, training=training)
+                pyramid[pyramid_name(name)] = smoothed
             coarser = merged
         return pyramid
 
@@ -99,6 +119,7 @@ class FeaturePyramid(keras.layers.Layer):
         return {
             pyramid_name(name): (*shape[:-1], self.channels)
             for name, shape in bottom_up_shape.items()
+            if self._is_returned(name)
         }
 
     def get_config(self):
@@ -106,6 +127,7 @@ class FeaturePyramid(keras.layers.Layer):
             **super().get_config(),
             "channels": self.channels,
             "norm": self.norm,
+            "levels": self.levels,
             **self._templates,
         }
 

@@ -46,6 +46,7 @@ def evaluate_photos(
     notes: Sequence[str] = (),
     with_proposals: bool = False,
     progress: Callable[[Sequence[Photo]], Iterable[Photo]] = iter,
+    **views,
 ):
     """Detects objects in every photo, as `model.detect` does, and compares with COCO.
 
@@ -63,6 +64,7 @@ def evaluate_photos(
         with_proposals: whether to measure the recall of the first stage, too.
         progress: function that takes the list of photos and yields each of them, such
             as `tqdm.tqdm`; by default nothing is shown.
+        **views: `scales`, `flip` and `merge` of `model.detect`.
 
     Returns:
         `Evaluation`.
@@ -86,7 +88,7 @@ def evaluate_photos(
         try:
             pixels = _annotated_pixels(photo)
             given = {} if photo.proposals is None else {"proposals": [photo.proposals]}
-            [found] = model.detect([pixels], **given)
+            [found] = model.detect([pixels], **given, **views)
             if propose:
                 proposals.append((photo.image_id, *propose(pixels)))
         except (ValueError, OSError) as error:
@@ -98,7 +100,11 @@ def evaluate_photos(
     return Evaluation(
         dataset=dataset,
         model_name=model_name,
-        notes=[*notes, *_notes(model, dataset, count - len(results))],
+        notes=[
+            *notes,
+            *(_view_notes(**views) if views else ()),
+            *_notes(model, dataset, count - len(results)),
+        ],
         results=results,
         metrics=None if agnostic else evaluate_boxes(truth, results),
         proposals=evaluate_proposals(truth, proposals) if agnostic or propose else None,
@@ -161,3 +167,9 @@ def _notes(model, dataset, dropped):
             f"Dropped: {dropped} detections of classes that the data set lacks."
         )
     return notes
+
+
+def _view_notes(scales=None, flip=False, merge="nms"):
+    factors = ", ".join(f"{scale:g}" for scale in scales or (1,))
+    mirrored = " and mirrored" if flip else ""
+    return [f"Detected at scales {factors}{mirrored}, merged by {merge}."]

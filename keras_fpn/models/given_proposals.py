@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-from keras_fpn.preprocessing import proposal_batch
-
 
 def takes_proposals(model) -> bool:
     """Returns whether proposals are an input of a detector."""
@@ -39,23 +37,3 @@ def check_given(model, proposals: Sequence | None, count: int):
             "There must be one array of proposals for each photo; received "
             f"{len(proposals)} for {count} photos."
         )
-
-
-def proposal_input(proposals: Sequence | None, photos: Sequence, sizes, start: int):
-    """Returns what proposals add to the inputs of a batch, dict of arrays.
-
-    Args:
-        proposals: list of float arrays (n, 4), xyxy, pixels of the photo, for all
-            photos; or None, which adds nothing.
-        photos: list of uint8 arrays (H, W, 3), those of the batch.
-        sizes: list of (height, width) to which they were resized, pixels.
-        start: int, index of the first of them among all photos.
-
-    Raises:
-        ValueError: as `keras_fpn.preprocessing.checked_proposals`.
-    """
-    if proposals is None:
-        return {}
-    given = proposals[start : start + len(photos)]
-    own = [photo.shape[:2] for photo in photos]
-    return {"proposals": proposal_batch(given, own, sizes, start)}

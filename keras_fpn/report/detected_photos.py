@@ -47,7 +47,7 @@ def detect_photos(
         proposals: list with the proposals of each photo, as `model.detect` takes them;
             None for a detector that takes none.
         **limits: arguments of `model.detect`: `min_size`, `max_size`,
-            `score_threshold`, `max_detections`.
+            `score_threshold`, `max_detections`, `scales`, `flip`, `merge`.
 
     Yields:
         `DetectedPhoto` for each photo, in order, as soon as its picture is saved.

@@ -126,6 +126,22 @@ def test_photos_of_a_batch_have_their_own_proposals(faster, fast, given):
     )
 
 
+def test_views_of_a_photo_have_its_proposals(fast, given):
+    [plain] = fast.detect(PHOTO, proposals=given)
+    [same] = fast.detect(PHOTO, proposals=given, scales=(1,))
+    assert_allclose(same["boxes"], plain["boxes"], atol=1e-3)
+    mirror = np.ascontiguousarray(PHOTO[:, ::-1])
+    flipped = np.stack([600 - given[:, 2], given[:, 1], 600 - given[:, 0], given[:, 3]])
+    [found] = fast.detect([PHOTO], proposals=[given], flip=True)
+    [other] = fast.detect([mirror], proposals=[flipped.T], flip=True)
+    assert len(found["boxes"]) == len(other["boxes"]) > 0
+    assert_allclose(found["scores"], other["scores"], atol=1e-3)
+    assert_allclose(found["boxes"][:, 0], 600 - other["boxes"][:, 2], atol=0.1)
+    wrong = [given, [[0, 0, 700, 10]]]
+    with pytest.raises(ValueError, match=r"Photo 1: .* the photo, 600x400 pixels"):
+        fast.detect([PHOTO, PHOTO], proposals=wrong, flip=True)
+
+
 def test_padding_is_never_detected(fast):
     [found] = fast.detect(PHOTO, score_threshold=0.0, proposals=np.zeros((0, 4)))
     assert found["boxes"].shape == (0, 4)
