@@ -16,6 +16,7 @@ import numpy as np
 from keras_fpn.files import PathLike
 from keras_fpn.weights.inert_pickle import (
     MAX_OPERATIONS,
+    Described,
     ForbiddenGlobalError,
     plain_dict,
     read_pickle,
@@ -79,7 +80,7 @@ def _known(budget):
     return known
 
 
-class _Dtype:
+class _Dtype(Described):
     """Stands for a dtype, which the pickle completes by its byte order."""
 
     def __init__(self, code, *_):
@@ -94,7 +95,7 @@ class _Dtype:
         self.dtype = self.dtype.newbyteorder(order)
 
 
-class _Array(np.ndarray):
+class _Array(Described, np.ndarray):
     """An array that is empty until the pickle gives its content."""
 
     budget: Any = None

@@ -39,8 +39,7 @@ def read_pickle(file, known, load_persistent=None, max_operations=None):
             `read(n)` must not allocate more memory than the file has bytes.
         known: dict of full name -> value. A function among the values is called if
             the pickle calls its name, with arguments made of plain data and of results
-            of these functions: it must check them. Their results may have a method
-            `set_state`, which gets the state that the pickle stores.
+            of these functions: it must check them.
         load_persistent: function of a persistent id; None if none is allowed.
         max_operations: int; None, MAX_OPERATIONS.
 
@@ -66,6 +65,17 @@ def read_pickle(file, known, load_persistent=None, max_operations=None):
     except (IndexError, KeyError, TypeError) as error:
         raise ValueError(f"a malformed pickle ({error})") from error
     raise ValueError("a pickle without an end")
+
+
+class Described:
+    """Base class of what functions in the table may return with a state to be set.
+
+    `set_state(state)` gets arbitrary data from the file, which it must check.
+    """
+
+    def set_state(self, state):
+        """Sets what the operation BUILD gives."""
+        raise NotImplementedError
 
 
 def plain_dict(items=()):
@@ -141,11 +151,11 @@ class _Machine:
             raise ValueError("a pickle that calls what is not a function")
         self.push(function(*arguments))
 
-    def set_state(self, _):
-        state, target = self.pop(), self.stack[-1]
-        # Where nothing reads it, the state is only metadata.
-        if hasattr(target, "set_state"):
-            target.set_state(state)
+    def build(self, _):
+        """Sets a state. Except of `Described`, it is only metadata and ignored."""
+        state = self.pop()
+        if isinstance(self.stack[-1], Described):
+            self.stack[-1].set_state(state)
 
     def persistent(self, _):
         if self.load_persistent is None:
@@ -192,6 +202,6 @@ _OPERATIONS: dict[str, Callable] = {
     "STACK_GLOBAL": _Machine.name_from_stack,
     "REDUCE": _Machine.call,
     "NEWOBJ": _Machine.call,
-    "BUILD": _Machine.set_state,
+    "BUILD": _Machine.build,
     "BINPERSID": _Machine.persistent,
 }

@@ -16,6 +16,7 @@ from keras_fpn.models import FastRCNN, FastRCNNParts, fast_rcnn_fpn, rpn_fpn
 from keras_fpn.models.compiled import compiled_call
 from keras_fpn.preprocessing import Preprocessing
 from keras_fpn.training.transfer import with_classes
+from keras_fpn.weights import fill_with_formula
 
 PHOTO, OTHER = data.coffee(), data.chelsea()
 
@@ -246,6 +247,18 @@ def test_it_is_saved_and_loaded(fast, given, tmp_path):
         assert isinstance(again.parts, FastRCNNParts)
         [found] = again.detect(PHOTO, proposals=given)
         assert_array_equal(found["boxes"], expected["boxes"])
+
+
+def test_a_formula_fills_it_so_that_it_finds_boxes():
+    model = small(num_classes=3)
+    fill_with_formula(model)
+    boxes = [[100, 50, 400, 350], [20, 20, 200, 200], [300, 100, 590, 390]]
+    [found] = model.detect(PHOTO, score_threshold=0.3, proposals=boxes)
+    assert len(found["boxes"]) > 1
+    again = small(num_classes=3)
+    fill_with_formula(again)
+    for own, other in zip(again.get_weights(), model.get_weights(), strict=True):
+        assert_array_equal(own, other)
 
 
 def test_other_classes_keep_all_other_weights(fast):
