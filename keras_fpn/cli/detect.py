@@ -21,6 +21,7 @@ from keras_fpn.cli.options import (
     add_view_options,
     views,
 )
+from keras_fpn.cli.proposals import add_proposals, of_photos
 from keras_fpn.cli.terminal import photo_progress
 
 DEFAULT_THRESHOLD = 0.5  # a picture with all boxes above 0.05 shows little else
@@ -74,6 +75,7 @@ def add_parser(commands):
         "as the model was trained)",
     )
     add_size_options(parser, "the model")
+    add_proposals(parser)
     add_view_options(parser)
     return parser
 
@@ -87,7 +89,8 @@ def run(arguments):
     photos = photos_named(named)
     _check_targets(named, arguments.output, arguments.json)
     model, title = load_detector(arguments.preset, arguments.weights)
-    outcome = _detect(model, title, photos, arguments)
+    proposals = of_photos(model, photos, arguments.proposals)
+    outcome = _detect(model, title, photos, proposals, arguments)
     if arguments.json is not None:
         from keras_fpn.data import write_coco_results
 
@@ -113,7 +116,7 @@ def _check_targets(named, output, json_file):
     make_output(output)
 
 
-def _detect(model, title, photos, arguments):
+def _detect(model, title, photos, proposals, arguments):
     """Detects with a progress bar; a photo that fails gets a line on stderr."""
     from keras_fpn.data.image_files import image_ids
     from keras_fpn.report import detect_photos
@@ -124,6 +127,7 @@ def _detect(model, title, photos, arguments):
         photos,
         arguments.output,
         title,
+        proposals,
         min_size=arguments.min_size,
         max_size=arguments.max_size,
         score_threshold=arguments.threshold,

@@ -18,6 +18,7 @@ from keras_fpn.cli.options import (
     read_dataset,
     views,
 )
+from keras_fpn.cli.proposals import TESTED, add_proposals, with_file
 from keras_fpn.cli.terminal import photo_progress
 
 
@@ -34,8 +35,9 @@ def add_parser(commands):
     add_detector_options(parser)
     files = "metrics.json, detections.json and index.html"
     add_output(parser, "evaluation", files)
+    add_proposals(parser)
     parser.add_argument(
-        "--proposals",
+        "--proposal-recall",
         action="store_true",
         help="also measure the recall of the first stage's proposals",
     )
@@ -49,6 +51,7 @@ def run(arguments):
 
     make_output(arguments.output)
     dataset = read_dataset(arguments.dataset, arguments.images, arguments.split)
+    dataset = with_file(dataset, arguments.proposals, TESTED)
     missing = missing_packages()
     if missing:
         print(
@@ -65,7 +68,7 @@ def run(arguments):
             arguments.output,
             _model_name(arguments),
             notes,
-            arguments.proposals,
+            arguments.proposal_recall,
             **views(arguments),
         )
     except KeyboardInterrupt:

@@ -7,6 +7,7 @@ import sys
 from keras_fpn.cli.errors import INTERRUPTED, reported
 from keras_fpn.cli.evaluate import evaluate
 from keras_fpn.cli.options import COUNT, FLAG, add_options, add_output, read_dataset
+from keras_fpn.cli.proposals import TESTED, TRAINED, add_proposals, with_file
 
 STRATEGIES = ("none", "mirrored", "multiworker", "tpu")
 EVALUATION, TENSORBOARD = "evaluation", "tensorboard"  # in the output folder
@@ -22,6 +23,8 @@ def add_training_options(parser: argparse.ArgumentParser, default_output: str):
     add("--val", metavar="DATASET", help="annotations to validate on")
     add("--val-images", metavar="DIR", help="folder of their photos")
     add("--val-split", metavar="NAME", help="split to validate on, such as val")
+    add_proposals(parser, photos="the photos to train on")
+    add_proposals(parser, "--val-proposals", "the photos to validate on")
     add_output(parser, default_output, "checkpoints, history and evaluation")
     add(
         "--strategy",
@@ -76,6 +79,7 @@ def read_data(arguments: argparse.Namespace):
         CommandError: one cannot be read, or their classes differ.
     """
     dataset = read_dataset(arguments.dataset, arguments.images, arguments.split)
+    dataset = with_file(dataset, arguments.proposals, TRAINED)
     if arguments.val is None and arguments.val_split is None:
         return dataset, None
 
@@ -97,7 +101,7 @@ def read_data(arguments: argparse.Namespace):
         "Data to measure on: ",
         class_names=dataset.class_names,
     )
-    return dataset, validation
+    return dataset, with_file(validation, arguments.val_proposals, TESTED)
 
 
 def run_training(plan, dataset, validation, arguments: argparse.Namespace, devices):

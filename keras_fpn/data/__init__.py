@@ -12,6 +12,8 @@ from keras_fpn.data.loader import Loader
 from keras_fpn.data.mask_crops import mask_crops
 from keras_fpn.data.open_dataset import open_dataset
 from keras_fpn.data.photometric import Photometric
+from keras_fpn.data.proposal_files import read_proposals, write_proposals
+from keras_fpn.data.proposals import with_proposals
 from keras_fpn.data.pydataset import LoaderSequence
 from keras_fpn.data.random_numbers import random_generator
 from keras_fpn.data.report import Report
@@ -45,14 +47,17 @@ __all__ = [
     "read_coco",
     "read_csv",
     "read_label_images",
+    "read_proposals",
     "read_voc",
     "read_yolo",
     "statistics",
     "stream_batches",
     "tensorflow_dataset",
+    "with_proposals",
     "write_coco",
     "write_coco_results",
     "write_csv",
+    "write_proposals",
     "write_voc",
     "write_yolo",
 ]

@@ -79,6 +79,8 @@ class Photo:
         path: pathlib.Path of the image file.
         height, width: int, pixels, of the upright photo (EXIF rotation applied).
         objects: Objects, of length 0 for a photo without objects.
+        proposals: float32 (R, 4), xyxy, pixels, best first, boxes in which objects may
+            be; or None. See `keras_fpn.data.with_proposals`.
     """
 
     image_id: int
@@ -86,6 +88,7 @@ class Photo:
     height: int
     width: int
     objects: Objects
+    proposals: np.ndarray | None = dataclasses.field(default=None, compare=False)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,6 +138,11 @@ class Dataset:
             for s in p.objects.segments or [None] * len(p.objects)
         ]
         return bool(segments) and all(segments)
+
+    @property
+    def has_proposals(self) -> bool:
+        """Whether the photos have proposals."""
+        return any(photo.proposals is not None for photo in self.photos)
 
     def without_empty(self) -> "Dataset":
         """Returns a Dataset of the photos with at least one object."""

@@ -22,6 +22,7 @@ from keras_fpn.data.batches import (
 from keras_fpn.data.buffers import Buffers
 from keras_fpn.data.dataset import Dataset
 from keras_fpn.data.mask_crops import CROP_SIDE, mask_crops
+from keras_fpn.data.proposals import most_proposals
 from keras_fpn.data.sample import resize_sample
 from keras_fpn.data.worker_rows import WorkerRows
 from keras_fpn.preprocessing import Preprocessing
@@ -77,6 +78,7 @@ class Loader:
     Attributes:
         image_shape: (H, W) of all images; a side that varies is None.
         max_objects: int, the largest G.
+        max_proposals: int, R, proposals of each image; None if the data set has none.
 
     Raises:
         ValueError: an argument is out of its range; there is no photo; two photos have
@@ -115,6 +117,7 @@ class Loader:
             _check_max_objects(max_objects, dataset)
             self._counts = np.full(len(dataset), max_objects)
         self.max_objects = int(self._counts.max())
+        self.max_proposals = most_proposals(dataset)
         self._plans: dict[int, list[Batch]] = {}  # of the last epochs asked for
         self._lock = threading.Lock()
         self._length = len(self.batches(0))
@@ -155,7 +158,9 @@ class Loader:
 
         Returns:
             x: dict of "images", float32 (B, H, W, 3), 0..255, RGB, 0 in the padding;
-                "image_sizes", float32 (B, 2), height and width without the padding.
+                "image_sizes", float32 (B, 2), height and width without the padding; if
+                the data set has them "proposals", float32 (B, R, 4), xyxy, input
+                pixels, 0 in padding.
             y: dict of "boxes", float32 (B, G, 4), xyxy, input pixels, 0 in padding;
                 "labels", int32 (B, G), -1 in padding; "is_crowd", bool (B, G);
                 "image_ids", int32 (B,), -1 for an empty image; "photo_sizes", int32
@@ -253,6 +258,9 @@ class Loader:
             crops, windows = mask_crops(sample["masks"][rows], sample["boxes"][rows])
             y["masks"][slot, : len(rows)] = crops
             y["mask_windows"][slot, : len(rows)] = windows
+        if self.max_proposals is not None:
+            proposals = sample["proposals"][: self.max_proposals]
+            x["proposals"][slot, : len(proposals)] = proposals
         weight[slot] = 1
 
     def _arranged(self, objects, shape, make, make_images):
@@ -267,6 +275,8 @@ class Loader:
             "images": make_images((batch, *shape, 3), "float32"),
             "image_sizes": make((batch, 2), "float32"),
         }
+        if self.max_proposals is not None:
+            x["proposals"] = make((batch, self.max_proposals, 4), "float32")
         y = {
             "boxes": make((*objects, 4), "float32"),
             "labels": make(objects, "int32"),

@@ -5,7 +5,12 @@ from keras_fpn.metrics.callback import CocoEvaluation
 from keras_fpn.metrics.coco import Metrics, evaluate_boxes
 from keras_fpn.metrics.convert import coco_ground_truth, detections_to_coco
 from keras_fpn.metrics.evaluation import Evaluation, PhotoError, evaluate_photos
-from keras_fpn.metrics.proposals import ProposalRecall, evaluate_proposals, proposing
+from keras_fpn.metrics.proposals import (
+    ProposalRecall,
+    evaluate_proposals,
+    propose_photos,
+    proposing,
+)
 
 __all__ = [
     "CocoEvaluation",
@@ -20,5 +25,6 @@ __all__ = [
     "evaluate_photos",
     "evaluate_proposals",
     "mean_boundary_iou",
+    "propose_photos",
     "proposing",
 ]

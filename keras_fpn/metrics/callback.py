@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from keras_fpn.data.loader import Loader
+from keras_fpn.data.proposals import check_proposals
 from keras_fpn.data.stream import stream_batches
 from keras_fpn.metrics.coco import evaluate_boxes
 from keras_fpn.metrics.convert import coco_ground_truth, detections_to_coco
@@ -53,7 +54,8 @@ class CocoEvaluation(keras.callbacks.Callback):
 
     Raises:
         ValueError: the loader augments photos, or they have no objects; from `fit`, the
-            model has other classes, or predicts masks and an object has none.
+            model has other classes, predicts masks and an object has none, or takes
+            proposals and the photos have none.
     """
 
     def __init__(self, loader: Loader, prefix: str = "val_"):
@@ -85,6 +87,7 @@ class CocoEvaluation(keras.callbacks.Callback):
                 f"masks; received the data set {self.loader.dataset.name!r}. Leave out "
                 "photos whose objects have none."
             )
+        check_proposals(model, self.loader.dataset)
         if getattr(model, "class_agnostic", False):
             return
         names, expected = model.class_names, self.loader.dataset.class_names

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 
 from keras_fpn.data.dataset import Dataset, Photo
+from keras_fpn.data.proposals import check_proposals
 from keras_fpn.metrics.check import shortened
 from keras_fpn.metrics.coco import Metrics, evaluate_boxes
 from keras_fpn.metrics.convert import coco_ground_truth, detections_to_coco
@@ -55,7 +56,8 @@ def evaluate_photos(
     Labels are matched by class name: the model and the data set may order their classes
     differently, and each may have classes that the other lacks. Detections of classes
     that the data set lacks are dropped and counted in a note. Of a class-agnostic
-    detector, such as `keras_fpn.models.RPN`, only the recall is measured.
+    detector, such as `keras_fpn.models.RPN`, only the recall is measured. One that
+    takes proposals, such as `keras_fpn.models.FastRCNN`, gets those of the data set.
 
     Args:
         model: detector, such as `keras_fpn.models.FasterRCNN`.
@@ -72,11 +74,15 @@ def evaluate_photos(
 
     Raises:
         PhotoError: a photo cannot be read, or does not have its annotated size.
-        ValueError: the model and the data set share no class, or the model has no
-            proposals.
+        ValueError: the model and the data set share no class, the model has no
+            proposals, or takes some that the data set does not have.
     """
+    check_proposals(model, dataset)
     agnostic = getattr(model, "class_agnostic", False)
-    category_ids = [] if agnostic else shared_categories(model.class_names, dataset)
+    if agnostic:
+        category_ids = model.category_ids
+    else:
+        category_ids = shared_categories(model.class_names, dataset)
     propose = proposing(model) if with_proposals and not agnostic else None
     masked = predicts_masks(model) and dataset.has_masks
     truth = coco_ground_truth(dataset)
@@ -85,7 +91,8 @@ def evaluate_photos(
     for photo in progress(dataset.photos):
         try:
             pixels = _annotated_pixels(photo)
-            [found] = model.detect([pixels], **views)
+            given = {} if photo.proposals is None else {"proposals": [photo.proposals]}
+            [found] = model.detect([pixels], **given, **views)
             if propose:
                 proposals.append((photo.image_id, *propose(pixels)))
         except (ValueError, OSError) as error:
@@ -94,7 +101,6 @@ def evaluate_photos(
             proposals.append((photo.image_id, found["boxes"], found["scores"]))
             if masked:
                 segments.append((photo.image_id, found["masks"], found["scores"]))
-            continue
         count += len(found["labels"])
         results += detections_to_coco(found, photo.image_id, category_ids)
     return Evaluation(

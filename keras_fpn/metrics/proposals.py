@@ -3,12 +3,13 @@
 import contextlib
 import dataclasses
 import io
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import keras
 import numpy as np
 from pycocotools import mask as masks
 
+from keras_fpn.data.dataset import Dataset, Photo
 from keras_fpn.metrics.check import checked_ground_truth
 from keras_fpn.metrics.coco import coco_evaluator, json_numbers
 from keras_fpn.models.compiled import compiled_call
@@ -122,6 +123,31 @@ def proposing(model):
         return boxes, found["roi_scores"][proposed]
 
     return propose
+
+
+def propose_photos(
+    model,
+    dataset: Dataset,
+    progress: Callable[[Sequence[Photo]], Iterable[Photo]] = iter,
+):
+    """Returns a detector's proposals for all photos of a data set.
+
+    With `keras_fpn.data.with_proposals` they are those of another data set, on which a
+    `keras_fpn.models.FastRCNN` is trained.
+
+    Args:
+        model: as of `proposing`.
+        dataset: `keras_fpn.data.Dataset`.
+        progress: as of `evaluate_photos`.
+
+    Returns:
+        dict of image id -> (boxes, scores), as `keras_fpn.data.read_proposals` returns.
+
+    Raises:
+        ValueError: the model has no proposals, or a photo cannot be read.
+    """
+    propose = proposing(model)
+    return {p.image_id: propose(p.path) for p in progress(dataset.photos)}
 
 
 def _checked(image_id, shapes, scores, checked, seen):

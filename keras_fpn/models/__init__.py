@@ -7,6 +7,7 @@ from keras_fpn.models.assignment import Assignment
 from keras_fpn.models.box_branch import BoxBranch
 from keras_fpn.models.class_columns import ClassColumns
 from keras_fpn.models.detector import Detector
+from keras_fpn.models.fast_rcnn import FastRCNN, FastRCNNParts, fast_rcnn_fpn
 from keras_fpn.models.faster_rcnn import FasterRCNN, faster_rcnn_fpn
 from keras_fpn.models.fold import fold_batch_norms
 from keras_fpn.models.ground_truth import GroundTruth
@@ -31,6 +32,8 @@ __all__ = [
     "BoxCoder",
     "ClassColumns",
     "Detector",
+    "FastRCNN",
+    "FastRCNNParts",
     "FasterRCNN",
     "FullSample",
     "GroundTruth",
@@ -44,6 +47,7 @@ __all__ = [
     "SegmentParts",
     "SegmentProposals",
     "TwoStageParts",
+    "fast_rcnn_fpn",
     "faster_rcnn_fpn",
     "fold_batch_norms",
     "paper_row",

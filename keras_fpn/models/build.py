@@ -1,7 +1,7 @@
 """Shared by all builders of detectors: makes the parts and loads the weights."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,16 @@ import keras
 from keras_fpn import backbones
 from keras_fpn.backbones.pixels import pixel_mean_and_std
 from keras_fpn.layers import (
+    BoxPredictor,
     ConvNorm,
+    Detections,
     FeaturePyramid,
     MultiLevelAnchors,
     Proposals,
+    PyramidRoIAlign,
     RPNHead,
     SubsampledLevel,
+    TwoFCBoxHead,
 )
 from keras_fpn.levels import level_number, ordered_names, pyramid_name
 from keras_fpn.models.checkpoints import (
@@ -92,7 +96,7 @@ def build(
     checkpoint = known and get_checkpoint(known)
     found = resolved_classes(classes_of(source or checkpoint), **classes)
     own = _published_parts(family, known, source, len(found.names))
-    own = _backbone_and_its_parts(backbone, weights, own)
+    own = _backbone_and_its_parts(family, backbone, weights, own)
     own_preprocessing = own.pop("preprocessing", Preprocessing())
     if preprocessing is None:
         preprocessing = own_preprocessing
@@ -176,7 +180,7 @@ def _published_parts(family, name, source, num_classes):
     return family.published[name]() if name else {}
 
 
-def _backbone_and_its_parts(backbone, weights, published):
+def _backbone_and_its_parts(family, backbone, weights, published):
     """Returns the backbone and the parts that a checkpoint or the backbone determines.
 
     A name is turned into a model first, and the other parts depend on the model only.
@@ -189,7 +193,10 @@ def _backbone_and_its_parts(backbone, weights, published):
         _check_belongs(backbone, published["backbone"], weights)
         return {**published, "backbone": backbone}
     strides = tuple(_strides(backbone).items())
-    return {**PARTS_OF_STRIDES.get(strides, dict)(), "backbone": backbone}
+    fitting = PARTS_OF_STRIDES.get(strides, dict)()
+    names = family.parts.names()
+    fitting = {name: part for name, part in fitting.items() if name in names}
+    return {**fitting, "backbone": backbone}
 
 
 def _named_backbone(name, published):
@@ -254,7 +261,8 @@ def with_region(parts: dict[str, Any]):
     Raises:
         ValueError: as in `check_strides`.
     """
-    check_strides(parts)
+    if "anchors" not in parts:
+        check_strides(parts, "anchors")
     defaults = {
         "neck": FeaturePyramid,
         "coarse_level": SubsampledLevel,
@@ -270,6 +278,28 @@ def with_region(parts: dict[str, Any]):
     if "rpn_head" not in parts:
         parts["rpn_head"] = RPNHead(parts["anchors"].per_cell, name="rpn_head")
     return parts
+
+
+def with_box(parts: dict[str, Any], num_classes: int):
+    """Returns parts by name, with the paper's second stage for parts that are missing.
+
+    Args:
+        parts: dict of name -> part.
+        num_classes: int, K.
+
+    Raises:
+        ValueError: as in `check_strides`.
+    """
+    levels = getattr(parts.get("roi_align"), "levels", None)
+    check_strides(parts, "a roi_align whose levels have such strides", levels)
+    defaults = {
+        "neck": FeaturePyramid,
+        "roi_align": PyramidRoIAlign,
+        "box_head": TwoFCBoxHead,
+        "detections": Detections,
+    }
+    predictor = BoxPredictor(num_classes, name="box_predictor")
+    return {"box_predictor": predictor, **with_defaults(parts, defaults)}
 
 
 def _output_shapes(backbone):
@@ -311,23 +341,26 @@ def _strides(backbone):
     return strides
 
 
-def check_strides(parts: dict[str, Any]):
+def check_strides(
+    parts: dict[str, Any], remedy: str, read: Sequence[str] | None = None
+):
     """Raises an error if a map C<l> that is read does not have stride 2^l.
 
     RoIs on level l are scaled by 2^-l, and default anchors have 2^(l + 3) pixels, so
-    both would be wrong on a map with another stride. A map is allowed if anchors are
-    given and `roi_align` does not read its level.
+    both would be wrong on a map with another stride.
+
+    Args:
+        parts: dict of name -> part.
+        remedy: part to pass instead of the default, for the error.
+        read: names of the levels of the pyramid that are read; None, all.
 
     Raises:
-        ValueError: a map has another stride and is not allowed.
+        ValueError: a map that is read has another stride.
     """
     strides = _strides(parts["backbone"])
     wrong = [name for name in strides if strides[name] != 2 ** level_number(name)]
-    read = getattr(parts.get("roi_align"), "levels", None)
-    unread = read and not {pyramid_name(name) for name in wrong} & set(read)
-    if wrong and not (unread and "anchors" in parts):
+    if wrong and (not read or {pyramid_name(name) for name in wrong} & set(read)):
         raise ValueError(
             f"The map {wrong[0]} must have stride {2 ** level_number(wrong[0])}; "
-            f"received maps of strides {strides}. Rename the outputs; or pass anchors, "
-            f"and a roi_align whose levels do not include {pyramid_name(wrong[0])}."
+            f"received maps of strides {strides}. Rename the outputs, or pass {remedy}."
         )

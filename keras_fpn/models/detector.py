@@ -1,12 +1,14 @@
 """The base class of all detectors: a Keras model that detects objects in photos."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import keras
 import numpy as np
 
 from keras_fpn.backbones.pixels import pixel_mean_and_std
+from keras_fpn.distribute.model_class import model_class
 from keras_fpn.distribute.replicas import global_sum, replica_count
 from keras_fpn.layers import NormalizePixels
 from keras_fpn.models.compiled import compiled_function
@@ -25,16 +27,7 @@ from keras_fpn.models.untracked import Untracked
 from keras_fpn.preprocessing import Preprocessing
 
 
-def _model_class():
-    """Returns `keras.Model`, or the subclass that `tf.distribute` can train."""
-    if keras.backend.backend() != "tensorflow":
-        return keras.Model
-    from keras_fpn.distribute.model_tensorflow import DistributedModel
-
-    return DistributedModel
-
-
-class Detector(_model_class()):  # type: ignore[misc]  # depends on the backend
+class Detector(model_class()):  # type: ignore[misc]  # depends on the backend
     """A functional model from padded images to padded results, made of parts.
 
     This class does not depend on the kind of detector. A subclass defines its graph and
@@ -57,8 +50,8 @@ class Detector(_model_class()):  # type: ignore[misc]  # depends on the backend
 
     Call arguments:
         inputs: dict with "images" float32 (B, H, W, 3), RGB, 0..255, padded at the
-            right and bottom, and "image_sizes" float32 (B, 2), height and width without
-            the padding, pixels.
+            right and bottom, "image_sizes" float32 (B, 2), height and width without the
+            padding, pixels, and those in `extra_inputs`.
 
     Returns:
         dict of padded outputs; their names are in `keras_fpn.models.RESULTS`.
@@ -92,10 +85,11 @@ class Detector(_model_class()):  # type: ignore[misc]  # depends on the backend
         check_names(layers, type(self))
         images = keras.Input((None, None, 3), name="images")
         sizes = keras.Input((2,), name="image_sizes")
-        stages = self.stages(parts, normalize(images, sizes), sizes)
+        extra = {k: keras.Input(v, name=k) for k, v in self.extra_inputs.items()}
+        stages = {**self.stages(parts, normalize(images, sizes), sizes), **extra}
         results = self.results(parts, stages)
         check_outputs(results)
-        inputs = {"images": images, "image_sizes": sizes}
+        inputs = {"images": images, "image_sizes": sizes, **extra}
         super().__init__(inputs=inputs, outputs=results, name=name)
         self.trunk = keras.Model(inputs, stages, name="trunk")
         self.parts = parts
@@ -124,6 +118,9 @@ class Detector(_model_class()):  # type: ignore[misc]  # depends on the backend
 
     # Names of the targets that the losses read.
     targets: tuple[str, ...] = TARGETS
+    # Shapes, without the batch, of the inputs beside images and image_sizes; they are
+    # added to the stages.
+    extra_inputs: Mapping[str, tuple[int | None, ...]] = MappingProxyType({})
 
     # Whether it detects objects of any class, without saying which class.
     class_agnostic: bool = False
@@ -251,6 +248,7 @@ class Detector(_model_class()):  # type: ignore[misc]  # depends on the backend
         flip: bool = False,
         merge: str = "nms",
         masks: str = "rle",
+        proposals=None,
     ):
         """Detects objects in photos of any size.
 
@@ -281,6 +279,8 @@ class Detector(_model_class()):  # type: ignore[misc]  # depends on the backend
                 takes their mean; see `keras_fpn.box_merging`.
             masks: form of masks, if the detector has any: "rle", "full" or "crops"; see
                 `keras_fpn.models.results.with_masks`.
+            proposals: for a detector that takes them, such as `FastRCNN`: float (n, 4),
+                xyxy, pixels of the photo, or a list of such arrays, one per photo.
 
         Returns:
             list with a dict for each photo: "boxes" float32 (n, 4), xyxy, pixels of the
@@ -288,7 +288,8 @@ class Detector(_model_class()):  # type: ignore[misc]  # depends on the backend
             (n,), highest first; and the detector's other outputs, if it has any.
 
         Raises:
-            ValueError: a photo cannot be read, or an argument is out of range.
+            ValueError: a photo cannot be read, an argument is out of range, or
+                proposals are missing, not taken, or not of their photo.
         """
         return detect(
             self,
@@ -302,6 +303,7 @@ class Detector(_model_class()):  # type: ignore[misc]  # depends on the backend
             flip,
             merge,
             masks,
+            proposals,
         )
 
     def found(

@@ -5,11 +5,10 @@ from pathlib import Path
 
 import keras
 
-from keras_fpn.layers import BoxPredictor, Detections, PyramidRoIAlign, TwoFCBoxHead
 from keras_fpn.models import published, published_detectron2
 from keras_fpn.models.assignment import without_assignments
 from keras_fpn.models.box_branch import BoxBranch
-from keras_fpn.models.build import Family, build, with_defaults, with_region
+from keras_fpn.models.build import Family, build, with_box, with_region
 from keras_fpn.models.detector import Detector
 from keras_fpn.models.parts import restored
 from keras_fpn.models.region_branch import RegionBranch
@@ -65,14 +64,7 @@ class FasterRCNN(Detector):
 
 
 def _complete(parts, num_classes):
-    parts = with_region(without_assignments(parts))
-    defaults = {
-        "roi_align": PyramidRoIAlign,
-        "box_head": TwoFCBoxHead,
-        "detections": Detections,
-    }
-    predictor = BoxPredictor(num_classes, name="box_predictor")
-    return {"box_predictor": predictor, **with_defaults(parts, defaults)}
+    return with_box(with_region(without_assignments(parts)), num_classes)
 
 
 FAMILY = Family(

@@ -103,7 +103,8 @@ class SegmentProposals(Detector):
 
 
 def _complete(parts, num_classes):
-    check_strides(parts)
+    if "segment_windows" not in parts:
+        check_strides(parts, "segment_windows")
     defaults: dict[str, Callable[..., Any]] = {
         "neck": partial(FeaturePyramid, CHANNELS),
         "coarse_level": SubsampledLevel,

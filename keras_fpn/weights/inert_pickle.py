@@ -31,7 +31,7 @@ class ForbiddenGlobalError(ValueError):
         self.name = name
 
 
-def read_pickle(file, known, load_persistent=None):
+def read_pickle(file, known, load_persistent=None, max_operations=None):
     """Reads one pickle.
 
     Args:
@@ -41,6 +41,7 @@ def read_pickle(file, known, load_persistent=None):
             the pickle calls its name, with arguments made of plain data and of results
             of these functions: it must check them.
         load_persistent: function of a persistent id; None if none is allowed.
+        max_operations: int; None, MAX_OPERATIONS.
 
     Returns:
         the object described: plain Python data and values made by `known`.
@@ -50,11 +51,12 @@ def read_pickle(file, known, load_persistent=None):
         ValueError: an operation that does not describe data, damage, or too much data.
     """
     machine = _Machine(known, load_persistent)
+    most = MAX_OPERATIONS if max_operations is None else max_operations
     try:
         for count, (opcode, argument, _) in enumerate(pickletools.genops(file)):
             if opcode.name == "STOP":
                 return machine.pop()
-            if count == MAX_OPERATIONS:
+            if count == most:
                 raise ValueError(f"a pickle of more than {count} operations")
             operation = _OPERATIONS.get(opcode.name)
             if operation is None:
