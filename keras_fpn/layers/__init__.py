@@ -4,7 +4,11 @@ from keras_fpn.layers.anchors import MultiLevelAnchors
 from keras_fpn.layers.box_head import BoxPredictor, ConvBoxHead, TwoFCBoxHead
 from keras_fpn.layers.coarse_levels import ConvolvedLevels, SubsampledLevel
 from keras_fpn.layers.conv_norm import ConvNorm, DepthwiseConvNorm
+from keras_fpn.layers.deformable_convolution import DeformableConvolution
 from keras_fpn.layers.detections import Detections
+from keras_fpn.layers.fapn import fapn
+from keras_fpn.layers.feature_align import FeatureAlign
+from keras_fpn.layers.feature_selection import FeatureSelection
 from keras_fpn.layers.fpn import FeaturePyramid
 from keras_fpn.layers.lateral import LateralConnection, SmoothingConvolution
 from keras_fpn.layers.normalize import NormalizePixels
@@ -19,9 +23,12 @@ __all__ = [
     "ConvBoxHead",
     "ConvNorm",
     "ConvolvedLevels",
+    "DeformableConvolution",
     "DepthwiseConvNorm",
     "Detections",
+    "FeatureAlign",
     "FeaturePyramid",
+    "FeatureSelection",
     "LateralConnection",
     "MultiLevelAnchors",
     "NormalizePixels",
@@ -33,4 +40,5 @@ __all__ = [
     "SubsampledLevel",
     "TopDownMerge",
     "TwoFCBoxHead",
+    "fapn",
 ]
