@@ -97,14 +97,14 @@ class FeatureAlign(keras.layers.Layer):
 class _Comparison(ConvNorm):
     """Convolves [lateral, 2 * upsampled coarser map], from the two maps.
 
-    A 1x1 convolution of an upsampled map is the upsampled convolution, which reads a
-    quarter of the cells.
+    The 1x1 convolution of the upsampled map is computed as the upsampled convolution of
+    the coarser map, which has a quarter of the cells.
     """
 
     def _convolve(self, inputs, kernel):
         lateral, coarser = inputs
         kernel = ops.cast(kernel, self.compute_dtype)
-        own, coarse = ops.split(kernel, [lateral.shape[-1]], axis=2)
-        moved = self._bare_convolution(coarser, 2 * coarse, "same")
+        channels = lateral.shape[-1]
+        moved = self._bare_convolution(coarser, 2 * kernel[:, :, channels:], "same")
         moved = bilinear_resize(moved, *ops.shape(lateral)[1:3])
-        return self._bare_convolution(lateral, own, "same") + moved
+        return self._bare_convolution(lateral, kernel[:, :, :channels], "same") + moved

@@ -1,6 +1,7 @@
 """Kernels: suppression, resampling and deformable convolution.
 
-Each has a portable form in `keras.ops`. `keras_fpn.ops.kernels` chooses between that and a backend's native form.
+Each has a portable form in `keras.ops`; `keras_fpn.ops.kernels` chooses between that
+and a backend's native form.
 """
 
 from keras_fpn.ops.deform_conv import deform_conv

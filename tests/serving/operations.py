@@ -11,11 +11,11 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 ALLOWED = frozenset(
     """
-    AddV2 All Assert AssignVariableOp AvgPool BiasAdd BroadcastTo Cast Ceil
-    CombinedNonMaxSuppression ConcatV2 ConcatenateDataset Const Conv2D CropAndResize
+    AddV2 All Assert AssignVariableOp AvgPool BatchMatMulV2 BiasAdd BroadcastTo Cast
+    Ceil CombinedNonMaxSuppression ConcatV2 ConcatenateDataset Const Conv2D CropAndResize
     DatasetToSingleElement DecodeJpeg DecodeRaw DepthwiseConv2dNative
     DisableCopyOnRead DivNoNan Equal Exp ExpandDims ExtractJpegShape Floor FloorDiv
-    GatherNd GatherV2 Greater GreaterEqual Identity IdentityN If IgnoreErrorsDataset
+    FloorMod GatherNd GatherV2 Greater GreaterEqual Identity IdentityN If IgnoreErrorsDataset
     InvertPermutation Less Log LogicalAnd LogicalOr MapDataset MatMul Max MaxPool
     Maximum Mean MergeV2Checkpoints Min Minimum MirrorPad Mul Neg NoOp
     OptionsDataset Pack Pad PadV2 ParseExampleV2 PartitionedCall Placeholder Prod
