@@ -77,10 +77,10 @@ def deform_conv(
         mask = ops.ones_like(offsets[..., ::2])
     tensors = [ops.convert_to_tensor(x) for x in (inputs, kernel, offsets, mask)]
     if native_kernels_run():
-        from keras_fpn.ops.deform_conv_tensorflow import read_by_crops
+        from keras_fpn.ops.deform_conv_tensorflow import loop_in_turn, read_by_crops
 
-        return _convolution(tensors, geometry, read_by_crops)
-    return _convolution(tensors, geometry, read_by_gathers)
+        return _convolution(tensors, geometry, read_by_crops, loop_in_turn)
+    return _convolution(tensors, geometry, read_by_gathers, ops.fori_loop)
 
 
 def read_by_gathers(inputs, geometry: Geometry):
@@ -108,13 +108,14 @@ def read_by_gathers(inputs, geometry: Geometry):
     return read
 
 
-def _convolution(tensors, geometry: Geometry, reader: Callable):
+def _convolution(tensors, geometry: Geometry, reader: Callable, loop: Callable):
     """Returns the convolution by chunks of output cells.
 
     Args:
         tensors: inputs, kernel, offsets and mask.
         geometry: `Geometry`.
         reader: `read_by_gathers`, or a function that returns the same.
+        loop: `ops.fori_loop`, or a function that returns the same.
     """
 
     def forward(inputs, kernel, offsets, mask):
@@ -132,12 +133,12 @@ def _convolution(tensors, geometry: Geometry, reader: Callable):
 
     @ops.custom_gradient
     def differentiable(*tensors):
-        return forward(*tensors), lambda up: _gradients(up, tensors, geometry)
+        return forward(*tensors), lambda up: _gradients(up, tensors, geometry, loop)
 
     return differentiable(*tensors)
 
 
-def _gradients(upstream, tensors, geometry: Geometry):
+def _gradients(upstream, tensors, geometry: Geometry, loop: Callable):
     """Returns the gradients of inputs, kernel, offsets and mask."""
     inputs, kernel, offsets, mask = tensors
     chunks = _Chunks(offsets)
@@ -161,7 +162,7 @@ def _gradients(upstream, tensors, geometry: Geometry):
         return ops.zeros(ops.shape(value), "float32")
 
     sums = tuple(map(zeros_like, (cells, grouped, *parts[1:3])))
-    sums = ops.fori_loop(0, chunks.count, add_chunk, sums)
+    sums = loop(0, chunks.count, add_chunk, sums)
     gradients = (
         ops.reshape(sums[0], ops.shape(inputs)),
         _ungrouped_kernel(sums[1], kernel, geometry),

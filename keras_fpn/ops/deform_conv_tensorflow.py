@@ -1,4 +1,4 @@
-"""The points of a deformable convolution, read by TensorFlow's crop kernel.
+"""What a deformable convolution needs of TensorFlow: its crop kernel and its loop.
 
 A box of one cell is a bilinear sample. The kernel's own gradient is never used: for
 offsets that lead to whole cells it is 0, and training starts with offsets of 0.
@@ -35,3 +35,17 @@ def read_by_crops(inputs, geometry: Geometry):
         return tf.cast(values * by_point(mask, geometry)[..., None], inputs.dtype)
 
     return read
+
+
+def loop_in_turn(lower, upper, body, initial):
+    """Returns `keras.ops.fori_loop`, with one iteration at a time.
+
+    By default TensorFlow prepares ten at a time, with the memory for all of them.
+    """
+    _, values = tf.while_loop(
+        lambda number, values: number < upper,
+        lambda number, values: (number + 1, body(number, values)),
+        (lower, initial),
+        parallel_iterations=1,
+    )
+    return values

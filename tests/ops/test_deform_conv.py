@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from keras import ops
 from numpy.testing import assert_allclose, assert_array_equal
-from on_backend import compiled, graph_of_all_sizes
+from on_backend import compiled, gradient, graph_of_all_sizes
 
 from keras_fpn.ops import deform_conv
 
@@ -384,3 +384,25 @@ def test_shapes_that_do_not_fit_are_refused(shape, number, options, message):
     tensors = changed(number, np.zeros(shape, "float32"))
     with pytest.raises(ValueError, match=message):
         deform_conv(*tensors, **{"padding": 1, **options})
+
+
+@pytest.mark.usefixtures("form")
+def test_gradients_have_the_precision_of_their_tensors():
+    size, kernel, settings = SETTINGS["plain"]
+    tensors = a_case(10, size, kernel, settings, 0.5)
+    outputs = convolved_by_loop(settings, *tensors)
+    expected = convolved_by_loop(settings, *tensors, np.ones_like(outputs))
+
+    def halved(*tensors):
+        halves = [ops.cast(tensor, "bfloat16") for tensor in tensors]
+        return ops.cast(deform_conv(*halves, **named(settings)), "float32")
+
+    for number, slope in enumerate(expected):
+
+        def of_one(x, number=number):
+            return halved(*tensors[:number], x, *tensors[number + 1 :])
+
+        got = gradient(of_one, tensors[number])
+        # Points near a whole cell may read the next one in half precision.
+        error = np.abs(got - slope) / np.abs(slope).max()
+        assert np.quantile(error, 0.95) < 0.03
