@@ -4,11 +4,15 @@ from collections.abc import Callable
 
 from keras import ops
 
+from keras_fpn.ops.deform_chunks import (
+    Chunks,
+    flat_cells,
+    grouped_columns,
+    grouped_kernel,
+)
+from keras_fpn.ops.deform_gradients import deform_gradients
 from keras_fpn.ops.deform_points import Geometry, by_point, four_cells, points
 from keras_fpn.ops.kernels import native_kernels_run
-
-# Output cells per chunk: what a 3x3 kernel reads for them in 256 channels is 9 MiB.
-_CHUNK = 1024
 
 
 def deform_conv(
@@ -94,7 +98,7 @@ def read_by_gathers(inputs, geometry: Geometry):
         function (numbers int32 (P,), offsets (P, 2 * G * K), mask (P, G * K)) ->
         float (P, K, G, C / G), multiplied by the mask.
     """
-    cells = _cells(inputs, geometry)
+    cells = flat_cells(inputs, geometry)
 
     def read(numbers, offsets, mask):
         total = 0.0
@@ -119,12 +123,12 @@ def _convolution(tensors, geometry: Geometry, reader: Callable, loop: Callable):
     """
 
     def forward(inputs, kernel, offsets, mask):
-        chunks = _Chunks(offsets)
+        chunks = Chunks(offsets)
         read = reader(inputs, geometry)
-        grouped = _grouped_kernel(kernel, geometry)
+        grouped = grouped_kernel(kernel, geometry)
 
         def convolve(part):
-            columns = _grouped_columns(read(*part), geometry)
+            columns = grouped_columns(read(*part), geometry)
             outputs = ops.transpose(ops.matmul(columns, grouped), (1, 0, 2))
             return ops.reshape(outputs, (-1, kernel.shape[3]))
 
@@ -133,165 +137,11 @@ def _convolution(tensors, geometry: Geometry, reader: Callable, loop: Callable):
 
     @ops.custom_gradient
     def differentiable(*tensors):
-        return forward(*tensors), lambda up: _gradients(up, tensors, geometry, loop)
+        return forward(*tensors), lambda up: deform_gradients(
+            up, tensors, geometry, loop
+        )
 
     return differentiable(*tensors)
-
-
-def _gradients(upstream, tensors, geometry: Geometry, loop: Callable):
-    """Returns the gradients of inputs, kernel, offsets and mask."""
-    inputs, kernel, offsets, mask = tensors
-    chunks = _Chunks(offsets)
-    cells = _cells(inputs, geometry)
-    grouped = _grouped_kernel(kernel, geometry)
-    parts = [chunks.numbers, *map(chunks.split, (offsets, mask, upstream))]
-
-    def add_chunk(number, sums):
-        of_cells, of_kernel, of_offsets, of_masks = sums
-        here = [ops.take(part, number, axis=0) for part in parts]
-        of_cells, of_chunk = _chunk_gradients(here, cells, grouped, of_cells, geometry)
-        start = (number, 0, 0)
-        return (
-            of_cells,
-            of_kernel + of_chunk[0],
-            ops.slice_update(of_offsets, start, of_chunk[1][None]),
-            ops.slice_update(of_masks, start, of_chunk[2][None]),
-        )
-
-    def zeros_like(value):
-        return ops.zeros(ops.shape(value), "float32")
-
-    sums = tuple(map(zeros_like, (cells, grouped, *parts[1:3])))
-    sums = loop(0, chunks.count, add_chunk, sums)
-    gradients = (
-        ops.reshape(sums[0], ops.shape(inputs)),
-        _ungrouped_kernel(sums[1], kernel, geometry),
-        chunks.join(sums[2]),
-        chunks.join(sums[3]),
-    )
-    pairs = zip(gradients, tensors, strict=True)
-    return tuple(ops.cast(gradient, tensor.dtype) for gradient, tensor in pairs)
-
-
-def _chunk_gradients(part, cells, grouped, of_cells, geometry):
-    """Returns the gradients of one chunk.
-
-    Args:
-        part: numbers, offsets and mask as of `read_by_gathers`, and the gradient of the
-            outputs, float (P, O).
-        cells: float (cells of all images and groups, C / G).
-        grouped: float (groups, K * C / groups, O / groups), the kernel.
-        of_cells: float32, gradient of the cells so far.
-
-    Returns:
-        of_cells: with this chunk's gradient.
-        of_chunk: gradients of `grouped`, `offsets` and `mask`, float32.
-    """
-    numbers, offsets, mask, upstream = part
-    upstream = ops.reshape(upstream, (-1, geometry.groups, grouped.shape[2]))
-    upstream = ops.transpose(upstream, (1, 0, 2))
-    of_columns = ops.matmul(upstream, ops.transpose(grouped, (0, 2, 1)))
-    of_columns = _ungrouped_columns(of_columns, cells.shape[1], geometry)
-    masks = by_point(mask, geometry)
-    columns = of_mask = of_y = of_x = 0.0
-    where = points(numbers, offsets, geometry)
-    for cell, weight, slope_y, slope_x in four_cells(where, geometry):
-        values = ops.cast(ops.take(cells, cell, axis=0), "float32")
-        columns += values * (weight * masks)[..., None]
-        similarity = ops.sum(values * of_columns, axis=-1)
-        of_mask += similarity * weight
-        of_y += similarity * slope_y
-        of_x += similarity * slope_x
-        of_cells = ops.scatter_update(
-            of_cells,
-            ops.reshape(cell, (-1, 1)),
-            ops.reshape(of_columns * (weight * masks)[..., None], (-1, cells.shape[1])),
-            reduction="add",
-        )
-    columns = _grouped_columns(ops.cast(columns, cells.dtype), geometry)
-    of_kernel = ops.matmul(ops.transpose(columns, (0, 2, 1)), upstream)
-    of_offsets = ops.stack([of_y * masks, of_x * masks], axis=-1)  # (P, K, G, 2)
-    of_offsets = ops.transpose(of_offsets, (0, 2, 1, 3))
-    of_mask = ops.transpose(of_mask, (0, 2, 1))
-    return of_cells, (
-        ops.cast(of_kernel, "float32"),
-        ops.reshape(of_offsets, (-1, offsets.shape[1])),
-        ops.reshape(of_mask, (-1, mask.shape[1])),
-    )
-
-
-class _Chunks:
-    """Divides the output cells of all images into chunks of the same size.
-
-    Args:
-        offsets: (B, h, w, D), one row per output cell.
-
-    Attributes:
-        count: int, number of chunks.
-        numbers: int32 (count, P), the cells, counted through all images. Cells that
-            fill the last chunk repeat the last cell.
-    """
-
-    def __init__(self, offsets):
-        self._shape = ops.shape(offsets)[:3]
-        self._cells = self._shape[0] * self._shape[1] * self._shape[2]
-        self.count = self._cells // _CHUNK + 1
-        self._size = (self._cells + self.count - 1) // self.count
-        numbers = ops.arange(self.count * self._size, dtype="int32")
-        numbers = ops.minimum(numbers, self._cells - 1)
-        self.numbers = ops.reshape(numbers, (self.count, self._size))
-
-    def split(self, value):
-        """Returns (B, h, w, D) as (count, P, D), the last chunk filled with zeros."""
-        channels = value.shape[3]
-        value = ops.reshape(value, (self._cells, channels))
-        filling = self.count * self._size - self._cells
-        value = ops.pad(value, ((0, filling), (0, 0)))
-        return ops.reshape(value, (self.count, self._size, channels))
-
-    def join(self, value):
-        """Returns (count, P, D) as (B, h, w, D)."""
-        channels = value.shape[2]
-        value = ops.reshape(value, (self.count * self._size, channels))
-        return ops.reshape(value[: self._cells], (*self._shape, channels))
-
-
-def _cells(inputs, geometry):
-    """Returns the cells of all images and groups, float (B * H * W * G, C / G)."""
-    return ops.reshape(inputs, (-1, inputs.shape[3] // geometry.deformable_groups))
-
-
-def _grouped_kernel(kernel, geometry):
-    """Returns the kernel as (groups, K * C / groups, O / groups)."""
-    channels, outputs = kernel.shape[2], kernel.shape[3] // geometry.groups
-    kernel = ops.reshape(kernel, (-1, channels, geometry.groups, outputs))
-    kernel = ops.transpose(kernel, (2, 0, 1, 3))
-    return ops.reshape(kernel, (geometry.groups, -1, outputs))
-
-
-def _ungrouped_kernel(grouped, kernel, geometry):
-    """Returns what `_grouped_kernel` returned, in the shape of the kernel."""
-    shape = (geometry.groups, -1, kernel.shape[2], grouped.shape[2])
-    grouped = ops.transpose(ops.reshape(grouped, shape), (1, 2, 0, 3))
-    return ops.reshape(grouped, kernel.shape)
-
-
-def _grouped_columns(columns, geometry):
-    """Returns (P, K, G, C / G) as (groups, P, K * C / groups)."""
-    taps, parts, channels = columns.shape[1:]
-    of_group = parts * channels // geometry.groups
-    columns = ops.reshape(columns, (-1, taps, geometry.groups, of_group))
-    columns = ops.transpose(columns, (2, 0, 1, 3))
-    return ops.reshape(columns, (geometry.groups, -1, taps * of_group))
-
-
-def _ungrouped_columns(columns, channels, geometry):
-    """Returns (groups, P, K * C / groups) as float32 (P, K, G, C / G = channels)."""
-    taps = geometry.kernel_size[0] * geometry.kernel_size[1]
-    shape = (geometry.groups, -1, taps, columns.shape[2] // taps)
-    columns = ops.transpose(ops.reshape(columns, shape), (1, 2, 0, 3))
-    columns = ops.reshape(columns, (-1, taps, geometry.deformable_groups, channels))
-    return ops.cast(columns, "float32")
 
 
 def _pair(value):

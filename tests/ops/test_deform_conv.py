@@ -281,7 +281,7 @@ def test_more_cells_than_one_chunk_are_those_of_their_own_images(monkeypatch):
         return [outputs, *gradients(tensors, upstream, **options)]
 
     expected = everything()
-    monkeypatch.setattr(importlib.import_module(MODULE), "_CHUNK", 32)
+    monkeypatch.setattr("keras_fpn.ops.deform_chunks._CHUNK", 32)
     for one, two in zip(everything(), expected, strict=True):
         assert_allclose(one, two, atol=1e-4)
 
