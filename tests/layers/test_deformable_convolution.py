@@ -17,7 +17,7 @@ def test_keeps_what_a_layer_owes(separate):
     both = slice(2 if separate else 1)
     check_layer(
         DeformableConvolution,
-        {"filters": 6, "kernel_size": 5, "deformable_groups": 2},
+        {"filters": 6, "kernel_size": 1, "deformable_groups": 2},
         (maps(2, 5, 4, 4), maps(2, 5, 4, 3, seed=1))[both],
         ((None, None, None, 4), (None, None, None, 3))[both],
         (maps(1, 3, 7, 4, seed=2), maps(1, 3, 7, 3, seed=3))[both],
@@ -87,3 +87,11 @@ def test_groups_that_do_not_divide_the_channels_are_refused():
 def test_an_even_kernel_is_refused():
     with pytest.raises(ValueError, match=r"odd.*received kernel_size=2"):
         DeformableConvolution(8, kernel_size=2)
+
+
+def test_a_kernel_of_five_cells_is_padded_by_two():
+    layer = DeformableConvolution(3, kernel_size=5)
+    inputs = maps(1, 6, 4, 2)
+    layer.build(inputs.shape)
+    convolved = keras.ops.conv(inputs, arrays(layer.kernel), 1, "same")
+    assert_allclose(outputs_of(layer, inputs), arrays(convolved) / 2, atol=1e-5)
