@@ -9,7 +9,11 @@ from keras_fpn.layers.compared_pyramids import (
     TopDownWithoutLateral,
 )
 from keras_fpn.layers.conv_norm import ConvNorm, DepthwiseConvNorm
+from keras_fpn.layers.deformable_convolution import DeformableConvolution
 from keras_fpn.layers.detections import Detections
+from keras_fpn.layers.fapn import fapn
+from keras_fpn.layers.feature_align import FeatureAlign
+from keras_fpn.layers.feature_selection import FeatureSelection
 from keras_fpn.layers.fpn import FeaturePyramid
 from keras_fpn.layers.lateral import LateralConnection, SmoothingConvolution
 from keras_fpn.layers.normalize import NormalizePixels
@@ -28,9 +32,12 @@ __all__ = [
     "ConvBoxHead",
     "ConvNorm",
     "ConvolvedLevels",
+    "DeformableConvolution",
     "DepthwiseConvNorm",
     "Detections",
+    "FeatureAlign",
     "FeaturePyramid",
+    "FeatureSelection",
     "LateralConnection",
     "MultiLevelAnchors",
     "NoTopDown",
@@ -51,4 +58,5 @@ __all__ = [
     "TopDownWithoutLateral",
     "TopSegments",
     "TwoFCBoxHead",
+    "fapn",
 ]

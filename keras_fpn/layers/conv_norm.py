@@ -31,13 +31,14 @@ class ConvNorm(keras.layers.Layer):
         padding: str. "symmetric" pads kernel_size // 2 zeros on every side, as PyTorch
             does. "same" is TensorFlow's, which with strides above 1 may pad more at the
             bottom and right than at the top and left.
-        norm: str or None. None means a bias and no norm. "frozen_batch" is a batch norm
-            whose statistics, scale and offset are never changed by training. "batch" is
-            a batch norm whose statistics in training are those of the batch on all
+        norm: str or None. None means no norm. "frozen_batch" is a batch norm whose
+            statistics, scale and offset are never changed by training. "batch" is a
+            batch norm whose statistics in training are those of the batch on all
             replicas. "group" is a group norm.
         epsilon: float, added to the variance.
         activation: str or callable as in `keras.activations`, or None.
         kernel_initializer: str or `keras.initializers.Initializer`.
+        use_bias: bool, whether there is a bias where `norm` is None.
 
     Call arguments:
         inputs: float (B, H, W, C).
@@ -61,6 +62,7 @@ class ConvNorm(keras.layers.Layer):
         epsilon: float = 1e-5,
         activation: str | Callable | None = None,
         kernel_initializer: str | keras.initializers.Initializer = "he_normal",
+        use_bias: bool = True,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -80,6 +82,7 @@ class ConvNorm(keras.layers.Layer):
         self.epsilon = epsilon
         self.activation = keras.activations.get(activation)
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.use_bias = use_bias
 
     def build(self, input_shape):
         self.kernel = self._float32_weight(
@@ -87,7 +90,9 @@ class ConvNorm(keras.layers.Layer):
         )
         channels = (self.filters,)
         if self.norm is None:
-            self.bias = self._float32_weight("bias", channels, "zeros")
+            self.bias = None
+            if self.use_bias:
+                self.bias = self._float32_weight("bias", channels, "zeros")
         elif self.norm == "group":
             self.group_norm = keras.layers.GroupNormalization(
                 math.gcd(GROUPS, channels[0]),
@@ -115,11 +120,14 @@ class ConvNorm(keras.layers.Layer):
         else:
             kernel, bias = self.folded()
             outputs = self._convolve(inputs, kernel)
-            outputs = outputs + ops.cast(bias, outputs.dtype)
+            if bias is not None:
+                outputs = outputs + ops.cast(bias, outputs.dtype)
         return self.activation(outputs)
 
     def folded(self):
         """Returns the kernel and the bias, float32, with the batch norm folded in.
+
+        Without a norm and with use_bias=False, the bias is None.
 
         Raises:
             ValueError: the norm is a group norm, which cannot be folded because its
@@ -155,6 +163,7 @@ class ConvNorm(keras.layers.Layer):
             "epsilon": self.epsilon,
             "activation": keras.activations.serialize(self.activation),
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+            "use_bias": self.use_bias,
         }
 
     def _float32_weight(self, name, shape, initializer, trainable=True):

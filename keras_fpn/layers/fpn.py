@@ -38,7 +38,8 @@ class FeaturePyramid(keras.layers.Layer):
 
     Raises:
         ValueError: there is no level, one between the finest and the coarsest is
-            missing, or `levels` has one that the backbone does not have.
+            missing, `levels` has one that the backbone does not have, or the levels are
+            not those with which the layer was built.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class FeaturePyramid(keras.layers.Layer):
         lateral: keras.layers.Layer | None = None,
         merge: keras.layers.Layer | None = None,
         levels: Sequence[str] | None = None,
+        coarsest: keras.layers.Layer | None = None,
         **kwargs,
     ):
         if "fuse" in kwargs:
@@ -59,19 +61,25 @@ class FeaturePyramid(keras.layers.Layer):
         self.channels = channels
         self.norm = norm
         self.levels = None if levels is None else tuple(levels)
-        self._templates = {"lateral": _config(lateral), "merge": _config(merge)}
+        self._templates = {
+            "lateral": _config(lateral),
+            "merge": _config(merge),
+            "coarsest": _config(coarsest),
+        }
 
     def build(self, bottom_up_shape):
         self.names = ordered_names(bottom_up_shape)
-        self._check_levels()
+        self._check_returned()
         self.lateral, self.smooth, self.merge = {}, {}, {}
         for name in self.names:
             shape = bottom_up_shape[name]
             merged_shape = (*shape[:-1], self.channels)
-            self.lateral[name] = self._new_layer("lateral", name, LateralConnection)
+            alone = name == self.names[-1] and self._templates["coarsest"] is not None
+            role = "coarsest" if alone else "lateral"
+            self.lateral[name] = self._new_layer(role, name, LateralConnection)
             self.lateral[name].build(shape)
             self._check_channels(self.lateral[name], shape)
-            if self._is_returned(name):
+            if self._is_returned(name) and not alone:
                 smooth = self._convolution(SmoothingConvolution, "smooth", name)
                 smooth.build(merged_shape)
                 self.smooth[name] = smooth
@@ -86,7 +94,7 @@ class FeaturePyramid(keras.layers.Layer):
     def _is_returned(self, name):
         return self.levels is None or pyramid_name(name) in self.levels
 
-    def _check_levels(self):
+    def _check_returned(self):
         own = [pyramid_name(name) for name in self.names]
         if self.levels is not None and not set() < set(self.levels) <= set(own):
             raise ValueError(
@@ -103,19 +111,33 @@ class FeaturePyramid(keras.layers.Layer):
                 f"channels={self.channels}. Give both the same number."
             )
 
+    def _check_levels(self, bottom_up):
+        names = ordered_names(bottom_up)
+        if names != self.names:
+            raise ValueError(
+                "A pyramid must get the levels with which it was built, "
+                f"{self.names}; received {names}. Use a new pyramid, or a backbone "
+                "with these levels."
+            )
+
     def call(self, bottom_up, training=False):
+        self._check_levels(bottom_up)
         pyramid, coarser = {}, None
         for name in reversed(self.names):  # top-down
             merged = self.lateral[name](bottom_up[name], training=training)
             if coarser is not None:
-                merged = self.merge[name](merged, coarser)
-            if name in self.smooth:
-                smoothed = self.smooth[name](merged, training=training)
+                merged = self.merge[name](merged, coarser, training=training)
+            if self._is_returned(name):
+                smoothed = merged
+                if name in self.smooth:
+                    smoothed = self.smooth[name](merged, training=training)
                 pyramid[pyramid_name(name)] = smoothed
             coarser = merged
         return pyramid
 
     def compute_output_shape(self, bottom_up_shape):
+        if self.built:
+            self._check_levels(bottom_up_shape)
         return {
             pyramid_name(name): (*shape[:-1], self.channels)
             for name, shape in bottom_up_shape.items()
@@ -135,7 +157,7 @@ class FeaturePyramid(keras.layers.Layer):
     def from_config(cls, config):
         config = dict(config)
         fuse = config.pop("fuse", "sum")  # in .keras files saved by 0.1.0.dev0
-        for role in ("lateral", "merge"):
+        for role in ("lateral", "merge", "coarsest"):
             if isinstance(config.get(role), dict):
                 config[role] = keras.saving.deserialize_keras_object(config[role])
         if fuse != "sum":
@@ -143,14 +165,19 @@ class FeaturePyramid(keras.layers.Layer):
         return cls(**config)
 
     def _new_layer(self, role, name, default):
-        """Returns a new layer for a level: a copy of the template, or the default."""
+        """Returns a new layer for a level: a copy of the template, or the default.
+
+        A copy has the dtype policy of the pyramid.
+        """
         config = self._templates[role]
         if config is None and role == "lateral":
             return self._convolution(default, role, name)
         if config is None:
             return default(dtype=self.dtype_policy, name=f"{role}_{name}")
-        named = {**config["config"], "name": f"{role}_{name}"}
-        return keras.saving.deserialize_keras_object({**config, "config": named})
+        own = {**config["config"], "name": f"{role}_{name}"}
+        if "dtype" in own:
+            own["dtype"] = keras.dtype_policies.serialize(self.dtype_policy)
+        return keras.saving.deserialize_keras_object({**config, "config": own})
 
     def _convolution(self, kind, role, name):
         return kind(

@@ -54,6 +54,8 @@ def _without_norms(config):
     ours = str(config.get("registered_name")).startswith("keras_fpn>")
     if ours and config["config"].get("norm") in _BATCH_NORMS:
         config["config"]["norm"] = None
+        if "use_bias" in config["config"]:
+            config["config"]["use_bias"] = True  # it takes what the norm added
     return config
 
 

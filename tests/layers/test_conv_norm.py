@@ -56,6 +56,7 @@ def test_keeps_what_a_layer_owes(norm):
             "epsilon": 1e-2,
             "activation": "relu6",
             "kernel_initializer": "ones",
+            "use_bias": False,
         },
         (maps(2, 7, 6, 4),),
         ((None, None, None, 4),),
@@ -75,6 +76,7 @@ def test_depthwise_keeps_what_a_layer_owes():
             "epsilon": 1e-2,
             "activation": "hard_swish",
             "kernel_initializer": "ones",
+            "use_bias": False,
         },
         (maps(2, 7, 6, 4),),
         ((None, None, None, 4),),
@@ -327,3 +329,12 @@ def test_another_padding_is_refused():
 def test_depthwise_keeps_the_number_of_channels():
     with pytest.raises(ValueError, match="received filters=3 for 4 channels"):
         DepthwiseConvNorm(3, 3).build((None, None, None, 4))
+
+
+def test_without_norm_and_bias_only_the_kernel_is_left():
+    layer = built(ConvNorm, 3, 4, use_bias=False)
+    assert [weight.name for weight in layer.weights] == ["kernel"]
+    assert layer.folded()[1] is None
+    inputs = maps(1, 4, 4, 3)
+    expected = inputs @ arrays(layer.kernel)[0, 0]
+    assert_allclose(outputs_of(layer, inputs), expected, atol=1e-5)

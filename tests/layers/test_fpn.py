@@ -5,7 +5,7 @@ from layer_checks import check_layer
 from numpy.testing import assert_allclose, assert_array_equal
 from on_backend import arrays, outputs_of
 
-from keras_fpn.layers import FeaturePyramid, LateralConnection, TopDownMerge
+from keras_fpn.layers import ConvNorm, FeaturePyramid, LateralConnection, TopDownMerge
 
 
 def bottom_up(batch, seed=0, **shapes):
@@ -38,6 +38,7 @@ def test_keeps_what_a_layer_owes():
             "lateral": LateralConnection(6, norm="group", activation="relu"),
             "merge": TopDownMerge("average"),
             "levels": ("P3", "P5"),
+            "coarsest": ConvNorm(6, kernel_size=3, norm="group", activation="relu"),
         },
         (bottom_up(2, C3=(8, 12, 2), C4=(4, 6, 3), C5=(2, 3, 4)),),
         ({f"C{level}": (None, None, None, level - 1) for level in (3, 4, 5)},),
@@ -248,3 +249,30 @@ def test_levels_that_the_pyramid_lacks_are_named(levels):
     maps = constant_maps({"C2": 8, "C3": 4}, (1, 10))
     with pytest.raises(ValueError, match=r"\['P2', 'P3'\]; received levels="):
         FeaturePyramid(1, levels=levels).build({n: m.shape for n, m in maps.items()})
+
+
+def test_the_coarsest_map_can_be_made_by_a_layer_alone():
+    maps = constant_maps({"C2": 8, "C3": 4, "C4": 2}, (1, 10, 100))
+    coarsest = ConvNorm(1, kernel_initializer="ones", activation="relu6")
+    fpn = identity_pyramid(maps, coarsest=coarsest)
+    assert set(fpn.smooth) == {"C2", "C3"}
+    assert (fpn.lateral["C4"].name, coarsest.built) == ("coarsest_C4", False)
+    pyramid = outputs_of(fpn, maps)
+    assert_array_equal(pyramid["P4"].ravel(), [6] * 4)  # relu6, not smoothed
+    assert_array_equal(pyramid["P3"].ravel(), [16] * 16)
+    assert_array_equal(pyramid["P2"].ravel(), [17] * 64)
+
+
+@pytest.mark.parametrize(
+    "levels", [("C3", "C4"), ("C2", "C3"), ("C2", "C3", "C4", "C5")]
+)
+def test_other_levels_than_it_was_built_with_are_refused(levels):
+    sides = {"C2": 16, "C3": 8, "C4": 4, "C5": 2}
+    fpn = FeaturePyramid(4)
+    fpn.build({name: (1, sides[name], sides[name], 1) for name in ("C2", "C3", "C4")})
+    maps = constant_maps({name: sides[name] for name in levels}, range(len(levels)))
+    message = rf"built, \['C2', 'C3', 'C4'\]; received \{list(levels)}"
+    with pytest.raises(ValueError, match=message):
+        fpn(maps)
+    with pytest.raises(ValueError, match=message):
+        fpn({name: keras.Input(value.shape[1:]) for name, value in maps.items()})
