@@ -52,7 +52,7 @@ def test_arrays_come_back_whatever_wrote_them(protocol, core, written):
     found = read_pickled_arrays(written(content))
     assert list(found) == list(ARRAYS)
     for name, array in ARRAYS.items():
-        assert found[name].dtype == array.dtype
+        assert found[name].dtype.newbyteorder("=") == array.dtype.newbyteorder("=")
         assert_array_equal(found[name], array)
 
 
@@ -79,12 +79,6 @@ def test_weights_without_a_folder_are_read_and_others_ignored(written):
     assert list(read_pickled_arrays(written(content))) == ["w"]
 
 
-def test_arrays_cannot_be_changed(written):
-    found = read_pickled_arrays(written(pickle.dumps(ARRAYS)))
-    with pytest.raises(ValueError, match="read-only"):
-        found["single"][0] = 1
-
-
 @PROTOCOLS
 @pytest.mark.parametrize("place", ["beside", "inside"])
 def test_code_is_named_and_not_run(protocol, place, attack, written):
@@ -100,47 +94,20 @@ def test_code_is_named_and_not_run(protocol, place, attack, written):
 
 
 @pytest.mark.parametrize(
-    "array",
-    [
-        np.array([{}], object),
-        np.zeros(2, [("x", "f4")]),
-        np.array(["text"]),
-        np.array(0, "M8[s]"),
-    ],
-    ids=["objects", "fields", "texts", "times"],
-)
-def test_arrays_of_anything_but_numbers_raise(array, written):
-    path = written(pickle.dumps({"w": array}, 2))
-    with pytest.raises(ValueError, match="an array of dtype"):
-        read_pickled_arrays(path)
-
-
-def changed(old, new):
-    content = pickle.dumps({"w": np.arange(6, dtype="<f4").reshape(2, 3)}, 3)
-    assert old in content
-    return content.replace(old, new, 1)
-
-
-@pytest.mark.parametrize(
     ("content", "said"),
     [
-        (changed(b"K\x02K\x03\x86", b"K\x02K\x04\x86"), r"shape (2, 4) with 24 bytes"),
-        (changed(b"K\x02K\x03\x86", b"NK\x03\x86"), "shape is not of counts"),
-        (changed(b"X\x02\x00\x00\x00f4", b"X\x02\x00\x00\x00O8"), "dtype 'O8'"),
-        (b"", "0 bytes: pickle exhausted"),
-        (pickle.dumps({"model": {}}), "no named arrays, but the entries ['model']"),
-        (pickle.dumps([1, 2]), "it contains no dict"),
-        (pickle.dumps({"w": 1.0})[:-3], "bytes: "),
-        (b"PK\x03\x04", "bytes: "),
+        ({"model": {}}, "which contains the entries ['model']"),
+        ({"w": 1.0}, "which contains the entries ['w']"),
+        ([1, 2], "which contains no dict"),
     ],
 )
-def test_damage_is_told(content, said, written):
-    path = written(content)
+def test_a_pickle_without_named_arrays_raises(content, said, written):
+    path = written(pickle.dumps(content))
     with pytest.raises(ValueError, match=re.escape(said)) as raised:
         read_pickled_arrays(path)
-    assert f"path={str(path)!r}, {len(content)} bytes: " in str(raised.value)
+    assert f"path={str(path)!r}" in str(raised.value)
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(ValueError, match=r"existing file; received path='.*no\.pkl'"):
+    with pytest.raises(ValueError, match=r"received path='.*no\.pkl'"):
         read_pickled_arrays(tmp_path / "no.pkl")
