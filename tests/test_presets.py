@@ -23,6 +23,7 @@ DETECTRON2 = {
     "faster_rcnn_resnet50_fpn_detectron2_1x": 41.70,
     "faster_rcnn_resnet50_fpn_detectron2_3x": 41.70,
     "faster_rcnn_resnet101_fpn_detectron2_3x": 60.64,
+    "fast_rcnn_resnet50_fpn_detectron2_1x": 41.11,  # 41.70 less the RPN head
     "rpn_resnet50_fpn_detectron2_1x": 27.39,  # 41.70 less the two layers of the heads
 }
 
@@ -54,6 +55,7 @@ def test_preset_has_the_published_number_of_parameters(name):
         "faster_rcnn_resnet50_fpn_detectron2_1x",
         pytest.param("faster_rcnn_resnet50_fpn_detectron2_3x", marks=pytest.mark.ci),
         pytest.param("faster_rcnn_resnet101_fpn_detectron2_3x", marks=pytest.mark.ci),
+        "fast_rcnn_resnet50_fpn_detectron2_1x",
         "rpn_resnet50_fpn_detectron2_1x",
     ],
 )
@@ -64,12 +66,13 @@ def test_preset_of_detectron2_has_its_number_of_parameters(name):
     assert round(count / 1e6, 2) == DETECTRON2[name]
     assert len(model.class_names) == preset.checkpoint.num_classes
     assert model.preprocessing.resize_rule == "detectron2"
-    if "faster" in name:
-        assert isinstance(model, keras_fpn.models.FasterRCNN)
-        assert (model.class_names[79], model.category_ids[79]) == ("toothbrush", 90)
-    else:
+    if name.startswith("rpn"):
         assert isinstance(model, keras_fpn.models.RPN)
         assert model.class_names == ["object"]
+        return
+    kind = "FasterRCNN" if name.startswith("faster") else "FastRCNN"
+    assert type(model) is getattr(keras_fpn.models, kind)
+    assert (model.class_names[79], model.category_ids[79]) == ("toothbrush", 90)
 
 
 def test_a_detectron2_preset_takes_other_classes():

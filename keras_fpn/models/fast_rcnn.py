@@ -12,6 +12,7 @@ from keras_fpn.models.box_branch import BoxBranch
 from keras_fpn.models.build import Family, build, with_box
 from keras_fpn.models.detector import Detector
 from keras_fpn.models.parts import Parts
+from keras_fpn.models.published_detectron2 import FAST_RCNN, FAST_RCNN_COCO
 from keras_fpn.models.two_stage import pyramid_stages
 from keras_fpn.preprocessing import Preprocessing
 
@@ -74,7 +75,7 @@ def _with_rois(stages):
     return {**stages, "rois": stages["proposals"]}
 
 
-FAMILY = Family(FastRCNN, FastRCNNParts, with_box, published={}, coco={})
+FAMILY = Family(FastRCNN, FastRCNNParts, with_box, FAST_RCNN, FAST_RCNN_COCO)
 
 
 def fast_rcnn_fpn(
@@ -103,9 +104,10 @@ def fast_rcnn_fpn(
 
     Args:
         backbone: as in `faster_rcnn_fpn`.
-        weights: None for random weights; "imagenet" for the backbone alone; or a file:
-            a .keras file of a Fast R-CNN of this package, or a .weights.h5 file of this
-            architecture.
+        weights: None for random weights; "coco" for the published checkpoint with this
+            backbone, "msra_resnet50"; "imagenet" for the backbone alone; the name of a
+            preset; or a file: a .keras file of a Fast R-CNN of this package, a
+            .weights.h5 file of this architecture, or a .pkl file of detectron2.
         num_classes, class_names, category_ids, preprocessing: as in `faster_rcnn_fpn`.
         name: str, name of the model.
         **parts: any part, by its field name in `FastRCNNParts`; None means the default.

@@ -57,6 +57,15 @@ def faster_rcnn_parts(backbone: Callable = msra_resnet50):
     return {**detectron2_region_parts(backbone), **detectron2_box_parts()}
 
 
+def fast_rcnn_parts():
+    """Returns the parts of fast_rcnn_R_50_FPN."""
+    return {
+        "backbone": msra_resnet50(),
+        "preprocessing": Preprocessing(resize_rule="detectron2"),
+        **detectron2_box_parts(),
+    }
+
+
 def rpn_parts():
     """Returns the parts of rpn_R_50_FPN, which gives 2000 proposals."""
     return {
@@ -73,6 +82,9 @@ FASTER_RCNN: dict[str, Callable[[], dict]] = {
         faster_rcnn_parts, msra_resnet101
     ),
 }
+FAST_RCNN: dict[str, Callable[[], dict]] = {
+    "fast_rcnn_resnet50_fpn_detectron2_1x": fast_rcnn_parts
+}
 RPN: dict[str, Callable[[], dict]] = {"rpn_resnet50_fpn_detectron2_1x": rpn_parts}
 
 # The checkpoint that weights="coco" loads, by the name of the backbone.
@@ -80,4 +92,5 @@ FASTER_RCNN_COCO = {
     "msra_resnet50": "faster_rcnn_resnet50_fpn_detectron2_3x",
     "msra_resnet101": "faster_rcnn_resnet101_fpn_detectron2_3x",
 }
+FAST_RCNN_COCO = {"msra_resnet50": "fast_rcnn_resnet50_fpn_detectron2_1x"}
 RPN_COCO = {"msra_resnet50": "rpn_resnet50_fpn_detectron2_1x"}

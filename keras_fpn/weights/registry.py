@@ -233,6 +233,14 @@ _DETECTRON2 = [
         42.0,
     ),
     (
+        "fast_rcnn_resnet50_fpn_detectron2_1x",
+        "fast_rcnn_R_50_FPN_1x",
+        137635226,
+        "e5f7ce",
+        "box AP",
+        37.8,
+    ),
+    (
         "rpn_resnet50_fpn_detectron2_1x",
         "rpn_R_50_FPN_1x",
         137258492,

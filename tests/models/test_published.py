@@ -130,13 +130,19 @@ def test_detectron2s_architectures_have_the_parts_of_its_configs():
         "proposals": {**region["proposals"], "post_nms_top_k": 2000},
         "detections": {"max_detections": 2000},
     }
+    fast = {name: faster[name] for name in ("preprocessing", "roi_align", "detections")}
     expected = {
         "faster_rcnn_resnet50_fpn_detectron2_1x": ("msra_resnet50", faster),
         "faster_rcnn_resnet50_fpn_detectron2_3x": ("msra_resnet50", faster),
         "faster_rcnn_resnet101_fpn_detectron2_3x": ("msra_resnet101", faster),
+        "fast_rcnn_resnet50_fpn_detectron2_1x": ("msra_resnet50", fast),
         "rpn_resnet50_fpn_detectron2_1x": ("msra_resnet50", rpn),
     }
-    architectures = {**published_detectron2.FASTER_RCNN, **published_detectron2.RPN}
+    architectures = {
+        **published_detectron2.FASTER_RCNN,
+        **published_detectron2.FAST_RCNN,
+        **published_detectron2.RPN,
+    }
     assert set(architectures) == set(expected)
     for architecture, function in architectures.items():
         parts = function()

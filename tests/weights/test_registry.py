@@ -89,6 +89,7 @@ def test_what_detectron2_publishes():
         "faster_rcnn_resnet50_fpn_detectron2_1x": (37.9, "b275ba"),
         "faster_rcnn_resnet50_fpn_detectron2_3x": (40.2, "280758"),
         "faster_rcnn_resnet101_fpn_detectron2_3x": (42.0, "f6e8b1"),
+        "fast_rcnn_resnet50_fpn_detectron2_1x": (37.8, "e5f7ce"),
         "rpn_resnet50_fpn_detectron2_1x": (58.0, "02ce48"),
     }
 
@@ -145,7 +146,7 @@ def test_an_entry_is_found_and_cannot_be_changed():
             "fasterrcnn_resnet50_fpn",
             r"'fasterrcnn_resnet50_fpn'.*Near names: \['faster_rcnn_resnet50_fpn_coco'",
         ),
-        ("???", r"name='\?\?\?'. Names: \['faster_rcnn_mobilenet_v3_large_320"),
+        ("???", r"name='\?\?\?'. Names: \['fast_rcnn_resnet50"),
         (None, "received name=None"),
     ],
 )
