@@ -16,6 +16,7 @@ from keras_fpn.cli.input_photos import find_photos, sample_photo
 from keras_fpn.cli.load_detector import add_detector_options, load_detector
 from keras_fpn.cli.terminal import photo_progress
 
+MERGES = ("nms", "soft_nms", "weighted_boxes")  # as in keras_fpn.models.image_pyramid
 DEFAULT_THRESHOLD = 0.5  # a picture with all boxes above 0.05 shows little else
 
 
@@ -74,7 +75,36 @@ def add_parser(commands):
         "as the model was trained)",
     )
     add_size_options(parser, "the model")
+    add_view_options(parser)
     return parser
+
+
+def add_view_options(parser):
+    """Adds --scales, --flip and --merge."""
+    parser.add_argument(
+        "--scales",
+        metavar="S,S,...",
+        type=factors,
+        help="detect at several sizes, factors of the usual one, and merge the results",
+    )
+    parser.add_argument(
+        "--flip",
+        action="store_true",
+        help="detect in the mirrored photo too, and merge the results",
+    )
+    parser.add_argument(
+        "--merge",
+        choices=MERGES,
+        default=MERGES[0],
+        help="how results are merged (default %(default)s)",
+    )
+
+
+def views(arguments):
+    """Returns the arguments of `model.detect` that the options ask for, a dict."""
+    if arguments.scales is None and not arguments.flip:
+        return {}
+    return {name: getattr(arguments, name) for name in ("scales", "flip", "merge")}
 
 
 def add_size_options(parser, trained):
@@ -137,6 +167,7 @@ def _detect(model, title, photos, arguments):
         max_size=arguments.max_size,
         score_threshold=arguments.threshold,
         max_detections=arguments.max_detections,
+        **views(arguments),
     )
     start = time.perf_counter()
     with photo_progress() as bar:
@@ -225,3 +256,11 @@ def count(text: str):
     if value < 1:
         raise argparse.ArgumentTypeError(f"must be at least 1; received {text}")
     return value
+
+
+def factors(text: str):
+    """Returns a tuple of float > 0 from the command line, which separates by commas."""
+    values = tuple(float(one) for one in text.split(","))
+    if not all(0 < value < float("inf") for value in values):
+        raise argparse.ArgumentTypeError(f"must be above 0; received {text}")
+    return values

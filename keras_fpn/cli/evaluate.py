@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from keras_fpn.cli.detect import add_dataset_options
+from keras_fpn.cli.detect import add_dataset_options, add_view_options, views
 from keras_fpn.cli.errors import INTERRUPTED, make_output, reported
 from keras_fpn.cli.load_detector import (
     DEFAULT_PRESET,
@@ -39,6 +39,7 @@ def add_parser(commands):
         action="store_true",
         help="also measure the recall of the first stage's proposals",
     )
+    add_view_options(parser)
     return parser
 
 
@@ -65,6 +66,7 @@ def run(arguments):
             _model_name(arguments),
             notes,
             arguments.proposals,
+            **views(arguments),
         )
     except KeyboardInterrupt:
         print("Interrupted: nothing was measured.", file=sys.stderr)
@@ -72,11 +74,13 @@ def run(arguments):
     return 0
 
 
-def evaluate(model, dataset, output, model_name, notes=(), with_proposals=False):
+def evaluate(
+    model, dataset, output, model_name, notes=(), with_proposals=False, **views
+):
     """Evaluates with a progress bar, prints the numbers and writes the files.
 
     Args:
-        model, dataset, model_name, notes, with_proposals: as for
+        model, dataset, model_name, notes, with_proposals, views: as for
             `keras_fpn.metrics.evaluate_photos`.
         output: Path, the folder of the files.
 
@@ -96,6 +100,7 @@ def evaluate(model, dataset, output, model_name, notes=(), with_proposals=False)
             notes,
             with_proposals,
             progress=lambda photos: bar.track(photos, description="Detecting"),
+            **views,
         )
     print(evaluation_text(evaluation))
     failed = "The evaluation could not be written: "

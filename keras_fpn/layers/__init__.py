@@ -3,6 +3,11 @@
 from keras_fpn.layers.anchors import MultiLevelAnchors
 from keras_fpn.layers.box_head import BoxPredictor, ConvBoxHead, TwoFCBoxHead
 from keras_fpn.layers.coarse_levels import ConvolvedLevels, SubsampledLevel
+from keras_fpn.layers.compared_pyramids import (
+    NoTopDown,
+    SingleMap,
+    TopDownWithoutLateral,
+)
 from keras_fpn.layers.conv_norm import ConvNorm, DepthwiseConvNorm
 from keras_fpn.layers.deformable_convolution import DeformableConvolution
 from keras_fpn.layers.detections import Detections
@@ -16,6 +21,7 @@ from keras_fpn.layers.proposal_detections import ProposalDetections
 from keras_fpn.layers.proposals import Proposals
 from keras_fpn.layers.pyramid_roi_align import PyramidRoIAlign
 from keras_fpn.layers.rpn_head import RPNHead
+from keras_fpn.layers.stage_box_head import StageBoxHead
 from keras_fpn.layers.top_down import TopDownMerge
 
 __all__ = [
@@ -31,14 +37,18 @@ __all__ = [
     "FeatureSelection",
     "LateralConnection",
     "MultiLevelAnchors",
+    "NoTopDown",
     "NormalizePixels",
     "ProposalDetections",
     "Proposals",
     "PyramidRoIAlign",
     "RPNHead",
+    "SingleMap",
     "SmoothingConvolution",
+    "StageBoxHead",
     "SubsampledLevel",
     "TopDownMerge",
+    "TopDownWithoutLateral",
     "TwoFCBoxHead",
     "fapn",
 ]

@@ -1,6 +1,7 @@
 """The feature pyramid: lateral connections, top-down merges, smoothing."""
 
 import itertools
+from collections.abc import Sequence
 
 import keras
 
@@ -26,16 +27,22 @@ class FeaturePyramid(keras.layers.Layer):
         merge: layer, called with the lateral map and the merged map of the next coarser
             level. Each level but the coarsest gets its own copy. None means
             `TopDownMerge()`.
+        coarsest: layer, float (B, H, W, C_l) -> (B, H, W, channels), which alone makes
+            the pyramid map of the coarsest level. None means that this level has a
+            lateral connection and smoothing as all others.
+        levels: names "P<l>" of the levels to return; the others are merged but not
+            smoothed. None returns all.
 
     Call arguments:
         bottom_up: dict "C<l>" -> float (B, H_l, W_l, C_l), contiguous levels.
 
     Returns:
-        dict "P<l>" -> float (B, H_l, W_l, channels), the same levels.
+        dict "P<l>" -> float (B, H_l, W_l, channels), the same levels, or `levels`.
 
     Raises:
-        ValueError: there is no level, or one between the finest and the coarsest is
-            missing, or the levels are not those with which the layer was built.
+        ValueError: there is no level, one between the finest and the coarsest is
+            missing, `levels` has one that the backbone does not have, or the maps are
+            not those with which the layer was built.
     """
 
     def __init__(
@@ -45,6 +52,7 @@ class FeaturePyramid(keras.layers.Layer):
         lateral: keras.layers.Layer | None = None,
         merge: keras.layers.Layer | None = None,
         coarsest: keras.layers.Layer | None = None,
+        levels: Sequence[str] | None = None,
         **kwargs,
     ):
         if "fuse" in kwargs:
@@ -55,6 +63,7 @@ class FeaturePyramid(keras.layers.Layer):
         super().__init__(**kwargs)
         self.channels = channels
         self.norm = norm
+        self.levels = None if levels is None else tuple(levels)
         self._templates = {
             "lateral": _config(lateral),
             "merge": _config(merge),
@@ -63,6 +72,7 @@ class FeaturePyramid(keras.layers.Layer):
 
     def build(self, bottom_up_shape):
         self.names = ordered_names(bottom_up_shape)
+        self._check_levels()
         self.lateral, self.smooth, self.merge = {}, {}, {}
         for name in self.names:
             shape = bottom_up_shape[name]
@@ -72,10 +82,10 @@ class FeaturePyramid(keras.layers.Layer):
             self.lateral[name] = self._new_layer(role, name, LateralConnection)
             self.lateral[name].build(shape)
             self._check_channels(self.lateral[name], shape)
-            if alone:
-                continue
-            self.smooth[name] = self._convolution(SmoothingConvolution, "smooth", name)
-            self.smooth[name].build(merged_shape)
+            if self._is_returned(name) and not alone:
+                smooth = self._convolution(SmoothingConvolution, "smooth", name)
+                smooth.build(merged_shape)
+                self.smooth[name] = smooth
         for name, coarser in itertools.pairwise(self.names):
             self.merge[name] = self._new_layer("merge", name, TopDownMerge)
             shapes = (
@@ -83,6 +93,17 @@ class FeaturePyramid(keras.layers.Layer):
             )
             # A call on symbolic tensors builds a merge of two inputs.
             self.merge[name](*map(keras.KerasTensor, shapes))
+
+    def _is_returned(self, name):
+        return self.levels is None or pyramid_name(name) in self.levels
+
+    def _check_levels(self):
+        own = [pyramid_name(name) for name in self.names]
+        if self.levels is not None and not set() < set(self.levels) <= set(own):
+            raise ValueError(
+                f"levels must be some of the pyramid's, {own}; received levels="
+                f"{self.levels}. Use a backbone with these levels, or leave them out."
+            )
 
     def _check_channels(self, lateral, shape):
         channels = lateral.compute_output_shape(shape)[-1]
@@ -93,7 +114,7 @@ class FeaturePyramid(keras.layers.Layer):
                 f"channels={self.channels}. Give both the same number."
             )
 
-    def _check_levels(self, bottom_up):
+    def _check_same_levels(self, bottom_up):
         names = ordered_names(bottom_up)
         if names != self.names:
             raise ValueError(
@@ -103,7 +124,7 @@ class FeaturePyramid(keras.layers.Layer):
             )
 
     def call(self, bottom_up, training=False):
-        self._check_levels(bottom_up)
+        self._check_same_levels(bottom_up)
         pyramid, coarser = {}, None
         for name in reversed(self.names):  # top-down
             merged = self.lateral[name](bottom_up[name], training=training)
@@ -112,16 +133,18 @@ class FeaturePyramid(keras.layers.Layer):
             smoothed = merged
             if name in self.smooth:
                 smoothed = self.smooth[name](merged, training=training)
-            pyramid[pyramid_name(name)] = smoothed
+            if self._is_returned(name):
+                pyramid[pyramid_name(name)] = smoothed
             coarser = merged
         return pyramid
 
     def compute_output_shape(self, bottom_up_shape):
         if self.built:
-            self._check_levels(bottom_up_shape)
+            self._check_same_levels(bottom_up_shape)
         return {
             pyramid_name(name): (*shape[:-1], self.channels)
             for name, shape in bottom_up_shape.items()
+            if self._is_returned(name)
         }
 
     def get_config(self):
@@ -129,6 +152,7 @@ class FeaturePyramid(keras.layers.Layer):
             **super().get_config(),
             "channels": self.channels,
             "norm": self.norm,
+            "levels": self.levels,
             **self._templates,
         }
 

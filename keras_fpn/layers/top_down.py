@@ -36,11 +36,7 @@ class TopDownMerge(keras.layers.Layer):
         self.fuse = fuse
 
     def call(self, lateral, coarser):
-        for axis in (1, 2):
-            cells, coarse_cells = ops.shape(lateral)[axis], ops.shape(coarser)[axis]
-            nearest = ops.arange(cells) * coarse_cells // cells
-            coarser = ops.take(coarser, nearest, axis=axis)
-        merged = lateral + coarser
+        merged = lateral + upsampled(coarser, lateral)
         return merged / 2 if self.fuse == "average" else merged
 
     def compute_output_shape(self, lateral_shape, coarser_shape):
@@ -48,3 +44,20 @@ class TopDownMerge(keras.layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), "fuse": self.fuse}
+
+
+def upsampled(coarser, finer):
+    """Returns a map upsampled to the size of another one, taking the nearest cell.
+
+    Args:
+        coarser: float (B, h, w, C).
+        finer: float (B, H, W, any); only its size is read.
+
+    Returns:
+        float (B, H, W, C).
+    """
+    for axis in (1, 2):
+        cells, coarse_cells = ops.shape(finer)[axis], ops.shape(coarser)[axis]
+        nearest = ops.arange(cells) * coarse_cells // cells
+        coarser = ops.take(coarser, nearest, axis=axis)
+    return coarser

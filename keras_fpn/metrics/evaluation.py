@@ -45,6 +45,7 @@ def evaluate_photos(
     notes: Sequence[str] = (),
     with_proposals: bool = False,
     progress: Callable[[Sequence[Photo]], Iterable[Photo]] = iter,
+    **views,
 ):
     """Detects objects in every photo, as `model.detect` does, and compares with COCO.
 
@@ -61,6 +62,7 @@ def evaluate_photos(
         with_proposals: whether to measure the recall of the first stage, too.
         progress: function that takes the list of photos and yields each of them, such
             as `tqdm.tqdm`; by default nothing is shown.
+        **views: `scales`, `flip` and `merge` of `model.detect`.
 
     Returns:
         `Evaluation`.
@@ -79,7 +81,7 @@ def evaluate_photos(
     for photo in progress(dataset.photos):
         try:
             pixels = _annotated_pixels(photo)
-            [found] = model.detect([pixels])
+            [found] = model.detect([pixels], **views)
             if propose:
                 proposals.append((photo.image_id, *propose(pixels)))
         except (ValueError, OSError) as error:
@@ -92,7 +94,11 @@ def evaluate_photos(
     return Evaluation(
         dataset=dataset,
         model_name=model_name,
-        notes=[*notes, *_notes(model, dataset, count - len(results))],
+        notes=[
+            *notes,
+            *(_view_notes(**views) if views else ()),
+            *_notes(model, dataset, count - len(results)),
+        ],
         results=results,
         metrics=None if agnostic else evaluate_boxes(truth, results),
         proposals=evaluate_proposals(truth, proposals) if agnostic or propose else None,
@@ -155,3 +161,9 @@ def _notes(model, dataset, dropped):
             f"Dropped: {dropped} detections of classes that the data set lacks."
         )
     return notes
+
+
+def _view_notes(scales=None, flip=False, merge="nms"):
+    factors = ", ".join(f"{scale:g}" for scale in scales or (1,))
+    mirrored = " and mirrored" if flip else ""
+    return [f"Detected at scales {factors}{mirrored}, merged by {merge}."]

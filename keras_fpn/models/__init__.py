@@ -2,6 +2,7 @@
 
 from keras_fpn.box_coder import BoxCoder
 from keras_fpn.matcher import Match
+from keras_fpn.models.ablations import paper_row, paper_rows
 from keras_fpn.models.assignment import Assignment
 from keras_fpn.models.box_branch import BoxBranch
 from keras_fpn.models.class_columns import ClassColumns
@@ -35,5 +36,7 @@ __all__ = [
     "TwoStageParts",
     "faster_rcnn_fpn",
     "fold_batch_norms",
+    "paper_row",
+    "paper_rows",
     "rpn_fpn",
 ]

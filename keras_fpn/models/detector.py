@@ -11,16 +11,17 @@ from keras_fpn.backbones.pixels import pixel_mean_and_std
 from keras_fpn.distribute.replicas import global_sum, replica_count
 from keras_fpn.layers import NormalizePixels
 from keras_fpn.models.compiled import compiled_function
+from keras_fpn.models.detect import detect
 from keras_fpn.models.export_formats import (
     FORMAT,
     check_export_folder,
     check_export_format,
 )
 from keras_fpn.models.ground_truth import ground_truth
-from keras_fpn.models.limits import check_limits, check_whole_number, shared_limits
+from keras_fpn.models.limits import shared_limits
 from keras_fpn.models.parts import Parts, check_classes, check_names, restored
-from keras_fpn.models.results import Frame, check_outputs, of_photo
-from keras_fpn.preprocessing import Preprocessing, read_photo
+from keras_fpn.models.results import check_outputs
+from keras_fpn.preprocessing import Preprocessing
 
 
 def _model_class():
@@ -180,6 +181,11 @@ class Detector(_model_class()):  # type: ignore[misc]  # depends on the backend
         return self.final_part().score_threshold
 
     @property
+    def nms_threshold(self):
+        """float, 0..1, the IoU above which one of two boxes of a class is dropped."""
+        return self.final_part().nms_threshold
+
+    @property
     def metrics(self):
         return [*super().metrics, *self._loss_means.value.values()]
 
@@ -231,6 +237,9 @@ class Detector(_model_class()):  # type: ignore[misc]  # depends on the backend
         score_threshold: float | None = None,
         max_detections: int | None = None,
         batch_size: int = 1,
+        scales: Sequence[float] | None = None,
+        flip: bool = False,
+        merge: str = "nms",
     ):
         """Detects objects in photos of any size.
 
@@ -251,6 +260,14 @@ class Detector(_model_class()):  # type: ignore[misc]  # depends on the backend
                 batch, photos are padded to the size of the largest. This slightly
                 shifts the anchors of coarse levels and so the boxes, in the reference
                 too.
+            scales: floats, factors of `min_size` and `max_size`. Each photo is
+                detected in at each of them, one by one, and the results are merged.
+                None means (1,).
+            flip: bool, whether to detect in the mirrored photo too.
+            merge: str, how the results of several scales, and of the mirrored photo,
+                are merged within each class: "nms" keeps the best of boxes that
+                overlap, "soft_nms" keeps all with lowered scores, "weighted_boxes"
+                takes their mean; see `keras_fpn.box_merging`.
 
         Returns:
             list with a dict for each photo: "boxes" float32 (n, 4), xyxy, pixels of the
@@ -260,22 +277,18 @@ class Detector(_model_class()):  # type: ignore[misc]  # depends on the backend
         Raises:
             ValueError: a photo cannot be read, or an argument is out of range.
         """
-        check_limits(score_threshold, max_detections)
-        check_whole_number("batch_size", batch_size)
-        if not isinstance(images, (list, tuple)):
-            images = [images]
-        own = self.final_part()
-        threshold = own.score_threshold if score_threshold is None else score_threshold
-        limit = own.max_detections if max_detections is None else max_detections
-        results = []
-        for start in range(0, len(images), batch_size):
-            photos = [read_photo(image) for image in images[start : start + batch_size]]
-            inputs, resized = self.preprocessing.prepare(photos, min_size, max_size)
-            outputs = self.found(inputs, threshold, limit)
-            for index, (photo, size) in enumerate(zip(photos, resized, strict=True)):
-                frame = Frame(size, photo.shape[:2])
-                results.append(of_photo(outputs, index, frame, threshold, limit))
-        return results
+        return detect(
+            self,
+            images,
+            min_size,
+            max_size,
+            score_threshold,
+            max_detections,
+            batch_size,
+            scales,
+            flip,
+            merge,
+        )
 
     def found(
         self,

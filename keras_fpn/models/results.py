@@ -107,3 +107,23 @@ def _rows_in_photo(kind, rows, frame):
     if kind == "boxes":
         return boxes_to_photo(rows, frame.image_size, frame.photo_size)
     return rows
+
+
+def mirrored(found: dict, width: float):
+    """Returns the results for the mirror image of a photo.
+
+    Args:
+        found: dict, as returned by `of_photo`.
+        width: of the photo, pixels.
+    """
+    return {
+        name: _mirrored_rows(RESULTS[name].kind, rows, width)
+        for name, rows in found.items()
+    }
+
+
+def _mirrored_rows(kind, rows, width):
+    if kind == "boxes":
+        x1, y1, x2, y2 = rows.T
+        return np.stack([width - x2, y1, width - x1, y2], axis=1)
+    return rows

@@ -74,6 +74,10 @@ class RPN(Detector):
     def final_part(self):
         return self.parts.detections
 
+    @property
+    def nms_threshold(self):
+        return self.parts.region.proposals.nms_threshold
+
 
 def _complete(parts, num_classes):
     return with_defaults(with_region(parts), {"detections": ProposalDetections})

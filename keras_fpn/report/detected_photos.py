@@ -44,7 +44,7 @@ def detect_photos(
         folder: where the pictures go, named like the photos; it is created if needed.
         title: text above every picture, or None.
         **limits: arguments of `model.detect`: `min_size`, `max_size`,
-            `score_threshold`, `max_detections`.
+            `score_threshold`, `max_detections`, `scales`, `flip`, `merge`.
 
     Yields:
         `DetectedPhoto` for each photo, in order, as soon as its picture is saved.

@@ -126,3 +126,25 @@ def test_a_json_file_that_cannot_be_written_is_an_error(
     argv += ["--json", tmp_path / "file" / "r.json"]
     assert cli.main([str(argument) for argument in argv]) == 1
     assert "The results could not be written: " in capsys.readouterr().err
+
+
+def test_views_are_asked_for_by_options(called, tmp_path, detector, monkeypatch):
+    asked = []
+    plain = detector.detect
+
+    def detect_views(photos, scales=None, flip=False, merge="nms", **limits):
+        asked.append((scales, flip, merge))
+        return plain(photos, **limits)
+
+    monkeypatch.setattr(detector, "detect", detect_views)
+    Image.new("RGB", (40, 50)).save(tmp_path / "a.png")
+    for options in ([], ["--scales", "0.5,2"], ["--flip", "--merge", "soft_nms"]):
+        assert called(tmp_path / "a.png", *options)[0] == 0
+    expected = [(None, False, "nms"), ((0.5, 2.0), False, "nms")]
+    assert asked == [*expected, (None, True, "soft_nms")]
+
+
+def test_scales_must_be_above_zero(called, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        called(tmp_path, "--scales", "1,0")
+    assert "must be above 0; received 1,0" in capsys.readouterr().err

@@ -238,3 +238,17 @@ def test_the_script_is_the_command():
     code, out, err = script_called("evaluate.py", "--help")
     assert code == 0, err
     assert "--proposals" in out
+
+
+def test_views_are_noted(coco, tmp_path, capsys, fake, monkeypatch):
+    plain = fake.detect
+
+    def detect_views(photos, scales, flip, merge):
+        assert (scales, flip, merge) == ((0.5, 1.0), True, "weighted_boxes")
+        return plain(photos)
+
+    monkeypatch.setattr(fake, "detect", detect_views)
+    views = ["--scales", "0.5,1", "--flip", "--merge", "weighted_boxes"]
+    assert cli.main(["evaluate", str(coco), "--output", str(tmp_path), *views]) == 0
+    note = "Note: Detected at scales 0.5, 1 and mirrored, merged by weighted_boxes."
+    assert note in capsys.readouterr().out.splitlines()

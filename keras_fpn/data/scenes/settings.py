@@ -90,7 +90,7 @@ def scene(
     sides: tuple[float, float | None] = (8, None),
     masks: bool = True,
 ) -> dict:
-    """RandomStream one scene.
+    """Draws one scene.
 
     Args:
         seed, index, size, objects, sides: see `SceneSettings`.

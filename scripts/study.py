@@ -1,0 +1,105 @@
+"""Trains the FPN paper's ablations on generated scenes and writes a page about them.
+
+    python scripts/study.py --output zoo/study
+
+Each row (see scripts/pyramid_study/rows.py) is trained with each seed, one after the
+other, all rows with one seed before the next seed begins. The same command resumes
+where it was stopped, and writes the page again after each training. `--rows 1a 1c
+--seeds 1` trains a few. On a GPU, use JAX, for which TensorFlow is not needed:
+
+    KERAS_BACKEND=jax python scripts/study.py --output zoo/study --machine "one H200"
+
+It needs the extra `report`.
+"""
+
+import argparse
+import json
+import pathlib
+import sys
+
+import keras
+from pyramid_study.page import write_page
+from pyramid_study.rows import SIDE, all_rows
+from pyramid_study.trained import result_of
+
+from keras_fpn.data import read_coco
+from keras_fpn.data.scenes import write_scenes
+
+TEST_SCENES = 300
+SEEDS_OF_SCENES = {"train": 11, "test": 12}
+
+
+def main(argv=None):
+    """Trains and writes what the command line asks for."""
+    arguments = parse(argv)
+    rows = all_rows()
+    work, output = arguments.work or arguments.output / "runs", arguments.output
+    data = scenes(work, arguments.scenes)
+    settings = {
+        "steps": arguments.steps,
+        "batch_size": arguments.batch_size,
+        "scenes": arguments.scenes,
+        "side": SIDE,
+    }
+    results: dict[str, list[dict]] = {}
+    for seed in range(arguments.seeds):
+        for key in arguments.rows:
+            folder = work / f"{key}-{seed}"
+            result = result_of(rows[key], seed, settings, data, folder)
+            results.setdefault(key, []).append(result)
+            values = {name: result["values"][name] for name in rows[key].numbers}
+            print(key, seed, f"{result['seconds']:.0f} s", values, flush=True)
+            ordered = {name: results[name] for name in rows if name in results}
+            write(output, rows, ordered, data[1], arguments)
+    return 0
+
+
+def write(output, rows, results, test, arguments):
+    """Writes results.json and the page."""
+    command = (
+        f"python scripts/study.py --output zoo/study --steps {arguments.steps} "
+        f"--scenes {arguments.scenes} --seeds {arguments.seeds}"
+    )
+    machine = f"{arguments.machine}, {keras.backend.backend()} backend"
+    output.mkdir(parents=True, exist_ok=True)
+    kept = {
+        key: [{k: v for k, v in one.items() if k != "shown"} for one in own]
+        for key, own in results.items()
+    }
+    contents = {"command": command, "machine": machine, "results": kept}
+    (output / "results.json").write_text(json.dumps(contents, indent=1), "utf-8")
+    write_page(output, rows, results, test, command, machine)
+
+
+def scenes(folder, count):
+    """Returns the data sets to train on and to measure on; writes them once."""
+    found = []
+    for name, number in (("train", count), ("test", TEST_SCENES)):
+        target = folder / f"{name}-{number}"
+        annotations = target / "instances.json"
+        if not annotations.exists():
+            write_scenes(target, number, SEEDS_OF_SCENES[name], (SIDE, SIDE))
+        found.append(read_coco(annotations, target))
+    return found
+
+
+def parse(argv):
+    """Returns the arguments of the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    known = list(all_rows())
+    add = parser.add_argument
+    add("--output", type=pathlib.Path, required=True, help="folder of the page")
+    add("--work", type=pathlib.Path, help="folder of scenes and trainings")
+    add("--rows", nargs="+", choices=known, default=known, help="rows to train")
+    add("--seeds", type=int, default=3, help="number of seeds (default %(default)s)")
+    add("--steps", type=int, default=600, help="of a training (default %(default)s)")
+    add("--batch-size", type=int, default=8, help="scenes (default %(default)s)")
+    add("--scenes", type=int, default=2000, help="to train on (default %(default)s)")
+    add("--machine", default="2 CPU cores", help="what the page says it ran on")
+    return parser.parse_args(argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,177 @@
+"""The rows of the FPN paper's tables: their parts, and that each is a detector."""
+
+import keras
+import numpy as np
+import pytest
+from models.tiny import tiny_backbone
+from numpy.testing import assert_array_equal
+
+import keras_fpn
+from keras_fpn.layers import TwoFCBoxHead
+from keras_fpn.models import paper_row, paper_rows
+from keras_fpn.preprocessing import Preprocessing
+
+PHOTO = np.random.default_rng(0).integers(0, 256, (70, 100, 3)).astype(np.uint8)
+ALL = paper_rows()
+
+
+def tiny_row(table, row, **arguments):
+    if table != 1:
+        arguments = {"num_classes": 2, **arguments}
+        if (table, row) != (3, "a"):
+            arguments = {"box_head": TwoFCBoxHead(16, name="box_head"), **arguments}
+    return paper_row(
+        table,
+        row,
+        tiny_backbone(),
+        channels=8,
+        anchor_sizes=(8, 16, 32, 64, 128),
+        preprocessing=Preprocessing(min_size=64, max_size=128),
+        **arguments,
+    )
+
+
+def test_all_rows_of_the_paper_are_there():
+    assert [row for table, row in ALL if table == 1] == list("abcdef")
+    assert [row for table, row in ALL if table == 3] == list("abc")
+    assert [row for table, row in ALL if table == "figure 2"] == ["top", "bottom"]
+
+
+@pytest.mark.parametrize(
+    ("row", "cells"),
+    [
+        # Levels of the anchors, of a photo of 64x128 pixels, and anchors per cell.
+        ("a", {"P4": 4 * 8 * 15}),
+        ("b", {"P5": 2 * 4 * 15}),
+        ("c", {"P2": 1536, "P3": 384, "P4": 96, "P5": 24, "P6": 6}),
+        ("d", {"P2": 1536, "P3": 384, "P4": 96, "P5": 24, "P6": 6}),
+        ("e", {"P2": 1536, "P3": 384, "P4": 96, "P5": 24, "P6": 6}),
+        ("f", {"P2": 16 * 32 * 15}),
+    ],
+)
+def test_anchors_are_on_the_levels_of_the_row(row, cells):
+    model = tiny_row(1, row)
+    x = {
+        "images": np.zeros((1, 64, 128, 3), "float32"),
+        "image_sizes": np.array([[64, 128]], "float32"),
+    }
+    anchors = model.trunk(x)["anchors"]
+    assert {name: len(boxes) for name, boxes in anchors.items()} == cells
+
+
+def test_rows_differ_from_the_pyramid_only_in_the_parts_of_their_row():
+    whole = tiny_row(1, "c").parts.layers()
+    for row, own in {"d": {"neck"}, "e": {"neck"}}.items():
+        parts = tiny_row(1, row).parts.layers()
+        different = {
+            name
+            for name, layer in parts.items()
+            if name != "backbone" and layer.get_config() != whole[name].get_config()
+        }
+        assert different | {"neck"} == own
+
+
+@pytest.mark.parametrize(("table", "row"), ALL)
+def test_every_layer_is_one_of_a_detector_with_recorded_numbers(table, row):
+    # Only these stand in no model that a recording covers; their own tests do.
+    new = {"SingleMap", "TopDownWithoutLateral", "StageBoxHead", "NoTopDown"}
+    covered = {
+        type(layer)
+        for layer in keras_fpn.models.faster_rcnn_fpn(tiny_backbone(), num_classes=2)
+        .parts.layers()
+        .values()
+    }
+    known = covered | {keras.layers.Identity, keras_fpn.layers.ProposalDetections}
+    for layer in tiny_row(table, row).parts.layers().values():
+        assert type(layer) in known or type(layer).__name__ in new
+
+
+@pytest.mark.parametrize("row", ["a", "f"])
+def test_rows_on_a_single_map_learn_and_are_saved(row, tmp_path):
+    _learns_and_is_saved(1, row, tmp_path)
+
+
+@pytest.mark.ci
+@pytest.mark.parametrize(("table", "row"), ALL)
+def test_every_row_learns_and_is_saved(table, row, tmp_path):
+    _learns_and_is_saved(table, row, tmp_path)
+
+
+def _learns_and_is_saved(table, row, tmp_path):
+    keras.utils.set_random_seed(0)
+    model = tiny_row(table, row)
+    image = np.full((1, 64, 96, 3), 30, "float32")
+    image[0, 16:48, 24:72] = (230, 120, 40)
+    x = {"images": image, "image_sizes": np.array([[64, 96]], "float32")}
+    y = {
+        "boxes": np.array([[[24, 16, 72, 48]]], "float32"),
+        "labels": np.array([[1]]),
+    }
+    model.compile(keras.optimizers.Adam(0.003))
+    before = [keras.ops.convert_to_numpy(w) for w in model.trainable_variables]
+    losses = model.fit(x, y, epochs=8, verbose=0).history["loss"]
+    assert losses[-1] < losses[0]
+    for variable, old in zip(model.trainable_variables, before, strict=True):
+        assert not np.array_equal(variable, old), f"{variable.path} is not trained"
+    model.save(tmp_path / "row.keras")
+    again = keras.models.load_model(tmp_path / "row.keras")
+    [found], [expected] = again.detect(PHOTO), model.detect(PHOTO)
+    assert len(expected["scores"])
+    for name, value in expected.items():
+        assert_array_equal(found[name], value)
+
+
+@pytest.mark.ci
+@pytest.mark.parametrize(("table", "row"), ALL)
+def test_every_row_is_exported_and_served(table, row, tmp_path):
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("SavedModels are written on the TensorFlow backend")
+    import tensorflow as tf
+
+    model = tiny_row(table, row)
+    [expected] = model.detect(PHOTO)
+    folder = keras_fpn.export.export_saved_model(model, tmp_path / "served")
+    served = tf.saved_model.load(str(folder)).signatures["image_tensor"]
+    found = served(tf.constant(PHOTO[None]))
+    count = int(found["num_detections"][0])
+    assert count == len(expected["scores"])
+    boxes = found["detection_boxes"].numpy()[0, :count, [1, 0, 3, 2]].T
+    distances = np.abs(boxes[:, None] - expected["boxes"]).max(axis=-1)
+    # Boxes of nearly equal scores may change places.
+    assert distances.min(axis=0).max() < 0.05
+    assert distances.min(axis=1).max() < 0.05
+
+
+def test_the_last_stage_is_the_head_of_row_a_of_table_3():
+    backbone = tiny_backbone()
+    model = paper_row(3, "a", backbone, num_classes=2)
+    assert list(model.backbone.output) == ["C2", "C3", "C4"]
+    assert model.box_head.stage.weights[0] is backbone.get_layer("C5").weights[0]
+    assert model.roi_align.output_size == 14
+
+
+def test_imagenet_weights_reach_the_stage_in_the_head(monkeypatch):
+    loaded = []
+    monkeypatch.setattr(
+        "keras_fpn.models.ablations.load_imagenet",
+        lambda backbone, weights: loaded.append((list(backbone.output), weights)),
+    )
+    paper_row(3, "a", tiny_backbone(), "imagenet", num_classes=2)
+    assert loaded == [(["C2", "C3", "C4", "C5"], "imagenet")]
+
+
+def test_parts_replace_those_of_the_row():
+    neck = keras_fpn.layers.SingleMap("C4", name="neck")
+    assert tiny_row(1, "a", neck=neck).neck is neck
+
+
+@pytest.mark.parametrize(("table", "row"), [(1, "g"), (3, "d"), (4, "a"), ("1", "a")])
+def test_an_unknown_row_is_named(table, row):
+    received = rf"received table={table!r}, row='{row}'"
+    with pytest.raises(ValueError, match=received):
+        paper_row(table, row)
+
+
+def test_a_backbone_without_the_rows_level_raises():
+    with pytest.raises(ValueError, match="received level='C4'"):
+        paper_row(1, "a", tiny_backbone(("C2", "C3")))

@@ -1,0 +1,98 @@
+"""scripts/study.py: its rows, its page, and that it resumes."""
+
+import json
+import pathlib
+import sys
+
+import numpy as np
+import pytest
+
+from keras_fpn.data.scenes import scene_dataset
+
+SCRIPTS = pathlib.Path(__file__).resolve().parents[1] / "scripts"
+
+
+@pytest.fixture
+def study(monkeypatch):
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+    import study
+
+    return study
+
+
+def made(key, seed, **values):
+    """Returns a result as a training gives it."""
+    settings = {"steps": 5, "batch_size": 8, "scenes": 40, "side": 64}
+    found = {"boxes": [[8, 8, 40, 40]], "labels": [0], "scores": [0.9]}
+    return {
+        "settings": {**settings, "row": key, "seed": seed},
+        "values": values,
+        "shown": [found] * 3,
+        "seconds": 30.0,
+        "parameters": 1_790_000,
+        "backend": "tensorflow",
+    }
+
+
+def test_the_mean_and_the_spread_of_seeds(study):
+    from pyramid_study.page import mean_and_spread
+
+    results = [made("1a", seed, AR100=value) for seed, value in enumerate((0.4, 0.6))]
+    mean, spread = mean_and_spread(results, "AR100")
+    assert mean == pytest.approx(50)
+    assert spread == pytest.approx(10 * 2**0.5)  # of a sample: (10^2 + 10^2) / 1
+    assert np.isnan(mean_and_spread(results[:1], "AR100")[1])
+    assert np.isnan(mean_and_spread(results, "AP")[0])
+
+
+def test_the_page_holds_every_row_with_its_papers_number(study, tmp_path):
+    from pyramid_study.page import write_page
+
+    rows = study.all_rows()
+    results = {
+        key: [made(key, 0, **dict.fromkeys(rows[key].numbers, 0.25))]
+        for key in ("1a", "1c", "3c")
+    }
+    write_page(tmp_path, rows, results, scene_dataset(3, size=(64, 64)), "make", "a PC")
+    text = (tmp_path / "README.md").read_text("utf-8")
+    assert "| C4 alone | 25.0 [36.1] | 25.0 [48.3] |" in text
+    assert text.count("| feature pyramid (FPN) |") == 2
+    assert "no lateral" not in text  # not trained
+    assert "2 minutes on a PC" in text  # 90 s
+    pictures = sorted(path.name for path in tmp_path.glob("*.png"))
+    assert pictures == [
+        f"{n}_{what}.png" for n in "13" for what in ("by_scale", "scenes")
+    ]
+    assert all(name in text for name in pictures)
+
+
+def test_a_result_is_not_computed_again(study, tmp_path):
+    from pyramid_study.trained import result_of
+
+    result = made("1a", 0, AR100=0.4)
+    settings = {
+        name: value
+        for name, value in result["settings"].items()
+        if name not in ("row", "seed")
+    }
+    (tmp_path / "result.json").write_text(json.dumps(result))
+    row = study.all_rows()["1a"]
+    assert result_of(row, 0, settings, (None, None), tmp_path) == result
+    with pytest.raises(ValueError, match=r"'steps': 6.*received.*'steps': 5"):
+        result_of(row, 0, {**settings, "steps": 6}, (None, None), tmp_path)
+
+
+@pytest.mark.ci
+def test_the_study_trains_resumes_and_writes_its_page(study, tmp_path, capsys):
+    argv = ["--output", str(tmp_path), "--steps", "2", "--scenes", "16"]
+    argv += ["--rows", "1c", "--seeds", "1"]
+    assert study.main(argv) == 0
+    first = (tmp_path / "README.md").read_text("utf-8")
+    contents = json.loads((tmp_path / "results.json").read_text("utf-8"))
+    [result] = contents["results"]["1c"]
+    assert 0 <= result["values"]["AR1000"] <= 1
+    assert result["settings"]["steps"] == 2
+    assert study.main(argv) == 0  # nothing is trained again: the page stays the same
+    assert (tmp_path / "README.md").read_text("utf-8") == first
+    assert capsys.readouterr().out.count("1c 0") == 2
+    assert "study" in sys.modules
