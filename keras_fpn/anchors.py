@@ -28,6 +28,22 @@ def cell_anchors(sizes: Sequence[float], ratios: Sequence[float]):
     return np.round(corners)
 
 
+def unrounded_cell_anchors(sizes: Sequence[float], ratios: Sequence[float]):
+    """Returns the anchors of the cell at the origin, float32 (A, 4), xyxy, pixels.
+
+    A = len(sizes) * len(ratios), sizes in the outer loop. Source: detectron2, which
+    does not round them.
+
+    Args:
+        sizes, ratios: as in `cell_anchors`.
+    """
+    root = np.sqrt(np.asarray(ratios, "float64"))[None, :]
+    side = np.asarray(sizes, "float64")[:, None]
+    widths, heights = (side / root).ravel(), (side * root).ravel()
+    corners = np.stack([-widths, -heights, widths, heights], axis=1) / 2
+    return corners.astype("float32")
+
+
 def grid_anchors(cell, grid_size, image_size):
     """Returns the cell's anchors repeated over a level's grid, float32 (h * w * A, 4).
 

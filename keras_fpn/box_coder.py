@@ -30,11 +30,13 @@ class BoxCoder(Config):
     Args:
         weights: 4 floats > 0, by which dx, dy, dw, dh are multiplied when boxes are
             encoded.
-        beta: float > 0, absolute difference from which the smooth L1 loss is linear.
-            The default is Detectron's for the RPN; torchvision uses it in both stages.
+        beta: float >= 0, absolute difference from which the smooth L1 loss is linear;
+            0 for the L1 loss of detectron2. The default is Detectron's for the RPN;
+            torchvision uses it in both stages.
 
     Raises:
-        ValueError: a weight or `beta` is not above 0, or there are not 4 weights.
+        ValueError: a weight is not above 0, `beta` is below 0, or there are not 4
+            weights.
     """
 
     weights: tuple[float, float, float, float] = (1.0, 1.0, 1.0, 1.0)
@@ -42,9 +44,9 @@ class BoxCoder(Config):
 
     def __post_init__(self):
         weights = tuple(float(weight) for weight in self.weights)
-        if len(weights) != 4 or min(weights) <= 0 or self.beta <= 0:
+        if len(weights) != 4 or min(weights) <= 0 or self.beta < 0:
             raise ValueError(
-                "weights must be 4 numbers above 0 and beta must be above 0; received "
+                "weights must be 4 numbers above 0 and beta at least 0; received "
                 f"weights={weights}, beta={self.beta}."
             )
         object.__setattr__(self, "weights", weights)

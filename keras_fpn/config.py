@@ -1,5 +1,6 @@
-"""The base class of frozen dataclasses of numbers, which Keras saves with a model."""
+"""How objects that Keras saves with a model describe themselves."""
 
+import inspect
 from dataclasses import asdict, dataclass
 
 
@@ -15,3 +16,13 @@ class Config:
     def from_config(cls, config: dict):
         """Returns the object described by the result of `get_config`."""
         return cls(**config)
+
+
+def arguments_of(made):
+    """Returns the arguments that an object was made with, dict, for `get_config`.
+
+    Args:
+        made: object that has each argument of its class as an attribute of that name.
+    """
+    _, *parameters = inspect.signature(type(made).__init__).parameters
+    return {name: getattr(made, name) for name in parameters if name != "kwargs"}

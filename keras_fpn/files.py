@@ -53,9 +53,8 @@ def replacing(path, sync=True):
         _create(partial, path, there)
         yield partial
         with open(partial, "rb+") as file:
-            if (
-                there is not None
-            ):  # only now that it is open, because it may become read-only
+            # Only now that it is open, because it may become read-only.
+            if there is not None:
                 partial.chmod(there.st_mode & 0o777)
             if sync:
                 os.fsync(file.fileno())

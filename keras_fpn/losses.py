@@ -6,12 +6,17 @@ from keras import ops
 def smooth_l1(differences, beta: float):
     """Returns |x| - beta / 2 above beta and x^2 / (2 beta) below, elementwise.
 
+    With a beta of 0 it is the L1 loss, |x|.
+
     Source: Girshick 2015 (arXiv:1504.08083), Eq. 3, there with beta 1.
 
     Args:
         differences: float (...), prediction minus target.
-        beta: float > 0, absolute difference from which the loss is linear.
+        beta: float >= 0, absolute difference from which the loss is linear.
     """
+    if beta == 0:  # the branch below would divide by 0
+        # The slope at 0 is 0, as in PyTorch; that of `ops.abs` is 1 on JAX.
+        return differences * ops.stop_gradient(ops.sign(differences))
     size = ops.abs(differences)
     return ops.where(size < beta, 0.5 * size * size / beta, size - 0.5 * beta)
 

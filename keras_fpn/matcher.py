@@ -118,9 +118,8 @@ def _compared(boxes, gt_boxes, gt_valid, gt_crowd, allow_low_quality):
     target = ops.logical_and(target, box_areas(gt_boxes) > 0)
     crowd = ops.logical_and(gt_valid, gt_crowd)
     areas = box_areas(boxes)
-    half = ops.where(
-        areas > 0, 0.5 * areas, float("inf")
-    )  # an empty box is in no crowd
+    # An empty box is in no crowd.
+    half = ops.where(areas > 0, 0.5 * areas, float("inf"))
 
     def compare(index, best, matches, best_of_any, in_crowd):
         def of_this(values):

@@ -3,15 +3,16 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from keras_fpn.models.faster_rcnn import faster_rcnn_fpn
-from keras_fpn.models.published import FASTER_RCNN
-from keras_fpn.weights import (
-    SHIPPED,
-    Checkpoint,
-    ShippedCheckpoint,
-    get_checkpoint,
-)
+from keras_fpn.models import faster_rcnn, rpn
+from keras_fpn.weights import SHIPPED, Checkpoint, get_checkpoint
 from keras_fpn.weights.registry import known_names
+from keras_fpn.weights.shipped import ShippedCheckpoint
+
+# Builder and `Family` of each kind of detector.
+_FAMILIES = (
+    (faster_rcnn.faster_rcnn_fpn, faster_rcnn.FAMILY),
+    (rpn.rpn_fpn, rpn.FAMILY),
+)
 
 
 @dataclass(frozen=True)
@@ -46,10 +47,9 @@ class Preset:
 def list_presets():
     """Returns all presets, dict of name -> `Preset`."""
     return {
-        name: Preset(
-            name, faster_rcnn_fpn, parts, SHIPPED.get(name) or get_checkpoint(name)
-        )
-        for name, parts in FASTER_RCNN.items()
+        name: Preset(name, builder, parts, SHIPPED.get(name) or get_checkpoint(name))
+        for builder, family in _FAMILIES
+        for name, parts in family.published.items()
     }
 
 
@@ -87,11 +87,18 @@ def _without_weights(preset, overrides):
     if overrides.get("backbone") == parts["backbone"].name:
         # The same backbone by name: keep the preset's own, whose norms fit its weights.
         del overrides["backbone"]
-    if preset.name not in SHIPPED or {"num_classes", "class_names"} & set(overrides):
-        return parts
+    if "preprocessing" in parts and overrides.get("preprocessing") is not None:
+        own = parts["preprocessing"]
+        overrides["preprocessing"] = overrides["preprocessing"].completed(
+            own.mean, own.std, own.resize_rule
+        )
     checkpoint = preset.checkpoint
+    if checkpoint.class_names is None or {"num_classes", "class_names"} & set(
+        overrides
+    ):
+        return parts
     return {
         **parts,
         "class_names": list(checkpoint.class_names),
-        "category_ids": checkpoint.category_ids,
+        "category_ids": list(checkpoint.category_ids),
     }

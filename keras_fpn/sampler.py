@@ -44,6 +44,17 @@ class Sample(Config):
                 f"count={self.count}, positive_fraction={self.positive_fraction}."
             )
 
+    def divisor(self, sampled, image_weights):
+        """Returns the number by which sums of losses are divided, float32 scalar.
+
+        It is the number of sampled boxes.
+
+        Args:
+            sampled: float32 (B, S), weight of each sampled box, 0 in unfilled slots.
+            image_weights: float32 (B,).
+        """
+        return ops.sum(sampled)
+
     @property
     def max_positives(self):
         """int, maximum number of positives per image; they come first."""
@@ -53,6 +64,18 @@ class Sample(Config):
         boxes = ops.shape(labels)[1]
         priorities = random_priorities(seed, step, image_ids, boxes, purpose)
         return sample(labels, priorities, self.count, self.positive_fraction)
+
+
+@keras.saving.register_keras_serializable(package="keras_fpn")
+@dataclass(frozen=True)
+class FullSample(Sample):
+    """A `Sample` whose losses are divided by `count` for each image.
+
+    They are so even if an image has fewer boxes than `count`. Source: detectron2's RPN.
+    """
+
+    def divisor(self, sampled, image_weights):
+        return self.count * ops.sum(image_weights)
 
 
 def sample(labels, priorities, count: int, positive_fraction: float):

@@ -24,13 +24,13 @@ import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from keras_fpn.data import augment, open_dataset
+from keras_fpn.data import Photometric, RandomFlip, open_dataset
 from keras_fpn.data.loader import Loader
 from keras_fpn.data.pydataset import LoaderSequence
 from keras_fpn.data.stream import cpu_count, stream_batches
 from keras_fpn.preprocessing import Preprocessing, read_photo, resize, resized_size
 
-TRAINING = (augment.RandomFlip(), augment.Photometric())
+TRAINING = (RandomFlip(), Photometric())
 
 
 def main(argv=None):

@@ -14,8 +14,7 @@ import time
 import keras
 
 import keras_fpn
-from keras_fpn.data import Loader, open_dataset
-from keras_fpn.data.augment import RandomFlip
+from keras_fpn.data import Loader, RandomFlip, open_dataset
 from keras_fpn.training import SGD
 from keras_fpn.training.transfer import resized
 

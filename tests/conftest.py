@@ -55,6 +55,12 @@ def parity_folder():
 
 
 @pytest.fixture(scope="session")
+def detectron2_folder():
+    """pathlib.Path of detectron2's recorded numbers; absent ones as above."""
+    return _shared_folder("parity_detectron2", "the reference numbers of detectron2")
+
+
+@pytest.fixture(scope="session")
 def data_folder():
     """pathlib.Path of the real data sets; absent ones are treated as above."""
     return _shared_folder("data", "the real data sets")

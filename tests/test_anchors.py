@@ -3,7 +3,7 @@ import pytest
 from keras import ops
 from on_backend import graph_of_all_sizes
 
-from keras_fpn.anchors import cell_anchors, grid_anchors
+from keras_fpn.anchors import cell_anchors, grid_anchors, unrounded_cell_anchors
 
 RATIOS = (0.5, 1.0, 2.0)
 
@@ -103,3 +103,13 @@ def test_one_graph_serves_maps_and_images_of_all_sizes():
         expected = ops.convert_to_numpy(grid_anchors(cell, grid, image))
         assert len(expected) == grid[0] * grid[1] * 6
         np.testing.assert_array_equal(got, expected)
+
+
+def test_unrounded_anchors_have_their_sizes_outside_and_their_ratios_inside():
+    got = unrounded_cell_anchors((32, 50), (0.5, 2.0))
+    assert got.dtype == np.float32
+    root = np.sqrt(2.0)
+    halves = [(16 * root, 16 / root), (16 / root, 16 * root)]
+    halves += [(25 * root, 25 / root), (25 / root, 25 * root)]
+    expected = [(-w, -h, w, h) for w, h in halves]
+    np.testing.assert_allclose(got, expected, rtol=1e-6)

@@ -136,8 +136,16 @@ def test_boxes_that_are_not_positive_have_no_loss_even_if_empty():
 
 
 @pytest.mark.parametrize(
-    ("weights", "beta"), [((1, 1, 1), 0.1), ((1, 1, 1, 0), 0.1), ((1, 1, 1, 1), 0)]
+    ("weights", "beta"), [((1, 1, 1), 0.1), ((1, 1, 1, 0), 0.1), ((1, 1, 1, 1), -0.1)]
 )
-def test_weights_and_beta_must_be_above_0(weights, beta):
+def test_weights_must_be_above_0_and_beta_not_below(weights, beta):
     with pytest.raises(ValueError, match=r"received weights=\(1.0, .*beta="):
         BoxCoder(weights, beta)
+
+
+def test_a_beta_of_0_is_the_l1_loss():
+    coder = BoxCoder(beta=0.0)
+    anchors = floats([[ANCHOR]])
+    deltas = coder.encode(anchors, anchors) + floats([[[0.25, 0, -0.5, 2]]])
+    loss = coder.loss(deltas, anchors, anchors, np.array([[True]]))
+    np.testing.assert_allclose(loss, [[2.75]], rtol=1e-5)

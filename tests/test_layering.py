@@ -15,7 +15,8 @@ PACKAGE = "keras_fpn"
 
 # Lowest first. A unit is a module or a folder directly in the package.
 LAYERS = [
-    "backend config files levels boxes box_coder anchors chance matcher sampler losses",
+    "backend config files moved levels boxes box_merging box_coder anchors chance "
+    "matcher sampler losses",
     "distribute",
     "ops",
     "layers",

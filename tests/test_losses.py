@@ -33,6 +33,14 @@ def test_smooth_l1_has_slope_x_by_beta_and_then_one():
     assert_allclose(got, [-1, -0.5, 0, 0.2, 1], rtol=1e-5)
 
 
+def test_a_beta_of_0_is_the_absolute_difference():
+    differences = floats([-3, -1e-6, 0, 2])
+    got = outputs_of(lambda x: smooth_l1(x, 0.0), differences)
+    assert_array_equal(got, np.abs(differences))
+    slopes = gradient(lambda x: smooth_l1(x, 0.0), differences)
+    assert_array_equal(slopes, [-1, -1, 0, 1])
+
+
 def test_binary_cross_entropy_by_hand():
     log_odds = math.log(3)  # probability 3/4
     logits, targets = floats([0, 0, log_odds, log_odds, -log_odds]), [0, 1, 1, 0, 0.5]

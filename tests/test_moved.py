@@ -5,6 +5,7 @@ import pytest
 import keras_fpn
 import keras_fpn.serving
 from keras_fpn.data import anchor_coverage as data_anchor_coverage
+from keras_fpn.data import augment
 from keras_fpn.metrics import mistakes, page
 from keras_fpn.training import distribution
 
@@ -15,6 +16,7 @@ from keras_fpn.training import distribution
         (mistakes, "find_mistakes", keras_fpn.report),
         (page, "evaluation_page", keras_fpn.report),
         (data_anchor_coverage, "anchor_coverage", keras_fpn.report),
+        (augment, "RandomFlip", keras_fpn.data),
         (distribution, "make_devices", keras_fpn.distribute),
         (keras_fpn.serving, "export_saved_model", keras_fpn.export),
     ],

@@ -5,6 +5,7 @@ import pytest
 from models.tiny import tiny_backbone
 
 import keras_fpn
+from keras_fpn.preprocessing import Preprocessing
 from keras_fpn.weights import SHIPPED
 
 # Trainable parameters that torchvision publishes (its frozen norms are no parameters),
@@ -17,9 +18,18 @@ PUBLISHED = {
 }
 
 
-def test_presets_are_the_four_published_ones_and_ours():
+# Parameters that detectron2 trains, in millions; its frozen norms are no parameters.
+DETECTRON2 = {
+    "faster_rcnn_resnet50_fpn_detectron2_1x": 41.70,
+    "faster_rcnn_resnet50_fpn_detectron2_3x": 41.70,
+    "faster_rcnn_resnet101_fpn_detectron2_3x": 60.64,
+    "rpn_resnet50_fpn_detectron2_1x": 27.39,  # 41.70 less the two layers of the heads
+}
+
+
+def test_presets_are_the_published_ones_and_ours():
     presets = keras_fpn.list_presets()
-    assert set(presets) == set(PUBLISHED) | set(SHIPPED)
+    assert set(presets) == set(PUBLISHED) | set(DETECTRON2) | set(SHIPPED)
     published = [presets[name] for name in PUBLISHED]
     averages = [next(iter(preset.metrics.values())) for preset in published]
     assert [metrics["box AP"] for metrics in averages] == [37.0, 46.7, 32.8, 22.8]
@@ -36,6 +46,51 @@ def test_preset_has_the_published_number_of_parameters(name):
     assert count == PUBLISHED[name] - 4 * 1025
     assert model.name == name
     assert len(model.class_names) == 90
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "faster_rcnn_resnet50_fpn_detectron2_1x",
+        pytest.param("faster_rcnn_resnet50_fpn_detectron2_3x", marks=pytest.mark.ci),
+        pytest.param("faster_rcnn_resnet101_fpn_detectron2_3x", marks=pytest.mark.ci),
+        "rpn_resnet50_fpn_detectron2_1x",
+    ],
+)
+def test_preset_of_detectron2_has_its_number_of_parameters(name):
+    preset = keras_fpn.list_presets()[name]
+    model = keras_fpn.from_preset(name, load_weights=False)
+    count = sum(int(np.prod(v.shape)) for v in model.trainable_variables)
+    assert round(count / 1e6, 2) == DETECTRON2[name]
+    assert len(model.class_names) == preset.checkpoint.num_classes
+    assert model.preprocessing.resize_rule == "detectron2"
+    if "faster" in name:
+        assert isinstance(model, keras_fpn.models.FasterRCNN)
+        assert (model.class_names[79], model.category_ids[79]) == ("toothbrush", 90)
+    else:
+        assert isinstance(model, keras_fpn.models.RPN)
+        assert model.class_names == ["object"]
+
+
+def test_a_detectron2_preset_takes_other_classes():
+    model = keras_fpn.from_preset(
+        "faster_rcnn_resnet50_fpn_detectron2_3x",
+        load_weights=False,
+        backbone=tiny_backbone(),
+        class_names=["a", "b"],
+    )
+    assert (model.class_names, model.category_ids) == (["a", "b"], [1, 2])
+
+
+def test_a_preprocessing_of_the_users_keeps_the_presets_resize_rule():
+    model = keras_fpn.from_preset(
+        "faster_rcnn_resnet50_fpn_detectron2_3x",
+        load_weights=False,
+        backbone=tiny_backbone(),
+        preprocessing=Preprocessing(320, 640),
+    )
+    assert model.preprocessing.min_size == 320
+    assert model.preprocessing.resize_rule == "detectron2"
 
 
 def test_overrides_replace_parts_of_a_preset():

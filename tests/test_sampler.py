@@ -5,7 +5,7 @@ from numpy.testing import assert_array_equal
 from on_backend import graph_of_all_sizes, outputs_of
 
 from keras_fpn.matcher import IGNORED, NEGATIVE, POSITIVE
-from keras_fpn.sampler import sample
+from keras_fpn.sampler import FullSample, Sample, sample
 
 P, N, I = POSITIVE, NEGATIVE, IGNORED  # noqa: E741
 
@@ -128,3 +128,10 @@ def test_no_slots_are_picked_of_no_boxes():
     )
     assert_array_equal(places.shape, (2, 0))
     assert_array_equal(labels.shape, (2, 0))
+
+
+def test_losses_are_divided_by_the_sampled_boxes_or_by_the_full_count():
+    sampled = np.array([[2, 2, 0, 0], [1, 1, 1, 0]], "float32")
+    images = np.array([2, 1], "float32")
+    assert float(Sample(4, 0.5).divisor(sampled, images)) == 7
+    assert float(FullSample(4, 0.5).divisor(sampled, images)) == 12

@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 from skimage import data
 
+from keras_fpn.data.segments import mask_segment
 from keras_fpn.visualize import (
     class_color,
     draw_detections,
@@ -51,6 +52,16 @@ def test_a_mask_is_tinted_inside_a_contour_of_its_class_color():
     assert (row[151:] == 128).all()
     assert (pixels[:59] == 128).all()
     assert (pixels[101:] == 128).all()
+
+
+def test_run_lengths_are_drawn_like_their_pixels():
+    masks = [mask_of(50, 60, 150, 100), mask_of(100, 80, 200, 280)]
+    runs = [mask_segment(mask) for mask in masks]
+    np.testing.assert_array_equal(masked(runs, [1, 0]), masked(masks, [1, 0]))
+    with pytest.raises(ValueError, match=r"dtype=run lengths, shape=\(1, \(5, 5\)\)"):
+        masked([mask_segment(np.ones((5, 5)))], [0])
+    with pytest.raises(ValueError, match=r"shape=\(2, \(300, 400\)\), labels \(1,\)"):
+        masked(runs, [0])
 
 
 def test_the_photo_shows_through_a_mask():

@@ -18,7 +18,7 @@ EPYC; commit c975eab, 2026-11-21, TensorFlow 2.21.
 import keras
 
 import keras_fpn
-from keras_fpn.data.augment import RandomFlip
+from keras_fpn.data import RandomFlip
 from keras_fpn.models.published import small_mobilenet_v2_parts
 from keras_fpn.training import TrainingPlan, WarmupCosine
 

@@ -17,7 +17,7 @@ EPYC; commit c975eab, 2026-11-21, TensorFlow 2.21.
 import keras
 
 import keras_fpn
-from keras_fpn.data.augment import MultiScale, RandomFlip
+from keras_fpn.data import MultiScale, RandomFlip
 from keras_fpn.models.published import small_resnet18_parts
 from keras_fpn.training import TrainingPlan, WarmupCosine
 

@@ -17,7 +17,7 @@ minutes of CPU time); commit 8842c3b, 2026-11-21, TensorFlow 2.21. AP by epoch: 
 import keras
 
 import keras_fpn
-from keras_fpn.data.augment import RandomFlip
+from keras_fpn.data import RandomFlip
 from keras_fpn.models.published import small_resnet18_parts
 from keras_fpn.training import TrainingPlan, WarmupCosine
 

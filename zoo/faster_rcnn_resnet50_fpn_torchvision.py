@@ -20,7 +20,7 @@ Measured: not yet; the COCO images were not available.
 
 import keras_fpn
 from keras_fpn.backbones import resnet50
-from keras_fpn.data.augment import RandomFlip
+from keras_fpn.data import RandomFlip
 from keras_fpn.training import SGD, TrainingPlan, WarmupMultiStep
 
 

@@ -15,7 +15,7 @@ c8ab549, 2026-11-29, TensorFlow 2.21.
 import keras
 
 import keras_fpn
-from keras_fpn.data.augment import MultiScale, RandomFlip
+from keras_fpn.data import MultiScale, RandomFlip
 from keras_fpn.models import RPNParts
 from keras_fpn.models.published import small_resnet18_parts
 from keras_fpn.training import TrainingPlan, WarmupCosine

@@ -3,6 +3,8 @@
 from keras_fpn.backbones.mobilenet_v2 import mobilenet_v2
 from keras_fpn.backbones.mobilenet_v3 import mobilenet_v3_large
 from keras_fpn.backbones.resnet import (
+    msra_resnet50,
+    msra_resnet101,
     resnet18,
     resnet34,
     resnet50,
@@ -13,6 +15,8 @@ from keras_fpn.backbones.resnet import (
 __all__ = [
     "mobilenet_v2",
     "mobilenet_v3_large",
+    "msra_resnet50",
+    "msra_resnet101",
     "resnet18",
     "resnet34",
     "resnet50",

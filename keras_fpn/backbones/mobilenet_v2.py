@@ -4,8 +4,9 @@ from typing import Any
 
 import keras
 
+from keras_fpn.backbones.inverted_residual import inverted_residual
 from keras_fpn.files import PathLike
-from keras_fpn.layers.conv_norm import ConvNorm, DepthwiseConvNorm
+from keras_fpn.layers.conv_norm import ConvNorm
 from keras_fpn.weights.imagenet import with_imagenet
 
 # Expansion, output channels, blocks, stride of the first: Sandler et al. 2018
@@ -54,26 +55,10 @@ def mobilenet_v2(
     for expansion, filters, depth, first_strides in STAGES:
         for place in range(depth):
             strides = first_strides if place == 0 else 1
-            x = _inverted_residual(x, expansion, filters, strides, number, settings)
+            expanded, name = x.shape[-1] * expansion, f"block{number}"
+            block = 3, expanded, filters, False, "relu6", strides, name
+            x = inverted_residual(x, *block, settings)
             if number in TAPS:
                 bottom_up[TAPS[number]] = x
             number += 1
     return with_imagenet(keras.Model(images, bottom_up, name="mobilenet_v2"), weights)
-
-
-def _inverted_residual(x, expansion, filters, strides, number, settings):
-    name, channels = f"block{number}", x.shape[-1]
-    expanded, hidden = channels * expansion, x
-    if expansion > 1:
-        expand = ConvNorm(
-            expanded, 1, activation="relu6", name=f"{name}_expand", **settings
-        )
-        hidden = expand(hidden)
-    depthwise = DepthwiseConvNorm(
-        expanded, 3, strides, activation="relu6", name=f"{name}_depthwise", **settings
-    )
-    hidden = depthwise(hidden)
-    hidden = ConvNorm(filters, 1, name=f"{name}_project", **settings)(hidden)
-    if strides == 1 and channels == filters:
-        hidden = keras.layers.Add(name=f"{name}_add")([x, hidden])
-    return hidden

@@ -4,8 +4,9 @@ from typing import Any
 
 import keras
 
+from keras_fpn.backbones.inverted_residual import inverted_residual
 from keras_fpn.files import PathLike
-from keras_fpn.layers.conv_norm import ConvNorm, DepthwiseConvNorm
+from keras_fpn.layers.conv_norm import ConvNorm
 from keras_fpn.weights.imagenet import with_imagenet
 
 # Kernel, expanded channels, output channels, squeeze-and-excitation, activation,
@@ -61,7 +62,7 @@ def mobilenet_v3_large(
     x = stem(images)
     bottom_up = {}
     for number, settings in enumerate(BLOCKS, start=1):
-        x = _inverted_residual(x, *settings, f"block{number}", norms)
+        x = inverted_residual(x, *settings, f"block{number}", norms)
         if number == FIRST_TAP:
             bottom_up["C5"] = x
     last = ConvNorm(LAST_CHANNELS, 1, activation="hard_swish", name="last", **norms)
@@ -69,44 +70,3 @@ def mobilenet_v3_large(
     return with_imagenet(
         keras.Model(images, bottom_up, name="mobilenet_v3_large"), weights
     )
-
-
-def _inverted_residual(
-    x, kernel_size, expanded, filters, excite, activation, strides, name, norms
-):
-    hidden = x
-    if expanded != x.shape[-1]:
-        expand = ConvNorm(
-            expanded, 1, activation=activation, name=f"{name}_expand", **norms
-        )
-        hidden = expand(hidden)
-    depthwise = DepthwiseConvNorm(
-        expanded,
-        kernel_size,
-        strides,
-        activation=activation,
-        name=f"{name}_depthwise",
-        **norms,
-    )
-    hidden = depthwise(hidden)
-    if excite:
-        hidden = _squeeze_and_excite(hidden, f"{name}_excite")
-    hidden = ConvNorm(filters, 1, name=f"{name}_project", **norms)(hidden)
-    if strides == 1 and x.shape[-1] == filters:
-        hidden = keras.layers.Add(name=f"{name}_add")([x, hidden])
-    return hidden
-
-
-def _squeeze_and_excite(x, name):
-    channels = x.shape[-1]
-    squeezed = rounded_channels(channels / 4)
-    gate = keras.layers.GlobalAveragePooling2D(keepdims=True, name=f"{name}_mean")(x)
-    gate = ConvNorm(squeezed, activation="relu", name=f"{name}_squeeze")(gate)
-    gate = ConvNorm(channels, activation="hard_sigmoid", name=f"{name}_gate")(gate)
-    return keras.layers.Multiply(name=f"{name}_multiply")([x, gate])
-
-
-def rounded_channels(channels):
-    """Returns the multiple of 8 nearest to `channels`, not below 90 % of it."""
-    rounded = max(8, int(channels + 4) // 8 * 8)
-    return rounded if rounded >= 0.9 * channels else rounded + 8

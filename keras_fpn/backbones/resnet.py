@@ -1,7 +1,8 @@
 """Residual networks as bottom-up pathways: image -> C2..C5.
 
-Source: He et al. 2015 (arXiv:1512.03385); "v1.5" as in torchvision: the stride of
-a bottleneck is in its 3x3 convolution.
+Source: He et al. 2015 (arXiv:1512.03385). `resnet50` to `resnet152` are "v1.5" as in
+torchvision: the stride of a bottleneck is in its 3x3 convolution. In `msra_resnet50`
+and `msra_resnet101` it is in the first 1x1 convolution, as in the paper and in Caffe.
 """
 
 import keras
@@ -26,16 +27,7 @@ def resnet18(
             than 64 give a detector that a CPU can train, but without published
             weights.
     """
-    return _resnet(
-        "resnet18",
-        _basic_block,
-        (2, 2, 2, 2),
-        1,
-        norm,
-        epsilon,
-        weights,
-        channels=channels,
-    )
+    return _resnet("resnet18", _basic, (2, 2, 2, 2), norm, epsilon, weights, channels)
 
 
 def resnet34(
@@ -44,7 +36,7 @@ def resnet34(
     weights: PathLike | None = None,
 ) -> keras.Model:
     """ResNet-34: C2..C5 have 64, 128, 256, 512 channels; arguments as `resnet50`."""
-    return _resnet("resnet34", _basic_block, (3, 4, 6, 3), 1, norm, epsilon, weights)
+    return _resnet("resnet34", _basic, (3, 4, 6, 3), norm, epsilon, weights)
 
 
 def resnet50(
@@ -65,9 +57,7 @@ def resnet50(
         functional `keras.Model`, float (B, H, W, 3), normalized ->
         dict "C<l>" -> float (B, H / 2^l, W / 2^l, C_l), l = 2..5.
     """
-    return _resnet(
-        "resnet50", _bottleneck_block, (3, 4, 6, 3), 4, norm, epsilon, weights
-    )
+    return _resnet("resnet50", _bottleneck, (3, 4, 6, 3), norm, epsilon, weights)
 
 
 def resnet101(
@@ -76,9 +66,7 @@ def resnet101(
     weights: PathLike | None = None,
 ) -> keras.Model:
     """ResNet-101: channels and arguments as `resnet50`."""
-    return _resnet(
-        "resnet101", _bottleneck_block, (3, 4, 23, 3), 4, norm, epsilon, weights
-    )
+    return _resnet("resnet101", _bottleneck, (3, 4, 23, 3), norm, epsilon, weights)
 
 
 def resnet152(
@@ -87,14 +75,38 @@ def resnet152(
     weights: PathLike | None = None,
 ) -> keras.Model:
     """ResNet-152: channels and arguments as `resnet50`."""
-    return _resnet(
-        "resnet152", _bottleneck_block, (3, 8, 36, 3), 4, norm, epsilon, weights
-    )
+    return _resnet("resnet152", _bottleneck, (3, 8, 36, 3), norm, epsilon, weights)
 
 
-def _resnet(
-    name, block, depths, expansion, norm, epsilon, weights, channels=STEM_CHANNELS
-):
+def msra_resnet50(
+    norm: str | None = "frozen_batch",
+    epsilon: float = 1e-5,
+    weights: PathLike | None = None,
+) -> keras.Model:
+    """ResNet-50 with strides in the first convolutions of blocks, as in detectron2.
+
+    Detectors of detectron2 start from weights by Microsoft Research Asia (MSRA), which
+    expect pixels with a standard deviation of 1. No ImageNet checkpoint is registered.
+
+    Args:
+        norm, epsilon, weights: as of `resnet50`.
+
+    Returns:
+        functional `keras.Model`, as `resnet50`.
+    """
+    return _resnet("msra_resnet50", _msra, (3, 4, 6, 3), norm, epsilon, weights)
+
+
+def msra_resnet101(
+    norm: str | None = "frozen_batch",
+    epsilon: float = 1e-5,
+    weights: PathLike | None = None,
+) -> keras.Model:
+    """ResNet-101: channels and arguments as `msra_resnet50`."""
+    return _resnet("msra_resnet101", _msra, (3, 4, 23, 3), norm, epsilon, weights)
+
+
+def _resnet(name, block, depths, norm, epsilon, weights, channels=STEM_CHANNELS):
     def convolution(filters, kernel_size, strides, activation, name):
         return ConvNorm(
             filters,
@@ -117,24 +129,33 @@ def _resnet(
         for number in range(1, depth + 1):
             strides = 2 if number == 1 and level > 2 else 1
             place = f"C{level}_block{number}"
-            filters = channels * 2**stage
-            x = block(x, filters, expansion, strides, convolution, place)
+            x = block(x, channels * 2**stage, strides, convolution, place)
         bottom_up[f"C{level}"] = x
     return with_imagenet(keras.Model(images, bottom_up, name=name), weights)
 
 
-def _basic_block(x, channels, expansion, strides, convolution, name):
+def _basic(x, channels, strides, convolution, name):
     residual = convolution(channels, 3, strides, "relu", f"{name}_conv1")(x)
     residual = convolution(channels, 3, 1, None, f"{name}_conv2")(residual)
     return _add_shortcut(x, residual, channels, strides, convolution, name)
 
 
-def _bottleneck_block(x, channels, expansion, strides, convolution, name):
-    filters = channels * expansion
-    residual = convolution(channels, 1, 1, "relu", f"{name}_conv1")(x)
-    residual = convolution(channels, 3, strides, "relu", f"{name}_conv2")(residual)
+def _bottleneck(x, channels, strides, convolution, name):
+    return _three_convolutions(x, channels, (1, strides), convolution, name)
+
+
+def _msra(x, channels, strides, convolution, name):
+    return _three_convolutions(x, channels, (strides, 1), convolution, name)
+
+
+def _three_convolutions(x, channels, strides, convolution, name):
+    """Returns a block with the strides of its 1x1 and of its 3x3 convolution."""
+    filters = 4 * channels
+    first, second = strides
+    residual = convolution(channels, 1, first, "relu", f"{name}_conv1")(x)
+    residual = convolution(channels, 3, second, "relu", f"{name}_conv2")(residual)
     residual = convolution(filters, 1, 1, None, f"{name}_conv3")(residual)
-    return _add_shortcut(x, residual, filters, strides, convolution, name)
+    return _add_shortcut(x, residual, filters, first * second, convolution, name)
 
 
 def _add_shortcut(x, residual, filters, strides, convolution, name):

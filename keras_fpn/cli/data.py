@@ -2,9 +2,15 @@
 
 from pathlib import Path
 
-from keras_fpn.cli.detect import add_dataset_options, add_size_options, count
 from keras_fpn.cli.errors import CommandError, reported
 from keras_fpn.cli.load_detector import DEFAULT_PRESET
+from keras_fpn.cli.options import (
+    COUNT,
+    add_dataset_options,
+    add_options,
+    add_output,
+    add_size_options,
+)
 
 ANNOTATIONS = "instances.json"
 AUGMENTATIONS = ("flip", "crop", "color", "scale", "jitter", "paste")
@@ -49,20 +55,8 @@ def add_parser(commands):
 
 def _add_look_options(parser):
     add = parser.add_argument
-    add(
-        "--output",
-        metavar="DIR",
-        type=Path,
-        default=Path("look"),
-        help="folder for the pictures (default %(default)s)",
-    )
-    add(
-        "--count",
-        metavar="N",
-        type=count,
-        default=12,
-        help="draw N photos (default %(default)s)",
-    )
+    add_output(parser, "look", "the pictures")
+    add("--count", **COUNT, default=12, help="draw N photos (default %(default)s)")
     add(
         "--preset",
         metavar="NAME",
@@ -79,15 +73,12 @@ def _add_look_options(parser):
         help="augment photos as training does, in the given order: one or more of "
         f"{', '.join(AUGMENTATIONS)}",
     )
-    for name, meaning in (
-        ("--seed", "seed of the random numbers (default %(default)s)"),
-        (
-            "--epoch",
-            "epoch to show, from 0; photos and their augmentation differ "
-            "between epochs (default %(default)s)",
-        ),
-    ):
-        add(name, metavar="N", type=int, default=0, help=meaning)
+    helps = {
+        "--seed": "seed of the random numbers (default %(default)s)",
+        "--epoch": "epoch to show, from 0; photos and their augmentation differ "
+        "between epochs (default %(default)s)",
+    }
+    add_options(parser, helps, metavar="N", type=int, default=0)
 
 
 def _augmentation(name):
@@ -104,8 +95,7 @@ def _add_scenes_options(parser):
     )
     add(
         "--count",
-        metavar="N",
-        type=count,
+        **COUNT,
         default=1000,
         help="generate N pictures (default %(default)s)",
     )
@@ -119,8 +109,7 @@ def _add_scenes_options(parser):
     )
     add(
         "--size",
-        metavar="PIXELS",
-        type=count,
+        **COUNT | {"metavar": "PIXELS"},
         nargs=2,
         default=(320, 320),
         help="height and width of the pictures (default 320 320)",

@@ -12,11 +12,18 @@ from keras_fpn.cli.errors import (
     one_line,
     reported,
 )
-from keras_fpn.cli.input_photos import find_photos, sample_photo
+from keras_fpn.cli.input_photos import photos_named, sample_photo
 from keras_fpn.cli.load_detector import add_detector_options, load_detector
+from keras_fpn.cli.options import (
+    COUNT,
+    add_output,
+    add_size_options,
+    add_view_options,
+    views,
+)
+from keras_fpn.cli.proposals import add_proposals, of_photos
 from keras_fpn.cli.terminal import photo_progress
 
-MERGES = ("nms", "soft_nms", "weighted_boxes")  # as in keras_fpn.models.image_pyramid
 DEFAULT_THRESHOLD = 0.5  # a picture with all boxes above 0.05 shows little else
 
 
@@ -52,13 +59,7 @@ def add_parser(commands):
         help="use the photo that comes with keras_fpn, or with the preset",
     )
     add_detector_options(parser)
-    add(
-        "--output",
-        metavar="DIR",
-        type=Path,
-        default=Path("out"),
-        help="folder for the annotated pictures (default %(default)s)",
-    )
+    add_output(parser, "out", "the annotated pictures")
     add("--json", metavar="FILE", type=Path, help="write the boxes as COCO results")
     add(
         "--threshold",
@@ -69,52 +70,14 @@ def add_parser(commands):
     )
     add(
         "--max-detections",
-        metavar="N",
-        type=count,
+        **COUNT,
         help="keep at most N boxes per photo, those with the highest scores (default: "
         "as the model was trained)",
     )
     add_size_options(parser, "the model")
+    add_proposals(parser)
     add_view_options(parser)
     return parser
-
-
-def add_view_options(parser):
-    """Adds --scales, --flip and --merge."""
-    parser.add_argument(
-        "--scales",
-        metavar="S,S,...",
-        type=factors,
-        help="detect at several sizes, factors of the usual one, and merge the results",
-    )
-    parser.add_argument(
-        "--flip",
-        action="store_true",
-        help="detect in the mirrored photo too, and merge the results",
-    )
-    parser.add_argument(
-        "--merge",
-        choices=MERGES,
-        default=MERGES[0],
-        help="how results are merged (default %(default)s)",
-    )
-
-
-def views(arguments):
-    """Returns the arguments of `model.detect` that the options ask for, a dict."""
-    if arguments.scales is None and not arguments.flip:
-        return {}
-    return {name: getattr(arguments, name) for name in ("scales", "flip", "merge")}
-
-
-def add_size_options(parser, trained):
-    """Adds --min-size and --max-size; `trained` is what their defaults come from."""
-    for name, meaning in (
-        ("--min-size", "resize photos so that the shorter side has N pixels"),
-        ("--max-size", "but do not let the longer side exceed N pixels"),
-    ):
-        text = f"{meaning} (default: as {trained} was trained)"
-        parser.add_argument(name, metavar="N", type=count, help=text)
 
 
 def run(arguments):
@@ -123,10 +86,11 @@ def run(arguments):
     named = [*arguments.photos, *sample]
     if not named:
         raise CommandError("Name at least one photo or folder, or give --sample.")
-    photos = find_photos(named)
+    photos = photos_named(named)
     _check_targets(named, arguments.output, arguments.json)
     model, title = load_detector(arguments.preset, arguments.weights)
-    outcome = _detect(model, title, photos, arguments)
+    proposals = of_photos(model, photos, arguments.proposals)
+    outcome = _detect(model, title, photos, proposals, arguments)
     if arguments.json is not None:
         from keras_fpn.data import write_coco_results
 
@@ -152,7 +116,7 @@ def _check_targets(named, output, json_file):
     make_output(output)
 
 
-def _detect(model, title, photos, arguments):
+def _detect(model, title, photos, proposals, arguments):
     """Detects with a progress bar; a photo that fails gets a line on stderr."""
     from keras_fpn.data.image_files import image_ids
     from keras_fpn.report import detect_photos
@@ -163,6 +127,7 @@ def _detect(model, title, photos, arguments):
         photos,
         arguments.output,
         title,
+        proposals,
         min_size=arguments.min_size,
         max_size=arguments.max_size,
         score_threshold=arguments.threshold,
@@ -225,42 +190,9 @@ def _counted(number, noun, plural="s"):
     return f"{number} {noun}" if number == 1 else f"{number} {noun}{plural}"
 
 
-def add_dataset_options(parser, split):
-    """Adds DATASET, --images and --split; `split` is an example of a name."""
-    add = parser.add_argument
-    add(
-        "dataset",
-        metavar="DATASET",
-        help="annotations: a file (COCO json, CSV) or a folder (Pascal VOC, YOLO, "
-        "label images)",
-    )
-    add(
-        "--images",
-        metavar="DIR",
-        help="folder of the photos, if they are not where the annotations say",
-    )
-    add("--split", metavar="NAME", help=f"part of the data set, such as {split}")
-
-
 def score(text: str):
     """Returns a score of 0..1 from the command line; argparse shows this name."""
     value = float(text)
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"must be 0 to 1; received {text}")
     return value
-
-
-def count(text: str):
-    """Returns an int of at least 1 from the command line; argparse shows this name."""
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1; received {text}")
-    return value
-
-
-def factors(text: str):
-    """Returns a tuple of float > 0 from the command line, which separates by commas."""
-    values = tuple(float(one) for one in text.split(","))
-    if not all(0 < value < float("inf") for value in values):
-        raise argparse.ArgumentTypeError(f"must be above 0; received {text}")
-    return values

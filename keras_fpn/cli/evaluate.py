@@ -3,7 +3,6 @@
 import sys
 from pathlib import Path
 
-from keras_fpn.cli.detect import add_dataset_options, add_view_options, views
 from keras_fpn.cli.errors import INTERRUPTED, make_output, reported
 from keras_fpn.cli.load_detector import (
     DEFAULT_PRESET,
@@ -12,6 +11,14 @@ from keras_fpn.cli.load_detector import (
     add_detector_options,
     load_detector,
 )
+from keras_fpn.cli.options import (
+    add_dataset_options,
+    add_output,
+    add_view_options,
+    read_dataset,
+    views,
+)
+from keras_fpn.cli.proposals import TESTED, add_proposals, with_file
 from keras_fpn.cli.terminal import photo_progress
 
 
@@ -26,16 +33,11 @@ def add_parser(commands):
     )
     add_dataset_options(parser, "val")
     add_detector_options(parser)
+    files = "metrics.json, detections.json and index.html"
+    add_output(parser, "evaluation", files)
+    add_proposals(parser)
     parser.add_argument(
-        "--output",
-        metavar="DIR",
-        type=Path,
-        default=Path("evaluation"),
-        help="folder for metrics.json, detections.json and index.html (default "
-        "%(default)s)",
-    )
-    parser.add_argument(
-        "--proposals",
+        "--proposal-recall",
         action="store_true",
         help="also measure the recall of the first stage's proposals",
     )
@@ -48,7 +50,8 @@ def run(arguments):
     from keras_fpn.report.extra import INSTALL, missing_packages
 
     make_output(arguments.output)
-    dataset = _read(arguments)
+    dataset = read_dataset(arguments.dataset, arguments.images, arguments.split)
+    dataset = with_file(dataset, arguments.proposals, TESTED)
     missing = missing_packages()
     if missing:
         print(
@@ -65,7 +68,7 @@ def run(arguments):
             arguments.output,
             _model_name(arguments),
             notes,
-            arguments.proposals,
+            arguments.proposal_recall,
             **views(arguments),
         )
     except KeyboardInterrupt:
@@ -113,17 +116,3 @@ def _model_name(arguments):
     if arguments.weights in (None, PUBLISHED, RANDOM):
         return arguments.preset or DEFAULT_PRESET
     return Path(arguments.weights).name
-
-
-def _read(arguments):
-    """Returns the data set; prints its report on stderr if it has defects."""
-    from keras_fpn.data import open_dataset
-
-    def warn(report):
-        if report.defects:
-            print(report, file=sys.stderr)
-
-    with reported(ValueError, OSError):
-        return open_dataset(
-            arguments.dataset, arguments.images, arguments.split, report=warn
-        )

@@ -3,9 +3,9 @@
 import contextlib
 from pathlib import Path
 
-from keras_fpn.cli.detect import count
 from keras_fpn.cli.errors import CommandError, reported
 from keras_fpn.cli.load_detector import RANDOM, load_detector
+from keras_fpn.cli.options import COUNT, FLAG, add_options
 
 
 def add_parser(commands):
@@ -25,45 +25,22 @@ def add_parser(commands):
         help=f"weights of the preset's architecture: .pth, .weights.h5 or {RANDOM!r} "
         "(default: the published weights)",
     )
-    add(
-        "--version",
-        metavar="N",
-        type=count,
-        help="number of the version (default: the next)",
-    )
-    add(
-        "--frozen",
-        action="store_true",
-        help="store the weights in the graph instead of in separate files",
-    )
-    add(
-        "--warmup",
-        action="store_true",
-        help="add requests for a server to run before it accepts others; needs "
+    flags = {
+        "--frozen": "store the weights in the graph instead of in separate files",
+        "--warmup": "add requests for a server to run before it accepts others; needs "
         "tensorflow-serving-api",
-    )
-    add(
-        "--normalized-boxes",
-        action="store_true",
-        help="return boxes as fractions of height and width instead of pixels",
-    )
-    add(
-        "--xyxy",
-        action="store_true",
-        help="add a signature 'xyxy' that returns boxes x1, y1, x2, y2 and labels",
-    )
-    add(
-        "--max-pixels",
-        metavar="N",
-        type=count,
-        help="do not decode photos with more than N pixels (default: 64 million)",
-    )
-    add(
-        "--max-photos",
-        metavar="N",
-        type=count,
-        help="decode only the first N photos of a request (default: 8)",
-    )
+        "--normalized-boxes": "return boxes as fractions of height and width instead "
+        "of pixels",
+        "--xyxy": "add a signature 'xyxy' that returns boxes x1, y1, x2, y2 and labels",
+    }
+    counts = {
+        "--version": "number of the version (default: the next)",
+        "--max-pixels": "do not decode photos with more than N pixels (default: 64 "
+        "million)",
+        "--max-photos": "decode only the first N photos of a request (default: 8)",
+    }
+    add_options(parser, flags, **FLAG)
+    add_options(parser, counts, **COUNT)
     return parser
 
 

@@ -3,14 +3,9 @@
 import argparse
 from pathlib import Path
 
-from keras_fpn.cli.detect import count
 from keras_fpn.cli.errors import CommandError, reported
-from keras_fpn.cli.load_detector import (
-    DEFAULT_PRESET,
-    PUBLISHED,
-    RANDOM,
-    load_detector,
-)
+from keras_fpn.cli.load_detector import DEFAULT_PRESET, PUBLISHED, RANDOM, load_detector
+from keras_fpn.cli.options import COUNT, add_options
 from keras_fpn.cli.run_training import (
     add_training_options,
     open_devices,
@@ -45,16 +40,14 @@ def add_parser(commands):
         "of the preset, torchvision's .pth, or .weights.h5 (default: the published "
         "weights, downloaded once)",
     )
-    for name, meaning in (
-        ("--epochs", "passes over the photos (default: 12 to 100, for 2000 steps)"),
-        ("--batch-size", "images per step over all devices (default: 2 to 16 each)"),
-        (
-            "--min-size",
-            "resize photos to this shorter side in pixels (default: as the preset)",
-        ),
-        ("--max-size", "limit of the longer side in pixels (default: in proportion)"),
-    ):
-        add(name, metavar="N", type=count, help=meaning)
+    counts = {
+        "--epochs": "passes over the photos (default: 12 to 100, for 2000 steps)",
+        "--batch-size": "images per step over all devices (default: 2 to 16 each)",
+        "--min-size": "resize photos to this shorter side in pixels (default: as the "
+        "preset)",
+        "--max-size": "limit of the longer side in pixels (default: in proportion)",
+    }
+    add_options(parser, counts, **COUNT)
     add(
         "--learning-rate",
         metavar="RATE",
@@ -80,11 +73,12 @@ def run(arguments: argparse.Namespace):
     devices = open_devices(arguments)
     dataset, validation = _data(arguments, devices)
     source = _source(arguments)
+    start = arguments.weights or arguments.preset or DEFAULT_PRESET
     with reported(ValueError):
         plan = finetuning_plan(
             source,
             dataset,
-            name=f"finetune {Path(arguments.weights or _preset(arguments)).name}",
+            name=f"finetune {Path(start).name}",
             epochs=arguments.epochs,
             batch_size=arguments.batch_size,
             learning_rate=arguments.learning_rate,
@@ -119,10 +113,6 @@ def _data(arguments, devices):
             f"{len(validation)} ({validation.name})"
         )
     return dataset, validation
-
-
-def _preset(arguments):
-    return arguments.preset or DEFAULT_PRESET
 
 
 def _source(arguments):

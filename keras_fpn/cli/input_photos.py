@@ -7,7 +7,7 @@ from keras_fpn.cli.errors import CommandError
 SAMPLE = "coffee.jpg"
 
 
-def find_photos(paths):
+def photos_named(paths):
     """Returns the photos that files and folders name, each once.
 
     Files are taken whatever their name. Of a folder, the files with the suffix of an

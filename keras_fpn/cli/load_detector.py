@@ -25,7 +25,7 @@ def add_detector_options(parser):
         help=f"{PUBLISHED!r} (the default): the published weights, downloaded once; "
         f"{RANDOM!r}: random weights, to try a command without a download; a detector "
         "saved as .keras; or weights of the preset's architecture: .weights.h5, or "
-        "torchvision's .pth",
+        "torchvision's .pth or detectron2's .pkl",
     )
 
 
@@ -34,8 +34,8 @@ def load_detector(preset: str | None = None, weights: str | None = None):
 
     Args:
         preset: a name of `keras_fpn.list_presets()`; None for the default one.
-        weights: path of a .keras, .pth or .weights.h5 file, or "random"; None or "coco"
-            for the published weights, which are downloaded once.
+        weights: path of a .keras, .pth, .pkl or .weights.h5 file, or "random"; None or
+            "coco" for the published weights, which are downloaded once.
 
     Returns:
         the model; and a remark that pictures and reports must show, str, or None.
@@ -71,6 +71,8 @@ def _load_file(preset, name, path):
     model = keras_fpn.from_preset(name, load_weights=False)
     if path.suffix == ".h5":
         _load_h5(model, name, path)
+    elif path.suffix == ".pkl":
+        keras_fpn.weights.load_detectron2(model, path)
     else:
         keras_fpn.weights.load_torchvision(model, path)
     return model

@@ -3,10 +3,10 @@
 import sys
 import warnings
 
+from keras_fpn import data
 from keras_fpn.cli.errors import make_output, reported
 from keras_fpn.cli.load_detector import DEFAULT_PRESET
 from keras_fpn.cli.terminal import photo_progress
-from keras_fpn.data import Loader, augment
 from keras_fpn.preprocessing import Preprocessing
 from keras_fpn.report import anchor_coverage, draw_training_photos, level_strides
 from keras_fpn.report.training_photos import CONTACT_SHEET
@@ -64,15 +64,15 @@ def _loader(dataset, preprocessing, arguments):
     low, high = preprocessing.min_size, preprocessing.max_size
     lengths = tuple(round(low * share) for share in (0.8, 0.85, 0.9, 0.95, 1))
     made = {
-        "flip": augment.RandomFlip(flip_pairs=dataset.flip_pairs),
-        "crop": augment.SafeCrop(),
-        "color": augment.Photometric(),
-        "scale": augment.MultiScale(lengths, high),
-        "jitter": augment.LargeScaleJitter(high),
-        "paste": augment.CopyPaste(),
+        "flip": data.RandomFlip(flip_pairs=dataset.flip_pairs),
+        "crop": data.SafeCrop(),
+        "color": data.Photometric(),
+        "scale": data.MultiScale(lengths, high),
+        "jitter": data.LargeScaleJitter(high),
+        "paste": data.CopyPaste(),
     }
     objects = [photo.objects for photo in dataset.photos if len(photo.objects)]
-    return Loader(
+    return data.Loader(
         dataset,
         preprocessing,
         batch_size=1,

@@ -3,11 +3,11 @@
 import argparse
 import contextlib
 import sys
-from pathlib import Path
 
-from keras_fpn.cli.detect import count
-from keras_fpn.cli.errors import INTERRUPTED, CommandError, one_line, reported
+from keras_fpn.cli.errors import INTERRUPTED, reported
 from keras_fpn.cli.evaluate import evaluate
+from keras_fpn.cli.options import COUNT, FLAG, add_options, add_output, read_dataset
+from keras_fpn.cli.proposals import TESTED, TRAINED, add_proposals, with_file
 
 STRATEGIES = ("none", "mirrored", "multiworker", "tpu")
 EVALUATION, TENSORBOARD = "evaluation", "tensorboard"  # in the output folder
@@ -23,13 +23,9 @@ def add_training_options(parser: argparse.ArgumentParser, default_output: str):
     add("--val", metavar="DATASET", help="annotations to validate on")
     add("--val-images", metavar="DIR", help="folder of their photos")
     add("--val-split", metavar="NAME", help="split to validate on, such as val")
-    add(
-        "--output",
-        metavar="DIR",
-        type=Path,
-        default=Path(default_output),
-        help="folder for checkpoints, history and evaluation (default %(default)s)",
-    )
+    add_proposals(parser, photos="the photos to train on")
+    add_proposals(parser, "--val-proposals", "the photos to validate on")
+    add_output(parser, default_output, "checkpoints, history and evaluation")
     add(
         "--strategy",
         choices=STRATEGIES,
@@ -39,8 +35,7 @@ def add_training_options(parser: argparse.ArgumentParser, default_output: str):
     )
     add(
         "--save-every",
-        metavar="STEPS",
-        type=count,
+        **COUNT | {"metavar": "STEPS"},
         help="write a checkpoint also every so many steps (default: only after each "
         "epoch)",
     )
@@ -51,23 +46,15 @@ def add_training_options(parser: argparse.ArgumentParser, default_output: str):
         default=0,
         help="seed of the random numbers (default %(default)s)",
     )
-    add(
-        "--workers",
-        metavar="N",
-        type=count,
-        help="threads that read photos (default: one per CPU core)",
-    )
-    add(
-        "--deterministic",
-        action="store_true",
-        help="use only operations that repeat their results to the bit; slower",
-    )
-    add(
-        "--no-tensorboard",
-        action="store_true",
-        help=f"write no TensorBoard logs (default: into {TENSORBOARD}/ of the output "
-        "folder, if the backend is TensorFlow)",
-    )
+    threads = "threads that read photos (default: one per CPU core)"
+    add("--workers", **COUNT, help=threads)
+    flags = {
+        "--deterministic": "use only operations that repeat their results to the bit; "
+        "slower",
+        "--no-tensorboard": f"write no TensorBoard logs (default: into {TENSORBOARD}/ "
+        "of the output folder, if the backend is TensorFlow)",
+    }
+    add_options(parser, flags, **FLAG)
 
 
 def open_devices(arguments: argparse.Namespace):
@@ -91,39 +78,30 @@ def read_data(arguments: argparse.Namespace):
     Raises:
         CommandError: one cannot be read, or their classes differ.
     """
-    dataset = _opened(arguments.dataset, arguments.images, arguments.split)
+    dataset = read_dataset(arguments.dataset, arguments.images, arguments.split)
+    dataset = with_file(dataset, arguments.proposals, TRAINED)
     if arguments.val is None and arguments.val_split is None:
         return dataset, None
-    validation = _opened(
+
+    def look(report):
+        found = [kind for kind in _OTHER_CLASSES if kind in report.counts]
+        if found:
+            raise ValueError(
+                "its objects must be of the classes of the training data, "
+                f"{', '.join(dataset.class_names)}; received "
+                f"{report.counts[found[0]]} of others, such as "
+                f"{report.examples[found[0]][0]}. Give both the same classes."
+            )
+
+    validation = read_dataset(
         arguments.val or arguments.dataset,
         arguments.val_images or (None if arguments.val else arguments.images),
         arguments.val_split,
-        dataset.class_names,
+        look,
+        "Data to measure on: ",
+        class_names=dataset.class_names,
     )
-    return dataset, validation
-
-
-def _opened(path, images, split, class_names=None):
-    """Returns a data set; the one to measure on is given the training classes."""
-    from keras_fpn.data import open_dataset
-
-    def look(report):
-        if report.defects:
-            print(report, file=sys.stderr)
-        found = [kind for kind in _OTHER_CLASSES if kind in report.counts]
-        if class_names is not None and found:
-            raise ValueError(
-                "its objects must be of the classes of the training data, "
-                f"{', '.join(class_names)}; received {report.counts[found[0]]} of "
-                f"others, such as {report.examples[found[0]][0]}. Give both the same "
-                "classes."
-            )
-
-    try:
-        return open_dataset(path, images, split, class_names=class_names, report=look)
-    except (ValueError, OSError) as error:
-        data = "" if class_names is None else "Data to measure on: "
-        raise CommandError(data + one_line(error)) from error
+    return dataset, with_file(validation, arguments.val_proposals, TESTED)
 
 
 def run_training(plan, dataset, validation, arguments: argparse.Namespace, devices):
@@ -151,23 +129,22 @@ def run_training(plan, dataset, validation, arguments: argparse.Namespace, devic
     if devices.is_chief:
         print(_summary(training), flush=True)  # before what goes to stderr
     try:
-        with contextlib.ExitStack() as stack:
-            shown = _callbacks(training, arguments) if devices.is_chief else []
-            training.run(
-                [stack.enter_context(callback) for callback in shown],
-                save_every=arguments.save_every,
-                workers=arguments.workers,
-            )
-        if devices.is_chief:
-            _evaluate(training.folder, validation)
+        with reported(TrainingDiverged, OSError, code=1):
+            with contextlib.ExitStack() as stack:
+                shown = _callbacks(training, arguments) if devices.is_chief else []
+                training.run(
+                    [stack.enter_context(callback) for callback in shown],
+                    save_every=arguments.save_every,
+                    workers=arguments.workers,
+                )
+            if devices.is_chief:
+                _evaluate(training.folder, validation)
     except KeyboardInterrupt:
         print(
             f"Interrupted. The same command resumes from {training.folder.path}.",
             file=sys.stderr,
         )
         return INTERRUPTED
-    except (TrainingDiverged, OSError) as error:
-        raise CommandError(one_line(error), code=1) from error
     return 0
 
 

@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
-from keras_fpn.cli.detect import count
 from keras_fpn.cli.errors import reported
+from keras_fpn.cli.options import COUNT, add_options
 from keras_fpn.cli.run_training import (
     add_training_options,
     open_devices,
@@ -34,19 +34,12 @@ def add_parser(commands):
         help="ImageNet weights that the backbone starts from: 'imagenet', downloaded, "
         "or a file (default: as the recipe builds it)",
     )
-    parser.add_argument(
-        "--batch-size",
-        metavar="N",
-        type=count,
-        help="images per step over all devices; the learning rate changes in "
-        "proportion (default: the recipe's)",
-    )
-    parser.add_argument(
-        "--epochs",
-        metavar="N",
-        type=count,
-        help="passes over the photos (default: the recipe's)",
-    )
+    counts = {
+        "--batch-size": "images per step over all devices; the learning rate changes "
+        "in proportion (default: the recipe's)",
+        "--epochs": "passes over the photos (default: the recipe's)",
+    }
+    add_options(parser, counts, **COUNT)
     return parser
 
 

@@ -2,8 +2,9 @@
 
 import warnings
 
-from keras_fpn.data.augment import CopyPaste, MultiScale
+from keras_fpn.data.copy_paste import CopyPaste
 from keras_fpn.data.random_numbers import random_generator
+from keras_fpn.data.rescale import MultiScale
 from keras_fpn.data.sample import load_sample
 
 

@@ -8,10 +8,11 @@ import math
 
 import numpy as np
 
-from keras_fpn.data.augment import CopyPaste, LargeScaleJitter, MultiScale
 from keras_fpn.data.batch_shapes import holding_shapes, padded_sizes
+from keras_fpn.data.copy_paste import CopyPaste
 from keras_fpn.data.random_numbers import random_generator
-from keras_fpn.preprocessing import resized_size
+from keras_fpn.data.rescale import LargeScaleJitter, MultiScale
+from keras_fpn.preprocessing import Preprocessing
 
 FILLER = -1  # the index of an empty image that completes a batch
 _OBJECT_SIZES = 4  # sizes of G at most: a compiled step is recompiled for each
@@ -43,10 +44,12 @@ class InputSizes:
         sizes: int (S, n, 2), heights and widths, pixels, the largest scale last.
         limits: S pairs (min_size, max_size) that photos are resized by, see
             `resized_size`; empty if an augmentation resizes them.
+        preprocessing: `Preprocessing`, of the detector.
     """
 
     sizes: np.ndarray
     limits: tuple[tuple[int, int], ...]
+    preprocessing: Preprocessing
 
     def fitted(self, size, scale: int, shape):
         """Returns the height and width, ints, that an image is resized to.
@@ -61,7 +64,7 @@ class InputSizes:
         """
         min_size, max_size = self.limits[scale]
         if max(size) <= max_size * min(size):  # otherwise a side would become 0
-            size = resized_size(size, min_size, max_size)
+            size = self.preprocessing.resized_size(size, min_size, max_size)
         shrink = min(shape[0] / size[0], shape[1] / size[1])
         if shrink >= 1:
             return size
@@ -88,15 +91,20 @@ def input_sizes(dataset, preprocessing, augment) -> InputSizes:
         )
     resizer = resizing[0] if resizing else None
     if isinstance(resizer, LargeScaleJitter):
-        return InputSizes(np.full((1, len(dataset), 2), resizer.size), ())
+        square = np.full((1, len(dataset), 2), resizer.size)
+        return InputSizes(square, (), preprocessing)
     lengths, max_size = [preprocessing.min_size], preprocessing.max_size
     if isinstance(resizer, MultiScale):
         lengths, max_size = sorted(resizer.min_sizes), resizer.max_size
     limits = tuple((length, max_size) for length in lengths)
     photos = np.array([(photo.height, photo.width) for photo in dataset.photos])
     unique, index = np.unique(photos.reshape(-1, 2), axis=0, return_inverse=True)
-    sizes = [[_resized(size, dataset, limit) for size in unique] for limit in limits]
-    return InputSizes(np.array(sizes).reshape(len(limits), -1, 2)[:, index], limits)
+    sizes = [
+        [_resized(size, dataset, preprocessing, limit) for size in unique]
+        for limit in limits
+    ]
+    found = np.array(sizes).reshape(len(limits), -1, 2)[:, index]
+    return InputSizes(found, limits, preprocessing)
 
 
 def object_counts(dataset, augment):
@@ -223,10 +231,10 @@ def _checked(sizes, batch_size):
     return scales
 
 
-def _resized(size, dataset, limit):
+def _resized(size, dataset, preprocessing, limit):
     """Returns the height and width of a resized photo; an error names the photo."""
     try:
-        return resized_size(size, *limit)
+        return preprocessing.resized_size(size, *limit)
     except ValueError as error:
         path = next(
             p.path for p in dataset.photos if (p.height, p.width) == tuple(size)

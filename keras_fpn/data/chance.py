@@ -1,7 +1,5 @@
 """Moved to `keras_fpn.data`; kept because documentation named this module."""
 
+from keras_fpn.moved import moved_to
 
-def __getattr__(name):
-    from keras_fpn import data
-
-    return getattr(data, {"generator": "random_generator"}.get(name, name))
+__getattr__ = moved_to("keras_fpn.data", generator="random_generator")

@@ -39,7 +39,7 @@ def check_dataset(
     photos = []
     for photo in dataset.photos:
         size = photo.height, photo.width
-        listed = ListedPhoto(photo.image_id, pathlib.Path(photo.path), size)
+        listed = ListedPhoto(pathlib.Path(photo.path), size, photo.image_id)
         objects = photo.objects
         for i in range(len(objects)):
             points = None if objects.keypoints is None else objects.keypoints[i].ravel()

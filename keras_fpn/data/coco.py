@@ -184,7 +184,7 @@ def _photos(contents, images, path, found):
     for number, entry in entries.items():
         sides = _number(entry.get("height")), _number(entry.get("width"))
         size = sides if all(sides) else None
-        photos[number] = ListedPhoto(number, resolved(folder, entry["file_name"]), size)
+        photos[number] = ListedPhoto(resolved(folder, entry["file_name"]), size, number)
     return photos
 
 

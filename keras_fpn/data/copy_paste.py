@@ -6,12 +6,15 @@ import numpy as np
 
 from keras_fpn.data.limits import check_share
 from keras_fpn.data.sample import (
+    boxes_of,
     clip_boxes,
     crop_sample,
     has_area,
     narrow_box,
     select_objects,
 )
+
+_LEAST_IOU = 0.5  # of a proposal and its object, as for positives in training
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,7 +23,8 @@ class CopyPaste:
 
     What they cover is removed from the masks beneath, whose boxes are narrowed to what
     is left; fully covered objects are dropped, and covered visible keypoints become
-    hidden ones. Crowd regions and objects without a mask are not pasted.
+    hidden ones. Crowd regions and objects without a mask are not pasted. Proposals that
+    overlap a pasted object by an IoU of 0.5 or more are pasted with it, and come first.
 
     Objects keep their position if both images have the same size. Otherwise the other
     image is placed at random so that, along each axis, one of the two contains the
@@ -44,7 +48,7 @@ class CopyPaste:
 
     Raises:
         ValueError: an argument is outside 0..1; a sample has no masks; the two have
-            images of different dtypes, or different keypoints.
+            images of different dtypes, or different keypoints, or only one proposals.
     """
 
     probability: float = 1.0
@@ -81,6 +85,12 @@ def _check_pair(sample, other):
                 f"received {name} of image_id={each['image_id']} without. Load it with "
                 "masks=True."
             )
+    if ("proposals" in sample) != ("proposals" in other):
+        raise ValueError(
+            "Both samples must have proposals, or neither; received them for one of "
+            f"image_id={sample['image_id']} and {other['image_id']}. Give them to all "
+            "photos with keras_fpn.data.with_proposals."
+        )
     dtypes = [each["image"].dtype for each in (sample, other)]
     if dtypes[0] != dtypes[1]:
         raise ValueError(
@@ -114,7 +124,10 @@ def _placed(other, offset, size):
     (y1, x1), (y2, x2) = corner - offset, end - offset
     other = crop_sample(other, (x1, y1, x2, y2))
     shift = corner[::-1].astype(np.float32)
-    placed = {**other, "boxes": other["boxes"] + np.tile(shift, 2)}
+    placed = {
+        **other,
+        **{name: other[name] + np.tile(shift, 2) for name in boxes_of(other)},
+    }
     if "keypoints" in other:
         points = other["keypoints"] + np.append(shift, np.float32(0))
         annotated = other["keypoints"][..., 2:] > 0
@@ -138,7 +151,23 @@ def _pasted(sample, pasted, corner):
     names = ["boxes", "labels", "is_crowd", "masks"]
     names += ["keypoints"] if "keypoints" in sample else []
     joined = {name: np.concatenate([beneath[name], pasted[name]]) for name in names}
+    if "proposals" in sample:
+        near = _near(pasted["proposals"], pasted["boxes"])
+        joined["proposals"] = np.concatenate([near, sample["proposals"]])
     return {**beneath, **joined}
+
+
+def _near(proposals, boxes):
+    """Returns the proposals that overlap a box enough, float32 (n, 4)."""
+    corners = np.maximum(proposals[:, None, :2], boxes[:, :2])
+    ends = np.minimum(proposals[:, None, 2:], boxes[:, 2:])
+    shared = (ends - corners).clip(0).prod(axis=2)
+    united = _areas(proposals)[:, None] + _areas(boxes) - shared
+    return proposals[(shared >= _LEAST_IOU * united).any(axis=1)]
+
+
+def _areas(boxes):
+    return (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
 
 
 def _covered(sample, cover):

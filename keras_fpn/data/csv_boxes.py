@@ -8,12 +8,7 @@ from collections.abc import Callable
 from keras_fpn.data.check import checked
 from keras_fpn.data.dataset import Dataset
 from keras_fpn.data.image_files import is_photo, relative_path, resolved
-from keras_fpn.data.listing import (
-    ListedObject,
-    ListedPhoto,
-    Listing,
-    number_photos,
-)
+from keras_fpn.data.listing import ListedObject, ListedPhoto, Listing
 from keras_fpn.data.report import Report, warn_of_defects
 from keras_fpn.data.statistics import count_extras
 from keras_fpn.data.text_files import ClassNames, class_list, read_text, shortest_text
@@ -66,24 +61,19 @@ def read_csv(
             what `checked` refuses.
     """
     path = pathlib.Path(path)
-    rows, columns = _rows(path)
-    _check_columns(rows, columns, path)
+    rows = _rows(path)
+    _check_columns(rows, path)
     found = Report(path.stem, f"CSV, {path}")
-    names = class_list(class_names) or _class_names(rows, columns, path)
-    folder = _image_folder(rows, columns, path) if images is None else images
-    by_path = {}
-    for number, row in rows:
-        if len(row) > columns["path"] and row[columns["path"]].strip():
-            photo = row[columns["path"]].strip()
-            if photo not in by_path:
-                by_path[photo] = ListedPhoto(0, resolved(pathlib.Path(folder), photo))
-            _add_object(number, row, columns, by_path[photo], names, found)
+    names = class_list(class_names) or _class_names(rows, path)
+    folder = _image_folder(rows, path) if images is None else pathlib.Path(images)
+    paths = dict.fromkeys(row.path for row in rows if row.path)
+    photos = {path: ListedPhoto(resolved(folder, path)) for path in paths}
+    for row in rows:
+        if row.path:
+            _add_object(row, photos[row.path], names, found)
         else:
-            found.add("unreadable_row", f"line {number}: {','.join(row)[:60]}")
-    photos = list(by_path.values())
-    number_photos(photos)
-    ids = tuple(range(1, len(names) + 1))
-    return checked(Listing(found, names, ids, photos), strict, report)
+            found.add("unreadable_row", f"line {row.number}: {row.text[:60]}")
+    return checked(Listing(found, names, list(photos.values())), strict, report)
 
 
 def write_csv(dataset: Dataset, path: PathLike) -> dict[str, int]:
@@ -118,19 +108,44 @@ def write_csv(dataset: Dataset, path: PathLike) -> dict[str, int]:
 def is_box_csv(path):
     """Returns whether the first row of a CSV is a box, or a header of boxes."""
     try:
-        rows, columns = _rows(path)
+        return not _rows(path)[0].fault
     except ValueError:
         return False
-    return not any(map(_numbers_fault, rows[:1], [columns]))
+
+
+class _Row:
+    """What a row has in each of `COLUMNS`, str without spaces around it.
+
+    Args:
+        number: int, its line in the file.
+        fields: list of str, all that is in it.
+        columns: dict of column name -> int, index in the row.
+
+    `fault` is why its box cannot be read, str; "" if it can, or if there is none.
+    """
+
+    def __init__(self, number, fields, columns):
+        self.number, self.text = number, ",".join(fields)
+        held = {n: fields[i].strip() for n, i in columns.items() if i < len(fields)}
+        self.path, self.class_name = held.get("path", ""), held.get("class_name", "")
+        self.corners = {name: held.get(name, "") for name in COLUMNS[1:5]}
+        self.fault = f"with {len(fields)} columns"
+        if len(held) == len(COLUMNS):
+            self.fault = self._fault()
+
+    def _fault(self):
+        if not any(self.corners.values()):
+            return "with a class but no box" if self.class_name else ""
+        for column, text in self.corners.items():
+            try:
+                float(text)
+            except ValueError:
+                return f"where {column} is {text!r}"
+        return "" if self.class_name else "where class_name is ''"
 
 
 def _rows(path):
-    """Returns the rows, list of (line number, list of str), and the column indices.
-
-    Returns:
-        rows: without the header and empty lines.
-        columns: dict of column name -> int, index in a row.
-    """
+    """Returns the rows without the header and empty lines, list of `_Row`."""
     reader = csv.reader(io.StringIO(read_text(path)), skipinitialspace=True)
     rows = []
     try:
@@ -146,7 +161,7 @@ def _rows(path):
         raise ValueError(
             f"A CSV of boxes must have rows; received path={str(path)!r}, empty."
         )
-    first = rows[0][1]
+    first, columns = rows[0][1], {name: i for i, name in enumerate(COLUMNS)}
     names = [_COLUMN_OF.get(field.strip().lower()) for field in first]
     if {"path", "x1"} <= set(names) or len(set(names) - {None}) >= 4:
         missing = [column for column in COLUMNS if names.count(column) != 1]
@@ -161,8 +176,9 @@ def _rows(path):
                 "A CSV of boxes must have rows; received path="
                 f"{str(path)!r}, with only a header."
             )
-        return rows[1:], {column: names.index(column) for column in COLUMNS}
-    if len(first) != len(COLUMNS):
+        columns = {column: names.index(column) for column in COLUMNS}
+        rows = rows[1:]
+    elif len(first) != len(COLUMNS):
         remedy = "Add a header that names them."
         if len(first) == 1 and (";" in first[0] or "\t" in first[0]):
             remedy = "Separate them by commas."
@@ -171,58 +187,33 @@ def _rows(path):
             f"{','.join(first)[:80]!r} in the first line of path={str(path)!r}: "
             f"{len(first)} columns and no known header. {remedy}"
         )
-    return rows, {column: place for place, column in enumerate(COLUMNS)}
+    return [_Row(*row, columns) for row in rows]
 
 
-def _check_columns(rows, columns, path):
+def _check_columns(rows, path):
     """Raises if most rows hold something else in these columns."""
-    faults = [_numbers_fault(row, columns) for row in rows]
-    wrong = [i for i, fault in enumerate(faults) if fault]
+    wrong = [row for row in rows if row.fault]
     if len(wrong) * 2 > len(rows):
-        number, row = rows[wrong[0]]
+        first = wrong[0]
         raise ValueError(
             f"A CSV's columns must be {', '.join(COLUMNS)}; received "
-            f"{','.join(row)[:80]!r} in line {number} of path={str(path)!r}, "
-            f"{faults[wrong[0]]}, and {len(wrong)} of {len(rows)} rows like it. Are "
+            f"{first.text[:80]!r} in line {first.number} of path={str(path)!r}, "
+            f"{first.fault}, and {len(wrong)} of {len(rows)} rows like it. Are "
             "the columns swapped? A header may name them in any order."
         )
-    whole = [row for _, row in rows if len(row) > max(columns.values())]
-    paths, names = (
-        [row[columns[column]].strip() for row in whole]
-        for column in ("path", "class_name")
-    )
-    if any(map(is_photo, names)) and not any(map(is_photo, paths)):
+    swapped = [row for row in rows if is_photo(row.class_name)]
+    if swapped and not any(is_photo(row.path) for row in rows):
+        first = swapped[0]
         raise ValueError(
             f"A CSV's columns must be {', '.join(COLUMNS)}; received path={str(path)!r}"
-            f" with {paths[0]!r} as path and {names[0]!r} as class_name. Are the two "
-            "columns swapped?"
+            f" with {first.path!r} as path and {first.class_name!r} as class_name. Are "
+            "the two columns swapped?"
         )
 
 
-def _numbers_fault(numbered_row, columns):
-    """Returns str, why the box of a row cannot be read; "" if it can or is empty."""
-    _, row = numbered_row
-    if len(row) <= max(columns.values()):
-        return f"with {len(row)} columns"
-    texts = {column: row[columns[column]].strip() for column in COLUMNS[1:5]}
-    if not any(texts.values()):
-        return "with a class but no box" if row[columns["class_name"]].strip() else ""
-    for column, text in texts.items():
-        try:
-            float(text)
-        except ValueError:
-            return f"where {column} is {text!r}"
-    return "" if row[columns["class_name"]].strip() else "where class_name is ''"
-
-
-def _class_names(rows, columns, path):
+def _class_names(rows, path):
     """Returns the names of all classes in the file, sorted tuple of str."""
-    names = {
-        row[columns["class_name"]].strip()
-        for _, row in rows
-        if len(row) > columns["class_name"]
-    }
-    names.discard("")
+    names = {row.class_name for row in rows} - {""}
     if not names:
         raise ValueError(
             "A CSV without boxes needs class_names; received path="
@@ -232,26 +223,23 @@ def _class_names(rows, columns, path):
     return tuple(sorted(names))
 
 
-def _image_folder(rows, columns, path):
+def _image_folder(rows, path):
     """Returns the folder, of the usual ones, in which most of the first paths exist."""
-    names = [
-        row[columns["path"]].strip() for _, row in rows[:: max(1, len(rows) // 20)]
-    ]
+    names = [row.path for row in rows[:: max(1, len(rows) // 20)]]
     folders = path.parent, path.parent / "images"
     return max(
         folders, key=lambda f: sum(resolved(f, name).is_file() for name in names)
     )
 
 
-def _add_object(number, row, columns, photo, names, found):
+def _add_object(row, photo, names, found):
     """Adds a row's object to its photo, or counts what is wrong with it."""
-    fault = _numbers_fault((number, row), columns)
-    name = row[columns["class_name"]].strip() if not fault else ""
-    where = f"line {number} ({name}) of {photo.path.name}"
-    if fault:
-        found.add("unreadable_row", f"line {number}, {fault}: {','.join(row)[:60]}")
+    name = row.class_name
+    where = f"line {row.number} ({name}) of {photo.path.name}"
+    if row.fault:
+        found.add("unreadable_row", f"line {row.number}, {row.fault}: {row.text[:60]}")
     elif name and name not in names:
         found.add("unknown_category", where)
     elif name:
-        box = tuple(float(row[columns[column]]) for column in COLUMNS[1:5])
+        box = tuple(map(float, row.corners.values()))
         photo.objects.append(ListedObject(box, names.index(name), where))

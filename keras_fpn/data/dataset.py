@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+from typing import Any
 
 import numpy as np
 
@@ -33,34 +34,25 @@ class Objects:
 
     def __post_init__(self):
         boxes = np.asarray(self.boxes, np.float32)
-        boxes = boxes.reshape(0, 4) if boxes.size == 0 else boxes
-        object.__setattr__(self, "boxes", boxes)
-        object.__setattr__(self, "labels", np.asarray(self.labels, np.int32))
-        object.__setattr__(self, "is_crowd", np.asarray(self.is_crowd, bool))
-        shapes = {
-            "boxes": boxes.shape,
-            "labels": self.labels.shape,
-            "is_crowd": self.is_crowd.shape,
+        values: dict[str, Any] = {
+            "boxes": boxes.reshape(0, 4) if boxes.size == 0 else boxes,
+            "labels": np.asarray(self.labels, np.int32),
+            "is_crowd": np.asarray(self.is_crowd, bool),
         }
-        expected = {
-            "boxes": (len(boxes), 4),
-            "labels": (len(boxes),),
-            "is_crowd": (len(boxes),),
-        }
-        if self.segments is not None:
-            object.__setattr__(self, "segments", tuple(self.segments))
-            shapes["segments"] = (len(self.segments),)
-            expected["segments"] = (len(boxes),)
         if self.keypoints is not None:
-            keypoints = np.asarray(self.keypoints, np.float32)
-            object.__setattr__(self, "keypoints", keypoints)
-            shapes["keypoints"] = keypoints.shape
-            expected["keypoints"] = (len(boxes), *keypoints.shape[1:2], 3)
-        if shapes != expected:
+            values["keypoints"] = np.asarray(self.keypoints, np.float32)
+        shapes = {name: value.shape for name, value in values.items()}
+        if self.segments is not None:
+            values["segments"] = tuple(self.segments)
+            shapes["segments"] = (len(values["segments"]),)
+        row = {"boxes": (4,), "keypoints": (*shapes.get("keypoints", ())[1:2], 3)}
+        if shapes != {name: (len(boxes), *row.get(name, ())) for name in shapes}:
             raise ValueError(
                 "One photo's annotations must have equally many rows, boxes 4 and "
                 f"keypoints (joints, 3) values each; received shapes {shapes}."
             )
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
 
     def __len__(self):
         return len(self.boxes)
@@ -87,6 +79,8 @@ class Photo:
         path: pathlib.Path of the image file.
         height, width: int, pixels, of the upright photo (EXIF rotation applied).
         objects: Objects, of length 0 for a photo without objects.
+        proposals: float32 (R, 4), xyxy, pixels, best first, boxes in which objects may
+            be; or None. See `keras_fpn.data.with_proposals`.
     """
 
     image_id: int
@@ -94,6 +88,7 @@ class Photo:
     height: int
     width: int
     objects: Objects
+    proposals: np.ndarray | None = dataclasses.field(default=None, compare=False)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,6 +128,21 @@ class Dataset:
 
     def __len__(self):
         return len(self.photos)
+
+    @property
+    def has_masks(self) -> bool:
+        """Whether every object has a segment, and there are objects."""
+        segments = [
+            s
+            for p in self.photos
+            for s in p.objects.segments or [None] * len(p.objects)
+        ]
+        return bool(segments) and all(segments)
+
+    @property
+    def has_proposals(self) -> bool:
+        """Whether the photos have proposals."""
+        return any(photo.proposals is not None for photo in self.photos)
 
     def without_empty(self) -> "Dataset":
         """Returns a Dataset of the photos with at least one object."""

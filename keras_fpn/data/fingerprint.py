@@ -11,7 +11,7 @@ _DIGITS = 16
 
 
 def fingerprint(dataset: Dataset) -> str:
-    """Returns a hash of the classes, photos and annotations of a data set, in order.
+    """Returns a hash of classes, photos, annotations and proposals, in order.
 
     It does not depend on the folder of the photos or the content of their files.
 
@@ -37,6 +37,8 @@ def fingerprint(dataset: Dataset) -> str:
             digest.update(np.ascontiguousarray(objects.keypoints).tobytes())
         for segment in objects.segments or ():
             digest.update(_bytes_of(segment))
+        if photo.proposals is not None:
+            digest.update(np.ascontiguousarray(photo.proposals).tobytes())
     return digest.hexdigest()[:_DIGITS]
 
 

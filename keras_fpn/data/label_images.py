@@ -8,12 +8,7 @@ import numpy as np
 from keras_fpn.data.check import checked
 from keras_fpn.data.dataset import Dataset
 from keras_fpn.data.image_files import is_photo
-from keras_fpn.data.listing import (
-    ListedObject,
-    ListedPhoto,
-    Listing,
-    number_photos,
-)
+from keras_fpn.data.listing import ListedObject, ListedPhoto, Listing
 from keras_fpn.data.report import Report, warn_of_defects
 from keras_fpn.data.segments import label_image_objects
 from keras_fpn.data.text_files import class_list
@@ -77,8 +72,7 @@ def read_label_images(
         listed += _listed(photo, files[stem], found)
     for stem in sorted(set(files) - set(photos)):
         found.add("orphan_label", str(files[stem]))
-    number_photos(listed)
-    return checked(Listing(found, names, (1,), listed), strict, report)
+    return checked(Listing(found, names, listed), strict, report)
 
 
 def _listed(photo, file, found):
@@ -94,4 +88,4 @@ def _listed(photo, file, found):
         ListedObject(tuple(box), 0, f"object {i + 1} of {file.name}", segment=segment)
         for i, (box, segment) in enumerate(zip(boxes, segments, strict=True))
     ]
-    return [ListedPhoto(0, photo, labels.shape, objects)]
+    return [ListedPhoto(photo, labels.shape, objects=objects)]

@@ -33,9 +33,9 @@ class ListedObject:
 class ListedPhoto:
     """A photo as stated in the files; `size` is (height, width), None if not stated."""
 
-    image_id: int
     path: pathlib.Path
     size: tuple[int, int] | None = None
+    image_id: int | None = None
     objects: list[ListedObject] = dataclasses.field(default_factory=list)
 
 
@@ -45,24 +45,27 @@ class Listing:
 
     Args:
         found: Report, with the defects of the files themselves.
-        class_names, category_ids, keypoint_names, flip_pairs: see `Dataset`.
-        photos: list of ListedPhoto.
+        class_names, keypoint_names, flip_pairs: see `Dataset`.
+        photos: list of ListedPhoto; if the format does not number them, they get the
+            image ids that `image_ids` makes.
+        category_ids: see `Dataset`; by default 1, 2, ...
         order: str, a key of ORDERS, the order of the numbers of a box.
         fractions: bool, True if coordinates are fractions of the sides of the photo.
     """
 
     found: Report
     class_names: tuple
-    category_ids: tuple
     photos: list[ListedPhoto]
+    category_ids: tuple = ()
     keypoint_names: tuple = ()
     flip_pairs: tuple = ()
     order: str = "x1, y1, x2, y2"
     fractions: bool = False
 
-
-def number_photos(photos):
-    """Sets the image ids of a format without ids by `image_ids`."""
-    numbers = image_ids([photo.path for photo in photos])
-    for photo, number in zip(photos, numbers, strict=True):
-        photo.image_id = number
+    def __post_init__(self):
+        if not self.category_ids:
+            self.category_ids = tuple(range(1, len(self.class_names) + 1))
+        if any(photo.image_id is None for photo in self.photos):
+            numbers = image_ids([photo.path for photo in self.photos])
+            for photo, number in zip(self.photos, numbers, strict=True):
+                photo.image_id = number

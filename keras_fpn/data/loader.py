@@ -21,6 +21,8 @@ from keras_fpn.data.batches import (
 )
 from keras_fpn.data.buffers import Buffers
 from keras_fpn.data.dataset import Dataset
+from keras_fpn.data.mask_crops import CROP_SIDE, mask_crops
+from keras_fpn.data.proposals import most_proposals
 from keras_fpn.data.sample import resize_sample
 from keras_fpn.data.worker_rows import WorkerRows
 from keras_fpn.preprocessing import Preprocessing
@@ -68,7 +70,7 @@ class Loader:
         max_objects: int, G; photos with more keep the largest. None, as many as all
             photos need after augmentation; with masks, whose padding is large, G is the
             smallest of up to 4 sizes that all photos of the batch need.
-        masks: bool, whether to load masks.
+        masks: bool, whether to load masks, as crops; see `mask_crops`.
         on_error: "stop", a photo that cannot be read raises; "skip", it is named in a
             warning and in `skipped`, and an empty image of weight 0 takes its place.
         fill: bool, whether incomplete batches are completed with such empty images.
@@ -76,6 +78,7 @@ class Loader:
     Attributes:
         image_shape: (H, W) of all images; a side that varies is None.
         max_objects: int, the largest G.
+        max_proposals: int, R, proposals of each image; None if the data set has none.
 
     Raises:
         ValueError: an argument is out of its range; there is no photo; two photos have
@@ -114,6 +117,7 @@ class Loader:
             _check_max_objects(max_objects, dataset)
             self._counts = np.full(len(dataset), max_objects)
         self.max_objects = int(self._counts.max())
+        self.max_proposals = most_proposals(dataset)
         self._plans: dict[int, list[Batch]] = {}  # of the last epochs asked for
         self._lock = threading.Lock()
         self._length = len(self.batches(0))
@@ -154,13 +158,16 @@ class Loader:
 
         Returns:
             x: dict of "images", float32 (B, H, W, 3), 0..255, RGB, 0 in the padding;
-                "image_sizes", float32 (B, 2), height and width without the padding.
+                "image_sizes", float32 (B, 2), height and width without the padding; if
+                the data set has them "proposals", float32 (B, R, 4), xyxy, input
+                pixels, 0 in padding.
             y: dict of "boxes", float32 (B, G, 4), xyxy, input pixels, 0 in padding;
                 "labels", int32 (B, G), -1 in padding; "is_crowd", bool (B, G);
                 "image_ids", int32 (B,), -1 for an empty image; "photo_sizes", int32
-                (B, 2), height and width of the photo; if asked for "masks", bool
-                (B, G, H, W); if the data set has them "keypoints", float32
-                (B, G, J, 3), x, y, visibility.
+                (B, 2), height and width of the photo; if asked for "masks", uint8
+                (B, G, 56, 56), coverage, 0..255, within "mask_windows", float32
+                (B, G, 4), xyxy, input pixels, both 0 in padding; if the data set has
+                them "keypoints", float32 (B, G, J, 3), x, y, visibility.
             sample_weight: float32 (B,), 0 for an empty image, otherwise 1.
 
         Raises:
@@ -234,7 +241,7 @@ class Loader:
         if self._inputs.limits:
             size = sample["image"].shape[:2]
             size = self._inputs.fitted(size, batch.scale, batch.shape)
-            sample = resize_sample(sample, size)
+            sample = resize_sample(sample, size, self.preprocessing.resize)
         height, width = sample["image"].shape[:2]
         image = x["images"][slot]
         image[:height, :width] = sample["image"]
@@ -248,7 +255,12 @@ class Loader:
             if name in y and name in sample:
                 y[name][slot, : len(rows)] = sample[name][rows]
         if self.masks:
-            y["masks"][slot, : len(rows), :height, :width] = sample["masks"][rows]
+            crops, windows = mask_crops(sample["masks"][rows], sample["boxes"][rows])
+            y["masks"][slot, : len(rows)] = crops
+            y["mask_windows"][slot, : len(rows)] = windows
+        if self.max_proposals is not None:
+            proposals = sample["proposals"][: self.max_proposals]
+            x["proposals"][slot, : len(proposals)] = proposals
         weight[slot] = 1
 
     def _arranged(self, objects, shape, make, make_images):
@@ -263,6 +275,8 @@ class Loader:
             "images": make_images((batch, *shape, 3), "float32"),
             "image_sizes": make((batch, 2), "float32"),
         }
+        if self.max_proposals is not None:
+            x["proposals"] = make((batch, self.max_proposals, 4), "float32")
         y = {
             "boxes": make((*objects, 4), "float32"),
             "labels": make(objects, "int32"),
@@ -271,7 +285,8 @@ class Loader:
             "photo_sizes": make((batch, 2), "int32"),
         }
         if self.masks:
-            y["masks"] = make((*objects, *shape), "bool")
+            y["masks"] = make((*objects, CROP_SIDE, CROP_SIDE), "uint8")
+            y["mask_windows"] = make((*objects, 4), "float32")
         if self.dataset.keypoint_names:
             joints = len(self.dataset.keypoint_names)
             y["keypoints"] = make((*objects, joints, 3), "float32")

@@ -15,6 +15,8 @@ from keras_fpn.data.yolo import read_yolo
 from keras_fpn.data.yolo_files import yolo_splits
 from keras_fpn.files import PathLike
 
+_FILES: dict[str, Callable] = {"coco": read_coco, "csv": read_csv}  # one split each
+_SPLIT: dict[str, Callable] = {"voc": read_voc, "yolo": read_yolo}
 _USUAL_SPLITS = ("train", "trainval", "val", "test")
 _SNIFFED = 65536  # bytes at either end of a json file, to see what it is
 _YOLO_SIGNS = ("classes.txt", "obj.names", "*.yaml", "*.yml")
@@ -62,19 +64,15 @@ def open_dataset(
     if class_names is not None:
         common["class_names"] = class_names
     kind, source = _recognized(path, split)
-    if images is not None and kind not in ("coco", "csv"):
+    if images is not None and kind not in _FILES:
         raise ValueError(
             "images must be None for a format that states where they are; "
             f"received images={str(images)!r}, path={str(path)!r}."
         )
-    if kind == "coco":
-        return read_coco(source, images, **common)
-    if kind == "csv":
-        return read_csv(source, images, **common)
-    if kind == "voc":
-        return read_voc(source, split, **common)
-    if kind == "yolo":
-        return read_yolo(source, split, **common)
+    if kind in _FILES:
+        return _FILES[kind](source, images, **common)
+    if kind in _SPLIT:
+        return _SPLIT[kind](source, split, **common)
     return read_label_images(source / "images", source / "labels", **common)
 
 
@@ -127,7 +125,7 @@ def _recognized(path, split):
         kind = "voc" if "ImageSets" in path.parts else "yolo"
     if kind is None:
         raise ValueError(f"A data set must be {_FORMS}; received path={str(path)!r}.")
-    if split is not None and kind in ("coco", "csv"):
+    if split is not None and kind in _FILES:
         raise ValueError(
             "split must be None for a file that is one split; received "
             f"split={split!r}, path={str(path)!r}."

@@ -129,9 +129,7 @@ def _turn_hue(planes, turn):
     red, green, blue = planes
     largest, least = planes.max(axis=0), planes.min(axis=0)
     chroma = largest - least
-    divisor = np.maximum(
-        chroma, np.float32(1e-6)
-    )  # a gray has no hue: any value is fine
+    divisor = np.maximum(chroma, np.float32(1e-6))  # a gray has no hue: any is fine
     sextant = (red - green) / divisor + 4
     sextant = np.where(largest == green, (blue - red) / divisor + 2, sextant)
     sextant = np.where(largest == red, (green - blue) / divisor, sextant)

@@ -11,6 +11,7 @@ A sample has, for G objects:
     masks: bool (G, H, W), if requested
     keypoints: float32 (G, J, 3), x, y, visibility, if the data set has them; x and y
         are 0 where the visibility is 0
+    proposals: float32 (R, 4), xyxy, of objects that may be there, if the photo has any
 
 No function modifies its arguments; results may share memory with them.
 """
@@ -19,10 +20,11 @@ import numpy as np
 
 from keras_fpn.data.dataset import Photo
 from keras_fpn.data.masks import mask_extents, resize_masks, segment_mask
-from keras_fpn.preprocessing import read_photo, resize
+from keras_fpn.preprocessing import read_photo, resize, scaled_boxes
 from keras_fpn.preprocessing.resize import check_sizes
 
 _PER_OBJECT = ("boxes", "labels", "is_crowd", "masks", "keypoints")
+_OF_BOXES = ("boxes", "proposals")
 
 
 def load_sample(photo: Photo, masks: bool = False) -> dict:
@@ -61,15 +63,23 @@ def load_sample(photo: Photo, masks: bool = False) -> dict:
     if objects.keypoints is not None:
         points = objects.keypoints
         sample["keypoints"] = np.where(points[..., 2:] > 0, points, np.float32(0))
+    if photo.proposals is not None:
+        sample["proposals"] = photo.proposals.copy()
     return sample
 
 
-def resize_sample(sample, size):
-    """Resizes a sample: the image as the reference does, its objects accordingly.
+def boxes_of(sample):
+    """Returns the names of the arrays of boxes in a sample, list of str."""
+    return [name for name in _OF_BOXES if name in sample]
+
+
+def resize_sample(sample, size, resize=resize):
+    """Resizes a sample: the image as the detector does, its objects accordingly.
 
     Args:
         sample: dict; see the module.
         size: height and width to resize to, int pixels; see `resized_size`.
+        resize: function (image, size) -> image, such as `Preprocessing.resize`.
 
     Returns:
         dict, the sample; its image is float32, 0..255.
@@ -81,8 +91,9 @@ def resize_sample(sample, size):
     check_sizes(height=height, width=width)
     old_height, old_width = sample["image"].shape[:2]
     scale = np.array([width / old_width, height / old_height])
-    boxes = (sample["boxes"] * np.tile(scale, 2)).astype(np.float32)
-    resized = {**sample, "image": resize(sample["image"], size), "boxes": boxes}
+    resized = {**sample, "image": resize(sample["image"], size)}
+    for name in boxes_of(sample):
+        resized[name] = scaled_boxes(sample[name], (old_height, old_width), size)
     if "masks" in sample:
         resized["masks"] = resize_masks(sample["masks"], size)
     if "keypoints" in sample:
@@ -96,7 +107,8 @@ def crop_sample(sample, window, keep=None):
 
     Boxes are clipped to the window. A cut object is dropped if nothing is left of its
     box, or of its mask if it has one; with a mask, the box is narrowed to the rest of
-    the mask. Keypoints outside become not annotated: 0, 0, 0.
+    the mask. Keypoints outside become not annotated: 0, 0, 0. Proposals are clipped to
+    the window, too, and dropped if nothing is left of them.
 
     Args:
         sample: dict; see the module.
@@ -124,6 +136,9 @@ def crop_sample(sample, window, keep=None):
         "image": sample["image"][y1:y2, x1:x2],
         "boxes": clipped - np.tile(corner, 2),
     }
+    if "proposals" in sample:
+        proposals = clip_boxes(sample["proposals"], window) - np.tile(corner, 2)
+        cropped["proposals"] = proposals[has_area(proposals)]
     # An uncut object that had no area before is kept as it is.
     left = ~cut | has_area(clipped)
     if keep is not None:

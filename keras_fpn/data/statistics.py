@@ -68,15 +68,13 @@ def statistics(dataset: Dataset) -> Statistics:
         Statistics.
     """
     count = len(dataset.class_names)
-    objects, photos_with = np.zeros(count, int), np.zeros(count, int)
-    sizes = np.zeros((count, len(SIZE_NAMES)), int)
+    photos_with, sizes = np.zeros(count, int), np.zeros((count, len(SIZE_NAMES)), int)
     crowds = without = 0
     for photo in dataset.photos:
         single = ~photo.objects.is_crowd
         labels = photo.objects.labels[single]
         size = np.digitize(object_areas(photo.objects)[single], _SIZE_LIMITS)
         np.add.at(sizes, (labels, size), 1)
-        objects += np.bincount(labels, minlength=count)
         photos_with[np.unique(labels)] += 1
         crowds += int((~single).sum())
         without += len(labels) == 0
@@ -85,7 +83,7 @@ def statistics(dataset: Dataset) -> Statistics:
         photos=len(dataset),
         photos_without_objects=without,
         crowds=crowds,
-        objects=objects,
+        objects=sizes.sum(axis=1),
         photos_with=photos_with,
         sizes=sizes,
     )

@@ -11,12 +11,7 @@ from collections.abc import Callable
 from keras_fpn.data.check import checked
 from keras_fpn.data.dataset import Dataset
 from keras_fpn.data.image_files import is_photo
-from keras_fpn.data.listing import (
-    ListedObject,
-    ListedPhoto,
-    Listing,
-    number_photos,
-)
+from keras_fpn.data.listing import ListedObject, ListedPhoto, Listing
 from keras_fpn.data.report import Report, warn_of_defects
 from keras_fpn.data.text_files import ClassNames, class_list, read_text
 from keras_fpn.files import PathLike
@@ -77,7 +72,7 @@ def read_voc(
             kind = "not_annotated" if tree is None else "unreadable_file"
             found.add(kind, stem if tree is None else f"{files[stem]}: {tree}")
             continue
-        photo = ListedPhoto(0, _photo_path(stem, tree, photos, images), _size(tree))
+        photo = ListedPhoto(_photo_path(stem, tree, photos, images), _size(tree))
         _add_objects(tree, photo, names, numbered_from_1, files[stem], found)
         listed.append(photo)
     if split_file is None:
@@ -85,9 +80,7 @@ def read_voc(
         for stem in sorted(set(photos) - set(files)):
             if photos[stem] not in paths:
                 found.add("no_annotation", str(photos[stem]))
-    number_photos(listed)
-    ids = tuple(range(1, len(names) + 1))
-    return checked(Listing(found, names, ids, listed), strict, report)
+    return checked(Listing(found, names, listed), strict, report)
 
 
 def find_splits(root):
@@ -189,10 +182,10 @@ def _add_objects(tree, photo, names, numbered_from_1, file, found):
     for index, one in enumerate(tree.findall("object")):
         name = _text(one, "name")
         where = f"object {index + 1} ({name}) of {file.name}"
+        texts = [_text(one, f"bndbox/{corner}") for corner in CORNERS]
         try:
-            stated = [float(_text(one, f"bndbox/{corner}")) for corner in CORNERS]
+            stated = [float(text) for text in texts]
         except ValueError:
-            texts = [_text(one, f"bndbox/{corner}") for corner in CORNERS]
             found.add("unreadable_object", f"{where}: {texts}")
             continue
         x1, y1, x2, y2 = stated

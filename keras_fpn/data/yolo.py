@@ -3,6 +3,7 @@
 import math
 import pathlib
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import yaml
@@ -10,12 +11,7 @@ import yaml
 from keras_fpn.data.check import checked
 from keras_fpn.data.dataset import Dataset
 from keras_fpn.data.image_files import copy_photos
-from keras_fpn.data.listing import (
-    ListedObject,
-    ListedPhoto,
-    Listing,
-    number_photos,
-)
+from keras_fpn.data.listing import ListedObject, ListedPhoto, Listing
 from keras_fpn.data.report import Report, warn_of_defects
 from keras_fpn.data.statistics import count_extras
 from keras_fpn.data.text_files import ClassNames, class_list, read_text
@@ -67,7 +63,7 @@ def read_yolo(
     labels = {number: label for label, number in enumerate(category_ids)}
     photos = []
     for photo in files.photos:
-        listed = ListedPhoto(0, photo)
+        listed = ListedPhoto(photo)
         if _add_objects(listed, files, labels, found):
             photos.append(listed)
     without = found.counts.get("no_label_file", 0)
@@ -78,7 +74,6 @@ def read_yolo(
             f"{label_file(photos[0].path)} or any other."
         )
     _note_orphans(files.photos, found)
-    number_photos(photos)
     listing = Listing(
         found=found,
         class_names=tuple(files.names[number] for number in category_ids),
@@ -167,16 +162,8 @@ def _add_objects(photo, files, labels, found):
         elif int(numbers[0]) not in labels:
             found.add("unselected", f"{where}: {files.names[int(numbers[0])]}")
         else:
-            box, segment, keypoints = parts
-            photo.objects.append(
-                ListedObject(
-                    box=box,
-                    label=labels[int(numbers[0])],
-                    where=where,
-                    segment=segment,
-                    keypoints=keypoints,
-                )
-            )
+            label = labels[int(numbers[0])]
+            photo.objects.append(ListedObject(label=label, where=where, **parts))
     return True
 
 
@@ -190,12 +177,12 @@ def _numbers(line):
 
 
 def _box_and_more(numbers, files):
-    """Returns box, segment and keypoints of a line without its class, or None.
+    """Returns the fields of the `ListedObject` of a line without its class, or None.
 
     The box of a polygon is the one around its points.
     """
     if len(numbers) == 4:
-        return tuple(numbers), None, None
+        return {"box": tuple(numbers)}
     if files.joints:
         if len(numbers) != 4 + files.joints * files.values:
             return None
@@ -203,12 +190,12 @@ def _box_and_more(numbers, files):
         if files.values == 2:  # a joint at 0, 0 is not annotated, any other is visible
             seen = 2 * (points != 0).any(axis=1, keepdims=True)
             points = np.concatenate([points, seen], axis=1)
-        return tuple(numbers[:4]), None, points.ravel().tolist()
+        return {"box": tuple(numbers[:4]), "keypoints": points.ravel().tolist()}
     if len(numbers) < 6 or len(numbers) % 2:
         return None
     points = np.reshape(numbers, (-1, 2))
     low, high = points.min(axis=0), points.max(axis=0)
-    return (*((low + high) / 2), *(high - low)), [numbers], None
+    return {"box": (*((low + high) / 2), *(high - low)), "segment": [numbers]}
 
 
 def _note_orphans(photos, found):
@@ -238,21 +225,13 @@ def _lines(photo):
 def _data_yaml(dataset, folder):
     """Returns the text of a data.yaml."""
     splits = [split for split in SPLITS if (folder / "images" / split).is_dir()]
-    lines = [*(f"{split}: images/{split}" for split in splits), "names:"]
-    for number, name in enumerate(dataset.class_names):
-        lines.append(f"  {number}: {_quoted(name)}")
+    entries: dict[str, Any] = {split: f"images/{split}" for split in splits}
+    entries["names"] = dict(enumerate(map(str, dataset.class_names)))
     joints = len(dataset.keypoint_names)
     if joints:
         flipped = list(range(joints))
         for first, second in dataset.flip_pairs:
             flipped[first], flipped[second] = second, first
-        names = f"[{', '.join(map(_quoted, dataset.keypoint_names))}]"
-        lines += [f"kpt_shape: [{joints}, 3]", f"flip_idx: {flipped}"]
-        lines += ["kpt_names:", f"  0: {names}"]
-    return "".join(f"{line}\n" for line in lines)
-
-
-def _quoted(text):
-    return yaml.safe_dump(
-        text, default_style='"', allow_unicode=True, width=1e9
-    ).strip()
+        entries |= {"kpt_shape": [joints, 3], "flip_idx": flipped}
+        entries["kpt_names"] = {0: list(map(str, dataset.keypoint_names))}
+    return yaml.safe_dump(entries, allow_unicode=True, sort_keys=False)

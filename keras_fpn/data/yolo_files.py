@@ -11,7 +11,7 @@ from keras_fpn.data.text_files import class_list, read_text
 SPLITS = ("train", "val", "test")
 _MAX_CHARACTERS = 2**19  # of a data.yaml; 20,000 class names take less
 _MAX_DEPTH = 20
-_FORMS = {"scalar": "str", "sequence": "seq", "mapping": "map"}
+_TAGS = {"scalar": "str", "sequence": "seq", "mapping": "map"}
 _NULLS = ("", "~", "null", "Null", "NULL")
 # Files with one name per line, by class number, as labelImg and darknet write them.
 _NAMES_FILES = ("classes.txt", "obj.names", "labels/classes.txt")
@@ -88,14 +88,12 @@ class _Loader(yaml.BaseLoader):
 
     def compose_node(self, parent, index):
         """Composes a node; raises for aliases and for deep nesting."""
-        mark, self.depth = self.peek_event().start_mark, self.depth + 1
-        problem = ""
-        if self.check_event(yaml.AliasEvent):
+        event, self.depth = self.peek_event(), self.depth + 1
+        if isinstance(event, yaml.AliasEvent):
             problem = "aliases (*name) are not supported, repeat the text instead"
-        elif self.depth > _MAX_DEPTH:
-            problem = "lists or maps are nested too deeply"
-        if problem:
-            raise yaml.MarkedYAMLError(problem=problem, problem_mark=mark)
+            raise _problem_at(event, problem)
+        if self.depth > _MAX_DEPTH:
+            raise _problem_at(event, "lists or maps are nested too deeply")
         node = super().compose_node(parent, index)
         self.depth -= 1
         return node
@@ -126,7 +124,7 @@ def read_entries(text: str, keys, path):
                 problem=f"it has over {_MAX_CHARACTERS} characters"
             )
         root = yaml.compose(text, _Loader)
-        for key, node in () if root is None else _pairs(root):
+        for key, node in () if root is None else _pairs(root).items():
             if key not in keys:
                 continue
             quoted = getattr(node, "style", None)  # collections have no style
@@ -141,49 +139,34 @@ def read_entries(text: str, keys, path):
     return entries
 
 
-def _content(node):
-    """Returns the str, list or dict of a YAML node."""
-    if isinstance(node, yaml.MappingNode):
-        return {key: _text_or_list(value) for key, value in _pairs(node)}
-    return _text_or_list(node)
-
-
-def _text_or_list(node):
-    if isinstance(node, yaml.SequenceNode) and not _tagged(node):
-        return [_text(item) for item in node.value]
-    return _text(node)
-
-
-def _text(node):
-    if isinstance(node, yaml.ScalarNode) and not _tagged(node):
-        return node.value
-    what = (
-        f"the tag {node.tag}" if _tagged(node) else "a list or map in place of a text"
-    )
-    raise _unsupported(node, what)
+def _content(node, forms=("scalar", "sequence", "mapping")):
+    """Returns the str, list or dict of a YAML node of one of these forms."""
+    if node.tag != f"tag:yaml.org,2002:{_TAGS[node.id]}":
+        raise _problem_at(node, f"the tag {node.tag} is not supported")
+    if node.id not in forms:
+        what = "a list or map in place of a text"
+        raise _problem_at(node, f"{what} is not supported")
+    if node.id == "mapping":
+        return {key: _content(value, forms[:2]) for key, value in _pairs(node).items()}
+    if node.id == "sequence":
+        return [_content(item, forms[:1]) for item in node.value]
+    return node.value
 
 
 def _pairs(node):
-    """Returns the list of (str, node) of a mapping, whose keys must differ."""
-    if not isinstance(node, yaml.MappingNode) or _tagged(node):
-        raise _unsupported(node, "anything but a map here")
+    """Returns dict of str -> node of a mapping, whose keys must differ."""
+    if not isinstance(node, yaml.MappingNode):
+        raise _problem_at(node, "anything but a map here is not supported")
     pairs = {}
     for key, value in node.value:
-        if _text(key) in pairs:
-            raise _unsupported(key, f"the key {key.value!r} twice")
+        if _content(key, ("scalar",)) in pairs:
+            raise _problem_at(key, f"the key {key.value!r} twice is not supported")
         pairs[key.value] = value
-    return list(pairs.items())
+    return pairs
 
 
-def _tagged(node):
-    """Returns whether a node has an explicit tag."""
-    return node.tag != f"tag:yaml.org,2002:{_FORMS[node.id]}"
-
-
-def _unsupported(node, what):
-    return yaml.MarkedYAMLError(
-        problem=f"{what} is not supported", problem_mark=node.start_mark
-    )
+def _problem_at(place, problem):
+    return yaml.MarkedYAMLError(problem=problem, problem_mark=place.start_mark)
 
 
 def _problem(error):

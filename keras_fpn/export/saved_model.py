@@ -11,6 +11,7 @@ from keras_fpn.models.export_formats import (
     check_export_folder,
     check_export_format,
 )
+from keras_fpn.models.given_proposals import takes_proposals
 
 MAX_PIXELS = 64_000_000  # more than photos of phones have; 192 MB when decoded
 MAX_PHOTOS = 8  # each needs half a gigabyte for a ResNet-50 at 800 pixels
@@ -34,7 +35,8 @@ def export_saved_model(
     and pads the photos, runs the model, and returns boxes in each photo's own pixels.
     It has three signatures: "serving_default" takes encoded photos, "image_tensor"
     pixels, "tf_example" serialized tf.train.Examples. docs/serving.md lists their
-    inputs and outputs. `assets.extra/classes.json` holds the names of the classes.
+    inputs and outputs; those of a detector that takes proposals have an input of that
+    name, too. `assets.extra/classes.json` holds the names of the classes.
 
     The folder gets its number only when it is complete.
 
@@ -85,7 +87,8 @@ def export_saved_model(
             from keras_fpn.serving.warmup_tensorflow import write_warmup
 
             # The name of the folder itself, also if `directory` is a link or ".".
-            write_warmup(extra, final.parent.resolve().name, list(functions))
+            name = final.parent.resolve().name
+            write_warmup(extra, name, list(functions), takes_proposals(model))
     return final
 
 

@@ -1,6 +1,6 @@
 """Layers of which detectors are made; each also works alone in a functional model."""
 
-from keras_fpn.layers.anchors import MultiLevelAnchors
+from keras_fpn.layers.anchors import MultiLevelAnchors, StridedAnchors
 from keras_fpn.layers.box_head import BoxPredictor, ConvBoxHead, TwoFCBoxHead
 from keras_fpn.layers.coarse_levels import ConvolvedLevels, SubsampledLevel
 from keras_fpn.layers.compared_pyramids import (
@@ -21,6 +21,9 @@ from keras_fpn.layers.proposal_detections import ProposalDetections
 from keras_fpn.layers.proposals import Proposals
 from keras_fpn.layers.pyramid_roi_align import PyramidRoIAlign
 from keras_fpn.layers.rpn_head import RPNHead
+from keras_fpn.layers.segment_detections import SegmentDetections, TopSegments
+from keras_fpn.layers.segment_head import SegmentHead
+from keras_fpn.layers.segment_windows import SegmentWindows
 from keras_fpn.layers.stage_box_head import StageBoxHead
 from keras_fpn.layers.top_down import TopDownMerge
 
@@ -43,12 +46,17 @@ __all__ = [
     "Proposals",
     "PyramidRoIAlign",
     "RPNHead",
+    "SegmentDetections",
+    "SegmentHead",
+    "SegmentWindows",
     "SingleMap",
     "SmoothingConvolution",
     "StageBoxHead",
+    "StridedAnchors",
     "SubsampledLevel",
     "TopDownMerge",
     "TopDownWithoutLateral",
+    "TopSegments",
     "TwoFCBoxHead",
     "fapn",
 ]

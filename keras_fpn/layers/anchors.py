@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 import keras
 from keras import ops
 
-from keras_fpn.anchors import cell_anchors, grid_anchors
-from keras_fpn.levels import ordered_names
+from keras_fpn.anchors import cell_anchors, grid_anchors, unrounded_cell_anchors
+from keras_fpn.levels import level_number, ordered_names
 
 RATIOS = (0.5, 1.0, 2.0)
 
@@ -68,13 +68,39 @@ class MultiLevelAnchors(keras.layers.Layer):
     def call(self, pyramid, images):
         image_size = ops.shape(images)[1:3]
         return {
-            name: grid_anchors(
-                cell_anchors(sizes, self.ratios),
-                ops.shape(pyramid[name])[1:3],
-                image_size,
-            )
-            for name, sizes in self.sizes.items()
+            name: self.of_level(name, ops.shape(pyramid[name])[1:3], image_size)
+            for name in self.sizes
         }
+
+    def of_level(self, name: str, grid_size, image_size):
+        """Returns the anchors of a level, float32 (h * w * A, 4), xyxy, pixels.
+
+        Args:
+            name: "P<l>".
+            grid_size: (h, w) of the level's map.
+            image_size: (H, W) of the padded image.
+        """
+        stride = 2 ** level_number(name)
+        extent = [
+            cells * self.spacing(stride, cells, pixels)
+            for cells, pixels in zip(grid_size, image_size, strict=True)
+        ]
+        return grid_anchors(self.cell(name), grid_size, extent)
+
+    def cell(self, name: str):
+        """Returns the anchors of a level's cell at the origin, float32 (A, 4), xyxy."""
+        return cell_anchors(self.sizes[name], self.ratios)
+
+    @staticmethod
+    def spacing(stride, cells, pixels):
+        """Returns the distance of two cells, pixels, as `grid_anchors` places them.
+
+        Args:
+            stride: 2^l, pixels.
+            cells: number of cells along an axis.
+            pixels: length of the padded image on that axis.
+        """
+        return pixels // cells
 
     def compute_output_shape(self, pyramid_shape, images_shape):
         shapes = {}
@@ -86,3 +112,25 @@ class MultiLevelAnchors(keras.layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), "sizes": self.sizes, "ratios": self.ratios}
+
+
+@keras.saving.register_keras_serializable(package="keras_fpn")
+class StridedAnchors(MultiLevelAnchors):
+    """Returns anchors that are exactly 2^l pixels apart and not rounded.
+
+    The anchors of the cell in row i and column j of level l are centered at
+    (j * 2^l, i * 2^l).
+
+    Source: detectron2's anchor generator. `MultiLevelAnchors` is torchvision's, whose
+    spacing depends on the padded size of the image.
+
+    Args, call arguments, returns and raises: as `MultiLevelAnchors`, but of the anchors
+    of a cell, sizes are in the outer loop and ratios in the inner one.
+    """
+
+    def cell(self, name):
+        return unrounded_cell_anchors(self.sizes[name], self.ratios)
+
+    @staticmethod
+    def spacing(stride, cells, pixels):
+        return stride

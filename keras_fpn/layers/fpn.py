@@ -27,11 +27,11 @@ class FeaturePyramid(keras.layers.Layer):
         merge: layer, called with the lateral map and the merged map of the next coarser
             level. Each level but the coarsest gets its own copy. None means
             `TopDownMerge()`.
+        levels: names "P<l>" of the levels to return; the others are merged but not
+            smoothed. None returns all.
         coarsest: layer, float (B, H, W, C_l) -> (B, H, W, channels), which alone makes
             the pyramid map of the coarsest level. None means that this level has a
             lateral connection and smoothing as all others.
-        levels: names "P<l>" of the levels to return; the others are merged but not
-            smoothed. None returns all.
 
     Call arguments:
         bottom_up: dict "C<l>" -> float (B, H_l, W_l, C_l), contiguous levels.
@@ -41,7 +41,7 @@ class FeaturePyramid(keras.layers.Layer):
 
     Raises:
         ValueError: there is no level, one between the finest and the coarsest is
-            missing, `levels` has one that the backbone does not have, or the maps are
+            missing, `levels` has one that the backbone does not have, or the levels are
             not those with which the layer was built.
     """
 
@@ -51,8 +51,8 @@ class FeaturePyramid(keras.layers.Layer):
         norm: str | None = None,
         lateral: keras.layers.Layer | None = None,
         merge: keras.layers.Layer | None = None,
-        coarsest: keras.layers.Layer | None = None,
         levels: Sequence[str] | None = None,
+        coarsest: keras.layers.Layer | None = None,
         **kwargs,
     ):
         if "fuse" in kwargs:
@@ -72,7 +72,7 @@ class FeaturePyramid(keras.layers.Layer):
 
     def build(self, bottom_up_shape):
         self.names = ordered_names(bottom_up_shape)
-        self._check_levels()
+        self._check_returned()
         self.lateral, self.smooth, self.merge = {}, {}, {}
         for name in self.names:
             shape = bottom_up_shape[name]
@@ -97,7 +97,7 @@ class FeaturePyramid(keras.layers.Layer):
     def _is_returned(self, name):
         return self.levels is None or pyramid_name(name) in self.levels
 
-    def _check_levels(self):
+    def _check_returned(self):
         own = [pyramid_name(name) for name in self.names]
         if self.levels is not None and not set() < set(self.levels) <= set(own):
             raise ValueError(
@@ -114,7 +114,7 @@ class FeaturePyramid(keras.layers.Layer):
                 f"channels={self.channels}. Give both the same number."
             )
 
-    def _check_same_levels(self, bottom_up):
+    def _check_levels(self, bottom_up):
         names = ordered_names(bottom_up)
         if names != self.names:
             raise ValueError(
@@ -124,23 +124,23 @@ class FeaturePyramid(keras.layers.Layer):
             )
 
     def call(self, bottom_up, training=False):
-        self._check_same_levels(bottom_up)
+        self._check_levels(bottom_up)
         pyramid, coarser = {}, None
         for name in reversed(self.names):  # top-down
             merged = self.lateral[name](bottom_up[name], training=training)
             if coarser is not None:
                 merged = self.merge[name](merged, coarser, training=training)
-            smoothed = merged
-            if name in self.smooth:
-                smoothed = self.smooth[name](merged, training=training)
             if self._is_returned(name):
+                smoothed = merged
+                if name in self.smooth:
+                    smoothed = self.smooth[name](merged, training=training)
                 pyramid[pyramid_name(name)] = smoothed
             coarser = merged
         return pyramid
 
     def compute_output_shape(self, bottom_up_shape):
         if self.built:
-            self._check_same_levels(bottom_up_shape)
+            self._check_levels(bottom_up_shape)
         return {
             pyramid_name(name): (*shape[:-1], self.channels)
             for name, shape in bottom_up_shape.items()

@@ -40,7 +40,7 @@ class PyramidRoIAlign(keras.layers.Layer):
 
     Args:
         output_size: int, P, bins per side.
-        sampling_ratio: int, sample points per side of a bin.
+        sampling_ratio: int, sample points per side of a bin; 0 adapts it to each RoI.
         aligned: bool, as in `keras_fpn.ops.roi_align`.
         levels: names of the levels to read, such as ("P2", "P3"). None means all levels
             of the pyramid with which the layer is built.

@@ -1,25 +1,30 @@
 """Average precision and recall as COCO defines them."""
 
+from keras_fpn.metrics.boundary import boundary_iou, mean_boundary_iou
 from keras_fpn.metrics.callback import CocoEvaluation
-from keras_fpn.metrics.coco import ClassMetrics, Metrics, evaluate_boxes
-from keras_fpn.metrics.convert import (
-    coco_ground_truth,
-    detections_to_coco,
-)
+from keras_fpn.metrics.coco import Metrics, evaluate_boxes
+from keras_fpn.metrics.convert import coco_ground_truth, detections_to_coco
 from keras_fpn.metrics.evaluation import Evaluation, PhotoError, evaluate_photos
-from keras_fpn.metrics.proposals import ProposalRecall, evaluate_proposals, proposing
+from keras_fpn.metrics.proposals import (
+    ProposalRecall,
+    evaluate_proposals,
+    propose_photos,
+    proposing,
+)
 
 __all__ = [
-    "ClassMetrics",
     "CocoEvaluation",
     "Evaluation",
     "Metrics",
     "PhotoError",
     "ProposalRecall",
+    "boundary_iou",
     "coco_ground_truth",
     "detections_to_coco",
     "evaluate_boxes",
     "evaluate_photos",
     "evaluate_proposals",
+    "mean_boundary_iou",
+    "propose_photos",
     "proposing",
 ]

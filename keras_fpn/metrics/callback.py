@@ -8,12 +8,14 @@ import keras
 import numpy as np
 
 from keras_fpn.data.loader import Loader
+from keras_fpn.data.proposals import check_proposals
 from keras_fpn.data.stream import stream_batches
 from keras_fpn.metrics.coco import evaluate_boxes
 from keras_fpn.metrics.convert import coco_ground_truth, detections_to_coco
+from keras_fpn.metrics.evaluation import predicts_masks
 from keras_fpn.metrics.proposals import evaluate_proposals
 from keras_fpn.models.compiled import compiled_call
-from keras_fpn.models.results import Frame, of_photo
+from keras_fpn.models.results import Frame, of_photo, with_masks
 
 _MAX_NAMES = 5  # photos that a warning lists
 
@@ -22,7 +24,8 @@ class CocoEvaluation(keras.callbacks.Callback):
     """Adds COCO's 12 numbers for boxes to the logs: "val_AP", "val_AP50", ...
 
     A class-agnostic detector, such as `keras_fpn.models.RPN`, is measured by its recall
-    instead: "val_AR100", "val_AR1000" and their scales.
+    instead: "val_AR100", "val_AR1000" and their scales. Of a detector that predicts
+    masks, "val_mask_AP" or "val_mask_AR100", ..., are added.
 
     Put it before callbacks that monitor these numbers, and tell those that more is
     better:
@@ -45,12 +48,14 @@ class CocoEvaluation(keras.callbacks.Callback):
     Attributes:
         metrics: `Metrics` of the last epoch, or None; `ProposalRecall` of a
             class-agnostic detector.
+        masks: the same numbers for masks, or None.
         results: list of dict, the last epoch's detections in COCO's form; empty for a
             class-agnostic detector.
 
     Raises:
         ValueError: the loader augments photos, or they have no objects; from `fit`, the
-            model has other classes.
+            model has other classes, predicts masks and an object has none, or takes
+            proposals and the photos have none.
     """
 
     def __init__(self, loader: Loader, prefix: str = "val_"):
@@ -62,7 +67,7 @@ class CocoEvaluation(keras.callbacks.Callback):
             )
         self.loader = loader
         self.prefix = prefix
-        self.metrics = None
+        self.metrics = self.masks = None
         self.results: list[dict] = []
         self._ground_truth = coco_ground_truth(loader.dataset)
         # Bad ground truth raises now instead of after the first epoch.
@@ -76,6 +81,13 @@ class CocoEvaluation(keras.callbacks.Callback):
     def set_model(self, model):
         super().set_model(model)
         self._detect = None
+        if predicts_masks(model) and not self.loader.dataset.has_masks:
+            raise ValueError(
+                "Validation objects must all have masks, because the model predicts "
+                f"masks; received the data set {self.loader.dataset.name!r}. Leave out "
+                "photos whose objects have none."
+            )
+        check_proposals(model, self.loader.dataset)
         if getattr(model, "class_agnostic", False):
             return
         names, expected = model.class_names, self.loader.dataset.class_names
@@ -89,11 +101,14 @@ class CocoEvaluation(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         values = self.evaluate().values
+        if self.masks is not None:
+            masks = self.masks.values
+            values = values | {f"mask_{name}": value for name, value in masks.items()}
         if logs is not None:
             logs |= {f"{self.prefix}{name}": value for name, value in values.items()}
 
     def evaluate(self):
-        """Detects in every photo; returns the `Metrics` and sets `metrics`, `results`.
+        """Detects in every photo, returns `metrics` and sets all attributes.
 
         Warns:
             UserWarning: the loader skipped photos, so the numbers are without them.
@@ -112,16 +127,30 @@ class CocoEvaluation(keras.callbacks.Callback):
                     skipped.append(photo)
                     continue
                 frame = Frame(x["image_sizes"][row], y["photo_sizes"][row])
-                detections.append((photo.image_id, of_photo(found, row, frame)))
+                one = of_photo(found, row, frame)
+                if "masks" in one:
+                    threshold = self.model.mask_threshold
+                    one = with_masks(one, frame.photo_size, "rle", threshold)
+                detections.append((photo.image_id, one))
         truth = self._without(skipped)
-        if getattr(self.model, "class_agnostic", False):
-            proposals = [(i, one["boxes"], one["scores"]) for i, one in detections]
-            self.metrics = evaluate_proposals(truth, proposals)
-            return self.metrics
-        for image_id, one in detections:
-            self.results += detections_to_coco(one, image_id, dataset.category_ids)
-        self.metrics = evaluate_boxes(truth, self.results)
+        self.metrics = self._compare(truth, detections, "bbox")
+        if predicts_masks(self.model):
+            self.masks = self._compare(truth, detections, "segm")
         return self.metrics
+
+    def _compare(self, truth, detections, kind):
+        """Returns the numbers of the boxes or masks that were found in all photos."""
+        if getattr(self.model, "class_agnostic", False):
+            field = {"bbox": "boxes", "segm": "masks"}[kind]
+            proposals = [(i, one[field], one["scores"]) for i, one in detections]
+            return evaluate_proposals(truth, proposals, kind)
+        ids = self.loader.dataset.category_ids
+        self.results = [
+            result
+            for i, one in detections
+            for result in detections_to_coco(one, i, ids)
+        ]
+        return evaluate_boxes(truth, self.results, kind)
 
     def _without(self, skipped):
         """Returns the ground truth without these photos; warns if there are any."""

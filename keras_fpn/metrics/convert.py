@@ -35,8 +35,9 @@ def detections_to_coco(found, image_id: int, category_ids: Sequence[int | None])
 
     Args:
         found: dict of "boxes" float (n, 4), xyxy, the photo's own pixels; "labels" int
-            (n,); "scores" float (n,); and, if the model predicts them, "masks" bool
-            (n, H, W) and "keypoints" float (n, J, 3), x, y, score.
+            (n,); "scores" float (n,); and, if the model predicts them, "masks", n
+            run-length dicts or bool (n, H, W), and "keypoints" float (n, J, 3), x, y,
+            score.
         image_id: the photo's.
         category_ids: by label; None for a label whose detections are dropped.
 
@@ -70,7 +71,9 @@ def detections_to_coco(found, image_id: int, category_ids: Sequence[int | None])
             "score": shortest_float(scores[i]),
         }
         if "masks" in found:
-            result["segmentation"] = mask_segment(found["masks"][i])
+            mask = found["masks"][i]
+            encoded = isinstance(mask, dict)
+            result["segmentation"] = mask if encoded else mask_segment(mask)
         if "keypoints" in found:
             points = np.ravel(found["keypoints"][i])
             result["keypoints"] = [shortest_float(value) for value in points]

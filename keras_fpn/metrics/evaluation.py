@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 
 from keras_fpn.data.dataset import Dataset, Photo
+from keras_fpn.data.proposals import check_proposals
 from keras_fpn.metrics.check import shortened
 from keras_fpn.metrics.coco import Metrics, evaluate_boxes
 from keras_fpn.metrics.convert import coco_ground_truth, detections_to_coco
@@ -28,6 +29,8 @@ class Evaluation:
         metrics: COCO's numbers for boxes; None for a class-agnostic detector.
         proposals: recall of the first stage, or of a class-agnostic detector; None if
             it was not measured.
+        masks: the same numbers for masks, of a detector that predicts them; None if the
+            data set does not have a mask for every object.
     """
 
     dataset: Dataset
@@ -36,6 +39,7 @@ class Evaluation:
     results: list[dict]
     metrics: Metrics | None
     proposals: ProposalRecall | None
+    masks: Metrics | ProposalRecall | None = None
 
 
 def evaluate_photos(
@@ -52,7 +56,8 @@ def evaluate_photos(
     Labels are matched by class name: the model and the data set may order their classes
     differently, and each may have classes that the other lacks. Detections of classes
     that the data set lacks are dropped and counted in a note. Of a class-agnostic
-    detector, such as `keras_fpn.models.RPN`, only the recall is measured.
+    detector, such as `keras_fpn.models.RPN`, only the recall is measured. One that
+    takes proposals, such as `keras_fpn.models.FastRCNN`, gets those of the data set.
 
     Args:
         model: detector, such as `keras_fpn.models.FasterRCNN`.
@@ -69,26 +74,33 @@ def evaluate_photos(
 
     Raises:
         PhotoError: a photo cannot be read, or does not have its annotated size.
-        ValueError: the model and the data set share no class, or the model has no
-            proposals.
+        ValueError: the model and the data set share no class, the model has no
+            proposals, or takes some that the data set does not have.
     """
+    check_proposals(model, dataset)
     agnostic = getattr(model, "class_agnostic", False)
-    category_ids = [] if agnostic else shared_categories(model.class_names, dataset)
+    if agnostic:
+        category_ids = model.category_ids
+    else:
+        category_ids = shared_categories(model.class_names, dataset)
     propose = proposing(model) if with_proposals and not agnostic else None
+    masked = predicts_masks(model) and dataset.has_masks
     truth = coco_ground_truth(dataset)
     results: list[dict] = []
-    proposals, count = [], 0
+    proposals, segments, count = [], [], 0
     for photo in progress(dataset.photos):
         try:
             pixels = _annotated_pixels(photo)
-            [found] = model.detect([pixels], **views)
+            given = {} if photo.proposals is None else {"proposals": [photo.proposals]}
+            [found] = model.detect([pixels], **given, **views)
             if propose:
                 proposals.append((photo.image_id, *propose(pixels)))
         except (ValueError, OSError) as error:
             raise PhotoError(f"{photo.path}: {error}") from error
         if agnostic:
             proposals.append((photo.image_id, found["boxes"], found["scores"]))
-            continue
+            if masked:
+                segments.append((photo.image_id, found["masks"], found["scores"]))
         count += len(found["labels"])
         results += detections_to_coco(found, photo.image_id, category_ids)
     return Evaluation(
@@ -102,7 +114,20 @@ def evaluate_photos(
         results=results,
         metrics=None if agnostic else evaluate_boxes(truth, results),
         proposals=evaluate_proposals(truth, proposals) if agnostic or propose else None,
+        masks=_mask_numbers(truth, results, segments, agnostic) if masked else None,
     )
+
+
+def predicts_masks(model):
+    """Returns whether a detector predicts masks, bool."""
+    return "masks" in getattr(model, "targets", ())
+
+
+def _mask_numbers(truth, results, segments, agnostic):
+    """Returns the `Metrics` of masks, or the `ProposalRecall` of a class-agnostic."""
+    if agnostic:
+        return evaluate_proposals(truth, segments, "segm")
+    return evaluate_boxes(truth, results, "segm")
 
 
 def shared_categories(class_names: Sequence[str], dataset: Dataset):
@@ -150,9 +175,11 @@ def _annotated_pixels(photo):
 
 
 def _notes(model, dataset, dropped):
-    if getattr(model, "class_agnostic", False):
-        return []
     notes = []
+    if predicts_masks(model) and not dataset.has_masks:
+        notes.append("Not every object has a mask: only boxes were compared.")
+    if getattr(model, "class_agnostic", False):
+        return notes
     unknown = [name for name in dataset.class_names if name not in model.class_names]
     if unknown:
         notes.append(f"The model does not know {', '.join(unknown)}: their AP is 0.")

@@ -1,9 +1,5 @@
-"""Moved to `keras_fpn.report`; kept for code that imports it from here."""
+"""Moved to `keras_fpn.report`; kept because documentation named this module."""
 
+from keras_fpn.moved import moved_to
 
-def __getattr__(name):
-    from keras_fpn import report
-
-    if name not in report.__all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(report, name)
+__getattr__ = moved_to("keras_fpn.report")

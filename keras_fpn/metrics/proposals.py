@@ -3,18 +3,19 @@
 import contextlib
 import dataclasses
 import io
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import keras
 import numpy as np
 from pycocotools import mask as masks
 
+from keras_fpn.data.dataset import Dataset, Photo
 from keras_fpn.metrics.check import checked_ground_truth
 from keras_fpn.metrics.coco import coco_evaluator, json_numbers
 from keras_fpn.models.compiled import compiled_call
 from keras_fpn.preprocessing import boxes_to_photo, read_photo
 
-LIMITS = (100, 1000)
+LIMITS = (10, 100, 1000)
 _LEAST_IOU = 0.49  # below the lowest threshold, 0.5, with room for rounding
 
 
@@ -24,8 +25,8 @@ class ProposalRecall:
 
     Attributes:
         values: name to number, 0..1: AR100, AR100_small, AR100_medium, AR100_large
-            with the best 100 proposals of each image, AR1000 and its scales with 1000;
-            NaN if there is no object of the scale.
+            with the best 100 proposals of each image, AR10 and AR1000 and their scales
+            with 10 and 1000; NaN if there is no object of the scale.
         images, objects: their numbers, without crowd regions.
     """
 
@@ -38,49 +39,53 @@ class ProposalRecall:
         return {**dataclasses.asdict(self), "values": json_numbers(self.values)}
 
 
-def evaluate_proposals(ground_truth: dict, proposals: Iterable[tuple]):
+def evaluate_proposals(
+    ground_truth: dict, proposals: Iterable[tuple], kind: str = "bbox"
+):
     """Returns the recall of proposals, computed by pycocotools without classes.
 
     Args:
         ground_truth: in the form of COCO's annotation files; see `coco_ground_truth`.
         proposals: (image_id, boxes, scores) of each image, at most once: int; float
-            (n, 4), xyxy, the photo's own pixels; float (n,). It is iterated once, so a
-            generator saves memory.
+            (n, 4), xyxy, the photo's own pixels; float (n,). For masks, n COCO
+            run-length dicts instead of boxes. It is iterated once, so a generator saves
+            memory.
+        kind: what is compared: "bbox" or "segm" (masks).
 
     Returns:
         `ProposalRecall`.
 
     Raises:
         ValueError: an image is not in the ground truth or comes twice, the numbers of
-            boxes and scores differ, or one is not finite.
+            boxes and scores differ, one is not finite, or an object has no mask.
     """
-    checked = checked_ground_truth(ground_truth, "bbox")
-    truth = {number: [] for number in checked.images}
-    for annotation in ground_truth["annotations"]:
+    checked = checked_ground_truth(ground_truth, kind)
+    truth = {rank: [] for rank in checked.images.values()}
+    for annotation in checked.annotations:
         truth[annotation["image_id"]].append(annotation)
     category = ground_truth["categories"][0]["id"]
+    field = {"bbox": "bbox", "segm": "segmentation"}[kind]
     kept = {limit: [] for limit in LIMITS}
     seen = set()
-    for image_id, boxes, scores in proposals:
-        boxes, scores = _checked(image_id, boxes, scores, truth, seen)
+    for image_id, shapes, scores in proposals:
+        shapes, scores = _checked(image_id, shapes, scores, checked, seen)
         seen.add(image_id)
         order = np.argsort(-scores, kind="stable")
-        useful = order[_reaching(boxes[order], truth[image_id])]
+        own = truth[checked.images[image_id]]
+        useful = _reaching([shapes[i] for i in order], own, field)
         for limit in LIMITS:
-            best = set(order[:limit].tolist())
             kept[limit] += [
                 {
                     "image_id": image_id,
                     "category_id": category,
-                    "bbox": boxes[i].tolist(),
+                    field: shapes[i],
                     "score": float(scores[i]),
                 }
-                for i in useful.tolist()
-                if i in best
+                for i in order[:limit][useful[:limit]]
             ]
     values = {}
     for limit in LIMITS:
-        values |= _recalls(ground_truth, kept[limit], limit)
+        values |= _recalls(ground_truth, kept[limit], limit, kind)
     objects = sum(not annotation["iscrowd"] for annotation in checked.annotations)
     return ProposalRecall(values, len(checked.images), objects)
 
@@ -120,44 +125,80 @@ def proposing(model):
     return propose
 
 
-def _checked(image_id, boxes, scores, truth, seen):
-    """Returns boxes as x, y, width, height, float (n, 4), and scores, float (n,)."""
-    if image_id not in truth or image_id in seen:
+def propose_photos(
+    model,
+    dataset: Dataset,
+    progress: Callable[[Sequence[Photo]], Iterable[Photo]] = iter,
+):
+    """Returns a detector's proposals for all photos of a data set.
+
+    With `keras_fpn.data.with_proposals` they are those of another data set, on which a
+    `keras_fpn.models.FastRCNN` is trained.
+
+    Args:
+        model: as of `proposing`.
+        dataset: `keras_fpn.data.Dataset`.
+        progress: as of `evaluate_photos`.
+
+    Returns:
+        dict of image id -> (boxes, scores), as `keras_fpn.data.read_proposals` returns.
+
+    Raises:
+        ValueError: the model has no proposals, or a photo cannot be read.
+    """
+    propose = proposing(model)
+    return {p.image_id: propose(p.path) for p in progress(dataset.photos)}
+
+
+def _checked(image_id, shapes, scores, checked, seen):
+    """Returns x, y, width, height of boxes, or run lengths, a list; and the scores."""
+    if image_id not in checked.images or image_id in seen:
         reason = "came before" if image_id in seen else "is not in it"
         raise ValueError(
             "Each image of the ground truth must have proposals at most once; received "
             f"image_id={image_id}, which {reason}."
         )
-    boxes, scores = np.array(boxes, np.float64), np.asarray(scores, np.float64)
-    boxes = boxes.reshape(-1, 4) if boxes.size == 0 else boxes
-    finite = np.isfinite(boxes).all() and np.isfinite(scores).all()
-    if boxes.shape != (*scores.shape, 4) or boxes.ndim != 2 or not finite:
+    scores = np.asarray(scores, np.float64)
+    finite = bool(np.isfinite(scores).all())
+    if checked.kind == "segm":
+        found, fits = f"{len(shapes)} masks", scores.shape == (len(shapes),)
+    else:
+        boxes = np.array(shapes, np.float64)
+        boxes = boxes.reshape(-1, 4) if boxes.size == 0 else boxes
+        found = f"boxes of shape {boxes.shape}"
+        fits = boxes.shape == (*scores.shape, 4) and boxes.ndim == 2
+        finite = finite and bool(np.isfinite(boxes).all())
+        boxes[..., 2:] -= boxes[..., :2]
+        shapes = boxes.tolist()
+    if not (fits and finite):
         raise ValueError(
-            "Proposals must be finite boxes (n, 4) and scores (n,); received "
-            f"boxes of shape {boxes.shape} and scores of shape {scores.shape} for "
+            "Proposals must be finite boxes (n, 4), or n masks, and scores (n,); "
+            f"received {found} and scores of shape {scores.shape} for "
             f"image_id={image_id}, finite: {finite}."
         )
-    boxes[:, 2:] -= boxes[:, :2]
-    return boxes, scores
+    return shapes, scores
 
 
-def _reaching(boxes, annotations):
-    """Returns bool (n,): which boxes could be matched with an object.
+def _reaching(shapes, annotations, field):
+    """Returns bool (n,): which boxes or masks could be matched with an object.
 
     Most proposals overlap no object enough to change a recall. Without them pycocotools
     is much faster.
     """
-    if not len(boxes) or not annotations:
-        return np.zeros(len(boxes), bool)
-    objects = np.array([annotation["bbox"] for annotation in annotations], np.float64)
-    crowd = [int(annotation.get("iscrowd", 0)) for annotation in annotations]
-    overlaps = masks.iou(boxes, objects, crowd)
+    if not len(shapes) or not annotations:
+        return np.zeros(len(shapes), bool)
+    objects = [annotation[field] for annotation in annotations]
+    crowd = [annotation["iscrowd"] for annotation in annotations]
+    if field == "bbox":
+        overlaps = masks.iou(np.array(shapes), np.array(objects), crowd)
+    else:
+        overlaps = masks.iou(shapes, objects, crowd)
     return overlaps.max(axis=1) >= _LEAST_IOU
 
 
-def _recalls(ground_truth, results, limit):
+def _recalls(ground_truth, results, limit, kind):
     """Returns the recall at one limit for every scale, dict of name to float."""
-    evaluator, _ = coco_evaluator(ground_truth, results, "bbox")
+    evaluator, _ = coco_evaluator(ground_truth, results, kind)
     evaluator.params.useCats = 0
     evaluator.params.maxDets = [limit]
     with contextlib.redirect_stdout(io.StringIO()):

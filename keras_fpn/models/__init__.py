@@ -7,6 +7,7 @@ from keras_fpn.models.assignment import Assignment
 from keras_fpn.models.box_branch import BoxBranch
 from keras_fpn.models.class_columns import ClassColumns
 from keras_fpn.models.detector import Detector
+from keras_fpn.models.fast_rcnn import FastRCNN, FastRCNNParts, fast_rcnn_fpn
 from keras_fpn.models.faster_rcnn import FasterRCNN, faster_rcnn_fpn
 from keras_fpn.models.fold import fold_batch_norms
 from keras_fpn.models.ground_truth import GroundTruth
@@ -14,8 +15,14 @@ from keras_fpn.models.parts import Parts
 from keras_fpn.models.region_branch import RegionBranch
 from keras_fpn.models.results import RESULTS, Result
 from keras_fpn.models.rpn import RPN, RPNParts, rpn_fpn
+from keras_fpn.models.segment_branch import SegmentBranch
+from keras_fpn.models.segment_proposals import (
+    SegmentParts,
+    SegmentProposals,
+    segment_proposals_fpn,
+)
 from keras_fpn.models.two_stage import TwoStageParts
-from keras_fpn.sampler import Sample
+from keras_fpn.sampler import FullSample, Sample
 
 __all__ = [
     "RESULTS",
@@ -25,7 +32,10 @@ __all__ = [
     "BoxCoder",
     "ClassColumns",
     "Detector",
+    "FastRCNN",
+    "FastRCNNParts",
     "FasterRCNN",
+    "FullSample",
     "GroundTruth",
     "Match",
     "Parts",
@@ -33,10 +43,15 @@ __all__ = [
     "RegionBranch",
     "Result",
     "Sample",
+    "SegmentBranch",
+    "SegmentParts",
+    "SegmentProposals",
     "TwoStageParts",
+    "fast_rcnn_fpn",
     "faster_rcnn_fpn",
     "fold_batch_norms",
     "paper_row",
     "paper_rows",
     "rpn_fpn",
+    "segment_proposals_fpn",
 ]

@@ -22,6 +22,7 @@ from keras_fpn.layers import (
     StageBoxHead,
     TopDownWithoutLateral,
 )
+from keras_fpn.models.fast_rcnn import fast_rcnn_fpn
 from keras_fpn.models.faster_rcnn import faster_rcnn_fpn
 from keras_fpn.models.rpn import rpn_fpn
 from keras_fpn.weights import load_imagenet
@@ -74,6 +75,7 @@ _MAPS: dict[str, Callable[..., dict[str, Any]]] = {
 # The builder of each table, and the row of `_MAPS` for each of its rows.
 _TABLES: dict[int | str, tuple[Callable[..., Any], dict[str, str]]] = {
     1: (rpn_fpn, {row: row for row in "abcdef"}),
+    2: (fast_rcnn_fpn, {row: row for row in "abcdef"}),
     3: (faster_rcnn_fpn, {row: row for row in "abc"}),
     "figure 2": (faster_rcnn_fpn, {"top": "f", "bottom": "c"}),
 }
@@ -108,8 +110,9 @@ def paper_row(
 
     On a single map there are anchors of all sizes, and more of the best candidates
     enter non-maximum suppression. Table 1 is of region proposal
-    networks, rows a to f; Table 3 of Faster R-CNN, rows a to c. In row a of Table 3,
-    the backbone's last stage is the box head, on RoI features of 14x14 cells. The
+    networks, rows a to f; Table 2 of Fast R-CNN on the proposals of row c of Table 1,
+    rows a to f; Table 3 of Faster R-CNN, rows a to c. In row a of Tables 2 and 3, the
+    backbone's last stage is the box head, on RoI features of 14x14 cells. The
     table "figure 2" is of Faster R-CNN, rows "top" (one prediction on the finest map)
     and "bottom" (on every map).
 
@@ -121,7 +124,7 @@ def paper_row(
         model = keras_fpn.models.paper_row(1, "d", weights="imagenet")
 
     Args:
-        table: 1, 3 or "figure 2".
+        table: 1, 2, 3 or "figure 2".
         row: a letter of that table.
         backbone: as in `faster_rcnn_fpn`, with the levels C2 to C5.
         weights: None for random weights, "imagenet" for the backbone, or a file of this
@@ -129,11 +132,12 @@ def paper_row(
         channels: int, channels of the pyramid; not read by rows a and b.
         norm: as in `FeaturePyramid`; not read by rows a and b.
         anchor_sizes: 5 floats, pixels, finest level first.
-        **arguments: further arguments of `rpn_fpn` (Table 1) or `faster_rcnn_fpn`, such
-            as `num_classes`, or parts that replace those of the row.
+        **arguments: further arguments of `rpn_fpn` (Table 1), `fast_rcnn_fpn` (Table 2)
+            or `faster_rcnn_fpn`, such as `num_classes`, or parts that replace those of
+            the row.
 
     Returns:
-        `RPN` or `FasterRCNN`.
+        `RPN`, `FastRCNN` or `FasterRCNN`.
 
     Raises:
         ValueError: there is no such row, or the backbone does not have its levels; and
@@ -148,12 +152,14 @@ def paper_row(
     if isinstance(backbone, str) and backbone in backbones.__all__:
         backbone = getattr(backbones, backbone)()
     parts = _MAPS[rows[row]](channels, norm, tuple(anchor_sizes))
+    if table == 2:  # the proposals are given
+        parts = {"neck": parts["neck"]}
     if rows[row] == "a":  # the last stage is left out, or is the head
         if weights == "imagenet":  # loaded before the split
             load_imagenet(backbone, weights)
             weights = None
         backbone, stage = split_backbone(backbone, "C4")
-        if table == 3:
+        if table != 1:
             parts["roi_align"] = PyramidRoIAlign(output_size=14, name="roi_align")
             parts["box_head"] = StageBoxHead(stage, name="box_head")
     name = f"{builder.__name__}_{str(table).replace(' ', '_')}_{row}"

@@ -1,7 +1,7 @@
 """Shared by all builders of detectors: makes the parts and loads the weights."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,16 @@ import keras
 from keras_fpn import backbones
 from keras_fpn.backbones.pixels import pixel_mean_and_std
 from keras_fpn.layers import (
+    BoxPredictor,
     ConvNorm,
+    Detections,
     FeaturePyramid,
     MultiLevelAnchors,
     Proposals,
+    PyramidRoIAlign,
     RPNHead,
     SubsampledLevel,
+    TwoFCBoxHead,
 )
 from keras_fpn.levels import level_number, ordered_names, pyramid_name
 from keras_fpn.models.checkpoints import (
@@ -32,7 +36,7 @@ from keras_fpn.models.detector import Detector
 from keras_fpn.models.parts import Parts
 from keras_fpn.models.published import PARTS_OF_STRIDES
 from keras_fpn.preprocessing import Preprocessing
-from keras_fpn.weights import SHIPPED, load_imagenet
+from keras_fpn.weights import SHIPPED, get_checkpoint, load_imagenet
 
 _PROBE_SIDE = 256  # pixels of the image with which strides of backbones are measured
 
@@ -88,15 +92,17 @@ def build(
         weights = find_weights(weights, family.published)
     file = SHIPPED[weights].path() if weights in SHIPPED else weights
     source = load_keras_file(file) if isinstance(file, Path) else None
-    found = resolved_classes(classes_of(source), **classes)
-    own = _published_parts(family, weights, source, len(found.names))
-    own = _backbone_and_its_parts(backbone, weights, own)
+    known = _published(family, weights)
+    checkpoint = known and get_checkpoint(known)
+    found = resolved_classes(classes_of(source or checkpoint), **classes)
+    own = _published_parts(family, known, source, len(found.names))
+    own = _backbone_and_its_parts(family, backbone, weights, own)
     own_preprocessing = own.pop("preprocessing", Preprocessing())
     if preprocessing is None:
         preprocessing = own_preprocessing
-    else:  # mean and std that the user leaves out are those of the weights
+    else:  # what the user leaves out is that of the weights
         preprocessing = preprocessing.completed(
-            own_preprocessing.mean, own_preprocessing.std
+            own_preprocessing.mean, own_preprocessing.std, own_preprocessing.resize_rule
         )
     given = {key: part for key, part in parts.items() if part is not None}
     model = family.detector(
@@ -143,30 +149,38 @@ def _coco_checkpoint(family, backbone):
     return family.coco[name]
 
 
-def _published_parts(family, weights, source, num_classes):
-    """Returns the parts of the architecture of `weights`, dict of name -> part.
+def _published(family, weights):
+    """Returns the name of the published checkpoint that `weights` is, or None.
 
-    The dict is empty if the weights do not determine the architecture. A published file
-    that is given by its path is recognized by its SHA-256.
+    A published file that is given by its path is recognized by its hash.
 
     Args:
         family: `Family`.
         weights: None, a published name, "imagenet" or a `Path`.
+    """
+    if isinstance(weights, Path):
+        return published_name(weights, family.published)
+    return weights if weights in set(family.published) - set(SHIPPED) else None
+
+
+def _published_parts(family, name, source, num_classes):
+    """Returns the parts of the architecture of the weights, dict of name -> part.
+
+    The dict is empty if the weights do not determine the architecture.
+
+    Args:
+        family: `Family`.
+        name: str, of a published checkpoint; or None.
         source: the detector in the file, if it is a .keras file.
         num_classes: int, K.
     """
-    if weights in family.published:
-        return family.published[weights]()
     if source is not None:
         parts = renewed(source.parts, num_classes).by_name()
         return {**parts, "preprocessing": source.preprocessing}
-    name = None
-    if isinstance(weights, Path):
-        name = published_name(weights, family.published)
     return family.published[name]() if name else {}
 
 
-def _backbone_and_its_parts(backbone, weights, published):
+def _backbone_and_its_parts(family, backbone, weights, published):
     """Returns the backbone and the parts that a checkpoint or the backbone determines.
 
     A name is turned into a model first, and the other parts depend on the model only.
@@ -179,7 +193,10 @@ def _backbone_and_its_parts(backbone, weights, published):
         _check_belongs(backbone, published["backbone"], weights)
         return {**published, "backbone": backbone}
     strides = tuple(_strides(backbone).items())
-    return {**PARTS_OF_STRIDES.get(strides, dict)(), "backbone": backbone}
+    fitting = PARTS_OF_STRIDES.get(strides, dict)()
+    names = family.parts.names()
+    fitting = {name: part for name, part in fitting.items() if name in names}
+    return {**fitting, "backbone": backbone}
 
 
 def _named_backbone(name, published):
@@ -244,7 +261,8 @@ def with_region(parts: dict[str, Any]):
     Raises:
         ValueError: as in `check_strides`.
     """
-    check_strides(parts)
+    if "anchors" not in parts:
+        check_strides(parts, "anchors")
     defaults = {
         "neck": FeaturePyramid,
         "coarse_level": SubsampledLevel,
@@ -260,6 +278,28 @@ def with_region(parts: dict[str, Any]):
     if "rpn_head" not in parts:
         parts["rpn_head"] = RPNHead(parts["anchors"].per_cell, name="rpn_head")
     return parts
+
+
+def with_box(parts: dict[str, Any], num_classes: int):
+    """Returns parts by name, with the paper's second stage for parts that are missing.
+
+    Args:
+        parts: dict of name -> part.
+        num_classes: int, K.
+
+    Raises:
+        ValueError: as in `check_strides`.
+    """
+    levels = getattr(parts.get("roi_align"), "levels", None)
+    check_strides(parts, "a roi_align whose levels have such strides", levels)
+    defaults = {
+        "neck": FeaturePyramid,
+        "roi_align": PyramidRoIAlign,
+        "box_head": TwoFCBoxHead,
+        "detections": Detections,
+    }
+    predictor = BoxPredictor(num_classes, name="box_predictor")
+    return {"box_predictor": predictor, **with_defaults(parts, defaults)}
 
 
 def _output_shapes(backbone):
@@ -301,23 +341,26 @@ def _strides(backbone):
     return strides
 
 
-def check_strides(parts: dict[str, Any]):
+def check_strides(
+    parts: dict[str, Any], remedy: str, read: Sequence[str] | None = None
+):
     """Raises an error if a map C<l> that is read does not have stride 2^l.
 
     RoIs on level l are scaled by 2^-l, and default anchors have 2^(l + 3) pixels, so
-    both would be wrong on a map with another stride. A map is allowed if anchors are
-    given and `roi_align` does not read its level.
+    both would be wrong on a map with another stride.
+
+    Args:
+        parts: dict of name -> part.
+        remedy: part to pass instead of the default, for the error.
+        read: names of the levels of the pyramid that are read; None, all.
 
     Raises:
-        ValueError: a map has another stride and is not allowed.
+        ValueError: a map that is read has another stride.
     """
     strides = _strides(parts["backbone"])
     wrong = [name for name in strides if strides[name] != 2 ** level_number(name)]
-    read = getattr(parts.get("roi_align"), "levels", None)
-    unread = read and not {pyramid_name(name) for name in wrong} & set(read)
-    if wrong and not (unread and "anchors" in parts):
+    if wrong and (not read or {pyramid_name(name) for name in wrong} & set(read)):
         raise ValueError(
             f"The map {wrong[0]} must have stride {2 ** level_number(wrong[0])}; "
-            f"received maps of strides {strides}. Rename the outputs; or pass anchors, "
-            f"and a roi_align whose levels do not include {pyramid_name(wrong[0])}."
+            f"received maps of strides {strides}. Rename the outputs, or pass {remedy}."
         )

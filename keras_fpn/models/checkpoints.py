@@ -13,12 +13,15 @@ from keras_fpn.models.classes import Classes
 from keras_fpn.models.detector import Detector
 from keras_fpn.weights import (
     SHIPPED,
+    Checkpoint,
     fetch,
     get_checkpoint,
+    load_detectron2,
     load_torchvision,
+    read_pickled_arrays,
     read_torch,
 )
-from keras_fpn.weights.download import sha256_of
+from keras_fpn.weights.detectron2 import is_pickle
 from keras_fpn.weights.registry import known_names
 from keras_fpn.weights.torchvision import classes_in
 
@@ -84,7 +87,7 @@ def load_keras_file(path: Path):
 
 
 def published_name(path: Path, names: Collection[str]):
-    """Returns the name of the published checkpoint with the SHA-256 of a file.
+    """Returns the name of the published checkpoint with the hash of a file.
 
     Args:
         path: `Path`.
@@ -93,18 +96,18 @@ def published_name(path: Path, names: Collection[str]):
     Returns:
         str, or None if the file is not a published checkpoint.
     """
-    if path.suffix != ".pth":
-        return None
-    digest = sha256_of(path)
     for name in set(names) - set(SHIPPED):
-        if digest.startswith(get_checkpoint(name).sha256):
+        checkpoint = get_checkpoint(name)
+        if checkpoint.url.endswith(path.suffix) and checkpoint.digest.fits(path):
             return name
     return None
 
 
-def classes_of(source: Detector | None):
-    """Returns the `Classes` of a detector, or None for None."""
-    return source and Classes(source.class_names, source.category_ids)
+def classes_of(source: Detector | Checkpoint | None):
+    """Returns the `Classes` of a detector or checkpoint, or None if it has none."""
+    if source is None or source.class_names is None:
+        return None
+    return Classes(list(source.class_names), list(source.category_ids or ()))
 
 
 def load_checkpoint(
@@ -136,10 +139,12 @@ def load_checkpoint(
         path = weights
         if not isinstance(weights, Path):
             path = fetch(get_checkpoint(weights))
-        tensors = read_torch(path)
+        of_detectron2 = is_pickle(path)
+        tensors = (read_pickled_arrays if of_detectron2 else read_torch)(path)
         count = classes_in(tensors)
         fits = count is None or _same_count(model, weights, count)
-        load_torchvision(model, tensors, keep_predictor=fits)
+        load = load_detectron2 if of_detectron2 else load_torchvision
+        load(model, tensors, keep_predictor=fits)
 
 
 def _same_count(model, weights, count):

@@ -1,13 +1,14 @@
 """The base class of all detectors: a Keras model that detects objects in photos."""
 
-import collections
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import keras
 import numpy as np
 
 from keras_fpn.backbones.pixels import pixel_mean_and_std
+from keras_fpn.distribute.model_class import model_class
 from keras_fpn.distribute.replicas import global_sum, replica_count
 from keras_fpn.layers import NormalizePixels
 from keras_fpn.models.compiled import compiled_function
@@ -17,23 +18,16 @@ from keras_fpn.models.export_formats import (
     check_export_folder,
     check_export_format,
 )
-from keras_fpn.models.ground_truth import ground_truth
+from keras_fpn.models.ground_truth import TARGETS, ground_truth
 from keras_fpn.models.limits import shared_limits
+from keras_fpn.models.loss_means import loss_means
 from keras_fpn.models.parts import Parts, check_classes, check_names, restored
 from keras_fpn.models.results import check_outputs
+from keras_fpn.models.untracked import Untracked
 from keras_fpn.preprocessing import Preprocessing
 
 
-def _model_class():
-    """Returns `keras.Model`, or the subclass that `tf.distribute` can train."""
-    if keras.backend.backend() != "tensorflow":
-        return keras.Model
-    from keras_fpn.distribute.model_tensorflow import DistributedModel
-
-    return DistributedModel
-
-
-class Detector(_model_class()):  # type: ignore[misc]  # depends on the backend
+class Detector(model_class()):  # type: ignore[misc]  # depends on the backend
     """A functional model from padded images to padded results, made of parts.
 
     This class does not depend on the kind of detector. A subclass defines its graph and
@@ -56,8 +50,8 @@ class Detector(_model_class()):  # type: ignore[misc]  # depends on the backend
 
     Call arguments:
         inputs: dict with "images" float32 (B, H, W, 3), RGB, 0..255, padded at the
-            right and bottom, and "image_sizes" float32 (B, 2), height and width without
-            the padding, pixels.
+            right and bottom, "image_sizes" float32 (B, 2), height and width without the
+            padding, pixels, and those in `extra_inputs`.
 
     Returns:
         dict of padded outputs; their names are in `keras_fpn.models.RESULTS`.
@@ -91,10 +85,11 @@ class Detector(_model_class()):  # type: ignore[misc]  # depends on the backend
         check_names(layers, type(self))
         images = keras.Input((None, None, 3), name="images")
         sizes = keras.Input((2,), name="image_sizes")
-        stages = self.stages(parts, normalize(images, sizes), sizes)
+        extra = {k: keras.Input(v, name=k) for k, v in self.extra_inputs.items()}
+        stages = {**self.stages(parts, normalize(images, sizes), sizes), **extra}
         results = self.results(parts, stages)
         check_outputs(results)
-        inputs = {"images": images, "image_sizes": sizes}
+        inputs = {"images": images, "image_sizes": sizes, **extra}
         super().__init__(inputs=inputs, outputs=results, name=name)
         self.trunk = keras.Model(inputs, stages, name="trunk")
         self.parts = parts
@@ -104,8 +99,8 @@ class Detector(_model_class()):  # type: ignore[misc]  # depends on the backend
         self.preprocessing = preprocessing
         self.class_names = list(class_names)
         self.category_ids = list(category_ids)
-        self._compiled = _Untracked({})
-        self._loss_means = _Untracked(_means(self.loss_names))
+        self._compiled = Untracked({})
+        self._loss_means = Untracked(loss_means(self.loss_names))
         # Random numbers depend on the step. It is saved with the model, so that a
         # resumed run samples the same boxes as a run that was not interrupted.
         self.training_step = self.add_weight(
@@ -120,6 +115,12 @@ class Detector(_model_class()):  # type: ignore[misc]  # depends on the backend
 
     # Names of the losses, in the order in which `fit` shows them.
     loss_names: tuple[str, ...] = ()
+
+    # Names of the targets that the losses read.
+    targets: tuple[str, ...] = TARGETS
+    # Shapes, without the batch, of the inputs beside images and image_sizes; they are
+    # added to the stages.
+    extra_inputs: Mapping[str, tuple[int | None, ...]] = MappingProxyType({})
 
     # Whether it detects objects of any class, without saying which class.
     class_agnostic: bool = False
@@ -186,6 +187,11 @@ class Detector(_model_class()):  # type: ignore[misc]  # depends on the backend
         return self.final_part().nms_threshold
 
     @property
+    def mask_threshold(self):
+        """float, 0..1, from which value on a pixel belongs to a predicted mask."""
+        return 0.5
+
+    @property
     def metrics(self):
         return [*super().metrics, *self._loss_means.value.values()]
 
@@ -206,15 +212,16 @@ class Detector(_model_class()):  # type: ignore[misc]  # depends on the backend
         Args:
             x: dict, the model's inputs.
             y: dict with "boxes" float (B, G, 4), xyxy, input-image pixels, and "labels"
-                int (B, G), 0..K-1, -1 for padding; optional "is_crowd" bool (B, G) and
-                "image_ids" int (B,), on which the random numbers depend.
+                int (B, G), 0..K-1, -1 for padding; the others of `targets`; optional
+                "is_crowd" bool (B, G) and "image_ids" int (B,), on which the random
+                numbers depend.
             y_pred: the result of `call`.
             sample_weight: float (B,); an image with weight 0 does not count. None means
                 1 for all images.
             training: bool.
         """
         stages = y_pred if training else self.trunk(x, training=False)
-        truth = ground_truth(y, sample_weight)
+        truth = ground_truth(y, sample_weight, self.targets)
         step = keras.ops.convert_to_tensor(self.training_step)
         total = 0.0
         for sums, count in self.stage_losses(stages, truth, self.seed, step, training):
@@ -240,6 +247,8 @@ class Detector(_model_class()):  # type: ignore[misc]  # depends on the backend
         scales: Sequence[float] | None = None,
         flip: bool = False,
         merge: str = "nms",
+        masks: str = "rle",
+        proposals=None,
     ):
         """Detects objects in photos of any size.
 
@@ -268,6 +277,10 @@ class Detector(_model_class()):  # type: ignore[misc]  # depends on the backend
                 are merged within each class: "nms" keeps the best of boxes that
                 overlap, "soft_nms" keeps all with lowered scores, "weighted_boxes"
                 takes their mean; see `keras_fpn.box_merging`.
+            masks: form of masks, if the detector has any: "rle", "full" or "crops"; see
+                `keras_fpn.models.results.with_masks`.
+            proposals: for a detector that takes them, such as `FastRCNN`: float (n, 4),
+                xyxy, pixels of the photo, or a list of such arrays, one per photo.
 
         Returns:
             list with a dict for each photo: "boxes" float32 (n, 4), xyxy, pixels of the
@@ -275,7 +288,8 @@ class Detector(_model_class()):  # type: ignore[misc]  # depends on the backend
             (n,), highest first; and the detector's other outputs, if it has any.
 
         Raises:
-            ValueError: a photo cannot be read, or an argument is out of range.
+            ValueError: a photo cannot be read, an argument is out of range, or
+                proposals are missing, not taken, or not of their photo.
         """
         return detect(
             self,
@@ -288,6 +302,8 @@ class Detector(_model_class()):  # type: ignore[misc]  # depends on the backend
             scales,
             flip,
             merge,
+            masks,
+            proposals,
         )
 
     def found(
@@ -380,20 +396,3 @@ class Detector(_model_class()):  # type: ignore[misc]  # depends on the backend
             f"The config of a {cls.__name__} must have 'parts'; received "
             f"{sorted(config)}."
         )
-
-
-class _Untracked:
-    """Hides a value from Keras, which would track and save layers and variables."""
-
-    def __init__(self, value):
-        self.value = value
-
-
-def _means(names):
-    """Returns a metric for each loss, dict of name -> metric."""
-    twice = [name for name, count in collections.Counter(names).items() if count > 1]
-    if twice:
-        raise ValueError(
-            f"Each loss must have a different name; received {names}, {twice} twice."
-        )
-    return {name: keras.metrics.Mean(name=name) for name in names}

@@ -5,13 +5,12 @@ from pathlib import Path
 
 import keras
 
-from keras_fpn.layers import BoxPredictor, Detections, PyramidRoIAlign, TwoFCBoxHead
+from keras_fpn.models import published, published_detectron2
 from keras_fpn.models.assignment import without_assignments
 from keras_fpn.models.box_branch import BoxBranch
-from keras_fpn.models.build import Family, build, with_defaults, with_region
+from keras_fpn.models.build import Family, build, with_box, with_region
 from keras_fpn.models.detector import Detector
 from keras_fpn.models.parts import restored
-from keras_fpn.models.published import COCO_OF_BACKBONE, FASTER_RCNN
 from keras_fpn.models.region_branch import RegionBranch
 from keras_fpn.models.two_stage import TwoStageParts, proposal_stages
 from keras_fpn.preprocessing import Preprocessing
@@ -65,17 +64,16 @@ class FasterRCNN(Detector):
 
 
 def _complete(parts, num_classes):
-    parts = with_region(without_assignments(parts))
-    defaults = {
-        "roi_align": PyramidRoIAlign,
-        "box_head": TwoFCBoxHead,
-        "detections": Detections,
-    }
-    predictor = BoxPredictor(num_classes, name="box_predictor")
-    return {"box_predictor": predictor, **with_defaults(parts, defaults)}
+    return with_box(with_region(without_assignments(parts)), num_classes)
 
 
-FAMILY = Family(FasterRCNN, TwoStageParts, _complete, FASTER_RCNN, COCO_OF_BACKBONE)
+FAMILY = Family(
+    FasterRCNN,
+    TwoStageParts,
+    _complete,
+    published={**published.FASTER_RCNN, **published_detectron2.FASTER_RCNN},
+    coco={**published.COCO_OF_BACKBONE, **published_detectron2.FASTER_RCNN_COCO},
+)
 
 
 def faster_rcnn_fpn(
@@ -109,8 +107,8 @@ def faster_rcnn_fpn(
         weights: None for random weights; "coco" for the published checkpoint with this
             backbone; "imagenet" for the backbone alone; the name of a preset (see
             `keras_fpn.list_presets`); or a file: a .keras file of this package, a
-            .weights.h5 file of this architecture, or a .pth file of torchvision. A
-            published .pth file is recognized by its SHA-256.
+            .weights.h5 file of this architecture, a .pth file of torchvision or a .pkl
+            file of detectron2. A published file is recognized by its hash.
         num_classes: int, K, without background. None takes the checkpoint's number, or
             COCO's 90 columns without a checkpoint. If it differs from the checkpoint's,
             everything but the box predictor is loaded, with a warning.

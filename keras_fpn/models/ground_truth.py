@@ -1,11 +1,14 @@
 """The ground truth of a batch of training images."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from keras import ops
 
 from keras_fpn.boxes import box_areas
+
+TARGETS = ("boxes", "labels")  # what all detectors need
 
 
 @dataclass(frozen=True)
@@ -19,6 +22,9 @@ class GroundTruth:
         is_crowd: bool (B, G), whether the box is a crowd region.
         image_ids: int32 (B,), on which the random numbers depend.
         weights: float32 (B,), 0 for an image that only fills the batch.
+        masks: uint8 (B, G, h, w), coverage, 0..255, within `mask_windows`; None if the
+            batch has no masks.
+        mask_windows: float32 (B, G, 4), xyxy, input-image pixels; None without masks.
     """
 
     boxes: Any
@@ -27,6 +33,8 @@ class GroundTruth:
     is_crowd: Any
     image_ids: Any
     weights: Any
+    masks: Any = None
+    mask_windows: Any = None
 
     @property
     def objects(self):
@@ -35,23 +43,25 @@ class GroundTruth:
         return ops.logical_and(found, box_areas(self.boxes) > 0)
 
 
-def ground_truth(targets: dict, sample_weight=None):
+def ground_truth(targets: dict, sample_weight=None, needed: Sequence[str] = TARGETS):
     """Returns the `GroundTruth` of a batch.
 
     Args:
         targets: dict with "boxes" float (B, G, 4), xyxy, input-image pixels, and
             "labels" int (B, G), -1 for padding; optional "is_crowd" bool (B, G) and
-            "image_ids" int (B,).
+            "image_ids" int (B,). "masks" uint8 (B, G, h, w) and "mask_windows" float
+            (B, G, 4), as from `keras_fpn.data.Loader`, are read only if needed.
         sample_weight: float (B,); None means 1 for all images.
+        needed: names of the targets that the losses read.
 
     Raises:
-        ValueError: "boxes" or "labels" is missing.
+        ValueError: a needed target is missing.
     """
-    missing = {"boxes", "labels"} - set(targets)
+    missing = [name for name in needed if name not in targets]
     if missing:
         raise ValueError(
-            "Targets must contain 'boxes' and 'labels'; received "
-            f"{sorted(targets)}, without {sorted(missing)}."
+            f"Targets must contain {list(needed)}; received {sorted(targets)}, without "
+            f"{missing}. Masks come from keras_fpn.data.Loader(..., masks=True)."
         )
     boxes = ops.cast(targets["boxes"], "float32")
     labels = ops.cast(targets["labels"], "int32")
@@ -72,4 +82,11 @@ def ground_truth(targets: dict, sample_weight=None):
     boxes = ops.pad(boxes, ((0, 0), (0, 1), (0, 0)))
     labels = ops.pad(labels, ((0, 0), (0, 1)), constant_values=-1)
     is_crowd = ops.pad(is_crowd, ((0, 0), (0, 1)))
-    return GroundTruth(boxes, labels, labels >= 0, is_crowd > 0, image_ids, weights)
+    masks, windows = None, None
+    if "masks" in needed:
+        masks = ops.pad(targets["masks"], ((0, 0), (0, 1), (0, 0), (0, 0)))
+        windows = ops.cast(targets["mask_windows"], "float32")
+        windows = ops.pad(windows, ((0, 0), (0, 1), (0, 0)))
+    return GroundTruth(
+        boxes, labels, labels >= 0, is_crowd > 0, image_ids, weights, masks, windows
+    )

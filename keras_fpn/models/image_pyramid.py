@@ -28,6 +28,7 @@ def detect_in_views(
     iou_threshold: float,
     score_threshold: float,
     max_detections: int,
+    proposals=None,
 ):
     """Returns what a detector finds in all views of a photo, merged within each class.
 
@@ -37,8 +38,8 @@ def detect_in_views(
     augmentation.
 
     Args:
-        detect: function of a list of photos and their size that returns a list of
-            results; see `of_photo`.
+        detect: function of a list of photos, their size and a list of proposals or
+            None that returns a list of results; see `of_photo`.
         photo: uint8 (H, W, 3).
         size: pixels of the shorter side at scale 1, and limit of the longer side.
         scales: floats > 0, factors of `size`.
@@ -46,6 +47,8 @@ def detect_in_views(
         merge: a key of `MERGES`.
         iou_threshold: as in `keras_fpn.box_merging`.
         score_threshold, max_detections: limits of the merged results.
+        proposals: float (n, 4), xyxy, pixels of the photo; None for a detector that
+            takes none.
 
     Returns:
         dict, as one of those that `detect` returns.
@@ -53,9 +56,13 @@ def detect_in_views(
     views = []
     for scale in scales:
         scaled = tuple(max(1, round(side * scale)) for side in size)
-        views += detect([photo], scaled)
+        views += detect([photo], scaled, None if proposals is None else [proposals])
         if flip:
-            [found] = detect([np.ascontiguousarray(photo[:, ::-1])], scaled)
+            given = None
+            if proposals is not None:
+                boxes = np.asarray(proposals, np.float32).reshape(-1, 4)
+                given = [mirrored({"boxes": boxes}, photo.shape[1])["boxes"]]
+            [found] = detect([np.ascontiguousarray(photo[:, ::-1])], scaled, given)
             views.append(mirrored(found, photo.shape[1]))
     found = {name: np.concatenate([view[name] for view in views]) for name in views[0]}
     rows, boxes, scores = MERGES[merge](

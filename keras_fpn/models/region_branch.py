@@ -75,8 +75,9 @@ class RegionBranch(Parts):
     def losses(self, stages: dict, truth, seed: int, step):
         """Returns the losses of the sampled anchors.
 
-        Source: Ren et al. 2015 (arXiv:1506.01497), Eq. 1. As in torchvision, both sums
-        are to be divided by the number of sampled anchors.
+        Source: Ren et al. 2015 (arXiv:1506.01497), Eq. 1. Both sums are to be divided
+        by the count: as in torchvision, of the sampled anchors, unless `rpn_sample`
+        says otherwise.
 
         Args:
             stages: dict, as returned by `stages`.
@@ -86,7 +87,7 @@ class RegionBranch(Parts):
 
         Returns:
             sums: dict with "objectness_loss" and "rpn_box_loss", float32 scalars.
-            count: float32 scalar, number of sampled anchors.
+            count: float32 scalar, the divisor of `rpn_sample`.
         """
         names = ordered_names(stages["anchors"])
         anchors = ops.concatenate([stages["anchors"][n] for n in names], axis=0)
@@ -109,7 +110,7 @@ class RegionBranch(Parts):
             "objectness_loss": ops.sum(entropy * weights),
             "rpn_box_loss": ops.sum(box_loss * weights),
         }
-        return sums, ops.sum(weights)
+        return sums, self.rpn_sample.divisor(weights, truth.weights)
 
     def class_columns(self):
         """Returns an empty tuple: no weights of the RPN belong to classes."""

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from keras_fpn.models.pasted_masks import full_masks, run_length_masks
 from keras_fpn.preprocessing import boxes_to_photo
 
 COUNT = "num_detections"  # name of the output with the number of rows that were found
 SCORES = "scores"  # rows are sorted by score, highest first
+MASK_FORMS = ("rle", "crops", "full")
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class Result:
 
     Attributes:
         kind: str, how rows are converted to the photo: "boxes" are xyxy in pixels and
-            are scaled, a "value" is not changed.
+            are scaled, "masks" are crops that are pasted, a "value" is not changed.
         padding: int or float, value of the rows after the last found one.
     """
 
@@ -46,6 +48,8 @@ RESULTS = {
     "boxes": Result("boxes", 0.0),
     "labels": Result("value", -1),
     SCORES: Result("value", 0.0),
+    "masks": Result("masks", 0.0),  # probabilities in cells of "mask_windows"
+    "mask_windows": Result("boxes", 0.0),  # if missing, masks are over "boxes"
 }
 
 
@@ -89,24 +93,55 @@ def of_photo(
 
     Returns:
         dict of arrays (n, ...) with names as in `RESULTS`, sorted by score, highest
-        first.
+        first. "masks" are float32 (n, h, w), 0..1, each of which covers its box in
+        "mask_windows"; see `with_masks`.
     """
     count = int(outputs[COUNT][index])
     if max_detections is not None:
         count = min(count, max_detections)
     if score_threshold is not None:
         count = int(np.sum(outputs[SCORES][index][:count] > score_threshold))
-    return {
+    rows = {
         name: _rows_in_photo(RESULTS[name].kind, value[index][:count], frame)
         for name, value in outputs.items()
         if name != COUNT
     }
+    if "masks" in rows:
+        rows.setdefault("mask_windows", rows["boxes"])
+    return rows
+
+
+def check_mask_form(masks: str):
+    """Raises ValueError if masks cannot be returned in this form."""
+    if masks not in MASK_FORMS:
+        raise ValueError(
+            f"masks must be one of {MASK_FORMS}; received masks={masks!r}."
+        )
 
 
 def _rows_in_photo(kind, rows, frame):
     if kind == "boxes":
         return boxes_to_photo(rows, frame.image_size, frame.photo_size)
     return rows
+
+
+def with_masks(found: dict, photo_size: tuple[int, int], form: str, threshold: float):
+    """Returns the results for a photo with their masks, if any, in the requested form.
+
+    Args:
+        found: dict, as returned by `of_photo`.
+        photo_size: (height, width) of the photo, pixels.
+        form: "crops", as they are; "rle", a list of n compressed COCO run-length dicts;
+            or "full", bool (n, H, W).
+        threshold: float, 0..1, from which value on a pixel belongs to a mask.
+    """
+    if "masks" not in found or form == "crops":
+        return found
+    pasted = {"rle": run_length_masks, "full": full_masks}[form]
+    size = (int(photo_size[0]), int(photo_size[1]))
+    masks = pasted(found["masks"], found["mask_windows"], size, threshold)
+    others = {name: value for name, value in found.items() if name != "mask_windows"}
+    return {**others, "masks": masks}
 
 
 def mirrored(found: dict, width: float):
@@ -126,4 +161,6 @@ def _mirrored_rows(kind, rows, width):
     if kind == "boxes":
         x1, y1, x2, y2 = rows.T
         return np.stack([width - x2, y1, width - x1, y2], axis=1)
+    if kind == "masks":
+        return rows[:, :, ::-1]
     return rows

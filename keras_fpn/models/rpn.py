@@ -10,6 +10,8 @@ from keras_fpn.layers import ProposalDetections
 from keras_fpn.models.build import Family, build, with_defaults, with_region
 from keras_fpn.models.detector import Detector
 from keras_fpn.models.parts import Parts
+from keras_fpn.models.published_detectron2 import RPN as PUBLISHED
+from keras_fpn.models.published_detectron2 import RPN_COCO
 from keras_fpn.models.region_branch import RegionBranch
 from keras_fpn.models.two_stage import proposal_stages
 from keras_fpn.preprocessing import Preprocessing
@@ -83,7 +85,7 @@ def _complete(parts, num_classes):
     return with_defaults(with_region(parts), {"detections": ProposalDetections})
 
 
-FAMILY = Family(RPN, RPNParts, _complete, published={}, coco={})
+FAMILY = Family(RPN, RPNParts, _complete, PUBLISHED, RPN_COCO)
 
 
 def rpn_fpn(
@@ -105,9 +107,10 @@ def rpn_fpn(
 
     Args:
         backbone: as in `faster_rcnn_fpn`.
-        weights: None for random weights; "imagenet" for the backbone alone; or a file:
-            a .keras file of an RPN of this package, or a .weights.h5 file of this
-            architecture.
+        weights: None for random weights; "coco" for the published checkpoint with this
+            backbone, "msra_resnet50"; "imagenet" for the backbone alone; the name of a
+            preset; or a file: a .keras file of an RPN of this package, a .weights.h5
+            file of this architecture, or a .pkl file of detectron2.
         preprocessing: as in `faster_rcnn_fpn`.
         name: str, name of the model.
         **parts: any part, by its field name in `RPNParts`; None means the default.

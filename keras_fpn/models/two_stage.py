@@ -1,4 +1,4 @@
-"""Shared by two-stage detectors: the parts, and the graph up to the proposals."""
+"""Shared by two-stage detectors: the parts, and the graphs up to the proposals."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -28,24 +28,33 @@ class TwoStageParts(Parts):
     box: BoxBranch
 
 
+def pyramid_stages(parts, images, image_sizes):
+    """Returns the tensors of each stage up to the pyramid.
+
+    Args:
+        parts: `Parts` with a `backbone` and a `neck`.
+        images: float (B, H, W, 3), normalized.
+        image_sizes: float (B, 2), height and width without the padding, pixels.
+
+    Returns:
+        dict with "image_sizes"; "bottom_up", the backbone's maps; and "pyramid", the
+        maps that RoIs read.
+    """
+    bottom_up = parts.backbone(images)  # C2..C5
+    pyramid = parts.neck(bottom_up)  # P2..P5
+    return {"image_sizes": image_sizes, "bottom_up": bottom_up, "pyramid": pyramid}
+
+
 def proposal_stages(parts, images, image_sizes):
     """Returns the tensors of each stage of a two-stage detector up to its proposals.
 
     Args:
         parts: `Parts` with a `backbone`, a `neck` and a `region` branch.
-        images: float (B, H, W, 3), normalized.
-        image_sizes: float (B, 2), height and width without the padding, pixels.
+        images, image_sizes: as of `pyramid_stages`.
 
     Returns:
-        dict with "image_sizes"; "bottom_up", the backbone's maps; "pyramid", the maps
-        that RoIs read; and the stages of `RegionBranch`, whose "rpn_pyramid" also has
-        the coarser levels.
+        dict with the stages of `pyramid_stages` and of `RegionBranch`, whose
+        "rpn_pyramid" also has the coarser levels.
     """
-    bottom_up = parts.backbone(images)  # C2..C5
-    pyramid = parts.neck(bottom_up)  # P2..P5
-    return {
-        "image_sizes": image_sizes,
-        "bottom_up": bottom_up,
-        "pyramid": pyramid,
-        **parts.region.stages(pyramid, images, image_sizes),
-    }
+    stages = pyramid_stages(parts, images, image_sizes)
+    return stages | parts.region.stages(stages["pyramid"], images, image_sizes)

@@ -7,6 +7,8 @@ from keras import ops
 
 from keras_fpn.boxes import split_boxes
 from keras_fpn.ops.kernels import native_kernels_run
+from keras_fpn.ops.roi_align_adaptive import roi_align_adaptive
+from keras_fpn.ops.roi_maps import cell_count, flat_cells, maps_of_cells, maps_read
 
 # RoIs whose gradients are added at a time: 7x7 bins of 256 channels are 2.4 MiB.
 _CHUNK = 50
@@ -23,9 +25,10 @@ def roi_align(
 ):
     """Averages bilinear samples of a map over each bin of each box.
 
-    Every bin holds `sampling_ratio` squared sample points, evenly spaced. A point
-    beyond the centers of the map's border cells takes their value; a point more than
-    one cell outside the map counts as zero.
+    Every bin holds `sampling_ratio` squared sample points, evenly spaced. With a ratio
+    of 0, a bin of h x w cells holds ceil(h) x ceil(w) points, however large the box. A
+    point beyond the centers of the map's border cells takes their value; a point more
+    than one cell outside the map counts as zero.
 
     The gradient of the maps is added to the cells that were read, by their weights;
     boxes get no gradient. Nothing of the forward pass is kept but the boxes.
@@ -39,7 +42,8 @@ def roi_align(
         scales: for each map its cells per pixel of the input image, 2^-l.
         levels: int (B, R), 0..L-1, the map each box reads; may be None if L is 1.
         output_size: P, bins per side.
-        sampling_ratio: sample points per side of a bin, at least 1.
+        sampling_ratio: sample points per side of a bin; 0 for as many as the bin has
+            cells, rounded up.
         aligned: True: the value of cell i is that at i + 0.5 (half-pixel). False: at i,
             and a box is at least one cell wide and high (as pretrained heads expect).
 
@@ -48,17 +52,17 @@ def roi_align(
 
     Raises:
         ValueError: there are not as many scales as maps, several maps but no `levels`,
-            or the sampling ratio is no integer of at least 1.
+            or the sampling ratio is no integer of at least 0.
     """
     if len(features) != len(scales) or (levels is None and len(features) > 1):
         raise ValueError(
             "roi_align must have one scale per map, and levels if there are several "
             f"maps; received {len(features)} maps, scales={scales}, levels={levels}."
         )
-    if not (isinstance(sampling_ratio, int) and sampling_ratio >= 1):
+    if not (isinstance(sampling_ratio, int) and sampling_ratio >= 0):
         raise ValueError(
-            "sampling_ratio must be an integer of at least 1, the sample points per "
-            f"side of a bin; received sampling_ratio={sampling_ratio}."
+            "sampling_ratio must be the number of sample points per side of a bin, or "
+            f"0 to adapt it to the box; received sampling_ratio={sampling_ratio}."
         )
     if levels is None:
         levels = ops.zeros(ops.shape(boxes)[:2], "int32")
@@ -76,6 +80,8 @@ def roi_align_portable(
     features, boxes, scales, levels, output_size, sampling_ratio, aligned
 ):
     """`roi_align` in `keras.ops` alone: weighted sums of gathered rows of cells."""
+    if sampling_ratio == 0:
+        return roi_align_adaptive(features, boxes, scales, levels, output_size, aligned)
     points = sample_points(
         features, boxes, scales, levels, output_size, sampling_ratio, aligned
     )
@@ -95,9 +101,7 @@ class SamplePoints(NamedTuple):
 
     Attributes:
         y, x, step_y, step_x: float32 (B, R), as from `first_points_and_steps`.
-        height, width: int32 (B, R), cells of the map.
-        first_cell: int32 (B, R), index of the map's first cell among the flattened
-            cells of all images and maps.
+        height, width, first_cell: as in `MapsRead`.
     """
 
     y: Any
@@ -113,26 +117,9 @@ def sample_points(
     features, boxes, scales, levels, output_size, sampling_ratio, aligned
 ):
     """Returns the `SamplePoints` of boxes; arguments as of `roi_align`."""
-    scale = ops.take(ops.convert_to_tensor(scales, "float32"), levels)
-    y, x, step_y, step_x = first_points_and_steps(
-        boxes, scale, output_size, sampling_ratio, aligned
-    )
-    sizes = [ops.shape(level)[1:3] for level in features]
-    starts, per_image = [], 0
-    for height, width in sizes:
-        starts.append(per_image)
-        per_image = per_image + height * width
-    sizes = ops.stack([ops.stack([height, width]) for height, width in sizes])
-    image = ops.arange(ops.shape(boxes)[0])[:, None]
-    return SamplePoints(
-        y,
-        x,
-        step_y,
-        step_x,
-        ops.take(sizes[:, 0], levels),
-        ops.take(sizes[:, 1], levels),
-        ops.take(ops.stack(starts), levels) + image * per_image,
-    )
+    scale, *maps = maps_read(features, scales, levels)
+    points = first_points_and_steps(boxes, scale, output_size, sampling_ratio, aligned)
+    return SamplePoints(*points, *maps)
 
 
 def first_points_and_steps(boxes, scale, output_size, sampling_ratio, aligned):
@@ -184,25 +171,9 @@ def cells_and_weights(points, output_size, sampling_ratio):
                     yield first_cell[..., None] + cell, weight / sampling_ratio**2
 
 
-def maps_of_cells(cells, features):
-    """Returns flattened cells (..., C) as maps like `features`."""
-    batch, channels = ops.shape(features[0])[0], features[0].shape[-1]
-    cells = ops.reshape(cells, (batch, -1, channels))
-    maps, start = [], 0
-    for feature in features:
-        height, width = ops.shape(feature)[1:3]
-        end = start + height * width
-        level = ops.reshape(cells[:, start:end], (batch, height, width, channels))
-        maps.append(ops.cast(level, feature.dtype))
-        start = end
-    return maps
-
-
 def _gather(features, points, output_size, sampling_ratio):
     """Returns the features of every box, float (B, R, P, P, C)."""
-    batch, channels = ops.shape(features[0])[0], features[0].shape[-1]
-    cells = [ops.reshape(level, (batch, -1, channels)) for level in features]
-    cells = ops.reshape(ops.concatenate(cells, axis=1), (-1, channels))
+    cells = flat_cells(features)
     total = 0.0
     for cell, weight in cells_and_weights(points, output_size, sampling_ratio):
         values = ops.take(cells, cell, axis=0)
@@ -244,9 +215,9 @@ def _spread(upstream, features, points, sampling_ratio):
             )
         return cells
 
-    count = sum(ops.shape(level)[1] * ops.shape(level)[2] for level in features)
-    cells = ops.zeros((ops.shape(features[0])[0] * count, channels), "float32")
-    return maps_of_cells(ops.fori_loop(0, chunks, add_chunk, cells), features)
+    cells = ops.shape(features[0])[0] * cell_count(features)
+    zeros = ops.zeros((cells, channels), "float32")
+    return maps_of_cells(ops.fori_loop(0, chunks, add_chunk, zeros), features)
 
 
 def _neighbors(points, size):

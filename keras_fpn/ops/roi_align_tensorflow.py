@@ -15,15 +15,24 @@ from keras_fpn.ops.roi_align import (
     SamplePoints,
     cells_and_weights,
     first_points_and_steps,
-    maps_of_cells,
     sample_points,
 )
+from keras_fpn.ops.roi_align_adaptive import roi_align_adaptive
+from keras_fpn.ops.roi_align_adaptive_tensorflow import spread_tensorflow
+from keras_fpn.ops.roi_maps import maps_of_cells
 
 
 def roi_align_tensorflow(
     features, boxes, scales, levels, output_size, sampling_ratio, aligned
 ):
-    """`roi_align` with samples from the crop kernel."""
+    """`roi_align` with samples from the crop kernel.
+
+    Adaptive samples are not: they have no common number.
+    """
+    if sampling_ratio == 0:
+        return roi_align_adaptive(
+            features, boxes, scales, levels, output_size, aligned, spread_tensorflow
+        )
     settings = (boxes, scales, levels, output_size, sampling_ratio, aligned)
 
     @tf.custom_gradient

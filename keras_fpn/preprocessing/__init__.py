@@ -7,12 +7,21 @@ the padding must be zero after normalization. NumPy and Pillow only.
 
 from keras_fpn.preprocessing.batch import Preprocessing
 from keras_fpn.preprocessing.photo import read_photo
-from keras_fpn.preprocessing.resize import boxes_to_photo, resize, resized_size
+from keras_fpn.preprocessing.proposals import checked_proposals, proposal_batch
+from keras_fpn.preprocessing.resize import (
+    boxes_to_photo,
+    resize,
+    resized_size,
+    scaled_boxes,
+)
 
 __all__ = [
     "Preprocessing",
     "boxes_to_photo",
+    "checked_proposals",
+    "proposal_batch",
     "read_photo",
     "resize",
     "resized_size",
+    "scaled_boxes",
 ]

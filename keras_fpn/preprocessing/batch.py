@@ -5,7 +5,8 @@ import math
 
 import numpy as np
 
-from keras_fpn.preprocessing.resize import check_sizes, resize, resized_size
+from keras_fpn.preprocessing.resize import check_sizes
+from keras_fpn.preprocessing.resize_rules import RESIZE_RULES
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,9 +20,13 @@ class Preprocessing:
         mean: 3 floats, subtracted by the model from R, G, B in 0..1; None for those
             that its backbone expects.
         std: 3 floats, by which the model then divides R, G, B; None as for mean.
+        resize_rule: str, how photos are resized: "torchvision", bilinearly to sizes
+            rounded down; or "detectron2", with antialiasing, in whole gray levels, to
+            rounded sizes. None for that of the weights, or torchvision's without any.
 
     Raises:
-        ValueError: a size is not a positive int, or mean or std are not 3 numbers.
+        ValueError: a size is not a positive int, mean or std are not 3 numbers, or
+            there is no such rule.
     """
 
     min_size: int = 800
@@ -29,6 +34,7 @@ class Preprocessing:
     size_divisor: int = 32
     mean: tuple[float, float, float] | None = None
     std: tuple[float, float, float] | None = None
+    resize_rule: str | None = None
 
     def __post_init__(self):
         check_sizes(
@@ -36,6 +42,11 @@ class Preprocessing:
             max_size=self.max_size,
             size_divisor=self.size_divisor,
         )
+        if self.resize_rule not in (None, *RESIZE_RULES):
+            raise ValueError(
+                f"resize_rule must be one of {sorted(RESIZE_RULES)}; received "
+                f"resize_rule={self.resize_rule!r}."
+            )
         for name in ("mean", "std"):
             if getattr(self, name) is None:
                 continue
@@ -60,17 +71,49 @@ class Preprocessing:
         """Returns the Preprocessing that `to_config` described."""
         return cls(**config)
 
-    def completed(self, mean, std):
-        """Returns a Preprocessing with these mean and std, unless it has its own.
+    def completed(self, mean, std, resize_rule: str | None = None):
+        """Returns a Preprocessing with these values, unless it has its own.
 
         Args:
             mean, std: 3 floats each, which the backbone expects.
+            resize_rule: str, which the weights expect; or None.
         """
         return dataclasses.replace(
             self,
             mean=mean if self.mean is None else self.mean,
             std=std if self.std is None else self.std,
+            resize_rule=self.resize_rule or resize_rule,
         )
+
+    @property
+    def rule(self) -> str:
+        """The name of the rule by which photos are resized."""
+        return self.resize_rule or "torchvision"
+
+    def resized_size(
+        self, size, min_size: int | None = None, max_size: int | None = None
+    ) -> tuple[int, int]:
+        """Returns the height and width, int pixels, that a photo is resized to.
+
+        Args:
+            size: height and width of the photo, int pixels, at least 1.
+            min_size, max_size: int; None for those of this object.
+
+        Raises:
+            ValueError: a side would be 0 pixels long.
+        """
+        min_size = self.min_size if min_size is None else min_size
+        max_size = self.max_size if max_size is None else max_size
+        return RESIZE_RULES[self.rule].size(size, min_size, max_size)
+
+    def resize(self, image, size):
+        """Returns an image resized, float32 (height, width, 3), 0..255.
+
+        Args:
+            image: uint8 or float (H, W, 3), 0..255.
+            size: height and width to resize to, int pixels.
+        """
+        return RESIZE_RULES[self.rule].resize(image, size)
 
     def prepare(
         self, photos, min_size: int | None = None, max_size: int | None = None
@@ -97,13 +140,11 @@ class Preprocessing:
             raise ValueError(
                 "A batch must have at least one photo; received photos=[]."
             )
-        min_size = self.min_size if min_size is None else min_size
-        max_size = self.max_size if max_size is None else max_size
-        sizes = [resized_size(p.shape[:2], min_size, max_size) for p in photos]
+        sizes = [self.resized_size(p.shape[:2], min_size, max_size) for p in photos]
         height, width = (self._padded(max(sides)) for sides in zip(*sizes, strict=True))
         images = np.zeros((len(photos), height, width, 3), np.float32)
         for image, photo, size in zip(images, photos, sizes, strict=True):
-            image[: size[0], : size[1]] = resize(photo, size)
+            image[: size[0], : size[1]] = self.resize(photo, size)
         image_sizes = np.asarray(sizes, np.float32)
         return {"images": images, "image_sizes": image_sizes}, sizes
 

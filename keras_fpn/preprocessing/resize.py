@@ -120,6 +120,21 @@ def boxes_to_photo(boxes, resized_size, photo_size):
     return np.asarray(boxes, np.float32) * np.array([across, down, across, down])
 
 
+def scaled_boxes(boxes, size, resized_size):
+    """Scales boxes from an image to the same image of another size.
+
+    Args:
+        boxes: float (..., 4), xyxy, pixels of the image.
+        size: height and width of the image, pixels.
+        resized_size: its height and width after resizing, pixels.
+
+    Returns:
+        float32 (..., 4), xyxy, pixels of the resized image.
+    """
+    down, across = np.divide(resized_size, size)
+    return (boxes * np.array([across, down, across, down])).astype(np.float32)
+
+
 def check_sizes(**sizes) -> None:
     """Raises for sizes that are not positive integers; the error has their names."""
     for name, size in sizes.items():

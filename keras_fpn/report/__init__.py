@@ -1,22 +1,15 @@
 """Reports and pictures for people: evaluations, mistakes, anchors, photos."""
 
-from keras_fpn.report.anchor_coverage import (
-    AnchorCoverage,
-    anchor_coverage,
-    level_strides,
-)
-from keras_fpn.report.detected_photos import DetectedPhoto, detect_photos
+from keras_fpn.report.anchor_coverage import anchor_coverage, level_strides
+from keras_fpn.report.detected_photos import detect_photos
 from keras_fpn.report.evaluation_files import write_evaluation
-from keras_fpn.report.mistakes import Mistake, find_mistakes
+from keras_fpn.report.mistakes import find_mistakes
 from keras_fpn.report.page import evaluation_page
 from keras_fpn.report.pictures import picture_paths
 from keras_fpn.report.text import evaluation_text
 from keras_fpn.report.training_photos import draw_training_photos
 
 __all__ = [
-    "AnchorCoverage",
-    "DetectedPhoto",
-    "Mistake",
     "anchor_coverage",
     "detect_photos",
     "draw_training_photos",

@@ -6,9 +6,9 @@ import math
 
 import numpy as np
 
-from keras_fpn.anchors import cell_anchors
 from keras_fpn.data import Dataset
-from keras_fpn.preprocessing import Preprocessing, resized_size
+from keras_fpn.layers import MultiLevelAnchors
+from keras_fpn.preprocessing import Preprocessing
 
 # An anchor is positive from IoU 0.7 on (Ren et al. 2015, Sec. 3.1.2). An object without
 # such an anchor is matched with its best one, which then has far to move.
@@ -77,13 +77,8 @@ class AnchorCoverage:
         return "\n".join(lines)
 
     def _only(self, rows):
-        return dataclasses.replace(
-            self,
-            best_iou=self.best_iou[rows],
-            labels=self.labels[rows],
-            sides=self.sides[rows],
-            image_ids=self.image_ids[rows],
-        )
+        names = "best_iou", "labels", "sides", "image_ids"
+        return dataclasses.replace(self, **{n: getattr(self, n)[rows] for n in names})
 
 
 def anchor_coverage(
@@ -98,8 +93,7 @@ def anchor_coverage(
 
     Args:
         dataset: the photos and their objects; no pixels are read.
-        anchors: `keras_fpn.layers.MultiLevelAnchors`, or another object with its
-            `sizes`, by level, and `ratios`.
+        anchors: `keras_fpn.layers.MultiLevelAnchors` or a subclass.
         strides: level -> pixels between the level's cells, before rounding; see
             `level_strides`.
         preprocessing: the detector's, which decides on the resized size.
@@ -116,11 +110,10 @@ def anchor_coverage(
             f"strides={strides} and anchors for {sorted(anchors.sizes)}."
         )
     cells = {
-        level: np.asarray(cell_anchors(sizes, anchors.ratios), np.float64)
-        for level, sizes in anchors.sizes.items()
+        level: np.asarray(anchors.cell(level), np.float64) for level in anchors.sizes
     }
     parts = [
-        _photo_coverage(photo, cells, strides, preprocessing)
+        _photo_coverage(photo, cells, strides, preprocessing, anchors.spacing)
         for photo in dataset.photos
     ]
     empty = (np.zeros(0), np.zeros(0, np.int32), np.zeros(0), np.zeros(0, np.int64))
@@ -128,7 +121,7 @@ def anchor_coverage(
     return AnchorCoverage(iou, labels, sides, ids, dataset.class_names)
 
 
-def best_ious(boxes, cells, strides, padded_size):
+def best_ious(boxes, cells, strides, padded_size, spacing=MultiLevelAnchors.spacing):
     """Returns each box's IoU with the anchor that overlaps it most, float64 (G,).
 
     All anchors of one shape have the same area, and the area that an anchor shares with
@@ -141,18 +134,16 @@ def best_ious(boxes, cells, strides, padded_size):
         cells: level -> float (A, 4), anchors of the cell at the origin.
         strides: level -> pixels.
         padded_size: (H, W) of the padded image, pixels.
+        spacing: function, as `MultiLevelAnchors.spacing`.
     """
     boxes = np.asarray(boxes, np.float64)
     areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)[:, None]
     best = np.zeros(len(boxes))
     for level, cell in cells.items():
-        across = _best_overlap(
-            boxes[:, 0::2], cell[:, 0::2], strides[level], padded_size[1]
-        )
-        down = _best_overlap(
-            boxes[:, 1::2], cell[:, 1::2], strides[level], padded_size[0]
-        )
-        shared = across * down  # (G, A)
+        stride, shared = strides[level], 1.0  # of x, then of y: (G, A)
+        for axis, pixels in enumerate(padded_size[::-1]):
+            sides = boxes[:, axis::2], cell[:, axis::2]
+            shared = shared * _best_overlap(*sides, stride, pixels, spacing)
         anchor_areas = (cell[:, 2:] - cell[:, :2]).prod(axis=1)
         iou = shared / (areas + anchor_areas - shared)
         best = np.maximum(best, iou.max(axis=1))
@@ -174,7 +165,7 @@ def level_strides(model):
     }
 
 
-def _best_overlap(intervals, cell, stride, pixels):
+def _best_overlap(intervals, cell, stride, pixels, spacing):
     """Returns float64 (G, A): the longest overlap of each box and anchor on one axis.
 
     Args:
@@ -182,9 +173,10 @@ def _best_overlap(intervals, cell, stride, pixels):
         cell: float64 (A, 2), those of the anchors of the cell at the origin.
         stride: int, pixels.
         pixels: int, the padded image's length on the axis.
+        spacing: as of `best_ious`.
     """
     count = -(-pixels // stride)
-    shifts = np.arange(count) * float(pixels // count)  # as `grid_anchors` spaces them
+    shifts = np.arange(count) * float(spacing(stride, count, pixels))
     starts = cell[:, :1] + shifts  # (A, count)
     ends = cell[:, 1:] + shifts
     shared = np.minimum(ends, intervals[:, 1, None, None])
@@ -192,11 +184,9 @@ def _best_overlap(intervals, cell, stride, pixels):
     return np.maximum(shared.max(axis=2), 0.0)
 
 
-def _photo_coverage(photo, cells, strides, preprocessing):
+def _photo_coverage(photo, cells, strides, preprocessing, spacing):
     """Returns one photo's best IoUs, labels, sides and image ids."""
-    size = resized_size(
-        (photo.height, photo.width), preprocessing.min_size, preprocessing.max_size
-    )
+    size = preprocessing.resized_size((photo.height, photo.width))
     objects = photo.objects
     scale = np.array([size[1] / photo.width, size[0] / photo.height] * 2)
     boxes = objects.boxes.astype(np.float64) * scale
@@ -205,7 +195,7 @@ def _photo_coverage(photo, cells, strides, preprocessing):
     divisor = preprocessing.size_divisor
     padded = [-(-side // divisor) * divisor for side in size]
     return (
-        best_ious(boxes[kept], cells, strides, padded),
+        best_ious(boxes[kept], cells, strides, padded, spacing),
         objects.labels[kept],
         np.sqrt(sides[kept].prod(axis=1)),
         np.full(kept.sum(), photo.image_id, np.int64),

@@ -1,4 +1,4 @@
-"""Detects objects in photos and saves a picture of each with its boxes."""
+"""Detects objects in photos and saves a picture of each with what was found."""
 
 import dataclasses
 from collections.abc import Iterator, Sequence
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from keras_fpn.preprocessing import read_photo
 from keras_fpn.report.pictures import picture_paths, save_picture
-from keras_fpn.visualize import draw_detections
+from keras_fpn.visualize import draw_detections, draw_masks
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -32,6 +32,7 @@ def detect_photos(
     photos: Sequence[str | Path],
     folder: str | Path,
     title: str | None = None,
+    proposals: Sequence | None = None,
     **limits,
 ) -> Iterator[DetectedPhoto]:
     """Detects objects in photos one by one and saves a picture of each.
@@ -43,6 +44,8 @@ def detect_photos(
         photos: the photos' files.
         folder: where the pictures go, named like the photos; it is created if needed.
         title: text above every picture, or None.
+        proposals: list with the proposals of each photo, as `model.detect` takes them;
+            None for a detector that takes none.
         **limits: arguments of `model.detect`: `min_size`, `max_size`,
             `score_threshold`, `max_detections`, `scales`, `flip`, `merge`.
 
@@ -51,13 +54,17 @@ def detect_photos(
     """
     files = [Path(photo) for photo in photos]
     pictures = picture_paths(files, Path(folder))
-    for photo, path in zip(files, pictures, strict=True):
+    for number, (photo, path) in enumerate(zip(files, pictures, strict=True)):
+        given = {} if proposals is None else {"proposals": [proposals[number]]}
         try:
             pixels = read_photo(photo)
-            [found] = model.detect([pixels], **limits)
+            [found] = model.detect([pixels], **given, **limits)
             boxes, labels, scores = found["boxes"], found["labels"], found["scores"]
+            picture = pixels
+            if "masks" in found:
+                picture = draw_masks(pixels, found["masks"], labels)
             picture = draw_detections(
-                pixels, boxes, labels, scores, model.class_names, title
+                picture, boxes, labels, scores, model.class_names, title
             )
             path = save_picture(picture, path)
         except (ValueError, OSError) as error:

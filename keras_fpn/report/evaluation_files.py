@@ -37,6 +37,7 @@ def write_evaluation(
         "notes": evaluation.notes,
         "boxes": evaluation.metrics and evaluation.metrics.to_dict(),
         "proposals": recall and recall.to_dict(),
+        "masks": evaluation.masks and evaluation.masks.to_dict(),
     }
     write_coco_results(evaluation.results, folder / DETECTIONS)
     texts = {METRICS: json.dumps(summary, indent=2, ensure_ascii=False) + "\n"}

@@ -43,8 +43,13 @@ def evaluation_text(evaluation: Evaluation):
     counts = counted(metrics or evaluation.proposals)
     head = f"{evaluation.dataset.name}: {evaluation.model_name}, {counts}"
     table = metrics_table(metrics, evaluation.proposals)
+    tables = [table]
+    if isinstance(evaluation.masks, ProposalRecall):
+        tables += ["masks:", metrics_table(None, evaluation.masks)]
+    elif evaluation.masks is not None:
+        tables += ["masks:", metrics_table(evaluation.masks)]
     notes = [f"Note: {note}" for note in evaluation.notes]
-    return "\n\n".join([f"{head}; in %", table, *notes])
+    return "\n\n".join([f"{head}; in %", *tables, *notes])
 
 
 def metrics_table(metrics: Metrics | None, proposals: ProposalRecall | None = None):

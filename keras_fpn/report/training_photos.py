@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from keras_fpn.models.pasted_masks import full_masks
 from keras_fpn.report.pictures import picture_paths, save_picture
 from keras_fpn.visualize import draw_detections, draw_keypoints, draw_masks
 
@@ -60,7 +61,9 @@ def _picture(photo, x, y, class_names):
     labels = y["labels"][0][rows]
     picture = Image.fromarray(pixels)
     if "masks" in y:
-        picture = draw_masks(picture, y["masks"][0][rows, :height, :width], labels)
+        crops, windows = y["masks"][0][rows] / 255, y["mask_windows"][0][rows]
+        masks = full_masks(crops, windows, (height, width), 0.5)
+        picture = draw_masks(picture, masks, labels)
     if "keypoints" in y:
         picture = draw_keypoints(picture, y["keypoints"][0][rows], labels)
     crowds = int(y["is_crowd"][0].sum())

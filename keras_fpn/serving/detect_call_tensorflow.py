@@ -7,7 +7,7 @@ from keras_fpn.models.fold import fold_batch_norms
 
 
 def detect_call(model, frozen):
-    """Returns the model as a function of images and sizes, for inference alone.
+    """Returns the model as a function of its inputs, for inference alone.
 
     Args:
         model: `keras_fpn.models.Detector`; it is not changed.
@@ -19,17 +19,16 @@ def detect_call(model, frozen):
     model = fold_batch_norms(model)
     constants = [(w, w.numpy()) for w in model.weights] if frozen else []
 
-    @tf.function(
-        input_signature=[
-            tf.TensorSpec((None, None, None, 3), tf.float32, "images"),
-            tf.TensorSpec((None, 2), tf.float32, "image_sizes"),
-        ],
-        autograph=False,
-    )
-    def detect(images, image_sizes):
+    shapes = {"images": (None, None, 3), "image_sizes": (2,), **model.extra_inputs}
+    specs = {
+        name: tf.TensorSpec((None, *shape), tf.float32, name)
+        for name, shape in shapes.items()
+    }
+
+    @tf.function(input_signature=[specs], autograph=False)
+    def detect(inputs):
         mapping = [(weight, tf.constant(value)) for weight, value in constants]
         with keras.StatelessScope(mapping):
-            inputs = {"images": images, "image_sizes": image_sizes}
             return model(inputs, training=False)
 
     return detect, list(detect.get_concrete_function().graph.variables)

@@ -9,6 +9,8 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from keras_fpn.preprocessing import Preprocessing
+
 OK = "ok"
 NO_FIELD = "no_image_encoded"
 NO_IMAGE = "not_jpeg_or_png"
@@ -34,13 +36,14 @@ class PhotoReader:
     unless `OK`; `size`, int32 (2,), the photo's own height and width, 0 if unknown.
 
     Args:
-        min_size, max_size: pixels; see `keras_fpn.preprocessing.resized_size`.
+        preprocessing: `keras_fpn.preprocessing.Preprocessing`, of the detector.
         max_pixels: photos with more pixels are not decoded.
     """
 
-    def __init__(self, min_size: int, max_size: int, max_pixels: int):
-        self.min_size = min_size
-        self.max_size = max_size
+    def __init__(self, preprocessing: Preprocessing, max_pixels: int):
+        self.min_size = preprocessing.min_size
+        self.max_size = preprocessing.max_size
+        self.size, self.resize = _RULES[preprocessing.rule]
         self.max_pixels = max_pixels
 
     def encoded(self, contents):
@@ -94,19 +97,16 @@ class PhotoReader:
     def _resized(self, status, photo, size):
         def resize():
             resized = self._resized_size(size)
-            return tf.image.resize(photo(), resized, "bilinear", antialias=False)
+            return self.resize(photo(), resized)
 
         photo = tf.cond(tf.equal(status, OK), resize, lambda: tf.zeros((0, 0, 3)))
         photo.set_shape((None, None, 3))
         return status, photo, size
 
     def _resized_size(self, size):
-        """As `keras_fpn.preprocessing.resized_size`, but sides may become 0."""
+        """As `Preprocessing.resized_size`, but sides may become 0."""
         sides = tf.maximum(tf.cast(size, tf.float64), 1.0)
-        scale = tf.minimum(
-            self.min_size / tf.reduce_min(sides), self.max_size / tf.reduce_max(sides)
-        )
-        return tf.cast(tf.floor(sides * scale), tf.int32)
+        return self.size(sides, self.min_size, self.max_size)
 
 
 def read_batch(items, read: Callable, size_divisor: int):
@@ -187,6 +187,46 @@ def _checked(photo, size):
     same = tf.reduce_all(tf.equal(tf.shape(photo)[:2], size))
     with tf.control_dependencies([tf.Assert(same, [size])]):
         return tf.identity(photo)
+
+
+def _resized_size(sides, min_size, max_size):
+    """As `keras_fpn.preprocessing.resized_size`."""
+    scale = tf.minimum(min_size / tf.reduce_min(sides), max_size / tf.reduce_max(sides))
+    return tf.cast(tf.floor(sides * scale), tf.int32)
+
+
+def _resize(photo, size):
+    """As `keras_fpn.preprocessing.resize`."""
+    return tf.image.resize(photo, size, "bilinear", antialias=False)
+
+
+def _rounded_size(sides, min_size, max_size):
+    """As `keras_fpn.preprocessing.resize_rules.rounded_size`."""
+    shorter = tf.reduce_min(sides)
+    exact = tf.cast(min_size, sides.dtype)  # not a product, which may be rounded
+    sides = tf.where(sides == shorter, exact, sides * (min_size / shorter))
+    longer = tf.reduce_max(sides)
+    sides = tf.where(longer > max_size, sides * (max_size / longer), sides)
+    return tf.maximum(tf.cast(sides + 0.5, tf.int32), 1)
+
+
+def _resize_antialiased(photo, size):
+    """As `keras_fpn.preprocessing.resize_rules.resize_antialiased`.
+
+    Pillow, too, resizes rows first and rounds in between. Its fixed-point weights round
+    a few pixels otherwise, by one gray level.
+    """
+    height, width = tf.shape(photo)[0], size[1]
+    for step in ((height, width), size):
+        photo = tf.image.resize(photo, step, "bilinear", antialias=True)
+        photo = tf.floor(photo + 0.5)
+    return photo
+
+
+_RULES = {
+    "torchvision": (_resized_size, _resize),
+    "detectron2": (_rounded_size, _resize_antialiased),
+}
 
 
 def _starts_with(header, start):

@@ -2,8 +2,10 @@
 
 import tensorflow as tf
 
+from keras_fpn.models.given_proposals import takes_proposals
 from keras_fpn.models.results import COUNT, RESULTS
 from keras_fpn.serving.detect_call_tensorflow import detect_call
+from keras_fpn.serving.given_proposals_tensorflow import SPEC, checked_count, in_images
 from keras_fpn.serving.read_photos_tensorflow import (
     OK,
     TOO_MANY,
@@ -16,7 +18,9 @@ PIXELS = "image_tensor"
 EXAMPLE = "tf_example"
 XYXY = "xyxy"
 
+_SWAPPED = [1, 0, 3, 2]  # xyxy to yxyx, and back
 _OUTPUTS = {"boxes", "labels", "scores", "num_detections"}
+_MASKS = {"masks", "mask_windows"}  # a model may have them, too
 # Outputs of a photo beyond the limit of a request; the others are 0.
 _UNREAD = {"labels": -1, "detection_classes": -1, "status": TOO_MANY}
 
@@ -41,13 +45,12 @@ class Signatures:
     ):
         preprocessing = model.preprocessing
         self._divisor = preprocessing.size_divisor
-        self._reader = PhotoReader(
-            preprocessing.min_size, preprocessing.max_size, max_pixels
-        )
+        self._reader = PhotoReader(preprocessing, max_pixels)
         self._category_ids = model.category_ids
         self._normalized = normalized_boxes
         self._with_xyxy = with_xyxy
         self._max_photos = max_photos
+        self._given = [SPEC] if takes_proposals(model) else []
         # This class is not a tf.Module itself: a function, with its constants, would be
         # saved once more for each attribute that refers to it.
         self.module = tf.Module(name="detector")
@@ -58,31 +61,37 @@ class Signatures:
         strings = tf.TensorSpec((None,), tf.string, "inputs")
         pixels = tf.TensorSpec((None, None, None, 3), tf.uint8, "inputs")
         read = self._reader
+        garden = self._garden_outputs, self._from_garden
         kinds = {
-            DEFAULT: (strings, read.encoded, self._garden_outputs),
-            PIXELS: (pixels, read.pixels, self._garden_outputs),
-            EXAMPLE: (strings, read.example, self._garden_outputs),
+            DEFAULT: (strings, read.encoded, *garden),
+            PIXELS: (pixels, read.pixels, *garden),
+            EXAMPLE: (strings, read.example, *garden),
         }
         if self._with_xyxy:
-            kinds[XYXY] = (strings, read.encoded, self._own_outputs)
+            kinds[XYXY] = (strings, read.encoded, self._own_outputs, self._from_own)
         return {name: self._function(*kind) for name, kind in kinds.items()}
 
-    def _function(self, spec, read, named):
-        @tf.function(input_signature=[spec], autograph=False)
-        def serve(inputs):
-            return self._serve(inputs, read, named)
+    def _function(self, spec, read, named, boxes_of):
+        @tf.function(input_signature=[spec, *self._given], autograph=False)
+        def serve(inputs, proposals=None):
+            return self._serve(inputs, read, named, boxes_of, proposals)
 
         return serve.get_concrete_function()
 
-    def _serve(self, inputs, read, named):
+    def _serve(self, inputs, read, named, boxes_of, proposals):
         count = tf.shape(inputs)[0]
         with tf.device("CPU:0"):  # reads strings, and resizes as `detect` does
             # Kernels fail on an empty batch: it gets a photo, which is dropped below.
             photos = _pad_rows(inputs[: self._max_photos], tf.cast(count < 1, tf.int32))
             images, resized, sizes, status = read_batch(photos, read, self._divisor)
-        found = self._detect(images, resized)
-        there = tf.equal(status, OK)
         own = tf.cast(sizes, tf.float32)
+        batch = {"images": images, "image_sizes": resized}
+        if proposals is not None:
+            given = checked_count(proposals, count)[: self._max_photos]
+            given = _pad_rows(given, tf.cast(count < 1, tf.int32))
+            batch["proposals"] = in_images(boxes_of(given, own), own, resized)
+        found = self._detect(batch)
+        there = tf.equal(status, OK)
         scale = tf.math.divide_no_nan(own, resized)  # 0 if there is no photo
         found = {
             name: _in_photos(name, value, scale, there) for name, value in found.items()
@@ -97,29 +106,51 @@ class Signatures:
 
     def _garden_outputs(self, found, own, resized):
         """Returns the outputs with the names and axis order of the Model Garden."""
-        boxes = tf.gather(found["boxes"], [1, 0, 3, 2], axis=-1)
-        if self._normalized:
-            sides = tf.tile(own, (1, 2))[:, None, :]
-            boxes = tf.math.divide_no_nan(boxes, sides)
         scale = tf.math.divide_no_nan(resized, own)
         info = tf.stack([own, resized, scale, tf.zeros_like(own)], axis=1)
-        return {
-            "detection_boxes": boxes,
+        outputs = {
+            "detection_boxes": self._garden_boxes(found["boxes"], own),
             "detection_classes": self._ids(found["labels"]),
             "detection_scores": found["scores"],
             "num_detections": found["num_detections"],
             "image_info": info,
         }
+        if "masks" in found:
+            outputs["detection_masks"] = found["masks"]
+        if "mask_windows" in found:
+            windows = self._garden_boxes(found["mask_windows"], own)
+            outputs["detection_outer_boxes"] = windows
+        return outputs
+
+    def _garden_boxes(self, boxes, own):
+        """Returns boxes as y1, x1, y2, x2, as shares of the photo if asked for."""
+        boxes = tf.gather(boxes, _SWAPPED, axis=-1)
+        return tf.math.divide_no_nan(boxes, _sides(own)) if self._normalized else boxes
+
+    def _from_garden(self, boxes, own):
+        """Returns boxes xyxy in pixels from boxes as in `_garden_outputs`."""
+        if self._normalized:
+            boxes = boxes * _sides(own)
+        return tf.gather(boxes, _SWAPPED, axis=-1)
 
     def _own_outputs(self, found, own, resized):
         """Returns the outputs of `detect`, padded."""
         return dict(found)
+
+    def _from_own(self, boxes, own):
+        """Returns boxes xyxy in pixels from boxes as in `_own_outputs`."""
+        return boxes
 
     def _ids(self, labels):
         ids = tf.gather(
             tf.constant(self._category_ids, tf.int32), tf.maximum(labels, 0)
         )
         return tf.where(labels < 0, -1, ids)
+
+
+def _sides(own):
+    """Returns height, width, height, width of photos, float32 (B, 1, 4)."""
+    return tf.tile(own, (1, 2))[:, None, :]
 
 
 def _in_photos(name, value, scale, there):
@@ -136,7 +167,8 @@ def _in_photos(name, value, scale, there):
     result = RESULTS[name]
     if result.kind == "boxes":
         return value * tf.tile(scale[:, ::-1], (1, 2))[:, None, :]  # 0 without a photo
-    return tf.where(there[:, None], value, tf.cast(result.padding, value.dtype))
+    there = tf.reshape(there, [-1] + [1] * (value.shape.rank - 1))
+    return tf.where(there, value, tf.cast(result.padding, value.dtype))
 
 
 def _pad_rows(value, count, fill=0):
@@ -149,8 +181,9 @@ def _pad_rows(value, count, fill=0):
 def check_outputs(model):
     """Raises ValueError if a model has outputs that cannot be served yet."""
     names = set(model.output)
-    if names != _OUTPUTS:
+    if names - _MASKS != _OUTPUTS:
         raise ValueError(
-            f"A model to export must have the outputs {sorted(_OUTPUTS)}; received "
-            f"{model.name} with {sorted(names)}. Other outputs cannot be served yet."
+            f"A model to export must have the outputs {sorted(_OUTPUTS)}, and may have "
+            f"{sorted(_MASKS)}; received {model.name} with {sorted(names)}. Other "
+            "outputs cannot be served yet."
         )

@@ -26,13 +26,19 @@ FILE = "tf_serving_warmup_requests"
 _SHAPES = ((240, 320), (320, 240), (240, 240), (180, 320))
 
 
-def write_warmup(folder: pathlib.Path, model_name: str, signatures: Sequence[str]):
+def write_warmup(
+    folder: pathlib.Path,
+    model_name: str,
+    signatures: Sequence[str],
+    with_proposals: bool = False,
+):
     """Writes requests of one photo each, in common shapes and for every signature.
 
     Args:
         folder: the "assets.extra" of a SavedModel.
         model_name: the model's name on the server.
         signatures: the names of its signatures.
+        with_proposals: whether they take proposals, too.
     """
     with tf.io.TFRecordWriter(str(folder / FILE)) as writer:
         for signature in signatures:
@@ -42,6 +48,10 @@ def write_warmup(folder: pathlib.Path, model_name: str, signatures: Sequence[str
                 request.model_spec.signature_name = signature
                 value = request_input(signature, height, width)
                 request.inputs["inputs"].CopyFrom(tf.make_tensor_proto(value))
+                if with_proposals:
+                    boxes = np.array([[[0, 0, 1, 1]]], np.float32)
+                    given = tf.make_tensor_proto(boxes)
+                    request.inputs["proposals"].CopyFrom(given)
                 log = prediction_log_pb2.PredictionLog(
                     predict_log=prediction_log_pb2.PredictLog(request=request)
                 )

@@ -1,9 +1,5 @@
 """Moved to `keras_fpn.distribute`; kept because documentation named this module."""
 
+from keras_fpn.moved import moved_to
 
-def __getattr__(name):
-    from keras_fpn import distribute
-
-    if name not in distribute.__all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(distribute, name)
+__getattr__ = moved_to("keras_fpn.distribute")

@@ -4,8 +4,7 @@ import math
 
 import keras
 
-from keras_fpn.data import Dataset
-from keras_fpn.data.augment import RandomFlip
+from keras_fpn.data import Dataset, RandomFlip
 from keras_fpn.levels import ordered_names
 from keras_fpn.preprocessing import Preprocessing
 from keras_fpn.training.plan import TrainingPlan

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from keras_fpn.data import Dataset, Loader
+from keras_fpn.data.proposals import check_proposals
 from keras_fpn.distribute.devices import Devices, make_devices
 from keras_fpn.metrics import CocoEvaluation
 from keras_fpn.training.freezing import exclude_from_decay, freeze_bottom_up
@@ -151,7 +152,8 @@ def prepare_training(
 
     Raises:
         ValueError: the folder holds something else, the two data sets have different
-            classes, or the batch cannot be shared among the devices.
+            classes, the detector takes proposals that one lacks, or the batch cannot be
+            shared among the devices.
     """
     devices = devices or make_devices("none")
     if devices.workers > 1 and keras.backend.backend() == "jax":
@@ -171,6 +173,7 @@ def prepare_training(
         keras.config.set_dtype_policy(policy)
     evaluation = None
     if validation is not None:
+        check_proposals(model, validation)
         evaluation = CocoEvaluation(
             Loader(validation, model.preprocessing, 1, on_error="skip", fill=True)
         )
@@ -205,6 +208,7 @@ def _compiled(plan, dataset, seed):
     model.seed = seed
     if plan.frozen_through is not None:
         freeze_bottom_up(model.backbone, plan.frozen_through)
+    check_proposals(model, dataset)
     loader = Loader(
         dataset,
         model.preprocessing,
@@ -213,6 +217,7 @@ def _compiled(plan, dataset, seed):
         seed,
         shuffle=True,
         shapes=plan.shapes,
+        masks="masks" in model.targets,
         on_error="skip",  # up to 1 %: see StopWithoutPhotos
         fill=True,
     )

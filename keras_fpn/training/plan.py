@@ -26,7 +26,7 @@ class TrainingPlan:
         schedule: function (learning rate, steps per epoch, number of all steps) ->
             `keras.optimizers.schedules.LearningRateSchedule`, or a float.
         optimizer: function (what `schedule` returned) -> `keras.optimizers.Optimizer`.
-        augment: augmentations of `keras_fpn.data.augment`.
+        augment: augmentations of `keras_fpn.data`.
         shapes: as `keras_fpn.data.Loader` takes it.
         keep_empty: whether photos without any annotation are trained on too.
         frozen_through: the last level of the backbone that is not trained, such as

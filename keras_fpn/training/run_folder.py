@@ -19,7 +19,6 @@ from keras_fpn.training.checkpoints import (
     array_of,
     averaged_weights,
     load_checkpoint,
-    not_finite,
     read_state,
     use_averages,
     variables_of,
@@ -182,11 +181,11 @@ class RunFolder:
         All workers must call it, because some values are sums over them.
 
         Args:
-            model: `keras.Model`, compiled; with its weights, not their averages.
+            model: `keras.Model`, compiled; with its weights, not their averages. The
+                caller has checked that all its variables are finite.
             position: of the next step.
 
         Raises:
-            TrainingDiverged: a variable is not finite.
             OSError: it cannot be written, for example because the disk is full. The
                 files that were there are intact.
         """
@@ -202,7 +201,6 @@ class RunFolder:
             "metrics": metrics,
         }
         name = f"checkpoint-{position.epoch:04d}-{position.batch:06d}.keras"
-        self._check_finite(model)
         with self._writing(self.path / name, _bytes_of(variables_of(model))) as partial:
             write_checkpoint(model, partial, state)
         before = [path for path in self._kept if path.name != name]
@@ -221,7 +219,7 @@ class RunFolder:
             bool, whether it is the best.
 
         Raises:
-            TrainingDiverged, OSError: as for `save`.
+            OSError: as for `save`.
         """
         value = float(value)
         beaten = self.best_value is not None and value <= self.best_value
@@ -256,7 +254,7 @@ class RunFolder:
             model: `keras.Model`, compiled.
 
         Raises:
-            TrainingDiverged, OSError: as for `save`.
+            OSError: as for `save`.
         """
         use_averages(model)
         if self.writes:
@@ -279,15 +277,9 @@ class RunFolder:
         )
 
     def _save_model(self, model, path):
-        self._check_finite(model)
         with self._writing(path, _bytes_of(model.variables)) as partial:
             with without_optimizer(model):
                 model.save(partial)
-
-    def _check_finite(self, model):
-        name = not_finite(model)
-        if name is not None:
-            raise self.diverged(f"only finite values are saved; {name} is not")
 
     @contextlib.contextmanager
     def _writing(self, path, size):
@@ -380,7 +372,7 @@ def _unlock(file):
 
 def _bytes_of(variables):
     """Returns how many bytes the values of Keras variables take, int."""
-    return sum(np.asarray(array_of(variable)).nbytes for variable in variables)
+    return sum(math.prod(v.shape) * np.dtype(v.dtype).itemsize for v in variables)
 
 
 def _remove(paths: Iterable[pathlib.Path]):

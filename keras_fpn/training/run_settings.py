@@ -18,7 +18,7 @@ from keras_fpn.files import replacing
 # change after which a resumed run would end with other weights.
 # 1: there was no number; RoIs beyond 896 pixels read P6 in training.
 # 2: "model" described an assignment where it now describes a match and a sample.
-FORMAT = 3
+FORMAT = 4
 _ABSENT = "nothing"
 _DESCRIBED = ("model", "optimizer")  # settings that another version may word otherwise
 # What Keras numbers where it has no name, and what other settings state already.

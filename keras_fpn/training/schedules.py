@@ -6,6 +6,8 @@ from collections.abc import Iterable
 import keras
 from keras import ops
 
+from keras_fpn.config import arguments_of
+
 REFERENCE_BATCH_SIZE = 16  # images per step of the published detectors' recipes
 
 
@@ -62,11 +64,7 @@ class _WarmUp(keras.optimizers.schedules.LearningRateSchedule):
         return rate * (self.warmup_factor + (1.0 - self.warmup_factor) * progress)
 
     def get_config(self):
-        return {
-            "learning_rate": self.learning_rate,
-            "warmup_steps": self.warmup_steps,
-            "warmup_factor": self.warmup_factor,
-        }
+        return arguments_of(self)
 
     def _decay(self, step):
         raise NotImplementedError
@@ -117,13 +115,6 @@ class WarmupMultiStep(_WarmUp):
         passed = sum(ops.cast(step >= m, "float32") for m in self.milestones)
         return self.gamma**passed if self.milestones else 1.0
 
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "milestones": self.milestones,
-            "gamma": self.gamma,
-        }
-
 
 @keras.saving.register_keras_serializable(package="keras_fpn")
 class WarmupCosine(_WarmUp):
@@ -170,10 +161,3 @@ class WarmupCosine(_WarmUp):
         progress = ops.minimum(step / self.total_steps, 1.0)
         cosine = 0.5 * (1.0 + ops.cos(math.pi * progress))
         return self.final_factor + (1.0 - self.final_factor) * cosine
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "total_steps": self.total_steps,
-            "final_factor": self.final_factor,
-        }

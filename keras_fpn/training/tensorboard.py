@@ -97,11 +97,13 @@ class TensorBoardLog(StepCallback):
         means = self._recent.add(self.step_of_epoch, logs)
         if self.step // self.every > before // self.every:
             means = {f"steps/{name}": value for name, value in means.items()}
-            self._write({**means, "learning_rate": learning_rate(self.model)})
+            means["learning_rate"] = learning_rate(self.model)
+            self._write("scalars", _scalars(means))
 
     def on_epoch_end(self, epoch, logs=None):
         numbers = {n: as_float(value) for n, value in (logs or {}).items()}
-        self._write({f"epochs/{name}": value for name, value in numbers.items()})
+        numbers = {f"epochs/{name}": value for name, value in numbers.items()}
+        self._write("scalars", _scalars(numbers))
         for photo in self._photos if self._writer is not None else ():
             results, dataset = self.evaluation.results, self.evaluation.loader.dataset
             try:
@@ -109,7 +111,7 @@ class TensorBoardLog(StepCallback):
             except ValueError:  # a damaged photo, of which the evaluation has warned
                 continue
             name = printable(f"photos/{photo.image_id} {photo.path.name}")
-            self._write_picture(name, picture)
+            self._write("images", {name: _encoded(picture)})
         with self._or_no_more():
             if self._writer is not None:
                 self._writer.flush()
@@ -126,32 +128,28 @@ class TensorBoardLog(StepCallback):
                 stacklevel=3,
             )
 
-    def _write(self, numbers):
-        """Writes the finite ones of numbers, dict of name -> float."""
+    def _write(self, plugin, tensors):
+        """Writes tensors, dict of name -> tensor, for one of TensorBoard's pages."""
         if self._writer is None:
             return
-        metadata = _metadata("scalars")
+        metadata = tf.compat.v1.SummaryMetadata(
+            plugin_data=tf.compat.v1.SummaryMetadata.PluginData(plugin_name=plugin),
+            data_class=_DATA_CLASSES[plugin],
+        )
         with self._or_no_more(), self._writer.as_default():
-            for name, value in numbers.items():
-                if math.isfinite(value):
-                    number = tf.constant(value, tf.float32)
-                    tf.summary.write(name, number, self.step, metadata)
-
-    def _write_picture(self, name, picture):
-        if self._writer is None:
-            return
-        buffer = io.BytesIO()
-        picture.save(buffer, **_JPEG)
-        width, height = (str(side).encode() for side in picture.size)
-        image = tf.constant([width, height, buffer.getvalue()])
-        with self._or_no_more(), self._writer.as_default():
-            tf.summary.write(name, image, self.step, _metadata("images"))
+            for name, tensor in tensors.items():
+                tf.summary.write(name, tensor, self.step, metadata)
 
 
-def _metadata(plugin):
-    """Returns what tells TensorBoard on which of its pages to show a value."""
-    metadata = tf.compat.v1.SummaryMetadata
-    return metadata(
-        plugin_data=metadata.PluginData(plugin_name=plugin),
-        data_class=_DATA_CLASSES[plugin],
-    )
+def _scalars(numbers):
+    """Returns the finite ones of numbers, dict of name -> tensor."""
+    finite = {name: value for name, value in numbers.items() if math.isfinite(value)}
+    return {name: tf.constant(value, tf.float32) for name, value in finite.items()}
+
+
+def _encoded(picture):
+    """Returns width, height and JPEG of a picture, a tensor of strings."""
+    buffer = io.BytesIO()
+    picture.save(buffer, **_JPEG)
+    width, height = (str(side).encode() for side in picture.size)
+    return tf.constant([width, height, buffer.getvalue()])

@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from keras_fpn.preprocessing import read_photo
-from keras_fpn.visualize.colors import WHITE, class_color, ink
+from keras_fpn.visualize.colors import WHITE, check_labels, class_color, ink
 
 # The "side" of a picture is the root of its area: unlike its shorter side, it stays
 # sensible for panoramas.
@@ -97,12 +97,7 @@ def _checked(boxes, labels, scores, class_names):
             "Boxes and scores must be finite; received "
             f"boxes={boxes.tolist()}, scores={scores.tolist()}."
         )
-    nameless = sorted({int(i) for i in labels if not 0 <= i < len(class_names)})
-    if nameless:
-        raise ValueError(
-            f"Labels must be 0..{len(class_names) - 1}, one for each class name; "
-            f"received labels {nameless}. Remove the padding, -1."
-        )
+    check_labels(labels, class_names)
     return boxes, labels.astype(int), scores
 
 

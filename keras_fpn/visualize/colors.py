@@ -18,13 +18,17 @@ def class_color(label: int):
     return tuple(round(255 * c) for c in colorsys.hsv_to_rgb(hue, saturation, value))
 
 
-def check_labels(labels):
-    """Raises ValueError if a label, int (n,), is negative."""
-    negative = sorted({int(label) for label in labels if label < 0})
-    if negative:
+def check_labels(labels, class_names=None):
+    """Raises ValueError if a label, int (n,), is negative, or has no name if given."""
+    end, expected = np.inf, "0 or more"
+    if class_names is not None:
+        end = len(class_names)
+        expected = f"0..{end - 1}, one for each class name"
+    wrong = sorted({int(label) for label in labels if not 0 <= label < end})
+    if wrong:
         raise ValueError(
-            f"Labels must be 0 or more; received labels {negative}. Remove the "
-            "padding, -1."
+            f"Labels must be {expected}; received labels {wrong}. Remove the padding, "
+            "-1."
         )
 
 

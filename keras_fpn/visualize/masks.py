@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 from PIL import Image
+from pycocotools import mask as coco_mask
 
 from keras_fpn.preprocessing import read_photo
 from keras_fpn.visualize.colors import check_labels, class_color, ink
@@ -20,8 +21,8 @@ def draw_masks(photo, masks, labels):
 
     Args:
         photo: path, PIL image or uint8 array; see `read_photo`.
-        masks: bool (n, H, W), pixels of the photo; where they overlap, the first is on
-            top.
+        masks: bool (n, H, W), pixels of the photo, or n COCO run-length dicts; where
+            they overlap, the first is on top.
         labels: int (n,), 0 or more.
 
     Returns:
@@ -32,20 +33,38 @@ def draw_masks(photo, masks, labels):
             numbers of masks and labels differ; a label is negative.
     """
     pixels = read_photo(photo).copy()
-    size, masks, labels = pixels.shape[:2], np.asarray(masks), np.asarray(labels)
-    if masks.size == labels.size == 0:
-        return Image.fromarray(pixels)
-    if masks.shape != (*labels.shape, *size) or masks.ndim != 3 or masks.dtype != bool:
-        raise ValueError(
-            f"There must be as many masks as labels, bool {('n', *size)}, the photo's "
-            f"size; received masks of dtype={masks.dtype}, shape={masks.shape}, labels "
-            f"{labels.shape}."
-        )
+    size, labels = pixels.shape[:2], np.asarray(labels)
+    encoded = len(masks) > 0 and isinstance(masks[0], dict)
+    if not encoded:
+        masks = np.asarray(masks)
+        if masks.size == labels.size == 0:
+            return Image.fromarray(pixels)
+    _check(masks, labels, size, encoded)
     check_labels(labels)
     contour = max(1, round(math.prod(size) ** 0.5 * _CONTOUR_SHARE))
     for mask, label in zip(masks[::-1], labels[::-1], strict=True):
+        if encoded:  # one at a time, because decoded masks need much memory
+            mask = coco_mask.decode(mask).astype(bool)
         _tint(pixels, mask, class_color(label), contour)
     return Image.fromarray(pixels)
+
+
+def _check(masks, labels, size, encoded):
+    """Raises ValueError if masks do not fit the photo or the labels."""
+    if encoded:
+        sizes = {tuple(mask["size"]) for mask in masks}
+        dtype, shape, fits = "run lengths", (len(masks), *sizes), sizes == {size}
+        fits = fits and labels.shape == (len(masks),)
+    else:
+        dtype, shape = masks.dtype, masks.shape
+        fits = masks.dtype == bool and shape == (*labels.shape, *size)
+        fits = fits and len(shape) == 3
+    if not fits:
+        raise ValueError(
+            f"There must be as many masks as labels, bool {('n', *size)}, the photo's "
+            f"size; received masks of dtype={dtype}, shape={shape}, labels "
+            f"{labels.shape}."
+        )
 
 
 def _tint(pixels, mask, color, contour):

@@ -1,7 +1,6 @@
 """Downloads checkpoints into a cache folder, and verifies them on every use."""
 
 import contextlib
-import hashlib
 import http.client
 import os
 import re
@@ -17,7 +16,7 @@ import rich.console
 import rich.progress
 
 from keras_fpn.files import PathLike
-from keras_fpn.weights.registry import Checkpoint
+from keras_fpn.weights.registry import Checkpoint, Digest
 
 try:
     import fcntl
@@ -50,7 +49,8 @@ def fetch(
     Args:
         checkpoint: `Checkpoint`, or str, an http or https URL.
         sha256: str, hexadecimal SHA-256 of the file, or at least its first 8 digits;
-            required with a URL. By default that of the `Checkpoint`.
+            required with a URL. By default the `Checkpoint`'s digest is used, which may
+            be the start of an MD5.
         cache_dir: str or os.PathLike; by default `default_cache_dir()`.
 
     Returns:
@@ -62,28 +62,31 @@ def fetch(
         ConnectionError: the file could not be downloaded; the message says where to
             put it manually.
     """
+    url, digest = checkpoint, None
     if isinstance(checkpoint, Checkpoint):
-        sha256 = sha256 or checkpoint.sha256
-        checkpoint = checkpoint.url
-    url, sha256 = _checked_url(checkpoint), _checked_hash(sha256)
+        url, digest = checkpoint.url, checkpoint.digest
+    url = _checked_url(url)
+    if digest is None or sha256 is not None:
+        digest = _checked_hash(sha256)
     folder = default_cache_dir() if cache_dir is None else Path(cache_dir)
-    path = folder / _file_name(url, sha256)
-    if _is_verified(path, sha256):
+    path = folder / _file_name(url, digest)
+    if digest.fits(path):
         return path
     folder.mkdir(parents=True, exist_ok=True)
     with _sole_downloader(path) as part:
-        if not _is_verified(path, sha256):  # another process may have downloaded it
+        if not digest.fits(path):  # another process may have downloaded it
             if path.exists():
                 warnings.warn(
-                    f"{path} has another SHA-256 than {sha256}: downloading again.",
+                    f"{path} has another {digest} than {digest.digits}: "
+                    "downloading again.",
                     stacklevel=2,
                 )
             left_by_another_call = part.exists()
             _download(url, part, path)
-            if left_by_another_call and not _is_verified(part, sha256):
+            if left_by_another_call and not digest.fits(part):
                 part.unlink()  # the old part may be the damaged one
                 _download(url, part, path)
-            _move_verified(part, path, url, sha256)
+            _move_verified(part, path, url, digest)
     return path
 
 
@@ -120,27 +123,18 @@ def _checked_hash(sha256):
             f"received sha256={sha256!r}. Its publisher states it, often in the file "
             "name."
         )
-    return sha256.lower()
+    return Digest("sha256", sha256.lower())
 
 
-def _file_name(url, sha256):
+def _file_name(url, digest):
     """Returns the last part of a URL with the hash added: one name, one content."""
     last = urllib.parse.unquote(urllib.parse.urlsplit(url).path).rpartition("/")[2]
     name = re.sub(r"[^\w.+-]", "_", last).lstrip(".")
-    if sha256[:8] in name:
+    digits = digest.digits[:8]
+    if digits in name:
         return name
     stem, suffix = os.path.splitext(name)
-    return f"{stem or 'checkpoint'}-{sha256[:8]}{suffix}"
-
-
-def sha256_of(path: Path) -> str:
-    """Returns the SHA-256 of a file, Path, in lower-case hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _is_verified(path, sha256):
-    return path.is_file() and sha256_of(path).startswith(sha256)
+    return f"{stem or 'checkpoint'}-{digits}{suffix}"
 
 
 @contextlib.contextmanager
@@ -229,9 +223,7 @@ def _continue_download(url, part, report):
         )
     except urllib.error.HTTPError as error:
         error.close()
-        if (
-            error.code == 416 and have
-        ):  # nothing is missing: the file is complete, or wrong
+        if error.code == 416 and have:  # nothing is missing: it is complete, or wrong
             return
         raise _CutError(f"the server answers {error.code} {error.reason}") from error
     except (OSError, http.client.HTTPException) as error:
@@ -277,13 +269,13 @@ def _not_downloaded(url, path, error):
     )
 
 
-def _move_verified(part, path, url, sha256):
-    received = sha256_of(part)
-    if not received.startswith(sha256):
+def _move_verified(part, path, url, digest):
+    received = digest.of(part)
+    if not received.startswith(digest.digits):
         size = part.stat().st_size
         part.unlink()
         raise ValueError(
-            f"A download must have the published SHA-256, here {sha256}; "
+            f"A download must have the published {digest}, here {digest.digits}; "
             f"received {received} ({size} bytes) from {url}. The file was deleted: try "
             "again, and if that fails again do not use that source."
         )

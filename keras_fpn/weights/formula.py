@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 _PROBE_SIDE = 256  # side of the noise image for scaling predictions, pixels
+_PROPOSALS = 100  # boxes in it, for a detector that takes them
 
 # Standard deviations of the predictions on noise: some classes win clearly, and boxes
 # stay near their anchors.
@@ -17,13 +18,15 @@ _DELTA_DEVIATION = 0.3
 
 
 def fill_with_formula(model: keras.Model, seed: int = 1) -> None:
-    """Fills a Faster R-CNN with random weights, the same on every machine.
+    """Fills a detector with an RPN or a box head with random weights.
+
+    They are the same on every machine.
 
     Kernels are normal, each generated from (seed, its path); biases and norms keep
     their initial values; predictors are scaled by their outputs for an image of noise.
 
     Args:
-        model: `keras_fpn.models.FasterRCNN`.
+        model: `keras_fpn.models.FasterRCNN`, `FastRCNN` or `RPN`.
         seed: int.
     """
     for variable in model.trainable_variables:
@@ -33,12 +36,17 @@ def fill_with_formula(model: keras.Model, seed: int = 1) -> None:
             values = generator.standard_normal(variable.shape, dtype="float32")
             inputs = np.prod(variable.shape[:-1])
             variable.assign(values * np.sqrt(2.0 / inputs, dtype="float32"))
-    outputs = model.trunk(_noise(seed), training=False)
-    _, objectness, deltas = next(iter(model.rpn_head.towers.values()))
-    _rescale(objectness, outputs["objectness"], _LOGIT_DEVIATION)
-    _rescale(deltas, outputs["deltas"], _DELTA_DEVIATION)
-    outputs = model.trunk(_noise(seed), training=False)
-    hidden = model.box_head(model.roi_align(outputs["pyramid"], outputs["rois"]))
+    inputs = _noise(seed, model.input)
+    if hasattr(model, "rpn_head"):
+        outputs = model.trunk(inputs, training=False)
+        _, objectness, deltas = next(iter(model.rpn_head.towers.values()))
+        _rescale(objectness, outputs["objectness"], _LOGIT_DEVIATION)
+        _rescale(deltas, outputs["deltas"], _DELTA_DEVIATION)
+    if not hasattr(model, "box_head"):
+        return
+    outputs = model.trunk(inputs, training=False)
+    rois = outputs["proposals" if "proposals" in outputs else "rois"]
+    hidden = model.box_head(model.roi_align(outputs["pyramid"], rois))
     logits, deltas = model.box_predictor(hidden)
     _rescale(model.box_predictor.class_logits, logits, _LOGIT_DEVIATION)
     _rescale(model.box_predictor.box_deltas, deltas, _DELTA_DEVIATION)
@@ -48,13 +56,17 @@ def _within_model(variable):
     return variable.path.split("/", 1)[-1]
 
 
-def _noise(seed):
+def _noise(seed, names):
+    """Returns the inputs of these names, with an image and proposals at random."""
     generator = np.random.Generator(np.random.PCG64(seed))
     side = _PROBE_SIDE
-    return {
+    inputs = {
         "images": generator.uniform(0, 255, (1, side, side, 3)).astype("float32"),
         "image_sizes": np.array([[side, side]], "float32"),
+        "proposals": np.sort(generator.uniform(0, side, (1, _PROPOSALS, 2, 2)), axis=2),
     }
+    inputs["proposals"] = inputs["proposals"].reshape(1, -1, 4).astype("float32")
+    return {name: inputs[name] for name in names}
 
 
 def _rescale(layer, predictions, deviation):

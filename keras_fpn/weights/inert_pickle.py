@@ -15,7 +15,7 @@ MAX_OPERATIONS = 2_000_000
 _KEYS = (str, int, float, bytes, type(None))
 _CONSTANTS = (
     "BININT BININT1 BININT2 LONG1 LONG4 BINFLOAT BINSTRING SHORT_BINSTRING BINUNICODE "
-    "SHORT_BINUNICODE BINUNICODE8 BINBYTES SHORT_BINBYTES BINBYTES8 NONE"
+    "SHORT_BINUNICODE BINUNICODE8 BINBYTES SHORT_BINBYTES BINBYTES8 BYTEARRAY8 NONE"
 ).split()
 
 
@@ -31,7 +31,7 @@ class ForbiddenGlobalError(ValueError):
         self.name = name
 
 
-def read_pickle(file, known, load_persistent=None):
+def read_pickle(file, known, load_persistent=None, max_operations=None):
     """Reads one pickle.
 
     Args:
@@ -41,6 +41,7 @@ def read_pickle(file, known, load_persistent=None):
             the pickle calls its name, with arguments made of plain data and of results
             of these functions: it must check them.
         load_persistent: function of a persistent id; None if none is allowed.
+        max_operations: int; None, MAX_OPERATIONS.
 
     Returns:
         the object described: plain Python data and values made by `known`.
@@ -50,11 +51,12 @@ def read_pickle(file, known, load_persistent=None):
         ValueError: an operation that does not describe data, damage, or too much data.
     """
     machine = _Machine(known, load_persistent)
+    most = MAX_OPERATIONS if max_operations is None else max_operations
     try:
         for count, (opcode, argument, _) in enumerate(pickletools.genops(file)):
             if opcode.name == "STOP":
                 return machine.pop()
-            if count == MAX_OPERATIONS:
+            if count == most:
                 raise ValueError(f"a pickle of more than {count} operations")
             operation = _OPERATIONS.get(opcode.name)
             if operation is None:
@@ -63,6 +65,17 @@ def read_pickle(file, known, load_persistent=None):
     except (IndexError, KeyError, TypeError) as error:
         raise ValueError(f"a malformed pickle ({error})") from error
     raise ValueError("a pickle without an end")
+
+
+class Described:
+    """Base class of what functions in the table may return with a state to be set.
+
+    `set_state(state)` gets arbitrary data from the file, which it must check.
+    """
+
+    def set_state(self, state):
+        """Sets what the operation BUILD gives."""
+        raise NotImplementedError
 
 
 def plain_dict(items=()):
@@ -138,6 +151,12 @@ class _Machine:
             raise ValueError("a pickle that calls what is not a function")
         self.push(function(*arguments))
 
+    def build(self, _):
+        """Sets a state. Except of `Described`, it is only metadata and ignored."""
+        state = self.pop()
+        if isinstance(self.stack[-1], Described):
+            self.stack[-1].set_state(state)
+
     def persistent(self, _):
         if self.load_persistent is None:
             raise ValueError("a pickle with an unexpected persistent id")
@@ -183,7 +202,6 @@ _OPERATIONS: dict[str, Callable] = {
     "STACK_GLOBAL": _Machine.name_from_stack,
     "REDUCE": _Machine.call,
     "NEWOBJ": _Machine.call,
-    # The state that BUILD sets is only metadata in checkpoints: it is ignored.
-    "BUILD": lambda machine, _: machine.pop(),
+    "BUILD": _Machine.build,
     "BINPERSID": _Machine.persistent,
 }

@@ -56,9 +56,8 @@ def fill(slots, tensors):
             )
         value = _converted(slot, tensor)
         name = f"{slot.key} {tensor.shape}"
-        if (
-            value is None and name not in misshapen
-        ):  # one tensor may fill several variables
+        # One tensor may fill several variables.
+        if value is None and name not in misshapen:
             misshapen.append(name)
         values.append(value)
     if misshapen:
@@ -108,6 +107,25 @@ def dense_kernel(array):
     return array.T
 
 
+def cells_first(layer, bins):
+    """Returns the conversion of a kernel after torch's flattening of (C, P, P).
+
+    Args:
+        layer: built `keras.layers.Dense` on flattened (P, P, C).
+        bins: int, P.
+    """
+    inputs, _ = layer.kernel.shape
+    channels = inputs // bins**2
+
+    def convert(array):
+        # Not assumed, so that another shape does not fit by accident.
+        units, _ = array.shape
+        array = array.reshape(units, channels, bins, bins)
+        return array.transpose(2, 3, 1, 0).reshape(inputs, units)
+
+    return convert
+
+
 def conv_norm_slots(layer: ConvNorm, conv_key, norm_key=None):
     """Returns the slots of one `ConvNorm` for torch's conv and norm modules.
 
@@ -143,3 +161,8 @@ def dense_slots(layer, key, kernel=dense_kernel, bias=as_is):
         Slot(f"{key}.weight", layer.kernel, kernel),
         Slot(f"{key}.bias", layer.bias, bias),
     ]
+
+
+def without(tensors, *prefixes):
+    """Returns the tensors, dict, whose names do not begin with one of the prefixes."""
+    return {k: v for k, v in tensors.items() if not k.startswith(prefixes)}

@@ -127,7 +127,7 @@ def _check_byteorder(little):
 
 
 def _read_legacy(file, size):
-    bounded = _BoundedFile(file, size)
+    bounded = BoundedFile(file, size)
     try:
         magic = read_pickle(bounded, KNOWN)
     except ForbiddenGlobalError:
@@ -181,7 +181,7 @@ def _legacy_positions(file, keys, declared):
     return places
 
 
-class _BoundedFile:
+class BoundedFile:
     """A file whose `read` never allocates more memory than it has bytes."""
 
     def __init__(self, file, size):

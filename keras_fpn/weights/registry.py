@@ -1,13 +1,18 @@
 """Published checkpoints: their URLs, hashes and metrics.
 
-Source: the weights enums of torchvision 0.27.1. The metrics are its measurements, not
-ours.
+Source: the weights enums of torchvision 0.27.1, and the model zoo of detectron2 as of
+commit 02b5c4e295e9. The metrics are their measurements, not ours.
 """
 
+import dataclasses
 import difflib
+import hashlib
+import itertools
 from dataclasses import dataclass
+from pathlib import Path
 
 _BASE_URL = "https://download.pytorch.org/models/"
+_DETECTRON2_URL = "https://dl.fbaipublicfiles.com/detectron2/COCO-Detection/"
 _PUBLISHER = "torchvision 0.27.1"
 _LICENCE = (
     "published with torchvision, whose code is BSD-3-Clause; torchvision states no "
@@ -32,6 +37,38 @@ COCO_CLASS_NAMES = tuple(
 )
 
 
+# detectron2 has a column for each of the 80 classes that COCO uses.
+_USED = [name != "N/A" for name in COCO_CLASS_NAMES]
+COCO_80_CATEGORY_IDS = tuple(itertools.compress(COCO_CATEGORY_IDS, _USED))
+COCO_80_CLASS_NAMES = tuple(itertools.compress(COCO_CLASS_NAMES, _USED))
+
+
+@dataclass(frozen=True)
+class Digest:
+    """A hash of a file, or the start of one, which files are verified by.
+
+    Attributes:
+        algorithm: str, "sha256" or "md5". MD5 guards against damage only: a file that
+            has a given MD5 can be made on purpose.
+        digits: str, lower-case hexadecimal, all digits or the first ones.
+    """
+
+    algorithm: str
+    digits: str
+
+    def of(self, path: Path) -> str:
+        """Returns the whole hash of a file, in lower-case hexadecimal."""
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, self.algorithm).hexdigest()
+
+    def fits(self, path: Path) -> bool:
+        """Returns whether the path is a file with this hash."""
+        return path.is_file() and self.of(path).startswith(self.digits)
+
+    def __str__(self):
+        return {"sha256": "SHA-256", "md5": "MD5"}[self.algorithm]
+
+
 @dataclass(frozen=True)
 class Checkpoint:
     """A published file of weights.
@@ -39,24 +76,28 @@ class Checkpoint:
     Attributes:
         name: str, of the checkpoint in keras_fpn.
         url: str, where it is downloaded from.
-        sha256: str, its SHA-256 in lower-case hexadecimal, or its first 8 digits or
-            more, which the publisher writes into the file name.
+        digest: `Digest`, the start of a hash that the publisher writes into the file
+            name: 8 digits of the SHA-256, or 6 of the MD5.
         num_classes: int, classes without background.
         metrics: dict of data set -> metric -> value, as published. Box AP and top-1
             accuracy in percent.
         source: str, who published the weights and the metrics, and under what name.
         license: str, what is known about the terms.
-        size_mb: float, size of the file in units of 2**20 bytes.
+        size_mb: float, size of the file in units of 2**20 bytes; None if not published.
+        class_names: tuple of str, K names; None if the weights have no classes.
+        category_ids: tuple of int, K ids in the data set's files; None likewise.
     """
 
     name: str
     url: str
-    sha256: str
+    digest: Digest
     num_classes: int
     metrics: dict[str, dict[str, float]]
     source: str
     license: str
-    size_mb: float
+    size_mb: float | None
+    class_names: tuple[str, ...] | None = None
+    category_ids: tuple[int, ...] | None = None
 
 
 def get_checkpoint(name: str) -> Checkpoint:
@@ -89,7 +130,7 @@ def _checkpoint(name, file, num_classes, metrics, source, size_mb):
     return Checkpoint(
         name=name,
         url=_BASE_URL + file,
-        sha256=file.removesuffix(".pth").rpartition("-")[2],
+        digest=Digest("sha256", file.removesuffix(".pth").rpartition("-")[2]),
         num_classes=num_classes,
         metrics=metrics,
         source=f"{_PUBLISHER}, {source}",
@@ -101,15 +142,36 @@ def _checkpoint(name, file, num_classes, metrics, source, size_mb):
 def _coco_detector(name, file, box_ap, enum, size_mb):
     metrics = {"COCO val2017": {"box AP": box_ap}}
     source = f"models.detection.{enum}.COCO_V1"
-    return _checkpoint(
+    checkpoint = _checkpoint(
         f"{name}_coco", file, len(COCO_CLASS_NAMES), metrics, source, size_mb
+    )
+    return dataclasses.replace(
+        checkpoint, class_names=COCO_CLASS_NAMES, category_ids=COCO_CATEGORY_IDS
     )
 
 
-def _imagenet_classifier(backbone, version, file, top_1, enum, size_mb):
+def _detectron2_detector(name, config, number, digits, metric, value):
+    """Returns a checkpoint of detectron2; only those with a box AP have classes."""
+    classes = metric == "box AP"
+    return Checkpoint(
+        name=name,
+        url=f"{_DETECTRON2_URL}{config}/{number}/model_final_{digits}.pkl",
+        digest=Digest("md5", digits),
+        num_classes=len(COCO_80_CLASS_NAMES) if classes else 1,
+        metrics={"COCO val2017": {metric: value}},
+        source=f"detectron2, model zoo, {config}",
+        license="CC BY-SA 3.0, as stated by detectron2's model zoo",
+        size_mb=None,
+        class_names=COCO_80_CLASS_NAMES if classes else None,
+        category_ids=COCO_80_CATEGORY_IDS if classes else None,
+    )
+
+
+def _imagenet_classifier(backbone, version, sha256, top_1, enum, size_mb):
     metrics = {"ImageNet-1K": {"top-1 accuracy": top_1}}
     source = f"models.{enum}.IMAGENET1K_V{version}"
     name = f"{backbone}_imagenet_v{version}"
+    file = f"{backbone}-{sha256}.pth"
     return _checkpoint(name, file, 1000, metrics, source, size_mb)
 
 
@@ -144,38 +206,61 @@ _COCO = [
     ),
 ]
 
-# backbone, version, file, top-1, enum, size
+# name, config, number of the training, digits of the MD5, metric, value
+_DETECTRON2 = [
+    (
+        "faster_rcnn_resnet50_fpn_detectron2_1x",
+        "faster_rcnn_R_50_FPN_1x",
+        137257794,
+        "b275ba",
+        "box AP",
+        37.9,
+    ),
+    (
+        "faster_rcnn_resnet50_fpn_detectron2_3x",
+        "faster_rcnn_R_50_FPN_3x",
+        137849458,
+        "280758",
+        "box AP",
+        40.2,
+    ),
+    (
+        "faster_rcnn_resnet101_fpn_detectron2_3x",
+        "faster_rcnn_R_101_FPN_3x",
+        137851257,
+        "f6e8b1",
+        "box AP",
+        42.0,
+    ),
+    (
+        "rpn_resnet50_fpn_detectron2_1x",
+        "rpn_R_50_FPN_1x",
+        137258492,
+        "02ce48",
+        "AR@1000",
+        58.0,
+    ),
+]
+
+# backbone, version, beginning of the SHA-256, top-1, enum, size
 _IMAGENET = [
-    ("resnet18", 1, "resnet18-f37072fd.pth", 69.758, "ResNet18_Weights", 44.661),
-    ("resnet34", 1, "resnet34-b627a593.pth", 73.314, "ResNet34_Weights", 83.275),
-    ("resnet50", 1, "resnet50-0676ba61.pth", 76.13, "ResNet50_Weights", 97.781),
-    ("resnet50", 2, "resnet50-11ad3fa6.pth", 80.858, "ResNet50_Weights", 97.79),
-    ("resnet101", 1, "resnet101-63fe2227.pth", 77.374, "ResNet101_Weights", 170.511),
-    ("resnet101", 2, "resnet101-cd907fc2.pth", 81.886, "ResNet101_Weights", 170.53),
-    ("resnet152", 1, "resnet152-394f9c45.pth", 78.312, "ResNet152_Weights", 230.434),
-    ("resnet152", 2, "resnet152-f82ba261.pth", 82.284, "ResNet152_Weights", 230.474),
-    (
-        "mobilenet_v3_large",
-        1,
-        "mobilenet_v3_large-8738ca79.pth",
-        74.042,
-        "MobileNet_V3_Large_Weights",
-        21.114,
-    ),
-    (
-        "mobilenet_v3_large",
-        2,
-        "mobilenet_v3_large-5c1a4163.pth",
-        75.274,
-        "MobileNet_V3_Large_Weights",
-        21.107,
-    ),
+    ("resnet18", 1, "f37072fd", 69.758, "ResNet18_Weights", 44.661),
+    ("resnet34", 1, "b627a593", 73.314, "ResNet34_Weights", 83.275),
+    ("resnet50", 1, "0676ba61", 76.13, "ResNet50_Weights", 97.781),
+    ("resnet50", 2, "11ad3fa6", 80.858, "ResNet50_Weights", 97.79),
+    ("resnet101", 1, "63fe2227", 77.374, "ResNet101_Weights", 170.511),
+    ("resnet101", 2, "cd907fc2", 81.886, "ResNet101_Weights", 170.53),
+    ("resnet152", 1, "394f9c45", 78.312, "ResNet152_Weights", 230.434),
+    ("resnet152", 2, "f82ba261", 82.284, "ResNet152_Weights", 230.474),
+    ("mobilenet_v3_large", 1, "8738ca79", 74.042, "MobileNet_V3_Large_Weights", 21.114),
+    ("mobilenet_v3_large", 2, "5c1a4163", 75.274, "MobileNet_V3_Large_Weights", 21.107),
 ]
 
 CHECKPOINTS = {
     checkpoint.name: checkpoint
     for checkpoint in [
         *(_coco_detector(*row) for row in _COCO),
+        *(_detectron2_detector(*row) for row in _DETECTRON2),
         *(_imagenet_classifier(*row) for row in _IMAGENET),
     ]
 }

@@ -5,7 +5,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from keras_fpn.weights.download import sha256_of
+from keras_fpn.weights.registry import Digest
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -59,7 +59,7 @@ class ShippedCheckpoint:
             path = folder / f"{self.name}.keras"
             if not path.is_file():
                 continue
-            found = sha256_of(path)
+            found = Digest("sha256", self.sha256).of(path)
             if found != self.sha256:
                 raise ValueError(
                     f"{path} must have the SHA-256 {self.sha256}; received {found}. "

@@ -179,10 +179,6 @@ def _rebuild_parameter(tensor, *_):
     return tensor
 
 
-def _size(lengths=()):
-    return tuple(lengths)
-
-
 def _is_count(value):
     return type(value) is int and 0 <= value < _MAX_COUNT
 
@@ -206,7 +202,7 @@ KNOWN = {
     "argparse.Namespace": plain_dict,  # of a trainer's options
     "collections.Counter": plain_dict,  # of a learning rate schedule
     "collections.OrderedDict": plain_dict,
-    "torch.Size": _size,
+    "torch.Size": tuple,
     "torch._utils._rebuild_parameter": _rebuild_parameter,
     "torch._utils._rebuild_tensor": _rebuild_tensor,
     "torch._utils._rebuild_tensor_v2": _rebuild_tensor,

@@ -9,7 +9,14 @@ import re
 
 from keras_fpn.layers import ConvBoxHead, ConvNorm, FeaturePyramid, TwoFCBoxHead
 from keras_fpn.levels import ordered_names
-from keras_fpn.weights.mapping import conv_norm_slots, dense_kernel, dense_slots, fill
+from keras_fpn.weights.mapping import (
+    cells_first,
+    conv_norm_slots,
+    dense_kernel,
+    dense_slots,
+    fill,
+    without,
+)
 from keras_fpn.weights.reader import read_torch
 
 _LEGACY = (
@@ -41,7 +48,7 @@ def load_torchvision(model, source, keep_predictor: bool = True) -> None:
     tensors = current_names(_as_tensors(source))
     if not keep_predictor:
         slots = [slot for slot in slots if not slot.key.startswith(_PREDICTOR)]
-        tensors = _without(tensors, _PREDICTOR)
+        tensors = without(tensors, _PREDICTOR)
     fill(slots, tensors)
 
 
@@ -82,7 +89,7 @@ def load_torchvision_body(backbone, source) -> None:
         ValueError: as `load_torchvision`.
     """
     tensors = current_names(_as_tensors(source))
-    tensors = _without(tensors, "fc.", "classifier.")
+    tensors = without(tensors, "fc.", "classifier.")
     prefix = "features." if backbone.name == "mobilenet_v3_large" else ""
     fill(_body_slots(backbone, prefix), tensors)
 
@@ -106,10 +113,6 @@ def _as_tensors(source):
     if isinstance(source, (str, os.PathLike)):
         return read_torch(source)
     return source
-
-
-def _without(tensors, *prefixes):
-    return {k: v for k, v in tensors.items() if not k.startswith(prefixes)}
 
 
 def _body_slots(backbone, prefix):
@@ -199,7 +202,7 @@ def _rpn_slots(head):
 def _box_head_slots(head, bins):
     prefix = "roi_heads.box_head"
     if isinstance(head, TwoFCBoxHead):
-        slots = dense_slots(head.fc1, f"{prefix}.fc6", _cells_first(head.fc1, bins))
+        slots = dense_slots(head.fc1, f"{prefix}.fc6", cells_first(head.fc1, bins))
         return slots + dense_slots(head.fc2, f"{prefix}.fc7")
     if isinstance(head, ConvBoxHead):
         slots = []
@@ -208,26 +211,11 @@ def _box_head_slots(head, bins):
             slots += conv_norm_slots(convolution, f"{place}.0", f"{place}.1")
         after_flatten = len(head.convolutions) + 1
         key = f"{prefix}.{after_flatten}"
-        return slots + dense_slots(head.fc, key, _cells_first(head.fc, bins))
+        return slots + dense_slots(head.fc, key, cells_first(head.fc, bins))
     raise ValueError(
         "torchvision's checkpoints fit a TwoFCBoxHead or a ConvBoxHead; received "
         f"box_head={head}."
     )
-
-
-def _cells_first(layer, bins):
-    """Returns the conversion of a kernel after torch's flattening of (C, P, P)."""
-    inputs, _ = layer.kernel.shape
-    channels = inputs // bins**2
-
-    def convert(array):
-        units, _ = (
-            array.shape
-        )  # not assumed, so that another shape does not fit by accident
-        array = array.reshape(units, channels, bins, bins)
-        return array.transpose(2, 3, 1, 0).reshape(inputs, units)
-
-    return convert
 
 
 def _predictor_slots(predictor):

@@ -5,7 +5,7 @@ from numpy.testing import assert_allclose
 from on_backend import arrays, outputs_of
 
 from keras_fpn import backbones
-from keras_fpn.backbones.mobilenet_v3 import rounded_channels
+from keras_fpn.backbones.inverted_residual import rounded_channels
 from keras_fpn.layers import ConvNorm, DepthwiseConvNorm
 
 

@@ -5,6 +5,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from on_backend import arrays, outputs_of
 
 from keras_fpn import backbones
+from keras_fpn.backbones.pixels import pixel_mean_and_std
 from keras_fpn.layers import ConvNorm
 
 # Parameters of torchvision's classifiers, batch norms' scales and shifts among them,
@@ -189,3 +190,45 @@ def test_saved_and_loaded_it_is_the_same(small, tmp_path):
 def test_an_unknown_norm_is_refused():
     with pytest.raises(ValueError, match="received norm='instance'"):
         backbones.resnet18(norm="instance")
+
+
+def test_msra_bodies_stride_in_the_first_convolution_of_a_block():
+    msra, usual = backbones.msra_resnet50(), backbones.resnet50()
+    halving = {
+        model.name: {one.name for one in convolutions(model) if one.strides == 2}
+        for model in (msra, usual)
+    }
+    blocks = [f"C{level}_block1" for level in (3, 4, 5)]
+    shortcuts = {f"{block}_shortcut" for block in blocks}
+    assert set(halving["msra_resnet50"]) == {
+        "stem",
+        *shortcuts,
+        *(f"{block}_conv1" for block in blocks),
+    }
+    assert set(halving["resnet50"]) == {
+        "stem",
+        *shortcuts,
+        *(f"{block}_conv2" for block in blocks),
+    }
+    assert trained(msra) == trained(usual)
+    image = np.zeros((1, 64, 96, 3), "float32")
+    shapes = {name: value.shape for name, value in outputs_of(msra, image).items()}
+    assert shapes["C5"] == (1, 2, 3, 2048)
+
+
+@pytest.mark.parametrize(
+    ("name", "blocks"),
+    [("msra_resnet50", 16), pytest.param("msra_resnet101", 33, marks=pytest.mark.ci)],
+)
+def test_msra_bodies_expect_pixels_with_a_deviation_of_1(name, blocks):
+    model = getattr(backbones, name)()
+    assert model.name == name
+    assert sum(layer.name.endswith("_out") for layer in model.layers) == blocks
+    mean, std = pixel_mean_and_std(model)
+    assert_allclose(np.array(mean) * 255, (123.675, 116.28, 103.53))
+    assert std == (1 / 255,) * 3
+
+
+def test_msra_bodies_take_no_weights_of_torchvision():
+    with pytest.raises(ValueError, match="received name='msra_resnet50_imagenet_v1'"):
+        backbones.msra_resnet50(weights="imagenet")

@@ -111,7 +111,7 @@ def test_proposals_are_measured_if_asked_for(coco, tmp_path, capsys, fake, monke
 
     monkeypatch.setattr("keras_fpn.metrics.evaluation.proposing", proposing)
     out = tmp_path / "out"
-    argv = ["evaluate", str(coco), "--output", str(out), "--proposals"]
+    argv = ["evaluate", str(coco), "--output", str(out), "--proposal-recall"]
     assert cli.main(argv) == 0
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert [
@@ -127,7 +127,13 @@ def test_proposals_are_measured_if_asked_for(coco, tmp_path, capsys, fake, monke
 
 
 def test_detectors_without_proposals_say_so(coco, tmp_path, capsys, fake):
-    argv = ["evaluate", str(coco), "--output", str(tmp_path / "out"), "--proposals"]
+    argv = [
+        "evaluate",
+        str(coco),
+        "--output",
+        str(tmp_path / "out"),
+        "--proposal-recall",
+    ]
     assert cli.main(argv) == 2
     assert "received a FakeDetector." in capsys.readouterr().err
 
@@ -237,7 +243,7 @@ def test_files_that_cannot_be_written_are_named(coco, tmp_path, capsys, fake):
 def test_the_script_is_the_command():
     code, out, err = script_called("evaluate.py", "--help")
     assert code == 0, err
-    assert "--proposals" in out
+    assert "--proposal-recall" in out
 
 
 def test_views_are_noted(coco, tmp_path, capsys, fake, monkeypatch):

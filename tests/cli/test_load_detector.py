@@ -103,6 +103,19 @@ def test_a_saved_model_that_is_no_detector_is_refused_in_one_line(
     )
 
 
+@pytest.mark.parametrize(
+    ("file", "loader"),
+    [("m.pkl", "load_detectron2"), ("m.pth", "load_torchvision")],
+)
+def test_foreign_weights_are_read_by_their_suffix(file, loader, tmp_path, monkeypatch):
+    loaded = []
+    monkeypatch.setattr(keras_fpn, "from_preset", lambda name, load_weights: name)
+    monkeypatch.setattr(keras_fpn.weights, loader, lambda *given: loaded.append(given))
+    (tmp_path / file).touch()
+    assert load_detector("small", str(tmp_path / file)) == ("small", None)
+    assert loaded == [("small", tmp_path / file)]
+
+
 def test_weights_of_another_architecture_are_refused(tmp_path, monkeypatch):
     def build(*units):
         inner = [keras.layers.Dense(unit) for unit in units]

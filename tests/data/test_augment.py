@@ -15,18 +15,19 @@ from data.drawn import (
     extent,
 )
 
-from keras_fpn.data import augment, random_generator
+from keras_fpn import data
+from keras_fpn.data import random_generator
 from keras_fpn.data.coco import read_coco
 from keras_fpn.data.label_images import read_label_images
 from keras_fpn.data.sample import load_sample
 
 AUGMENTATIONS = {
-    "RandomFlip": augment.RandomFlip(0.5, FLIP_PAIRS),
-    "MultiScale": augment.MultiScale((8, 12, 17), 40),
-    "LargeScaleJitter": augment.LargeScaleJitter(20),
-    "Photometric": augment.Photometric(),
-    "SafeCrop": augment.SafeCrop(),
-    "CopyPaste": augment.CopyPaste(),
+    "RandomFlip": data.RandomFlip(0.5, FLIP_PAIRS),
+    "MultiScale": data.MultiScale((8, 12, 17), 40),
+    "LargeScaleJitter": data.LargeScaleJitter(20),
+    "Photometric": data.Photometric(),
+    "SafeCrop": data.SafeCrop(),
+    "CopyPaste": data.CopyPaste(),
 }
 
 
@@ -73,7 +74,9 @@ def check_form(sample):
 
 
 def test_every_augmentation_is_tested_here():
-    assert set(AUGMENTATIONS) == set(augment.__all__)
+    names = set(data.__all__) - {"tensorflow_dataset"}  # which JAX may lack
+    called = {name for name in names if "__call__" in vars(getattr(data, name))}
+    assert set(AUGMENTATIONS) == called
 
 
 @pytest.mark.parametrize("name", AUGMENTATIONS)
@@ -182,7 +185,7 @@ def test_real_objects_stay_in_their_boxes(data_folder, read, images, annotations
         for name in ("Photometric", "SafeCrop", "RandomFlip"):
             sample = called(name, sample, random)
         sample = called("CopyPaste", sample, random, load_sample(next(others), True))
-        sample = augment.LargeScaleJitter(320)(sample, random)
+        sample = data.LargeScaleJitter(320)(sample, random)
         check_form(sample)
         assert (sample["boxes"] >= 0).all()
         assert (sample["boxes"] <= 320).all()

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from data.tiny_sets import read, write_coco_set
 
-from keras_fpn.data import coco_dict, read_coco, write_coco
+from keras_fpn.data import read_coco, write_coco
+from keras_fpn.data.coco_writer import coco_dict
 
 SQUARE = [10, 20, 40, 20, 40, 60, 10, 60]
 

@@ -96,6 +96,18 @@ def test_unaugmented_images_are_exactly_those_of_detection(data_folder):
             )
 
 
+def test_the_detectors_resize_rule_holds_in_batches(dataset):
+    own = dataclasses.replace(SMALL, resize_rule="detectron2")
+    seen = set()
+    for batch, (x, _, _) in loaded(Loader(dataset, own, 2)):
+        photos = [read_photo(dataset[index].path) for index in batch.indices]
+        inputs, sizes = own.prepare(photos)
+        np.testing.assert_array_equal(x["images"], inputs["images"])
+        np.testing.assert_array_equal(x["image_sizes"], inputs["image_sizes"])
+        seen |= set(sizes)
+    assert (26, 64) in seen  # 20 x 50 becomes 25.6 high, rounded up
+
+
 def test_photos_without_objects_are_kept_and_count(dataset):
     loader = Loader(dataset, SMALL, 3)
     ids, without = [], 0
@@ -127,20 +139,14 @@ def test_fillers_are_empty_images_of_no_weight(dataset):
     assert (y["labels"][-1] == -1).all()
 
 
-def test_masks_and_keypoints_come_along(tmp_path):
+def test_keypoints_come_along(tmp_path):
     dataset = painted_dataset(tmp_path, joints=2)
-    loader = Loader(dataset, SMALL, 1, masks=True)
+    loader = Loader(dataset, SMALL, 1)
     _, y, _ = loader.load(Batch((2,), (48, 48)), 0)
-    assert (y["masks"].dtype, y["masks"].shape) == (bool, (1, 2, 48, 48))
     assert (y["keypoints"].dtype, y["keypoints"].shape) == ("float32", (1, 2, 2, 3))
-    # Objects are 2 of 30 pixels wide, 2.13 of the 32: pixels 0 and 1, then 2 and 3.
-    columns = [np.flatnonzero(mask.any(axis=0)).tolist() for mask in y["masks"][0]]
-    assert columns == [[0, 1], [2, 3]]
-    assert y["masks"][0, :, :32].any(axis=2).all()
-    assert not y["masks"][0, :, 32:].any()
     point = [np.float32(32 / 30)] * 2 + [2]
     np.testing.assert_array_equal(y["keypoints"][0], [[point] * 2] * 2)
-    assert not loader.load(Batch((3,), (48, 48)), 0)[1]["masks"].any()
+    assert not loader.load(Batch((3,), (48, 48)), 0)[1]["keypoints"].any()
 
 
 def test_all_loads_are_functions_of_seed_and_epoch(dataset):
@@ -311,7 +317,7 @@ def test_specs_say_which_sides_are_fixed(dataset):
     # All photos of 20 x 30 become 32 x 48.
     loader = Loader(dataset[3:4], SMALL, 2, masks=True)
     assert loader.image_shape == (32, 48)
-    assert loader.specs()[1]["masks"] == ArraySpec((None, 1, 32, 48), "bool")
+    assert loader.specs()[1]["masks"] == ArraySpec((None, 1, 56, 56), "uint8")
 
 
 def test_arrays_are_as_their_specs_say(tmp_path):

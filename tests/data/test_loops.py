@@ -227,7 +227,8 @@ def test_tensorflow_knows_shapes_and_length(loader):
     assert x["images"].shape == (3, 64, 64, 3)
     assert y["boxes"].shape == (3, 4, 4)
     assert weight.shape == (3,)
-    assert {spec.dtype.name for spec in y.values()} == {"float32", "int32", "bool"}
+    dtypes = {spec.dtype.name for spec in y.values()}
+    assert dtypes == {"float32", "int32", "bool", "uint8"}
 
 
 class Recorder(keras.Model):

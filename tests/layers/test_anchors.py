@@ -6,7 +6,7 @@ from numpy.testing import assert_array_equal
 from on_backend import outputs_of
 
 from keras_fpn.anchors import cell_anchors
-from keras_fpn.layers import MultiLevelAnchors
+from keras_fpn.layers import MultiLevelAnchors, StridedAnchors
 
 SIZES = {"P3": (32,), "P4": (64,)}
 
@@ -117,3 +117,25 @@ def test_levels_with_different_numbers_of_sizes_are_refused():
 def test_sizes_with_a_gap_are_refused():
     with pytest.raises(ValueError, match=r"missing level \[4\]"):
         MultiLevelAnchors({"P3": (8,), "P5": (8,)})
+
+
+def test_strided_anchors_keep_what_a_layer_owes():
+    check_layer(
+        StridedAnchors,
+        {"sizes": {"P2": (8, 12), "P3": (16, 24)}, "ratios": (0.5, 3.0)},
+        ({"P2": zeros(2, 6, 4, 1), "P3": zeros(2, 3, 2, 1)}, zeros(2, 24, 16, 3)),
+        (dict.fromkeys(("P2", "P3"), (None, None, None, 1)), (None, None, None, 3)),
+        ({"P2": zeros(1, 5, 7, 1), "P3": zeros(1, 4, 3, 1)}, zeros(1, 20, 21, 3)),
+        half="float32",
+    )
+
+
+def test_strided_anchors_are_a_stride_apart_whatever_the_images_size():
+    layer = StridedAnchors({"P5": (256.0,), "P6": (511.5,)}, ratios=(1.0,))
+    pyramid = {"P5": zeros(1, 25, 2, 1), "P6": zeros(1, 13, 1, 1)}
+    got = outputs_of(layer, pyramid, zeros(1, 800, 64, 3))
+    assert_array_equal(got["P5"][0], [-128, -128, 128, 128])
+    assert_array_equal(got["P5"][1], [-96, -128, 160, 128])  # the next column
+    assert_array_equal(got["P5"][2], [-128, -96, 128, 160])  # the next row
+    half = 255.75
+    assert_array_equal(got["P6"][1], [-half, 64 - half, half, 64 + half])

@@ -37,8 +37,8 @@ def test_keeps_what_a_layer_owes():
             "norm": "group",
             "lateral": LateralConnection(6, norm="group", activation="relu"),
             "merge": TopDownMerge("average"),
-            "coarsest": ConvNorm(6, kernel_size=3, norm="group", activation="relu"),
             "levels": ("P3", "P5"),
+            "coarsest": ConvNorm(6, kernel_size=3, norm="group", activation="relu"),
         },
         (bottom_up(2, C3=(8, 12, 2), C4=(4, 6, 3), C5=(2, 3, 4)),),
         ({f"C{level}": (None, None, None, level - 1) for level in (3, 4, 5)},),
@@ -235,6 +235,22 @@ def test_live_norms_use_what_they_stored_unless_trained():
     assert all(arrays(norm.moving_mean).any() for norm in norms)
 
 
+def test_only_the_levels_asked_for_are_smoothed_and_returned():
+    maps = constant_maps({"C2": 8, "C3": 4, "C4": 2}, (1, 10, 100))
+    fpn = identity_pyramid(maps, levels=["P2"])
+    pyramid = outputs_of(fpn, maps)
+    assert list(pyramid) == ["P2"]
+    assert_array_equal(pyramid["P2"], np.full((1, 8, 8, 1), 111))
+    assert list(fpn.smooth) == ["C2"]
+
+
+@pytest.mark.parametrize("levels", [("P5",), ("P2", "C3"), ()])
+def test_levels_that_the_pyramid_lacks_are_named(levels):
+    maps = constant_maps({"C2": 8, "C3": 4}, (1, 10))
+    with pytest.raises(ValueError, match=r"\['P2', 'P3'\]; received levels="):
+        FeaturePyramid(1, levels=levels).build({n: m.shape for n, m in maps.items()})
+
+
 def test_the_coarsest_map_can_be_made_by_a_layer_alone():
     maps = constant_maps({"C2": 8, "C3": 4, "C4": 2}, (1, 10, 100))
     coarsest = ConvNorm(1, kernel_initializer="ones", activation="relu6")
@@ -260,19 +276,3 @@ def test_other_levels_than_it_was_built_with_are_refused(levels):
         fpn(maps)
     with pytest.raises(ValueError, match=message):
         fpn({name: keras.Input(value.shape[1:]) for name, value in maps.items()})
-
-
-def test_only_the_levels_asked_for_are_smoothed_and_returned():
-    maps = constant_maps({"C2": 8, "C3": 4, "C4": 2}, (1, 10, 100))
-    fpn = identity_pyramid(maps, levels=["P2"])
-    pyramid = outputs_of(fpn, maps)
-    assert list(pyramid) == ["P2"]
-    assert_array_equal(pyramid["P2"], np.full((1, 8, 8, 1), 111))
-    assert list(fpn.smooth) == ["C2"]
-
-
-@pytest.mark.parametrize("levels", [("P5",), ("P2", "C3"), ()])
-def test_levels_that_the_pyramid_lacks_are_named(levels):
-    maps = constant_maps({"C2": 8, "C3": 4}, (1, 10))
-    with pytest.raises(ValueError, match=r"\['P2', 'P3'\]; received levels="):
-        FeaturePyramid(1, levels=levels).build({n: m.shape for n, m in maps.items()})

@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+from keras import ops
 from layer_checks import check_layer
 from numpy.testing import assert_allclose, assert_array_equal
 from on_backend import arrays, outputs_of
@@ -187,3 +188,17 @@ def test_levels_are_those_it_was_built_with():
         constant_pyramid(1024, (2, 3, 4, 5, 6)),
     )
     assert_array_equal(got.ravel(), [5.0])
+
+
+def test_levels_are_detectron2s_but_for_rois_on_the_border_of_two():
+    # detectron2: floor(4 + log2(side / 224 + 1e-8)), here in float64.
+    border = np.array([112.0, 224.0, 448.0])[:, None]
+    away = np.concatenate([-np.geomspace(5e-4, 40, 50), np.geomspace(5e-4, 40, 50)])
+    sides = (border + away).ravel()
+    boxes = np.zeros((len(sides), 4), "float32")
+    boxes[:, 2:] = sides[:, None]
+    expected = np.clip(np.floor(4 + np.log2(sides / 224 + 1e-8)), 2, 5)
+    got = ops.convert_to_numpy(levels_of_boxes(boxes, 2, 5))
+    np.testing.assert_array_equal(got, expected)
+    [empty] = ops.convert_to_numpy(levels_of_boxes(np.zeros((1, 4), "float32"), 2, 5))
+    assert empty == 2

@@ -110,6 +110,9 @@ def test_masks_and_keypoints_go_along():
     for mask, result in zip(masks, results, strict=True):
         np.testing.assert_array_equal(coco_mask.decode(result["segmentation"]), mask)
     assert results[1]["keypoints"] == [6, 7, 8, 9, 10, 11]
+    runs = [result["segmentation"] for result in results]
+    again = detections_to_coco({**found, "masks": runs}, 7, (1, 2))
+    assert [result["segmentation"] for result in again] == runs
 
 
 def test_as_many_boxes_as_labels_and_scores():

@@ -1,9 +1,14 @@
+import dataclasses
+import json
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from keras_fpn.data import Dataset, Objects, Photo
+from keras_fpn.data.segments import mask_segment
 from keras_fpn.metrics import PhotoError, evaluate_photos
+from keras_fpn.report import evaluation_text, write_evaluation
 
 
 class DogFinder:
@@ -85,3 +90,56 @@ def test_a_photo_that_cannot_be_read_is_an_error_with_its_path(dataset, tmp_path
 def test_a_model_without_proposals_is_an_error(dataset):
     with pytest.raises(ValueError, match=r"two-stage detector.*received a DogFinder"):
         evaluate_photos(DogFinder(), dataset, with_proposals=True)
+
+
+class MaskFinder(DogFinder):
+    """Finds the same objects, with masks: of the dog, the left half of its box."""
+
+    targets = ("boxes", "labels", "masks")
+
+    def detect(self, images):
+        dog, cat = np.zeros((2, 40, 50), bool)
+        dog[2:12, 1:6] = cat[:5, :5] = True
+        runs = [mask_segment(mask) for mask in (dog, cat)]
+        return [{**found, "masks": runs} for found in super().detect(images)]
+
+
+def with_segments(dataset):
+    photos = []
+    for photo in dataset.photos:
+        [(x1, y1, x2, y2)] = photo.objects.boxes.tolist()
+        polygons = [[[x1, y1, x2, y1, x2, y2, x1, y2]]]
+        objects = dataclasses.replace(photo.objects, segments=polygons)
+        photos.append(dataclasses.replace(photo, objects=objects))
+    return dataclasses.replace(dataset, photos=tuple(photos))
+
+
+def test_masks_are_measured_too_where_objects_have_them(dataset):
+    assert not dataset.has_masks
+    boxes_only = evaluate_photos(MaskFinder(), dataset)
+    assert boxes_only.masks is None
+    assert boxes_only.notes[0] == (
+        "Not every object has a mask: only boxes were compared."
+    )
+    dataset = with_segments(dataset)
+    assert dataset.has_masks
+    assert not dataset[:0].has_masks
+    found = evaluate_photos(MaskFinder(), dataset)
+    assert found.metrics.values["AP"] == boxes_only.metrics.values["AP"]
+    # Half of the dog is found: right at the first of the ten thresholds alone, 0.5.
+    assert found.masks.kind == "segm"
+    assert found.masks.values["AP"] == pytest.approx(0.5 * 51 / 101 / 10)
+    assert "masks:" in evaluation_text(found)
+    assert "masks:" not in evaluation_text(boxes_only)
+
+
+def test_masks_of_any_class_are_measured_by_their_recall(dataset, tmp_path):
+    finder = MaskFinder()
+    finder.class_agnostic = True
+    found = evaluate_photos(finder, with_segments(dataset))
+    assert found.proposals.values["AR10"] == pytest.approx(0.5)
+    assert found.masks.values["AR10"] == pytest.approx(0.5 / 10)
+    assert evaluation_text(found).count("proposals") == 2
+    write_evaluation(found, tmp_path)
+    written = json.loads((tmp_path / "metrics.json").read_text())
+    assert written["masks"]["values"]["AR10"] == pytest.approx(0.05)

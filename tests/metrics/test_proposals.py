@@ -10,12 +10,13 @@ from models.tiny import tiny_detector
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from keras_fpn.data.segments import mask_segment
 from keras_fpn.metrics import evaluate_proposals, proposing
 from keras_fpn.metrics.proposals import _reaching
 from keras_fpn.preprocessing import Preprocessing, read_photo
 
 SCALES = ("", "_small", "_medium", "_large")
-NAMES = [f"AR{limit}{scale}" for limit in (100, 1000) for scale in SCALES]
+NAMES = [f"AR{limit}{scale}" for limit in (10, 100, 1000) for scale in SCALES]
 
 
 def many_proposals(truth, seed, count):
@@ -52,7 +53,7 @@ def recalls_of_pycocotools(truth, proposals):
         coco.createIndex()
         evaluator = COCOeval(coco, coco.loadRes(results), "bbox")
         evaluator.params.useCats = 0
-        evaluator.params.maxDets = [100, 1000]
+        evaluator.params.maxDets = [10, 100, 1000]
         evaluator.evaluate()
         evaluator.accumulate()
     recall = evaluator.eval["recall"][:, 0].mean(axis=0)  # (scales, limits)
@@ -68,7 +69,8 @@ def test_recalls_are_pycocotools_of_all_proposals(seed):
     expected = recalls_of_pycocotools(truth, proposals).T.ravel()
     assert list(recall.values) == NAMES
     np.testing.assert_allclose(list(recall.values.values()), expected, rtol=1e-12)
-    assert recall.values["AR100"] < recall.values["AR1000"]
+    values = [recall.values[f"AR{limit}"] for limit in (10, 100, 1000)]
+    assert values[0] < values[1] < values[2]
     assert recall.images == 6
 
 
@@ -90,14 +92,15 @@ def test_the_120th_best_proposal_counts_among_1000_not_100():
 def test_boxes_that_reach_an_object_by_nearly_half_are_kept():
     # IoU 49 and 48 of 100, and 1/2 of the proposal's own area in a crowd.
     truth = ground_truth([(1, 3, (10, 0, 40, 100)), (1, 3, (100, 0, 90, 90))])
-    truth["annotations"][1]["iscrowd"] = 1
+    truth["annotations"][0]["iscrowd"], truth["annotations"][1]["iscrowd"] = 0, 1
     boxes = np.array([[10, 0, 40, 49], [10, 0, 40, 48], [90, 20, 20, 20]], float)
-    kept = _reaching(boxes, truth["annotations"])
+    kept = _reaching(boxes, truth["annotations"], "bbox")
     assert kept.tolist() == [True, False, True]
     for annotation in truth["annotations"]:
-        del annotation["iscrowd"]
-    assert _reaching(boxes, truth["annotations"]).tolist() == [True, False, False]
-    assert _reaching(boxes, []).tolist() == [False] * 3
+        annotation["iscrowd"] = 0
+    kept = _reaching(boxes, truth["annotations"], "bbox")
+    assert kept.tolist() == [True, False, False]
+    assert _reaching(boxes, [], "bbox").tolist() == [False] * 3
     proposal = (1, [[10, 0, 50, 50]], [0.5])
     # At the first of the ten thresholds, of one of two objects.
     recall = evaluate_proposals(truth, [proposal])
@@ -116,6 +119,52 @@ def test_the_best_100_are_by_score_and_of_equal_ones_the_first():
     boxes[100] = [10, 10, 50, 50]
     recall = evaluate_proposals(truth, [(1, boxes, np.linspace(0, 1, 101))])
     assert recall.values["AR100"] == 1.0
+
+
+def runs_of(boxes, size=(100, 200)):
+    """The masks of whole-pixel boxes, xyxy, as COCO's run lengths."""
+    masks = np.zeros((len(boxes), *size), bool)
+    for mask, (x1, y1, x2, y2) in zip(masks, np.array(boxes, int), strict=True):
+        mask[max(y1, 0) : y2, max(x1, 0) : x2] = True
+    return [mask_segment(mask) for mask in masks]
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_recalls_of_masks_are_those_of_boxes_that_they_fill(seed):
+    truth, _ = random_case(seed, "segm")
+    proposals = []
+    for image_id, boxes, scores in many_proposals(truth, seed, 30):
+        boxes = np.maximum(np.rint(boxes), 0)
+        boxes[:, 2:] = np.maximum(boxes[:, 2:], boxes[:, :2] + 1)
+        boxes = np.minimum(boxes, [199, 99, 200, 100])
+        proposals.append((image_id, boxes, scores))
+    for annotation in truth["annotations"]:
+        x, y, w, h = annotation["bbox"]
+        x, y, right, bottom = max(int(x), 0), max(int(y), 0), int(x + w), int(y + h)
+        annotation["bbox"] = [x, y, min(right, 200) - x, min(bottom, 100) - y]
+    expected = evaluate_proposals(truth, proposals).values
+    masks = [(i, runs_of(boxes), scores) for i, boxes, scores in proposals]
+    found = evaluate_proposals(truth, masks, "segm").values
+    np.testing.assert_allclose(list(found.values()), list(expected.values()))
+    assert 0 < found["AR10"] < found["AR1000"] < 1
+
+
+def test_masks_are_compared_by_their_pixels_not_their_boxes():
+    truth = ground_truth([(1, 3, (10, 10, 40, 40))], category_ids=(3,))
+    whole, half = np.zeros((2, 100, 200), bool)
+    whole[10:50, 10:50] = half[10:50, 10:50] = True
+    half[10:50, 16:44] = False  # the same box, IoU 0.3
+    truth["annotations"][0]["segmentation"] = mask_segment(whole)
+    for mask, recall in ((whole, 1.0), (half, 0.0)):
+        proposals = [(1, [mask_segment(mask)], [0.5])]
+        assert evaluate_proposals(truth, proposals, "segm").values["AR10"] == recall
+    with pytest.raises(
+        ValueError, match=r"received 1 masks and scores of shape \(2,\)"
+    ):
+        evaluate_proposals(truth, [(1, [mask_segment(whole)], [0.5, 1])], "segm")
+    del truth["annotations"][0]["segmentation"]
+    with pytest.raises(ValueError, match=r"must have 'segmentation'; .* annotation"):
+        evaluate_proposals(truth, [], "segm")
 
 
 def test_no_proposals_reach_nothing():

@@ -15,6 +15,8 @@ from keras_fpn.models.checkpoints import (
     load_keras_file,
     published_name,
 )
+from keras_fpn.weights import get_checkpoint
+from keras_fpn.weights.registry import Digest
 
 NAMES = ("small_one", "small_two", "small_three", "large_one")
 V2 = "faster_rcnn_resnet50_fpn_v2_coco"
@@ -49,16 +51,25 @@ def test_files_of_other_kinds_than_keras_hold_no_detector(tmp_path):
         load_keras_file(tmp_path / "a.keras")
 
 
-def test_published_files_are_known_by_their_contents_if_they_are_torchs(monkeypatch):
-    monkeypatch.setattr(checkpoints, "sha256_of", lambda path: "dd69338a" + 56 * "0")
+def test_published_files_are_known_by_their_contents(monkeypatch, tmp_path):
+    def file(name):
+        (tmp_path / name).touch()
+        return tmp_path / name
+
+    monkeypatch.setattr(Digest, "of", lambda digest, path: "dd69338a" + 56 * "0")
     names = (V2, "faster_rcnn_resnet50_fpn_coco", "faster_rcnn_resnet18_fpn_scenes")
-    assert published_name(Path("any.pth"), names) == V2
-    assert published_name(Path("any.pth"), names[1:]) is None
-    assert published_name(Path("any.h5"), names) is None
+    assert published_name(file("any.pth"), names) == V2
+    assert published_name(file("any.pth"), names[1:]) is None
+    assert published_name(file("any.h5"), names) is None
+    monkeypatch.setattr(Digest, "of", lambda digest, path: "b275ba" + 26 * "0")
+    detectron2 = "faster_rcnn_resnet50_fpn_detectron2_1x"
+    assert published_name(file("any.pkl"), (*names, detectron2)) == detectron2
+    assert published_name(file("any.pth"), (*names, detectron2)) is None
 
 
 def test_classes_are_the_sources():
     assert classes_of(None) is None
+    assert classes_of(get_checkpoint("rpn_resnet50_fpn_detectron2_1x")) is None
     source = types.SimpleNamespace(class_names=["a", "b"], category_ids=[4, 9])
     assert (classes_of(source).names, classes_of(source).ids) == (["a", "b"], [4, 9])
 

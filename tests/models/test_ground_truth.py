@@ -47,7 +47,8 @@ def test_types_are_those_that_the_losses_take():
         "image_ids": np.zeros(1, "int64"),
     }
     truth = vars(ground_truth(targets, np.ones(1, "float64")))
-    assert {name: arrays(value).dtype.name for name, value in truth.items()} == {
+    given = {name: value for name, value in truth.items() if value is not None}
+    assert {name: arrays(value).dtype.name for name, value in given.items()} == {
         "boxes": "float32",
         "labels": "int32",
         "valid": "bool",
@@ -80,3 +81,27 @@ def test_targets_without_boxes_or_labels_are_refused(missing):
     message = f"received {sorted(targets)}, without {[missing]}"
     with pytest.raises(ValueError, match=re.escape(message)):
         ground_truth(targets)
+
+
+def test_masks_are_read_where_they_are_needed_and_padded_alike():
+    targets = {
+        "boxes": np.zeros((2, 1, 4)),
+        "labels": np.zeros((2, 1), "int32"),
+        "masks": np.full((2, 1, 3, 3), 255, "uint8"),
+        "mask_windows": np.array([[[1, 2, 3, 4]]] * 2),
+    }
+    truth = ground_truth(targets)
+    assert truth.masks is truth.mask_windows is None
+    truth = ground_truth(targets, needed=tuple(targets))
+    assert arrays(truth.masks).dtype == "uint8"
+    assert_array_equal(truth.masks[:, :1], targets["masks"])
+    assert not arrays(truth.masks)[:, 1].any()
+    assert_array_equal(truth.mask_windows, [[[1, 2, 3, 4], NOTHING]] * 2)
+
+
+def test_masks_that_are_needed_must_be_there():
+    targets = {"boxes": np.zeros((1, 1, 4)), "labels": np.zeros((1, 1))}
+    needed = ("boxes", "labels", "masks", "mask_windows")
+    message = r"received \['boxes', 'labels'\], without \['masks', 'mask_windows'\]"
+    with pytest.raises(ValueError, match=message):
+        ground_truth(targets, needed=needed)

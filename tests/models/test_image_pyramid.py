@@ -82,7 +82,8 @@ def _views(detect, **arguments):
 
 
 def _recording(calls, boxes=()):
-    def detect(photos, size):
+    def detect(photos, size, proposals):
+        assert proposals is None
         calls.append((photos[0], size))
         rows = np.array(boxes, np.float32).reshape(-1, 4)
         count = len(rows)

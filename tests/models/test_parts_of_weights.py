@@ -12,10 +12,11 @@ from skimage import data
 
 import keras_fpn
 from keras_fpn.layers import ConvNorm, Detections, MultiLevelAnchors
-from keras_fpn.models import Assignment, checkpoints, faster_rcnn, faster_rcnn_fpn
+from keras_fpn.models import Assignment, faster_rcnn, faster_rcnn_fpn
 from keras_fpn.preprocessing import Preprocessing
 from keras_fpn.training.transfer import with_classes
 from keras_fpn.weights import SHIPPED
+from keras_fpn.weights.registry import Digest
 
 SIZES = {"P2": (8,), "P3": (16,), "P4": (32,), "P5": (64,), "P6": (128,)}
 
@@ -156,10 +157,10 @@ def test_a_published_file_is_known_by_its_contents(monkeypatch, tmp_path):
     path.write_bytes(b"")
     parts = parts_found(monkeypatch, weights=path)
     assert epsilons(parts["backbone"]) == {1e-5}  # an unknown file: the defaults
-    monkeypatch.setattr(checkpoints, "sha256_of", lambda path: "258fb6c6" + 56 * "0")
+    monkeypatch.setattr(Digest, "of", lambda digest, path: "258fb6c6" + 56 * "0")
     parts = parts_found(monkeypatch, "resnet50", weights=path)
     assert epsilons(parts["backbone"]) == {0.0}  # torchvision's, as by its name
-    monkeypatch.setattr(checkpoints, "sha256_of", lambda path: "dd69338a" + 56 * "0")
+    monkeypatch.setattr(Digest, "of", lambda digest, path: "dd69338a" + 56 * "0")
     parts = parts_found(monkeypatch, weights=path)
     assert parts["rpn_head"].num_convs == 2
 

@@ -1,7 +1,8 @@
 import keras
 import pytest
 
-from keras_fpn.models import published
+from keras_fpn.box_coder import BoxCoder
+from keras_fpn.models import published, published_detectron2
 from keras_fpn.models.published import COCO_OF_BACKBONE, FASTER_RCNN
 
 FIVE_SIZES = (32, 64, 128, 256, 512)
@@ -109,6 +110,43 @@ def test_the_small_mobile_one_has_the_parts_of_its_table():
     parts = published.small_mobilenet_v2_parts()
     found = {name: described(part) for name, part in parts.items()}
     assert found == SMALL_MOBILENET_V2
+
+
+def test_detectron2s_architectures_have_the_parts_of_its_configs():
+    l1, sizes = 0.0, {f"P{level}": (2 ** (level + 3),) for level in range(2, 7)}
+    region = {
+        "anchors": {"sizes": sizes},
+        "proposals": {"training_post_nms_top_k": 1000, "coder": coder(beta=l1)},
+        "rpn_sample": {"count": 256, "positive_fraction": 0.5},
+        "preprocessing": {"resize_rule": "detectron2"},
+    }
+    faster = {
+        **region,
+        "roi_align": {"sampling_ratio": 0, "aligned": True},
+        "detections": {"coder": coder((10.0, 10.0, 5.0, 5.0), l1)},
+    }
+    rpn = {
+        **region,
+        "proposals": {**region["proposals"], "post_nms_top_k": 2000},
+        "detections": {"max_detections": 2000},
+    }
+    expected = {
+        "faster_rcnn_resnet50_fpn_detectron2_1x": ("msra_resnet50", faster),
+        "faster_rcnn_resnet50_fpn_detectron2_3x": ("msra_resnet50", faster),
+        "faster_rcnn_resnet101_fpn_detectron2_3x": ("msra_resnet101", faster),
+        "rpn_resnet50_fpn_detectron2_1x": ("msra_resnet50", rpn),
+    }
+    architectures = {**published_detectron2.FASTER_RCNN, **published_detectron2.RPN}
+    assert set(architectures) == set(expected)
+    for architecture, function in architectures.items():
+        parts = function()
+        backbone = parts.pop("backbone").name
+        found = {name: described(part) for name, part in parts.items()}
+        assert (backbone, found) == expected[architecture], architecture
+
+
+def coder(*arguments, **named):
+    return keras.saving.serialize_keras_object(BoxCoder(*arguments, **named))
 
 
 def test_layers_are_named_as_what_they_are():

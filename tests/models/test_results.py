@@ -3,8 +3,18 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from pycocotools import mask as coco_mask
 
-from keras_fpn.models.results import COUNT, RESULTS, Frame, check_outputs, of_photo
+from keras_fpn.models.results import (
+    COUNT,
+    RESULTS,
+    Frame,
+    check_mask_form,
+    check_outputs,
+    mirrored,
+    of_photo,
+    with_masks,
+)
 
 # Resized from 200 x 400 to 100 x 160 pixels: y by 2, x by 2.5.
 FRAME = Frame((100, 160), (200, 400))
@@ -50,6 +60,8 @@ def test_the_table_holds_how_rows_are_padded():
         "boxes": ("boxes", 0.0),
         "labels": ("value", -1),
         "scores": ("value", 0.0),
+        "masks": ("masks", 0.0),
+        "mask_windows": ("boxes", 0.0),
     }
 
 
@@ -57,3 +69,58 @@ def test_all_outputs_must_be_in_the_table():
     check_outputs(["scores", COUNT, "boxes"])
     with pytest.raises(ValueError, match=r"unknown \['mask'\], missing \[\]"):
         check_outputs(["scores", COUNT, "mask"])
+
+
+# Masks of 2 x 2 cells; in the second image the first covers the left half of its
+# window, the second all of it.
+MASKS = np.zeros((2, 4, 2, 2), "float32")
+MASKS[1, 0, :, 0] = MASKS[1, 1] = 0.9
+WINDOWS = np.zeros((2, 4, 4), "float32")
+WINDOWS[1, :2] = [[8, 20, 32, 40], [0, 0, 160, 100]]
+
+
+def in_form(form, index=1, threshold=0.5, outputs=None, **limits):
+    outputs = outputs or OUTPUTS | {"masks": MASKS, "mask_windows": WINDOWS}
+    found = of_photo(outputs, index, FRAME, **limits)
+    return with_masks(found, FRAME.photo_size, form, threshold)
+
+
+def test_masks_are_pasted_over_their_windows_in_the_photo():
+    found = in_form("full")
+    assert set(found) == {"boxes", "labels", "scores", "masks"}
+    assert (found["masks"].shape, found["masks"].dtype) == ((2, 200, 400), bool)
+    # x 8..32 is 20..80 in the photo, and y 20..40 is 40..80. Halfway between the
+    # centers of the cells, x = 50, the value is 0.45; it is 0.5 at 48.3. Toward the
+    # edges it falls from 0.9 to 0.45, and to 0.5 at 21.7 (x), 41.1 and 78.9 (y).
+    rows, columns = np.nonzero(found["masks"][0])
+    assert (rows.min(), rows.max()) == (41, 78)
+    assert (columns.min(), columns.max()) == (22, 47)
+    runs = in_form("rle")["masks"]
+    assert_array_equal([coco_mask.decode(run) for run in runs], found["masks"])
+    crops = in_form("crops", max_detections=1)
+    assert_array_equal(crops["masks"], MASKS[1, :1])
+    assert_allclose(crops["mask_windows"], [[20, 40, 80, 80]], rtol=1e-6)
+
+
+def test_masks_without_windows_are_over_their_boxes():
+    found = in_form("crops", outputs=OUTPUTS | {"masks": MASKS})
+    assert_array_equal(found["mask_windows"], found["boxes"])
+
+
+def test_the_threshold_is_the_detectors_and_no_rows_have_no_masks():
+    assert not in_form("full", threshold=0.95)["masks"].any()
+    assert in_form("rle", 0)["masks"] == []
+    assert in_form("full", 0)["masks"].shape == (0, 200, 400)
+    assert in_form("crops", 0)["masks"].shape == (0, 2, 2)
+    assert set(in_form("rle", outputs=OUTPUTS)) == {"boxes", "labels", "scores"}
+
+
+def test_masks_of_the_mirrored_photo_are_mirrored_with_their_windows():
+    crops = in_form("crops")
+    again = with_masks(mirrored(crops, 400), FRAME.photo_size, "full", 0.5)
+    assert_array_equal(again["masks"], in_form("full")["masks"][:, :, ::-1])
+
+
+def test_other_forms_of_masks_are_refused():
+    with pytest.raises(ValueError, match=r"\('rle', 'crops', 'full'\); .*masks='png'"):
+        check_mask_form("png")

@@ -10,6 +10,7 @@ from on_backend import outputs_of
 from keras_fpn.layers import Detections, Proposals
 from keras_fpn.models import Assignment, BoxBranch, RegionBranch
 from keras_fpn.models.box_branch import SampledRoIs
+from keras_fpn.sampler import Sample
 
 GT = [0, 0, 10, 10]
 APART = [50, 50, 60, 60]
@@ -261,14 +262,21 @@ def test_images_of_the_head_count_by_their_weight():
     assert found["count"] == 1
 
 
+class AskedSample(Sample):
+    """Remembers which random numbers it was asked for."""
+
+    def __call__(self, labels, image_ids, *random):
+        object.__setattr__(self, "random", random)  # it is frozen
+        return super().__call__(labels, image_ids, *random)
+
+
 class Asked:
     """Stands for an assignment, and remembers what its sample was asked for."""
 
     match = Assignment(0.5, 0.5, False, 4, 0.5).match
 
-    def sample(self, labels, image_ids, *random):
-        self.random = random
-        return Assignment(0.5, 0.5, False, 4, 0.5).sample(labels, image_ids, *random)
+    def __init__(self):
+        self.sample = AskedSample(4, 0.5)
 
 
 def test_anchors_and_rois_are_sampled_by_seed_and_step_each_for_its_own_purpose():
@@ -277,8 +285,8 @@ def test_anchors_and_rois_are_sampled_by_seed_and_step_each_for_its_own_purpose(
     rpn(stages_of([[GT]], [[[0]]], [[[[0] * 4]]]), truth, anchors, 5, 7)
     sampled_rois({"rois": floats([[GT]])}, truth, rois, 5, 7)
     # By other numbers, a run that was begun before would sample others.
-    assert anchors.random == (5, 7, 0)
-    assert rois.random == (5, 7, 1)
+    assert anchors.sample.random == (5, 7, 0)
+    assert rois.sample.random == (5, 7, 1)
 
 
 def test_a_box_of_any_class_is_the_one_that_counts():

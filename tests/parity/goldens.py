@@ -9,6 +9,7 @@ import importlib.util
 
 import keras
 import numpy as np
+from gradients import loss_and_gradients
 
 MATCHED = 0.98  # near-ties may swap in top-k and suppression
 
@@ -41,7 +42,7 @@ class Golden:
 
     def tensors(self):
         """Returns the weights, dict of the reference's key -> array."""
-        path = self.folder / "weights.py"
+        path = self.folder.parent / "parity" / "weights.py"  # for detectron2's, too
         spec = importlib.util.spec_from_file_location("golden_weights", path)
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
@@ -90,3 +91,50 @@ def assert_same_boxes(got, wanted, pixels, scores=(), labels=()):
         close &= labels[0][:, None] == labels[1][None]
     assert close.any(axis=1).mean() >= MATCHED, "boxes without a partner in the golden"
     assert close.any(axis=0).mean() >= MATCHED, "golden boxes without a partner"
+
+
+def padded_boxes(boxes):
+    """Returns lists of boxes padded with empty ones, float32 (B, R, 4)."""
+    padded = np.zeros((len(boxes), max(map(len, boxes)), 4), "float32")
+    for rows, found in zip(padded, boxes, strict=True):
+        rows[: len(found)] = found
+    return padded
+
+
+def losses_and_gradient_norms(model, losses, inputs, slots):
+    """Returns losses by name, and gradient norms by the reference's name.
+
+    Args:
+        model: detector.
+        losses: function of inputs -> dict of scalars.
+        inputs: dict of arrays.
+        slots: list of `Slot`, which tells the reference's names.
+    """
+    variables = model.trainable_variables
+    found, gradients = loss_and_gradients(losses, variables, inputs)
+    keys = {id(slot.variable): slot.key for slot in slots}
+    norms = {
+        keys[id(variable)]: float(np.linalg.norm(gradient.ravel()))
+        for variable, gradient in zip(variables, gradients, strict=True)
+    }
+    return found, norms
+
+
+def assert_same_norms(norms, golden, tolerance, median):
+    """Asserts that gradient norms are the recorded ones.
+
+    Args:
+        norms: dict of the reference's name -> float.
+        golden: `Golden`.
+        tolerance: float, relative, of each norm.
+        median: float, the largest median of relative differences.
+    """
+    differences = []
+    for name, norm in norms.items():
+        wanted = float(golden[f"train/grad_norm/{name}"])
+        np.testing.assert_allclose(
+            norm, wanted, rtol=tolerance, atol=1e-7, err_msg=name
+        )
+        differences.append(abs(norm / wanted - 1))
+    assert len(differences) > 60
+    assert np.median(differences) < median

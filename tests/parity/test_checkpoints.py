@@ -1,16 +1,20 @@
 """A preset is filled by its download's tensors, all but a predictor that differs."""
 
+import pickle
+
 import numpy as np
 import pytest
 from parity.goldens import Golden
 
 import keras_fpn
 from keras_fpn.models import checkpoints
-from keras_fpn.weights import torchvision_slots
+from keras_fpn.weights.detectron2 import detectron2_slots
+from keras_fpn.weights.torchvision import torchvision_slots
 
 pytestmark = pytest.mark.parity
 
 PRESET = "faster_rcnn_mobilenet_v3_large_320_fpn_coco"
+DETECTRON2 = "faster_rcnn_resnet50_fpn_detectron2_3x"
 
 
 @pytest.fixture
@@ -76,3 +80,35 @@ def test_weights_of_another_neck_are_refused_by_tensor(downloads):
     neck = keras_fpn.layers.FeaturePyramid(norm="batch", name="neck")
     with pytest.raises(ValueError, match=r"surplus \['backbone.fpn.inner_blocks.0.0.b"):
         keras_fpn.models.faster_rcnn_fpn(weights=PRESET, neck=neck)
+
+
+@pytest.fixture
+def pickled(monkeypatch, detectron2_folder, tmp_path):
+    """detectron2's download: the recording's weights in a pickle as it writes them."""
+    tensors = Golden(detectron2_folder, "faster_rcnn_R_50_FPN").tensors()
+    path = tmp_path / "model_final.pkl"
+    path.write_bytes(pickle.dumps({"model": tensors, "__author__": "detectron2"}, 2))
+    monkeypatch.setattr(checkpoints, "fetch", lambda checkpoint: path)
+    return tensors
+
+
+def test_a_preset_of_detectron2_keeps_all_but_the_predictor_of_other_classes(pickled):
+    full = keras_fpn.from_preset(DETECTRON2)
+    with pytest.warns(UserWarning, match="has 80 classes and this model has 2"):
+        model = keras_fpn.from_preset(DETECTRON2, class_names=["cat", "dog"])
+    for slot, other in zip(
+        detectron2_slots(full), detectron2_slots(model), strict=True
+    ):
+        if "box_predictor" not in slot.key:
+            value = np.asarray(slot.variable)
+            np.testing.assert_array_equal(value, np.asarray(other.variable), slot.key)
+    assert model.box_predictor.class_logits.bias.shape == (3,)
+    bias = pickled["roi_heads.box_predictor.cls_score.bias"]
+    np.testing.assert_array_equal(full.box_predictor.class_logits.bias, bias)
+
+
+def test_coco_of_a_body_of_msra_is_detectron2s(pickled):
+    model = keras_fpn.models.faster_rcnn_fpn("msra_resnet50", weights="coco")
+    assert model.class_names[15] == "cat"
+    assert model.category_ids[15] == 17
+    assert model.preprocessing.resize_rule == "detectron2"

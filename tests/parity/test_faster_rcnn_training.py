@@ -12,8 +12,14 @@ import dataclasses
 import keras
 import numpy as np
 import pytest
-from gradients import loss_and_gradients
-from parity.goldens import MODELS, Golden, assert_same_boxes
+from parity.goldens import (
+    MODELS,
+    Golden,
+    assert_same_boxes,
+    assert_same_norms,
+    losses_and_gradient_norms,
+    padded_boxes,
+)
 
 import keras_fpn
 from keras_fpn.backbones import mobilenet_v3_large
@@ -83,10 +89,7 @@ class Run:
 
     def recorded_proposals(self):
         """Returns the training proposals as recorded, float32 (2, R, 4)."""
-        rois = np.zeros((2, max(map(len, self.proposals)), 4), "float32")
-        for padded, boxes in zip(rois, self.proposals, strict=True):
-            padded[: len(boxes)] = boxes
-        return rois
+        return padded_boxes(self.proposals)
 
     def stages(self, inputs):
         """Returns the trunk's outputs with the norms' stored statistics.
@@ -133,14 +136,8 @@ def run(request, parity_folder):
 @pytest.fixture(scope="module")
 def step(run):
     """Losses, and gradients by torchvision's name of the parameter."""
-    variables = run.model.trainable_variables
-    losses, gradients = loss_and_gradients(run.losses, variables, run.inputs)
-    keys = {id(slot.variable): slot.key for slot in torchvision_slots(run.model)}
-    norms = {
-        keys[id(variable)]: float(np.linalg.norm(gradient.ravel()))
-        for variable, gradient in zip(variables, gradients, strict=True)
-    }
-    return losses, norms
+    slots = torchvision_slots(run.model)
+    return losses_and_gradient_norms(run.model, run.losses, run.inputs, slots)
 
 
 def test_training_proposals_are_the_same_boxes(run):
@@ -161,10 +158,4 @@ def test_losses_are_equal(run, step):
 def test_every_parameters_gradient_norm_is_equal(run, step):
     _, norms = step
     tolerance = GRADIENT_TOLERANCE.get(run.reference, 5e-3)
-    differences = []
-    for name, norm in norms.items():
-        wanted = float(run.golden[f"train/grad_norm/{name}"])
-        assert norm == pytest.approx(wanted, rel=tolerance, abs=1e-7), name
-        differences.append(abs(norm / wanted - 1))
-    assert len(differences) > 60
-    assert np.median(differences) < MEDIAN_TOLERANCE
+    assert_same_norms(norms, run.golden, tolerance, MEDIAN_TOLERANCE)

@@ -10,7 +10,7 @@ from models.tiny import tiny_detector
 
 from keras_fpn.anchors import cell_anchors, grid_anchors
 from keras_fpn.data import Objects, open_dataset
-from keras_fpn.layers import MultiLevelAnchors
+from keras_fpn.layers import MultiLevelAnchors, StridedAnchors
 from keras_fpn.preprocessing import Preprocessing
 from keras_fpn.report.anchor_coverage import (
     AnchorCoverage,
@@ -150,3 +150,16 @@ def test_blood_cells_are_all_reached_by_the_usual_anchors(data_folder):
     found = anchor_coverage(cells, MultiLevelAnchors(sizes), strides, Preprocessing())
     assert len(found.labels) == 4886  # of 4888, two of which have no area
     assert found.share_missed(0.5) == 0
+
+
+def test_strided_anchors_are_not_rounded_and_a_stride_apart():
+    anchors = StridedAnchors({"P6": (50.5,)}, ratios=(1.0,))
+    assert anchors.spacing(64, 13, 800) == 64
+    assert MultiLevelAnchors.spacing(64, 13, 800) == 61
+    cells = {"P6": anchors.cell("P6").astype("float64")}
+    far = np.array([[64 * 12 - 25.25, -25.25, 64 * 12 + 25.25, 25.25]])
+    # Torchvision's is 12 * 3 pixels away: 14.5 of 50.5 pixels are shared.
+    shared = 14.5 / (101 - 14.5)
+    for spacing, best in ((anchors.spacing, 1), (MultiLevelAnchors.spacing, shared)):
+        found = best_ious(far, cells, {"P6": 64}, (800, 800), spacing)
+        np.testing.assert_allclose(found, [best], atol=1e-3)

@@ -1,9 +1,13 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.testing import assert_allclose
 from PIL import Image
 
+from keras_fpn.data.segments import mask_segment
 from keras_fpn.report import detect_photos
+from keras_fpn.visualize import class_color
 
 
 def test_each_photo_is_detected_alone_with_the_given_limits(detector, folder, tmp_path):
@@ -68,3 +72,22 @@ def test_an_interruption_is_not_taken_for_a_failed_photo(detector, folder, tmp_p
     detector.detect = interrupt
     with pytest.raises(KeyboardInterrupt):
         next(detect_photos(detector, [folder / "a.png"], tmp_path))
+
+
+def test_masks_are_drawn_beneath_the_boxes(detector, tmp_path):
+    Image.new("RGB", (400, 300), (128, 128, 128)).save(tmp_path / "grey.png")
+    mask = np.zeros((300, 400), bool)
+    mask[100:200, 100:200] = True
+    plain = detector.detect
+
+    def detect(images, **limits):
+        [found] = plain(images, **limits)
+        return [{**found, "masks": [mask_segment(mask)]}]
+
+    detector.detect = detect
+    [one] = detect_photos(detector, [tmp_path / "grey.png"], tmp_path / "out")
+    with Image.open(one.picture) as picture:
+        pixels = np.asarray(picture.resize((400, 300)))
+    assert pixels[250, 250].tolist() == [128] * 3
+    tint = np.rint(0.6 * 128 + 0.4 * np.array(class_color(1)))
+    assert_allclose(pixels[150, 150], tint, atol=2)

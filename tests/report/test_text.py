@@ -33,6 +33,7 @@ def test_the_table_stands_in_columns():
         "100.0  100.0  100.0         -      100.0         -",
         "",
         "proposals     AR  AR_small  AR_medium  AR_large",
+        "10         100.0         -      100.0         -",
         "100        100.0         -      100.0         -",
         "1000       100.0         -      100.0         -",
         "",

@@ -1,6 +1,7 @@
 """What the tests of serving share: exported detectors, loaded by plain TensorFlow."""
 
 import io
+from types import MappingProxyType
 
 import keras
 import numpy as np
@@ -37,6 +38,7 @@ class FixedDetector:
     category_ids = CLASSES["category_ids"]
     output = dict.fromkeys(("boxes", "labels", "scores", "num_detections"))
     weights = ()
+    extra_inputs = MappingProxyType({})
 
     def __init__(self, preprocessing):
         self.preprocessing = preprocessing

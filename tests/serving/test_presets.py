@@ -2,7 +2,7 @@
 
 On small photos one of each kind of backbone in every run, all of them in .ci/run. The
 slow tests take each as it is, with photos of its own size; they ran last on 2026-11-21:
-all six answered as `detect`.
+all six that there were then answered as `detect`.
 """
 
 import numpy as np
@@ -40,9 +40,12 @@ def assert_it_answers_as_detect_does(model, folder):
     count = int(found["num_detections"][0])
     assert count == len(detected["scores"]) > 0
     boxes = found["detection_boxes"].numpy()[0, :count][:, [1, 0, 3, 2]]
-    np.testing.assert_allclose(boxes, detected["boxes"], atol=0.5)
     scores = found["detection_scores"].numpy()[0, :count]
-    np.testing.assert_allclose(scores, detected["scores"], atol=1e-3)
+    # As sets: scores that are nearly equal may be in another order.
+    close = np.abs(boxes[:, None] - detected["boxes"]).max(axis=-1) <= 0.5
+    close &= np.abs(scores[:, None] - detected["scores"]) <= 1e-3
+    assert close.any(axis=0).all()
+    assert close.any(axis=1).all()
 
 
 def test_the_presets_of_every_run_are_there():

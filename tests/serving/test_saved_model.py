@@ -12,7 +12,7 @@ from PIL import Image
 from skimage import data
 
 from keras_fpn.export import export_saved_model
-from keras_fpn.preprocessing import read_photo, resize
+from keras_fpn.preprocessing import Preprocessing, read_photo, resize
 
 BOX_TOLERANCE = 0.01  # pixels; resizing rounds positions in another place
 SCORE_TOLERANCE = 1e-4
@@ -190,7 +190,8 @@ def test_a_large_photo_is_read_and_resized_as_detect_does():
     large = Image.fromarray(data.coffee()).resize((4000, 3000), Image.Resampling.BOX)
     file = io.BytesIO()
     large.save(file, "JPEG", quality=90)
-    status, pixels, size = PhotoReader(800, 1333, 64_000_000).encoded(file.getvalue())
+    reader = PhotoReader(Preprocessing(), 64_000_000)
+    status, pixels, size = reader.encoded(file.getvalue())
     assert (status, size.numpy().tolist()) == (b"ok", [3000, 4000])
     expected = resize(read_photo(Image.open(file)), (800, 1066))
     np.testing.assert_allclose(pixels, expected, atol=LEVEL_TOLERANCE)
@@ -230,3 +231,21 @@ def test_another_backend_is_refused(monkeypatch, tmp_path):
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
     with pytest.raises(ValueError, match=r"received KERAS_BACKEND=jax\. Save the"):
         export_saved_model(None, tmp_path)
+
+
+@pytest.mark.parametrize("limits", [(800, 1333), (97, 180)])
+def test_antialiased_pixels_are_those_of_pillow_but_for_rounding(limits):
+    from keras_fpn.serving.read_photos_tensorflow import OK, PhotoReader
+
+    preprocessing = Preprocessing(*limits, resize_rule="detectron2")
+    reader = PhotoReader(preprocessing, 64_000_000)
+    generator = np.random.default_rng(0)
+    for size in ((431, 777), (300, 451), (640, 480)):
+        photo = generator.integers(0, 256, (*size, 3)).astype(np.uint8)
+        inputs, [resized] = preprocessing.prepare([photo])
+        wanted = inputs["images"][0, : resized[0], : resized[1]]
+        status, pixels, _ = reader.pixels(photo)
+        assert status == OK.encode()
+        difference = np.abs(pixels - wanted)
+        assert difference.max() <= 2  # rounded twice
+        assert (difference > 0).mean() < 0.02

@@ -132,9 +132,43 @@ def test_the_limit_of_pixels_is_an_option_and_holds_for_every_signature(fixed):
         assert found["image_info"].numpy()[0, 0].tolist() == [200, 301]
 
 
+class MaskedDetector(FixedDetector):
+    """A FixedDetector whose masks of 2 x 2 cells are over the boxes' upper half."""
+
+    output = dict.fromkeys((*FixedDetector.output, "masks", "mask_windows"))
+
+    def __call__(self, inputs, training):
+        found = super().__call__(inputs, training)
+        upper = found["boxes"] * np.float32([1, 1, 1, 0.5])
+        masks = found["scores"][..., None, None] * np.ones((2, 2), "float32")
+        return {**found, "masks": masks, "mask_windows": upper}
+
+
+@pytest.mark.parametrize("normalized", [False, True])
+def test_masks_are_crops_of_outer_boxes(tmp_path, normalized):
+    model = MaskedDetector(Preprocessing(min_size=100, max_size=150))
+    options = {"normalized_boxes": normalized, "with_xyxy": True}
+    loaded = tf.saved_model.load(
+        str(export_saved_model(model, tmp_path / "masked", frozen=False, **options))
+    )
+    photos = tf.constant([encoded(smooth(200, 300)), b"none"])
+    found = loaded.signatures["serving_default"](inputs=photos)
+    masks = np.zeros((2, 3, 2, 2))
+    masks[0, 0], masks[0, 1] = 0.75, 0.5
+    np.testing.assert_array_equal(found["detection_masks"], masks)
+    height, width = (1, 1) if normalized else (200, 300)
+    windows = [[0, 0, height / 2, width], [0, 0, height / 2, width / 2], [0] * 4]
+    expected = [windows, [[0] * 4] * 3]
+    np.testing.assert_allclose(found["detection_outer_boxes"], expected, rtol=1e-6)
+    own = loaded.signatures["xyxy"](inputs=photos)
+    np.testing.assert_array_equal(own["masks"], masks)
+    windows = [[0, 0, 300, 100], [0, 0, 150, 100], [0] * 4]
+    np.testing.assert_allclose(own["mask_windows"][0], windows, rtol=1e-6)
+
+
 def test_outputs_that_have_no_name_for_servers_are_refused(tmp_path):
     model = FixedDetector(Preprocessing())
-    model.output = {**model.output, "masks": None}
-    with pytest.raises(ValueError, match=r"received fixed with \['boxes', .*'masks'"):
+    model.output = {**model.output, "keypoints": None}
+    with pytest.raises(ValueError, match=r"received fixed with \['boxes', 'keypoints'"):
         export_saved_model(model, tmp_path)
     assert list(tmp_path.iterdir()) == []

@@ -26,6 +26,11 @@ def images(loader, epoch, batch):
     return f"[{', '.join(str(photos[i].image_id) for i in indices if i >= 0)}]"
 
 
+def momentum(model):
+    """The first momentum of the optimizer."""
+    return model.optimizer.variables[2]
+
+
 class Meets(keras.callbacks.Callback):
     """Sets a weight to a value before or after one step."""
 
@@ -116,6 +121,25 @@ def test_weights_that_one_step_has_broken_are_not_saved(
     folder.restore(model)
     assert all(np.isfinite(weight).all() for weight in model.get_weights())
     assert not list(tmp_path.glob("checkpoint-0002*"))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize(
+    ("variable", "value_of"),
+    [("bias", lambda model: model.layers[0].bias), ("momentum", momentum)],
+)
+def test_a_broken_variable_is_not_saved_at_the_end_of_an_epoch(
+    tmp_path, loader, variable, value_of, value
+):
+    recorder, model = RunRecorder(RunFolder(tmp_path, SETTINGS), loader), compiled()
+    recorder.set_model(model)
+    recorder.on_epoch_begin(0)
+    recorder.on_train_batch_end(STEPS - 1)
+    broken = value_of(model)  # the optimizer's breaks the weights at the next step
+    broken.assign(np.full(broken.shape, value))
+    with pytest.raises(TrainingDiverged, match=rf"{variable} was not finite after"):
+        recorder.on_epoch_end(0, {"loss": 1.0})
+    assert not list(tmp_path.glob("*.keras"))
 
 
 def test_a_run_that_began_within_an_epoch_names_the_right_step(tmp_path, loader):

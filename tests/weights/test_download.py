@@ -1,5 +1,6 @@
 """Downloads, from a server on this machine that misbehaves when told to."""
 
+import dataclasses
 import hashlib
 import http.server
 import os
@@ -10,6 +11,7 @@ import time
 import pytest
 
 from keras_fpn.weights import Checkpoint, download, fetch
+from keras_fpn.weights.registry import Digest
 
 # Three pieces, so that a cut can fall into the second.
 CONTENT = bytes(range(256)) * 3000
@@ -109,7 +111,7 @@ def test_a_checkpoint_brings_its_own_hash(server, tmp_path):
     checkpoint = Checkpoint(
         name="tiny",
         url=server.url.replace("tiny", f"tiny-{SHA256[:8]}"),
-        sha256=SHA256[:8],
+        digest=Digest("sha256", SHA256[:8]),
         num_classes=1,
         metrics={},
         source="these tests",
@@ -121,6 +123,29 @@ def test_a_checkpoint_brings_its_own_hash(server, tmp_path):
     assert path.read_bytes() == CONTENT
     with pytest.raises(ValueError, match=f"here {'0' * 64}; received {SHA256}"):
         fetch(checkpoint, "0" * 64, tmp_path)
+
+
+def test_the_start_of_an_md5_verifies_too(server, tmp_path):
+    digits = hashlib.md5(CONTENT).hexdigest()[:6]
+    checkpoint = Checkpoint(
+        name="tiny",
+        url=server.url,
+        digest=Digest("md5", digits),
+        num_classes=1,
+        metrics={},
+        source="these tests",
+        license="none",
+        size_mb=None,
+    )
+    path = fetch(checkpoint, cache_dir=tmp_path)
+    assert path.name == f"tiny-{digits}.pth"
+    assert fetch(checkpoint, cache_dir=tmp_path) == path
+    path.write_bytes(b"damaged")
+    with pytest.warns(UserWarning, match=f"has another MD5 than {digits}: downloading"):
+        fetch(checkpoint, cache_dir=tmp_path)
+    wrong = dataclasses.replace(checkpoint, digest=Digest("md5", "000000"))
+    with pytest.raises(ValueError, match="published MD5, here 000000; received"):
+        fetch(wrong, cache_dir=tmp_path)
 
 
 @pytest.mark.parametrize("expected", ["0" * 64, SHA256[:-1] + "x", SHA256[1:9]])
@@ -307,7 +332,7 @@ def test_nothing_is_downloaded_unverified(sha256, server, tmp_path):
 )
 def test_the_name_in_the_cache_is_a_plain_one(path, name):
     host = "http://127.0.0.1:9"
-    assert download._file_name(host + path, "1" * 64) == name
+    assert download._file_name(host + path, Digest("sha256", "1" * 64)) == name
 
 
 def test_the_cache_folder_follows_the_environment(monkeypatch, tmp_path):

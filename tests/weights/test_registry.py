@@ -10,6 +10,7 @@ from keras_fpn.weights.registry import (
     CHECKPOINTS,
     COCO_CATEGORY_IDS,
     COCO_CLASS_NAMES,
+    Digest,
 )
 
 
@@ -18,27 +19,43 @@ def table_row(checkpoint):
     [(data, metrics)] = checkpoint.metrics.items()
     [(metric, value)] = metrics.items()
     file = checkpoint.url.rpartition("/")[2]
+    size = "?" if checkpoint.size_mb is None else f"{checkpoint.size_mb:.0f}"
     return (
         f"| `{checkpoint.name}` | {metric} {value} on {data} | "
-        f"{checkpoint.size_mb:.0f} | [{file}]({checkpoint.url}) |"
+        f"{size} | [{file}]({checkpoint.url}) |"
     )
 
 
 @pytest.mark.parametrize("checkpoint", CHECKPOINTS.values(), ids=CHECKPOINTS)
 def test_the_hash_is_the_one_in_the_file_name(checkpoint):
-    assert re.fullmatch("[0-9a-f]{8}", checkpoint.sha256)
+    digits = checkpoint.digest.digits
     folder, _, file = checkpoint.url.rpartition("/")
-    assert folder == "https://download.pytorch.org/models"
-    assert file.endswith(f"-{checkpoint.sha256}.pth")
+    if "detectron2" in checkpoint.name:
+        assert checkpoint.digest.algorithm == "md5"
+        assert re.fullmatch("[0-9a-f]{6}", digits)
+        zoo = "https://dl.fbaipublicfiles.com/detectron2/COCO-Detection"
+        assert re.fullmatch(rf"{zoo}/\w+_R_(50|101)_FPN_[13]x/\d{{9}}", folder)
+        assert file == f"model_final_{digits}.pkl"
+    else:
+        assert checkpoint.digest.algorithm == "sha256"
+        assert re.fullmatch("[0-9a-f]{8}", digits)
+        assert folder == "https://download.pytorch.org/models"
+        assert file.endswith(f"-{digits}.pth")
 
 
 @pytest.mark.parametrize("checkpoint", CHECKPOINTS.values(), ids=CHECKPOINTS)
 def test_a_number_comes_with_its_source_and_terms(checkpoint):
     [(data, metrics)] = checkpoint.metrics.items()
     [(metric, value)] = metrics.items()
+    assert 20 < value < 100
+    if "detectron2" in checkpoint.name:
+        kinds = {"box AP": 80, "AR@1000": 1}
+        assert (data, checkpoint.num_classes) == ("COCO val2017", kinds[metric])
+        assert re.fullmatch(r"detectron2, model zoo, \w+x", checkpoint.source)
+        assert "CC BY-SA 3.0" in checkpoint.license
+        return
     kinds = {"COCO val2017": ("box AP", 90), "ImageNet-1K": ("top-1 accuracy", 1000)}
     assert (metric, checkpoint.num_classes) == kinds[data]
-    assert 20 < value < 100
     assert re.fullmatch(
         r"torchvision 0\.27\.1, models\.(detection\.)?\w+_Weights\.\w+_V[12]",
         checkpoint.source,
@@ -55,11 +72,46 @@ def test_what_is_published_for_faster_rcnn():
         "faster_rcnn_mobilenet_v3_large_320_fpn_coco": (22.8, "907ea3f9"),
     }
     detectors = {
-        name: (checkpoint.metrics["COCO val2017"]["box AP"], checkpoint.sha256)
+        name: (checkpoint.metrics["COCO val2017"]["box AP"], checkpoint.digest.digits)
         for name, checkpoint in CHECKPOINTS.items()
         if name.endswith("_coco")
     }
     assert detectors == published
+
+
+def test_what_detectron2_publishes():
+    found = {
+        name: (*checkpoint.metrics["COCO val2017"].values(), checkpoint.digest.digits)
+        for name, checkpoint in CHECKPOINTS.items()
+        if "detectron2" in name
+    }
+    assert found == {
+        "faster_rcnn_resnet50_fpn_detectron2_1x": (37.9, "b275ba"),
+        "faster_rcnn_resnet50_fpn_detectron2_3x": (40.2, "280758"),
+        "faster_rcnn_resnet101_fpn_detectron2_3x": (42.0, "f6e8b1"),
+        "rpn_resnet50_fpn_detectron2_1x": (58.0, "02ce48"),
+    }
+
+
+def test_detectron2_has_the_80_classes_that_coco_uses():
+    checkpoint = get_checkpoint("faster_rcnn_resnet50_fpn_detectron2_1x")
+    assert len(checkpoint.class_names) == len(checkpoint.category_ids) == 80
+    named = dict(zip(checkpoint.category_ids, checkpoint.class_names, strict=True))
+    assert list(named) == sorted(named)
+    assert "N/A" not in checkpoint.class_names
+    assert (named[1], named[13], named[90]) == ("person", "stop sign", "toothbrush")
+    assert checkpoint.class_names[11] == "stop sign"
+    assert get_checkpoint("rpn_resnet50_fpn_detectron2_1x").class_names is None
+
+
+def test_a_digest_is_verified_by_its_own_algorithm(tmp_path):
+    file = tmp_path / "a"
+    file.write_bytes(b"a")  # MD5 0cc175b9.., SHA-256 ca978112..
+    assert Digest("md5", "0cc175").fits(file)
+    assert Digest("sha256", "ca978112").fits(file)
+    assert not Digest("sha256", "0cc175").fits(file)
+    assert not Digest("md5", "0cc175").fits(tmp_path / "b")
+    assert [str(Digest(name, "")) for name in ("md5", "sha256")] == ["MD5", "SHA-256"]
 
 
 def test_bodies_for_every_backbone_with_torchvision_weights():
@@ -114,5 +166,7 @@ def test_coco_classes_are_its_ids_from_1_to_90_in_order():
 
 def test_the_page_lists_exactly_the_registry(repository_root):
     page = (repository_root / "docs" / "weights.md").read_text()
-    rows = re.findall(r"^\| `.*_(?:coco|imagenet_v\d)` .*$", page, re.MULTILINE)
+    rows = re.findall(
+        r"^\| `.*_(?:coco|detectron2_\dx|imagenet_v\d)` .*$", page, re.MULTILINE
+    )
     assert rows == [table_row(checkpoint) for checkpoint in CHECKPOINTS.values()]

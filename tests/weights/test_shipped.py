@@ -12,7 +12,8 @@ import keras_fpn
 from keras_fpn.boxes import box_iou
 from keras_fpn.cli.input_photos import sample_photo
 from keras_fpn.data.scenes import CLASS_NAMES, scene
-from keras_fpn.weights import SHIPPED, ShippedCheckpoint
+from keras_fpn.weights import SHIPPED
+from keras_fpn.weights.shipped import ShippedCheckpoint
 
 ZOO = pathlib.Path(__file__).resolve().parents[2] / "zoo"
 SCENES = "faster_rcnn_resnet18_fpn_scenes"

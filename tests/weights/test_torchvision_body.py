@@ -5,7 +5,7 @@ from on_backend import arrays
 from weights.torchvision_tensors import mobilenet_v3_large, numbered, resnet
 
 from keras_fpn import backbones
-from keras_fpn.weights import load_torchvision_body
+from keras_fpn.weights.torchvision import load_torchvision_body
 
 CLASSIFIER = {"fc.weight": np.zeros((1000, 8)), "fc.bias": np.zeros(1000)}
 

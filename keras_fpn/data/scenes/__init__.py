@@ -5,7 +5,7 @@ the picture in size, overlapping each other and clutter, on textured backgrounds
 scene depends only on (seed, index), to the bit: no fonts, no drawing library.
 """
 
-from keras_fpn.data.scenes.datasets import scene_dataset, write_scenes
-from keras_fpn.data.scenes.settings import CLASS_NAMES, SceneSettings, scene
+from keras_fpn.data.scenes.datasets import scene, scene_dataset, write_scenes
+from keras_fpn.data.scenes.settings import CLASS_NAMES, SceneSettings
 
 __all__ = ["CLASS_NAMES", "SceneSettings", "scene", "scene_dataset", "write_scenes"]

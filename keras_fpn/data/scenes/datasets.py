@@ -1,4 +1,4 @@
-"""Scenes as a data set, in memory or as files."""
+"""Scenes as samples, and as a data set in memory or as files."""
 
 import dataclasses
 import functools
@@ -9,11 +9,38 @@ from PIL import Image
 
 from keras_fpn.data.coco_writer import write_coco
 from keras_fpn.data.dataset import Dataset, Objects, Photo
+from keras_fpn.data.sample import load_sample
 from keras_fpn.data.scenes.settings import CLASS_NAMES, SceneSettings
 from keras_fpn.data.segments import label_image_objects
 from keras_fpn.files import PathLike
 
 _KEPT = 16  # last scenes: a thread needs the picture, then the objects
+
+
+def scene(
+    seed: int,
+    index: int,
+    size: tuple[int, int] = (320, 320),
+    objects: tuple[int, int] = (8, 16),
+    sides: tuple[float, float | None] = (8, None),
+    masks: bool = True,
+) -> dict:
+    """Draws one scene.
+
+    Args:
+        seed, index, size, objects, sides: see `SceneSettings`.
+        masks: bool, whether the sample has masks.
+
+    Returns:
+        dict, as `load_sample` returns it: "image", uint8 (H, W, 3); "boxes", float32
+        (G, 4), around the visible part of each object; "labels", int32 (G,), indices
+        into `CLASS_NAMES`; "is_crowd", bool (G,), all False; "image_id", int;
+        "photo_size", (height, width); "masks", bool (G, H, W), the visible pixels.
+
+    Raises:
+        ValueError: an argument is out of its range, see `SceneSettings`.
+    """
+    return load_sample(_photo(SceneSettings(seed, index, size, objects, sides)), masks)
 
 
 def scene_dataset(

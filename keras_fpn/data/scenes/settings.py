@@ -1,4 +1,4 @@
-"""The settings of a scene, and the scene as a sample."""
+"""The settings of a scene."""
 
 import dataclasses
 import math
@@ -8,7 +8,6 @@ import numpy as np
 
 from keras_fpn.data.scenes.composition import compose
 from keras_fpn.data.scenes.shapes import SHAPES
-from keras_fpn.data.segments import label_image_objects
 
 CLASS_NAMES = tuple(shape.name for shape in SHAPES)
 _LEAST_SIZE = 32  # of a scene, pixels
@@ -80,46 +79,6 @@ class SceneSettings:
         """Returns the scene as `Drawn`: pixels, labels and owners of pixels."""
         seed, index = int(self.seed), int(self.index)
         return compose(seed, index, self.size, self.objects, self.sides)
-
-
-def scene(
-    seed: int,
-    index: int,
-    size: tuple[int, int] = (320, 320),
-    objects: tuple[int, int] = (8, 16),
-    sides: tuple[float, float | None] = (8, None),
-    masks: bool = True,
-) -> dict:
-    """Draws one scene.
-
-    Args:
-        seed, index, size, objects, sides: see `SceneSettings`.
-        masks: bool, whether the sample has masks.
-
-    Returns:
-        dict, as `load_sample` returns it: "image", uint8 (H, W, 3); "boxes", float32
-        (G, 4), around the visible part of each object; "labels", int32 (G,), indices
-        into `CLASS_NAMES`; "is_crowd", bool (G,), all False; "image_id", int;
-        "photo_size", (height, width); "masks", bool (G, H, W), the visible pixels.
-
-    Raises:
-        ValueError: an argument is out of its range, see `SceneSettings`.
-    """
-    settings = SceneSettings(seed, index, size, objects, sides)
-    drawn = settings.draw()
-    boxes, _ = label_image_objects(drawn.owner + 1)
-    sample = {
-        "image": drawn.pixels,
-        "boxes": boxes,
-        "labels": np.array(drawn.labels, np.int32),
-        "is_crowd": np.zeros(len(drawn.labels), bool),
-        "image_id": settings.image_id,
-        "photo_size": settings.size,
-    }
-    if masks:
-        rows = np.arange(len(drawn.labels), dtype=drawn.owner.dtype)
-        sample["masks"] = drawn.owner == rows[:, None, None]
-    return sample
 
 
 def _number(value):

@@ -1,0 +1,82 @@
+"""The windows of segmentation proposals: where each cell predicts a mask."""
+
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_fpn.anchors import grid_anchors
+from keras_fpn.levels import level_number, ordered_names
+
+
+@keras.saving.register_keras_serializable(package="keras_fpn")
+class SegmentWindows(keras.layers.Layer):
+    """Returns the square windows in which the cells of every level predict masks.
+
+    A cell of a level with stride 2^l is for objects whose longer side is about `cells`
+    * 2^l pixels times one of the `scales`: 32 px on P2 to 512 px on P6, and half
+    octaves between them. Windows are larger by `padding`: 40 px to 640 px.
+
+    Source: Lin et al. 2017 (arXiv:1612.03144), Appendix A. Cells are as far apart as
+    those of `MultiLevelAnchors`.
+
+    Args:
+        cells: float, side of objects in cells of their level.
+        scales: floats, A scales per cell, relative to `cells`.
+        padding: float, side of a window relative to that of its objects.
+
+    Call arguments:
+        pyramid: dict "P<l>" -> float (B, H_l, W_l, C).
+        images: float (B, H, W, 3), the padded images; only their size is read.
+
+    Returns:
+        dict "P<l>" -> float32 (H_l * W_l * A, 4), xyxy, input-image pixels.
+
+    Raises:
+        ValueError: an argument is not above 0, or there is no scale.
+    """
+
+    def __init__(
+        self,
+        cells: float = 8.0,
+        scales: Sequence[float] = (1.0, 2**0.5),
+        padding: float = 1.25,
+        **kwargs,
+    ):
+        # Boxes are float32 under every dtype policy.
+        super().__init__(**{**kwargs, "dtype": "float32", "autocast": False})
+        self.cells = cells
+        self.scales = tuple(scales)
+        self.padding = padding
+        if not self.scales or min(cells, padding, *self.scales) <= 0:
+            raise ValueError(
+                "There must be scales, and cells, scales and padding must be above 0; "
+                f"received cells={cells}, scales={self.scales}, padding={padding}."
+            )
+
+    def call(self, pyramid, images):
+        image_size = ops.shape(images)[1:3]
+        windows = {}
+        for name in ordered_names(pyramid):
+            sides = self.padding * self.cells * 2 ** level_number(name)
+            half = np.array(self.scales, "float32")[:, None] * sides / 2
+            cell = np.concatenate([-half, -half, half, half], axis=1)
+            grid_size = ops.shape(pyramid[name])[1:3]
+            windows[name] = grid_anchors(cell, grid_size, image_size)
+        return windows
+
+    def compute_output_shape(self, pyramid_shape, images_shape):
+        shapes = {}
+        for name, (_, height, width, _) in pyramid_shape.items():
+            known = height is not None and width is not None
+            shapes[name] = (height * width * len(self.scales) if known else None, 4)
+        return shapes
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "cells": self.cells,
+            "scales": self.scales,
+            "padding": self.padding,
+        }

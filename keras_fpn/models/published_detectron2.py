@@ -1,0 +1,83 @@
+"""The parts of detectron2's architectures that differ from the paper's.
+
+Source: the configs of detectron2 at commit 02b5c4e295e9, whose checkpoints expect
+exactly these numbers.
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+from keras_fpn.backbones import msra_resnet50, msra_resnet101
+from keras_fpn.box_coder import BoxCoder
+from keras_fpn.layers import (
+    Detections,
+    ProposalDetections,
+    Proposals,
+    PyramidRoIAlign,
+    StridedAnchors,
+)
+from keras_fpn.preprocessing import Preprocessing
+from keras_fpn.sampler import FullSample
+
+_SIZES = {"P2": (32,), "P3": (64,), "P4": (128,), "P5": (256,), "P6": (512,)}
+
+
+def detectron2_region_parts(backbone: Callable = msra_resnet50, proposals: int = 1000):
+    """Returns the parts up to the proposals, dict of name -> part.
+
+    Args:
+        backbone: function of `keras_fpn.backbones`.
+        proposals: int, per image in inference.
+    """
+    return {
+        "backbone": backbone(),
+        "anchors": StridedAnchors(_SIZES, name="anchors"),
+        "proposals": Proposals(
+            post_nms_top_k=proposals,
+            training_post_nms_top_k=1000,
+            coder=BoxCoder(beta=0.0),
+            name="proposals",
+        ),
+        "rpn_sample": FullSample(256, 0.5),
+        "preprocessing": Preprocessing(resize_rule="detectron2"),
+    }
+
+
+def detectron2_box_parts():
+    """Returns the parts after the proposals, dict of name -> part."""
+    coder = BoxCoder((10.0, 10.0, 5.0, 5.0), beta=0.0)
+    return {
+        "roi_align": PyramidRoIAlign(sampling_ratio=0, aligned=True, name="roi_align"),
+        "detections": Detections(coder=coder, name="detections"),
+    }
+
+
+def faster_rcnn_parts(backbone: Callable = msra_resnet50):
+    """Returns the parts of faster_rcnn_R_50_FPN, or with another backbone."""
+    return {**detectron2_region_parts(backbone), **detectron2_box_parts()}
+
+
+def rpn_parts():
+    """Returns the parts of rpn_R_50_FPN, which gives 2000 proposals."""
+    return {
+        **detectron2_region_parts(proposals=2000),
+        "detections": ProposalDetections(max_detections=2000, name="detections"),
+    }
+
+
+# The parts of each architecture that has a checkpoint, by the checkpoint's name.
+FASTER_RCNN: dict[str, Callable[[], dict]] = {
+    "faster_rcnn_resnet50_fpn_detectron2_1x": faster_rcnn_parts,
+    "faster_rcnn_resnet50_fpn_detectron2_3x": faster_rcnn_parts,
+    "faster_rcnn_resnet101_fpn_detectron2_3x": partial(
+        faster_rcnn_parts, msra_resnet101
+    ),
+}
+RPN: dict[str, Callable[[], dict]] = {"rpn_resnet50_fpn_detectron2_1x": rpn_parts}
+
+# The checkpoint that weights="coco" loads, by the name of the backbone.
+FASTER_RCNN_COCO = {
+    "msra_resnet50": "faster_rcnn_resnet50_fpn_detectron2_3x",
+    "msra_resnet101": "faster_rcnn_resnet101_fpn_detectron2_3x",
+}
+RPN_COCO = {"msra_resnet50": "rpn_resnet50_fpn_detectron2_1x"}

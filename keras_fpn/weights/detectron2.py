@@ -1,0 +1,150 @@
+"""Checkpoints of detectron2: the tensor for each variable.
+
+Source: the state dicts of detectron2 and of its published models.
+"""
+
+import dataclasses
+import os
+
+from keras_fpn.layers import ConvNorm, FeaturePyramid, TwoFCBoxHead
+from keras_fpn.levels import level_number, ordered_names
+from keras_fpn.weights.mapping import (
+    cells_first,
+    conv_norm_slots,
+    dense_slots,
+    fill,
+    without,
+)
+from keras_fpn.weights.pickled_arrays import read_pickled_arrays
+from keras_fpn.weights.reader import read_torch
+
+_PREDICTOR = "roi_heads.box_predictor."
+# Not weights: the model has its own mean and deviation of pixels and anchors.
+_CONSTANTS = ("pixel_mean", "pixel_std", "proposal_generator.anchor_generator.")
+
+
+def load_detectron2(model, source, keep_predictor: bool = True) -> None:
+    """Fills a detector with the weights of a model of detectron2.
+
+    Images are RGB here and BGR in detectron2, so the channels of the first kernel are
+    reversed.
+
+    Args:
+        model: `keras_fpn.models.FasterRCNN`, `RPN` or another detector of their parts,
+            with the architecture of the checkpoint.
+        source: dict of str -> array; or a path of a .pkl file with NumPy arrays or of a
+            torch file. Both are read without running anything in them, see
+            `keras_fpn.weights.read_pickled_arrays` and `read_torch`.
+        keep_predictor: bool; False leaves the box predictor as it is, for a model with
+            other classes.
+
+    Raises:
+        ValueError: a tensor is missing, surplus, misshapen or not of floats (each
+            named), or parts of the model have no counterpart in detectron2; the model
+            stays unchanged.
+    """
+    slots = detectron2_slots(model)
+    tensors = source
+    if isinstance(source, (str, os.PathLike)):
+        read = read_pickled_arrays if is_pickle(source) else read_torch
+        tensors = read(source)
+    tensors = {
+        key: tensor
+        for key, tensor in without(tensors, *_CONSTANTS).items()
+        if not key.endswith(".num_batches_tracked")
+    }
+    if not keep_predictor:
+        slots = [slot for slot in slots if not slot.key.startswith(_PREDICTOR)]
+        tensors = without(tensors, _PREDICTOR)
+    fill(slots, tensors)
+
+
+def is_pickle(path) -> bool:
+    """Returns whether a file is named as detectron2's published models are."""
+    return str(os.fspath(path)).endswith(".pkl")
+
+
+def detectron2_slots(model):
+    """Returns the `Slot` of every tensor in detectron2's checkpoint of a detector.
+
+    Raises:
+        ValueError: a part of the model has no counterpart in detectron2.
+    """
+    slots = _body_slots(model.backbone)
+    slots += _pyramid_slots(model.neck)
+    if hasattr(model, "rpn_head"):
+        slots += _rpn_slots(model.rpn_head)
+    if hasattr(model, "box_head"):
+        slots += _box_head_slots(model.box_head, model.roi_align.output_size)
+        predictor = model.box_predictor
+        slots += dense_slots(predictor.class_logits, f"{_PREDICTOR}cls_score")
+        slots += dense_slots(predictor.box_deltas, f"{_PREDICTOR}bbox_pred")
+    return slots
+
+
+def _body_slots(backbone):
+    if not backbone.name.startswith("msra_resnet"):
+        raise ValueError(
+            "detectron2's checkpoints fit msra_resnet50 and msra_resnet101 of "
+            f"keras_fpn.backbones; received a backbone named {backbone.name!r}. Its "
+            "blocks have their strides elsewhere."
+        )
+    slots = []
+    for layer in backbone.layers:
+        if isinstance(layer, ConvNorm):
+            key = f"backbone.bottom_up.{_body_key(layer.name)}"
+            slots += conv_norm_slots(layer, key, f"{key}.norm")
+    stem = slots[0]
+    slots[0] = dataclasses.replace(
+        stem,
+        convert=lambda array: stem.convert(array[:, ::-1]),  # from BGR to RGB
+    )
+    return slots
+
+
+def _body_key(name):
+    """Returns "res3.0.conv2" for "C3_block1_conv2"."""
+    if name == "stem":
+        return "stem.conv1"
+    level, block, convolution = name.split("_")
+    return f"res{level[1:]}.{int(block.removeprefix('block')) - 1}.{convolution}"
+
+
+def _pyramid_slots(neck):
+    if not isinstance(neck, FeaturePyramid):
+        raise ValueError(
+            "detectron2's checkpoints fit a neck of FeaturePyramid; received "
+            f"neck={neck}."
+        )
+    slots = []
+    for name in ordered_names(neck.lateral):
+        level = level_number(name)
+        lateral, output = f"backbone.fpn_lateral{level}", f"backbone.fpn_output{level}"
+        slots += conv_norm_slots(neck.lateral[name], lateral, f"{lateral}.norm")
+        slots += conv_norm_slots(neck.smooth[name], output, f"{output}.norm")
+    return slots
+
+
+def _rpn_slots(head):
+    if not head.shared or head.num_convs != 1:
+        raise ValueError(
+            "detectron2's checkpoints fit an RPN head with one convolution, shared by "
+            f"all levels; received shared={head.shared}, num_convs={head.num_convs}."
+        )
+    [convolution], objectness, deltas = next(iter(head.towers.values()))
+    prefix = "proposal_generator.rpn_head"
+    return [
+        *conv_norm_slots(convolution, f"{prefix}.conv"),
+        *conv_norm_slots(objectness, f"{prefix}.objectness_logits"),
+        *conv_norm_slots(deltas, f"{prefix}.anchor_deltas"),
+    ]
+
+
+def _box_head_slots(head, bins):
+    if not isinstance(head, TwoFCBoxHead):
+        raise ValueError(
+            f"detectron2's checkpoints fit a TwoFCBoxHead; received box_head={head}."
+        )
+    prefix = "roi_heads.box_head"
+    slots = dense_slots(head.fc1, f"{prefix}.fc1", cells_first(head.fc1, bins))
+    return slots + dense_slots(head.fc2, f"{prefix}.fc2")

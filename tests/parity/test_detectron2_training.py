@@ -1,0 +1,131 @@
+"""Losses and gradients of detectron2's detectors equal it, parameter by parameter.
+
+Gradients are compared on the recorded proposals, since one proposal more or less
+moves them.
+"""
+
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+from parity.goldens import (
+    Golden,
+    assert_same_boxes,
+    assert_same_norms,
+    losses_and_gradient_norms,
+    padded_boxes,
+)
+from parity.test_detectron2 import FASTER_RCNN, PIXELS, RPN
+
+import keras_fpn
+from keras_fpn.models.ground_truth import ground_truth
+from keras_fpn.sampler import FullSample, Sample
+from keras_fpn.weights.detectron2 import detectron2_slots
+
+pytestmark = pytest.mark.parity
+
+LOSSES = {
+    "objectness_loss": "loss_rpn_cls",
+    "rpn_box_loss": "loss_rpn_loc",
+    "class_loss": "loss_cls",
+    "box_loss": "loss_box_reg",
+}
+# The recording kept every labelled anchor and proposal: nothing random.
+EVERY_ANCHOR = FullSample(2**18, 0.5)
+EVERY_ROI = Sample(10**7, 0.25)
+SIZES = {"min_size": 432, "max_size": 720}
+
+
+class Run:
+    """One training step of ours, with everything it is compared with."""
+
+    def __init__(self, preset, golden):
+        self.golden = golden
+        model = keras_fpn.from_preset(preset, load_weights=False)
+        keras_fpn.weights.load_detectron2(model, golden.tensors())
+        self.model, parts = model, model.parts
+        region = dataclasses.replace(parts.region, rpn_sample=EVERY_ANCHOR)
+        parts = dataclasses.replace(parts, region=region)
+        if hasattr(parts, "box"):
+            box = dataclasses.replace(parts.box, roi_sample=EVERY_ROI)
+            parts = dataclasses.replace(parts, box=box)
+        model.parts = parts
+        images = ("image0", "image1")
+        photos = np.load(golden.folder / "images_432x720.npz")
+        self.inputs, _ = model.preprocessing.prepare(
+            [photos[f"{image}/pixels_rgb"] for image in images], **SIZES
+        )
+        self.proposals = [golden[f"train/{image}/proposals"] for image in images]
+        boxes, labels = (
+            np.stack([golden[f"train/{image}/{name}"] for image in images])
+            for name in ("boxes", "labels")
+        )
+        if model.class_agnostic:
+            labels = np.zeros_like(labels)
+        self.targets = {"boxes": boxes.astype("float32"), "labels": labels}
+
+    def stages(self, inputs):
+        """Returns the trunk's outputs, with as many proposals as in training."""
+        stages = dict(self.model.trunk(inputs, training=False))
+        rois, scores = self.model.proposals(
+            stages["anchors"],
+            stages["objectness"],
+            stages["deltas"],
+            inputs["image_sizes"],
+            training=True,
+        )
+        return {**stages, "rois": rois, "roi_scores": scores}
+
+    def losses(self, inputs):
+        """Returns the losses on the recorded proposals."""
+        stages = {**self.stages(inputs), "rois": padded_boxes(self.proposals)}
+        truth = ground_truth(self.targets)
+        return {
+            name: value / count
+            for sums, count in self.model.stage_losses(stages, truth, 0, 0, False)
+            for name, value in sums.items()
+        }
+
+
+def _recording(recording):
+    # JAX takes minutes to compile each of these steps: there Faster R-CNN stands for
+    # this family of losses, the RPN's among them.
+    slow = recording is RPN and keras.backend.backend() == "jax"
+    marks = [pytest.mark.slow] if slow else []
+    return pytest.param(recording, marks=marks, id=recording[1])
+
+
+@pytest.fixture(scope="module", params=map(_recording, (FASTER_RCNN, RPN)))
+def run(request, detectron2_folder):
+    preset, reference = request.param
+    return Run(preset, Golden(detectron2_folder, reference))
+
+
+@pytest.fixture(scope="module")
+def step(run):
+    """Losses, and gradients by detectron2's name of the parameter."""
+    slots = detectron2_slots(run.model)
+    return losses_and_gradient_norms(run.model, run.losses, run.inputs, slots)
+
+
+def test_training_proposals_are_the_same_boxes(run):
+    stages = run.stages(run.inputs)
+    rois, scores = np.asarray(stages["rois"]), np.asarray(stages["roi_scores"])
+    for number, wanted in enumerate(run.proposals):
+        found = rois[number][scores[number] > 0]
+        assert len(found) == len(wanted)
+        assert_same_boxes(found, wanted, PIXELS)
+
+
+def test_losses_are_equal(run, step):
+    losses, _ = step
+    for name, loss in losses.items():
+        wanted = float(run.golden[f"train/loss/{LOSSES[name]}"])
+        assert loss == pytest.approx(wanted, rel=1e-4), name
+    assert len(losses) == len(run.model.loss_names)
+
+
+def test_every_parameters_gradient_norm_is_equal(run, step):
+    _, norms = step
+    assert_same_norms(norms, run.golden, tolerance=5e-3, median=2.5e-3)
