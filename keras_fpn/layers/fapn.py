@@ -31,7 +31,7 @@ def fapn(
         norm: as in `ConvNorm`, after the 3x3 convolutions and the 1x1 convolution that
             compares two maps. Lateral connections have none.
         deformable_groups: int, divides `channels`; as in `DeformableConvolution`.
-        **arguments: `name` and `dtype` of the layer.
+        **arguments: others of `FeaturePyramid`: `levels`, `name`, `dtype`.
 
     Returns:
         `FeaturePyramid`.

@@ -29,6 +29,9 @@ class FeaturePyramid(keras.layers.Layer):
             `TopDownMerge()`.
         levels: names "P<l>" of the levels to return; the others are merged but not
             smoothed. None returns all.
+        coarsest: layer, float (B, H, W, C_l) -> (B, H, W, channels), which alone makes
+            the pyramid map of the coarsest level. None means that this level has a
+            lateral connection and smoothing as all others.
 
     Call arguments:
         bottom_up: dict "C<l>" -> float (B, H_l, W_l, C_l), contiguous levels.

@@ -6,10 +6,13 @@ Source: the state dicts of detectron2 and of its published models.
 import dataclasses
 import os
 
-from keras_fpn.layers import ConvNorm, FeaturePyramid, TwoFCBoxHead
+from keras_fpn.layers import ConvNorm, FeatureAlign, FeaturePyramid, TwoFCBoxHead
 from keras_fpn.levels import level_number, ordered_names
 from keras_fpn.weights.mapping import (
+    Slot,
+    as_is,
     cells_first,
+    conv_kernel,
     conv_norm_slots,
     dense_slots,
     fill,
@@ -119,10 +122,36 @@ def _pyramid_slots(neck):
     slots = []
     for name in ordered_names(neck.lateral):
         level = level_number(name)
+        if any(isinstance(one, FeatureAlign) for one in neck.merge.values()):
+            slots += _aligned_slots(neck, name, level)
+            continue
         lateral, output = f"backbone.fpn_lateral{level}", f"backbone.fpn_output{level}"
         slots += conv_norm_slots(neck.lateral[name], lateral, f"{lateral}.norm")
         slots += conv_norm_slots(neck.smooth[name], output, f"{output}.norm")
     return slots
+
+
+def _aligned_slots(neck, name, level):
+    """Returns the slots of a level of FaPN, whose code names them as below."""
+    prefix = f"backbone.fan_align{level}"
+    if name not in neck.merge:  # the coarsest
+        return conv_norm_slots(neck.lateral[name], prefix)
+    select, align = neck.lateral[name], neck.merge[name]
+    kernels = {
+        "lateral_conv.conv_atten": select.gate.kernel,
+        "lateral_conv.conv": select.kernel,
+        "offset": align.compare.kernel,
+        "dcpack_L2": align.deform.kernel,
+    }
+    slots = [
+        Slot(f"{prefix}.{key}.weight", kernel, conv_kernel)
+        for key, kernel in kernels.items()
+    ]
+    slots.append(Slot(f"{prefix}.dcpack_L2.bias", align.deform.bias, as_is))
+    points = align.deform.predict_points
+    slots += conv_norm_slots(points, f"{prefix}.dcpack_L2.conv_offset_mask")
+    output = f"backbone.fpn_output{level}"
+    return slots + conv_norm_slots(neck.smooth[name], output, f"{output}.norm")
 
 
 def _rpn_slots(head):

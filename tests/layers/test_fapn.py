@@ -130,3 +130,12 @@ def test_channels_that_eight_does_not_divide_are_refused_with_the_remedy():
         ValueError, match=r"deformable_groups=8 for 12 .* Use a divisor"
     ):
         fapn(12).build({"C3": (1, 4, 4, 3), "C4": (1, 2, 2, 3)})
+
+
+def test_levels_that_the_backbone_lacks_are_refused():
+    shapes = {"C3": (1, 4, 4, 3), "C4": (1, 2, 2, 3)}
+    with pytest.raises(ValueError, match=r"\['P3', 'P4'\]; received levels=\('P2',"):
+        fapn(8, levels=("P2", "P3")).build(shapes)
+    neck = fapn(8, levels=("P3",))
+    neck.build(shapes)
+    assert list(neck.compute_output_shape(shapes)) == ["P3"]
