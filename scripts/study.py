@@ -13,6 +13,7 @@ It needs the extra `report`.
 """
 
 import argparse
+import functools
 import json
 import pathlib
 import sys
@@ -20,12 +21,14 @@ import sys
 import keras
 from pyramid_study.page import write_page
 from pyramid_study.rows import SIDE, all_rows
-from pyramid_study.trained import result_of
+from pyramid_study.trained import result_of, with_proposals_of
 
 from keras_fpn.data import read_coco
 from keras_fpn.data.scenes import write_scenes
+from keras_fpn.files import replacing
 
-TEST_SCENES = 300
+TEST_SCENES = 200
+LAST = "last.keras"  # of a training, as keras_fpn.training.RunFolder names it
 SEEDS_OF_SCENES = {"train": 11, "test": 12}
 
 
@@ -34,7 +37,7 @@ def main(argv=None):
     arguments = parse(argv)
     rows = all_rows()
     work, output = arguments.work or arguments.output / "runs", arguments.output
-    data = scenes(work, arguments.scenes)
+    sets = scenes(work, arguments.scenes)
     settings = {
         "steps": arguments.steps,
         "batch_size": arguments.batch_size,
@@ -43,18 +46,35 @@ def main(argv=None):
     }
     results: dict[str, list[dict]] = {}
     for seed in range(arguments.seeds):
+
+        @functools.cache
+        def data(given, seed=seed):
+            if given is None:
+                return sets
+            return with_proposals_of(work / f"{given}-{seed}" / "run" / LAST, sets)
+
         for key in arguments.rows:
-            folder = work / f"{key}-{seed}"
-            result = result_of(rows[key], seed, settings, data, folder)
+            result = result_of(
+                key,
+                seed,
+                settings,
+                functools.partial(data, rows[key].given),
+                work / f"{key}-{seed}",
+            )
             results.setdefault(key, []).append(result)
-            values = {name: result["values"][name] for name in rows[key].numbers}
-            print(key, seed, f"{result['seconds']:.0f} s", values, flush=True)
-            ordered = {name: results[name] for name in rows if name in results}
-            write(output, rows, ordered, data[1], arguments)
+            print(key, seed, f"{result['seconds']:.0f} s", summary(result), flush=True)
+            write(output, results, sets[1], arguments)
     return 0
 
 
-def write(output, rows, results, test, arguments):
+def summary(result):
+    """Returns the main numbers of a result, dict of name -> float, in %."""
+    names = ("AR1000", "AP", "AP50", "boundary_iou")
+    found = {n: result["values"][n] for n in names if n in result["values"]}
+    return {name: round(100 * value, 1) for name, value in found.items()}
+
+
+def write(output, results, test, arguments):
     """Writes results.json and the page."""
     command = (
         f"python scripts/study.py --output zoo/study --steps {arguments.steps} "
@@ -67,8 +87,9 @@ def write(output, rows, results, test, arguments):
         for key, own in results.items()
     }
     contents = {"command": command, "machine": machine, "results": kept}
-    (output / "results.json").write_text(json.dumps(contents, indent=1), "utf-8")
-    write_page(output, rows, results, test, command, machine)
+    with replacing(output / "results.json") as new:
+        new.write_text(json.dumps(contents, indent=1), "utf-8")
+    write_page(output, results, test, command, machine)
 
 
 def scenes(folder, count):

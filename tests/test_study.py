@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from keras_fpn.data.scenes import scene_dataset
+from keras_fpn.data.segments import mask_segment
 
 SCRIPTS = pathlib.Path(__file__).resolve().parents[1] / "scripts"
 
@@ -28,6 +29,7 @@ def made(key, seed, **values):
         "settings": {**settings, "row": key, "seed": seed},
         "values": values,
         "shown": [found] * 3,
+        "class_names": ["object"],
         "seconds": 30.0,
         "parameters": 1_790_000,
         "backend": "tensorflow",
@@ -47,23 +49,50 @@ def test_the_mean_and_the_spread_of_seeds(study):
 
 def test_the_page_holds_every_row_with_its_papers_number(study, tmp_path):
     from pyramid_study.page import write_page
+    from pyramid_study.rows import TABLES
 
-    rows = study.all_rows()
-    results = {
-        key: [made(key, 0, **dict.fromkeys(rows[key].numbers, 0.25))]
-        for key in ("1a", "1c", "3c")
-    }
-    write_page(tmp_path, rows, results, scene_dataset(3, size=(64, 64)), "make", "a PC")
+    numbers = dict.fromkeys((n for table in TABLES for n in table.numbers), 0.25)
+    results = {key: [made(key, 0, **numbers)] for key in ("1a", "1c", "3c")}
+    write_page(tmp_path, results, scene_dataset(3, size=(64, 64)), "make", "a PC")
     text = (tmp_path / "README.md").read_text("utf-8")
     assert "| C4 alone | 25.0 [36.1] | 25.0 [48.3] |" in text
-    assert text.count("| feature pyramid (FPN) |") == 2
+    assert text.count("| feature pyramid (FPN) |") == 3  # Tables 1 and 3, beside FaPN
     assert "no lateral" not in text  # not trained
     assert "2 minutes on a PC" in text  # 90 s
-    pictures = sorted(path.name for path in tmp_path.glob("*.png"))
-    assert pictures == [
-        f"{n}_{what}.png" for n in "13" for what in ("by_scale", "scenes")
-    ]
+    stems = ("1", "3", "fapn")
+    pictures = [f"{n}_{it}.png" for n in stems for it in ("by_scale", "scenes")]
+    assert sorted(path.name for path in tmp_path.glob("*.png")) == pictures
     assert all(name in text for name in pictures)
+
+
+def test_every_row_is_built_and_stands_in_a_table(study):
+    from pyramid_study.rows import TABLES, all_rows
+
+    rows = all_rows()
+    assert {key for table in TABLES for key in table.rows} == set(rows)
+    for table in TABLES:
+        for paper in table.rows.values():
+            assert paper is None or len(paper) == len(table.numbers)
+    for key in ("1f", "2a", "fapn", "segments-fapn"):
+        model = rows[key].build(["a", "b"], [1, 2])
+        assert (rows[key].given is not None) == ("proposals" in model.input)
+
+
+def test_masks_are_drawn(study):
+    from pyramid_study.page import pictures
+
+    mask = np.zeros((64, 64), bool)
+    mask[8:40, 8:40] = True
+    plain, masked = made("segments-fpn", 0), made("segments-fpn", 0)
+    for found in masked["shown"]:
+        found["masks"] = [mask_segment(mask)]
+    dataset = scene_dataset(1, size=(64, 64))
+    drawn = [
+        np.asarray(pictures({"segments-fpn": [result]}, dataset))
+        for result in (plain, masked)
+    ]
+    assert drawn[0].shape == drawn[1].shape
+    assert (drawn[0] != drawn[1]).any()
 
 
 def test_a_result_is_not_computed_again(study, tmp_path):
@@ -76,16 +105,15 @@ def test_a_result_is_not_computed_again(study, tmp_path):
         if name not in ("row", "seed")
     }
     (tmp_path / "result.json").write_text(json.dumps(result))
-    row = study.all_rows()["1a"]
-    assert result_of(row, 0, settings, (None, None), tmp_path) == result
+    assert result_of("1a", 0, settings, None, tmp_path) == result
     with pytest.raises(ValueError, match=r"'steps': 6.*received.*'steps': 5"):
-        result_of(row, 0, {**settings, "steps": 6}, (None, None), tmp_path)
+        result_of("1a", 0, {**settings, "steps": 6}, None, tmp_path)
 
 
 @pytest.mark.ci
 def test_the_study_trains_resumes_and_writes_its_page(study, tmp_path, capsys):
     argv = ["--output", str(tmp_path), "--steps", "2", "--scenes", "16"]
-    argv += ["--rows", "1c", "--seeds", "1"]
+    argv += ["--rows", "1c", "2c", "segments-fpn", "--seeds", "1"]
     assert study.main(argv) == 0
     first = (tmp_path / "README.md").read_text("utf-8")
     contents = json.loads((tmp_path / "results.json").read_text("utf-8"))
@@ -94,5 +122,5 @@ def test_the_study_trains_resumes_and_writes_its_page(study, tmp_path, capsys):
     assert result["settings"]["steps"] == 2
     assert study.main(argv) == 0  # nothing is trained again: the page stays the same
     assert (tmp_path / "README.md").read_text("utf-8") == first
-    assert capsys.readouterr().out.count("1c 0") == 2
+    assert capsys.readouterr().out.count("2c 0") == 2
     assert "study" in sys.modules

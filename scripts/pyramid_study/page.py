@@ -8,8 +8,10 @@ from PIL import Image
 
 from keras_fpn.files import replacing
 from keras_fpn.preprocessing import read_photo
-from keras_fpn.visualize import draw_detections
+from keras_fpn.visualize import draw_detections, draw_masks
+from pyramid_study.rows import TABLES, all_rows
 
+ROWS = all_rows()
 _SCALES = ("small", "medium", "large")
 _COLORS = ("#9fb3c8", "#627d98", "#243b53", "#f0b429", "#de911d", "#2a9d8f")
 _SHOWN_THRESHOLD = 0.5
@@ -28,18 +30,16 @@ Made by `{command}`; the trainings took {minutes:.0f} minutes on {machine}.
 """
 
 
-def write_page(folder, rows, results, dataset, command, machine):
-    """Writes README.md and its pictures.
+def write_page(folder, results, dataset, command, machine):
+    """Writes README.md and its pictures, with the rows that have results.
 
     Args:
         folder: Path.
-        rows: dict of key -> `Row`.
-        results: dict of key -> list of results, one for each seed.
+        results: dict of key of a row -> list of results, one for each seed.
         dataset: the data set that was measured on.
         command: str, which made the results.
         machine: str, on which they were made.
     """
-    rows = {key: row for key, row in rows.items() if key in results}
     everything = list(itertools.chain(*results.values()))
     text = [
         _HEAD.format(
@@ -49,15 +49,16 @@ def write_page(folder, rows, results, dataset, command, machine):
             minutes=sum(result["seconds"] for result in everything) / 60,
         )
     ]
-    for table, group in itertools.groupby(rows.values(), lambda row: row.table):
-        own = list(group)
-        chart = f"{own[0].key[:-1]}_by_scale.png"
-        _save(chart_by_scale(own, results), folder / chart)
-        text += [f"## {table}\n", _table(own, results), f"![{table}]({chart})\n"]
-        picture = f"{own[0].key[:-1]}_scenes.png"
+    for table in TABLES:
+        own = {key: results[key] for key in table.rows if key in results}
+        if not own:
+            continue
+        chart, picture = f"{table.stem}_by_scale.png", f"{table.stem}_scenes.png"
+        _save(chart_by_scale(table, own), folder / chart)
         with replacing(folder / picture) as new:
-            pictures(own, results, dataset).save(new)
-        text += [f"![Scenes]({picture})\n"]
+            pictures(own, dataset).save(new)
+        text += [f"## {table.title}\n", f"{table.note}\n", _table(table, own)]
+        text += [f"![By scale]({chart})\n", f"![Scenes]({picture})\n"]
     with replacing(folder / "README.md") as new:
         new.write_text("\n".join(text), "utf-8")
 
@@ -86,17 +87,18 @@ def mean_and_spread(results, name):
     return values.mean(), spread
 
 
-def _table(rows, results):
-    names = rows[0].numbers
+def _table(table, results):
     lines = [
-        f"| | {' | '.join(names)} | parameters | seeds |",
-        "|---|" + "---|" * (len(names) + 2),
+        f"| | {' | '.join(table.numbers)} | parameters | seeds |",
+        "|---|" + "---|" * (len(table.numbers) + 2),
     ]
-    for row in rows:
-        own = results[row.key]
-        cells = [_cell(own, name, row.paper.get(name)) for name in names]
+    for key, own in results.items():
+        paper = table.rows[key] or (None,) * len(table.numbers)
+        numbers = zip(table.numbers, paper, strict=True)
+        cells = [_cell(own, name, value) for name, value in numbers]
         size = f"{own[0]['parameters'] / 1e6:.2f} M"
-        lines.append(f"| {row.title} | {' | '.join(cells)} | {size} | {len(own)} |")
+        title = ROWS[key].title
+        lines.append(f"| {title} | {' | '.join(cells)} | {size} | {len(own)} |")
     return "\n".join(lines) + "\n"
 
 
@@ -107,62 +109,59 @@ def _cell(results, name, paper):
     return text + ("" if paper is None else f" [{paper:.1f}]")
 
 
-def chart_by_scale(rows, results):
+def chart_by_scale(table, results):
     """Returns a bar chart: for each scale of objects, one bar per row.
 
     Args:
-        rows: list of `Row` of one table.
-        results: dict of key -> list of results.
+        table: `Table`.
+        results: dict of key -> list of results, of its rows.
     """
     figure = matplotlib.figure.Figure((8, 3.6), layout="constrained")
     axes = figure.subplots()
-    whole = rows[0].numbers[1]
-    width = 0.8 / len(rows)
-    for index, row in enumerate(rows):
-        bars = [
-            mean_and_spread(results[row.key], f"{whole}_{scale}") for scale in _SCALES
-        ]
+    width = 0.8 / len(results)
+    for index, (key, own) in enumerate(results.items()):
+        bars = [mean_and_spread(own, f"{table.scaled}_{scale}") for scale in _SCALES]
         axes.bar(
-            np.arange(len(_SCALES)) + (index - (len(rows) - 1) / 2) * width,
+            np.arange(len(_SCALES)) + (index - (len(results) - 1) / 2) * width,
             [mean for mean, _ in bars],
             0.9 * width,
             yerr=[np.nan_to_num(spread) for _, spread in bars],
             color=_COLORS[index % len(_COLORS)],
-            label=row.title,
+            label=ROWS[key].title,
             error_kw={"elinewidth": 1, "ecolor": "#7b8794"},
         )
     axes.set_xticks(range(len(_SCALES)), [f"{scale} objects" for scale in _SCALES])
-    axes.set_ylabel(f"{whole}, %")
+    axes.set_ylabel(f"{table.scaled}, %")
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, fontsize=8, ncols=2)
     return figure
 
 
-def pictures(rows, results, dataset):
+def pictures(results, dataset):
     """Returns a picture: one line per row, its first seed's results in a few scenes.
 
     Args:
-        rows, results: as in `chart_by_scale`.
+        results: dict of key -> list of results.
         dataset: the data set that was measured on.
     """
     lines = []
-    for row in rows:
-        first = results[row.key][0]
+    for key, own in results.items():
         line = []
-        for photo, found in zip(dataset.photos, first["shown"], strict=False):
+        for photo, found in zip(dataset.photos, own[0]["shown"], strict=False):
             boxes, scores = np.array(found["boxes"]), np.array(found["scores"])
-            labels = np.array(found["labels"], int)
             best = np.flatnonzero(scores > _SHOWN_THRESHOLD)[:_MOST_SHOWN]
-            names = (
-                ["object"] if row.numbers[0].startswith("AR") else dataset.class_names
-            )
+            pixels = read_photo(photo.path)
+            labels = np.array(found["labels"], int)[best]
+            if "masks" in found:
+                masks = [found["masks"][row] for row in best]
+                pixels = draw_masks(pixels, masks, np.arange(len(masks)))
             picture = draw_detections(
-                read_photo(photo.path),
+                pixels,
                 boxes.reshape(-1, 4)[best],
-                labels[best],
+                labels,
                 scores[best],
-                names,
-                row.title,
+                own[0]["class_names"],
+                ROWS[key].title,
             )
             line.append(np.asarray(picture))
         lines.append(np.concatenate(line, axis=1))

@@ -6,19 +6,27 @@ import time
 import keras
 import numpy as np
 
-from keras_fpn.data.augment import RandomFlip
+from keras_fpn.data import RandomFlip, with_proposals
 from keras_fpn.files import replacing
-from keras_fpn.metrics import evaluate_photos
+from keras_fpn.metrics import (
+    coco_ground_truth,
+    evaluate_photos,
+    evaluate_proposals,
+    mean_boundary_iou,
+    propose_photos,
+)
 from keras_fpn.training import TrainingPlan, WarmupCosine, prepare_training
+from pyramid_study.rows import all_rows
 
-SHOWN = 3  # test scenes whose results are kept for the pictures
+SHOWN, KEPT = 3, 50  # test scenes and results in each that are kept for pictures
+MOST_PROPOSALS = 300  # per scene, for the rows that are given some
 
 
-def plan_of(row, steps, batch_size):
+def plan_of(key, steps, batch_size):
     """Returns the plan of a row; only the model differs between rows."""
     return TrainingPlan(
-        name=f"study_{row.key}",
-        build=row.build,
+        name=f"study_{key}",
+        build=all_rows()[key].build,
         steps=steps,
         batch_size=batch_size,
         learning_rate=1e-3,
@@ -31,27 +39,27 @@ def plan_of(row, steps, batch_size):
     )
 
 
-def result_of(row, seed, settings, data, folder):
+def result_of(key, seed, settings, data, folder):
     """Trains a row with one seed, unless its result is in the folder; returns it.
 
     A training that was interrupted resumes from its last checkpoint.
 
     Args:
-        row: `Row`.
+        key: str, of the row.
         seed: int.
-        settings: dict of `steps` and `batch_size`, kept with the result.
-        data: the data sets to train on and to measure on.
+        settings: dict of the numbers that all rows share, kept with the result.
+        data: function that returns the data sets to train on and to measure on.
         folder: Path of this row and seed.
 
     Returns:
         dict with "settings", "values" (name -> number, 0..1), "shown" (results in the
-        first test scenes), "seconds" and "parameters".
+        first test scenes), "class_names", "seconds", "parameters" and "backend".
 
     Raises:
         ValueError: the folder has a result of other settings.
     """
     file = folder / "result.json"
-    settings = {**settings, "row": row.key, "seed": seed}
+    settings = {**settings, "row": key, "seed": seed}
     if file.exists():
         result = json.loads(file.read_text("utf-8"))
         if result["settings"] != settings:
@@ -61,16 +69,17 @@ def result_of(row, seed, settings, data, folder):
             )
         return result
     start = time.perf_counter()
-    train, test = data
-    plan = plan_of(row, settings["steps"], settings["batch_size"])
+    train, test = data()
+    plan = plan_of(key, settings["steps"], settings["batch_size"])
     training = prepare_training(plan, train, folder / "run", seed=seed)
     training.run(save_every=200)
     model = keras.models.load_model(training.folder.last)
     seconds = time.perf_counter() - start
     result = {
         "settings": settings,
-        "values": values_of(evaluate_photos(model, test)),
+        "values": values_of(model, test),
         "shown": shown(model, test),
+        "class_names": list(model.class_names),
         "seconds": round(seconds, 1),
         "parameters": model.count_params(),
         "backend": keras.backend.backend(),
@@ -81,26 +90,54 @@ def result_of(row, seed, settings, data, folder):
     return result
 
 
-def values_of(evaluation):
-    """Returns the numbers of an `Evaluation`, dict of name -> float, 0..1.
+def with_proposals_of(proposer, sets):
+    """Returns data sets with a detector's proposals, a list.
 
-    Besides COCO's there is the AP at each IoU threshold from 0.5: "AP@0.75" and so on.
+    Args:
+        proposer: Path of the detector.
+        sets: data sets.
     """
+    model = keras.models.load_model(proposer)
+    return [
+        with_proposals(one, propose_photos(model, one), MOST_PROPOSALS) for one in sets
+    ]
+
+
+def values_of(model, test):
+    """Returns the numbers of a detector, dict of name -> float, 0..1.
+
+    Of a detector of masks these are the recalls of masks and "boundary_iou". Besides
+    COCO's numbers for boxes there is the AP at each IoU threshold: "AP@0.75" and so on.
+    """
+    if "masks" in model.output:
+        truth = coco_ground_truth(test)
+        found = [
+            (photo.image_id, one["masks"], one["scores"])
+            for photo in test.photos
+            for one in model.detect([photo.path])
+        ]
+        boundary = mean_boundary_iou(truth, found)
+        return {
+            **evaluate_proposals(truth, found, "segm").values,
+            "boundary_iou": boundary,
+        }
+    evaluation = evaluate_photos(model, test)
     if evaluation.metrics is None:
         return evaluation.proposals.values
     metrics = evaluation.metrics
     by_threshold = np.nanmean(metrics.precision, axis=(1, 2))
     names = [f"AP@{iou:.2f}" for iou in metrics.iou_thresholds]
-    return {
-        **metrics.values,
-        **dict(zip(names, by_threshold.tolist(), strict=True)),
-    }
+    return {**metrics.values, **dict(zip(names, by_threshold.tolist(), strict=True))}
 
 
 def shown(model, dataset):
     """Returns what a detector finds in the first scenes, a list of dict of lists."""
-    found = model.detect([photo.path for photo in dataset.photos[:SHOWN]])
+    photos = dataset.photos[:SHOWN]
+    given = {}
+    if photos[0].proposals is not None:
+        given["proposals"] = [photo.proposals for photo in photos]
+    found = model.detect([photo.path for photo in photos], **given)
     return [
-        {name: np.asarray(rows)[:50].tolist() for name, rows in one.items()}
+        {name: np.asarray(rows[:KEPT]).tolist() for name, rows in one.items()}
         for one in found
     ]
