@@ -90,7 +90,7 @@ class Run:
 
 def _recording(recording):
     # JAX takes minutes to compile each of these steps: there Faster R-CNN stands for
-    # this family of losses, the RPN's among them.
+    # this family of losses, the RPN's among them. The RPN alone has not run there yet.
     slow = recording is RPN and keras.backend.backend() == "jax"
     marks = [pytest.mark.slow] if slow else []
     return pytest.param(recording, marks=marks, id=recording[1])
