@@ -187,11 +187,11 @@ class ConvNorm(keras.layers.Layer):
         margin = self.kernel_size // 2
         if self.padding == "same" or margin == 0 or self.strides == 1:
             # With stride 1, or a kernel of one cell, both kinds of padding are equal.
-            return self._bare_convolution(inputs, kernel, "same")
+            return self.bare_convolution(inputs, kernel, "same")
         sides = ((0, 0), (margin, margin), (margin, margin), (0, 0))
-        return self._bare_convolution(ops.pad(inputs, sides), kernel, "valid")
+        return self.bare_convolution(ops.pad(inputs, sides), kernel, "valid")
 
-    def _bare_convolution(self, inputs, kernel, padding):
+    def bare_convolution(self, inputs, kernel, padding):
         return ops.conv(inputs, kernel, self.strides, padding, "channels_last")
 
     def _batch_norm(self, outputs):
@@ -235,7 +235,7 @@ class DepthwiseConvNorm(ConvNorm):
     def _scale_kernel(self, kernel, scale):
         return kernel * scale[:, None]
 
-    def _bare_convolution(self, inputs, kernel, padding):
+    def bare_convolution(self, inputs, kernel, padding):
         return ops.depthwise_conv(
             inputs, kernel, self.strides, padding, "channels_last"
         )

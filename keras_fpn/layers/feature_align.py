@@ -105,6 +105,6 @@ class _Comparison(ConvNorm):
         lateral, coarser = inputs
         kernel = ops.cast(kernel, self.compute_dtype)
         channels = lateral.shape[-1]
-        moved = self._bare_convolution(coarser, 2 * kernel[:, :, channels:], "same")
+        moved = self.bare_convolution(coarser, 2 * kernel[:, :, channels:], "same")
         moved = bilinear_resize(moved, *ops.shape(lateral)[1:3])
-        return self._bare_convolution(lateral, kernel[:, :, :channels], "same") + moved
+        return self.bare_convolution(lateral, kernel[:, :, :channels], "same") + moved

@@ -135,7 +135,7 @@ def test_masks_are_measured_too_where_objects_have_them(dataset):
 
 def test_masks_of_any_class_are_measured_by_their_recall(dataset, tmp_path):
     finder = MaskFinder()
-    finder.class_agnostic = True
+    finder.class_agnostic, finder.category_ids = True, [1, 2]
     found = evaluate_photos(finder, with_segments(dataset))
     assert found.proposals.values["AR10"] == pytest.approx(0.5)
     assert found.masks.values["AR10"] == pytest.approx(0.5 / 10)
