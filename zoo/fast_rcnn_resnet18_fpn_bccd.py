@@ -19,7 +19,7 @@ Measured: not yet.
 import keras
 
 import keras_fpn
-from keras_fpn.data.augment import MultiScale, RandomFlip
+from keras_fpn.data import MultiScale, RandomFlip
 from keras_fpn.models import FastRCNNParts
 from keras_fpn.models.published import small_resnet18_parts
 from keras_fpn.training import TrainingPlan, WarmupCosine

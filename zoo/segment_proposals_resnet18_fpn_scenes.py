@@ -18,7 +18,7 @@ epoch: 19.0, 27.5, 31.0, 31.7.
 import keras
 
 import keras_fpn
-from keras_fpn.data.augment import RandomFlip
+from keras_fpn.data import RandomFlip
 from keras_fpn.layers import SegmentHead, SegmentWindows
 from keras_fpn.models.published import small_resnet18_parts
 from keras_fpn.training import TrainingPlan, WarmupCosine

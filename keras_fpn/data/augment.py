@@ -2,4 +2,12 @@
 
 from keras_fpn.moved import moved_to
 
-__getattr__ = moved_to("keras_fpn.data")
+__getattr__ = moved_to(
+    "keras_fpn.data",
+    "CopyPaste",
+    "LargeScaleJitter",
+    "MultiScale",
+    "Photometric",
+    "RandomFlip",
+    "SafeCrop",
+)

@@ -2,4 +2,4 @@
 
 from keras_fpn.moved import moved_to
 
-__getattr__ = moved_to("keras_fpn.report")
+__getattr__ = moved_to("keras_fpn.report", "find_mistakes")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from data.painted import painted_dataset
 
-from keras_fpn.data.augment import CopyPaste, RandomFlip
+from keras_fpn.data import CopyPaste, RandomFlip
 from keras_fpn.data.batch_shapes import bucket_shapes, holding_shapes
 from keras_fpn.data.batches import (
     FILLER,

@@ -13,7 +13,7 @@ from data.drawn import (
     extent,
 )
 
-from keras_fpn.data.augment import CopyPaste
+from keras_fpn.data import CopyPaste
 
 SEEDS = 1000
 

@@ -12,7 +12,7 @@ from data.drawn import (
     drawn_sample,
 )
 
-from keras_fpn.data.augment import RandomFlip
+from keras_fpn.data import RandomFlip
 from keras_fpn.data.flip import flip_sample
 from keras_fpn.data.masks import flip_masks
 

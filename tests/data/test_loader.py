@@ -15,9 +15,9 @@ from data.painted import (
 )
 from PIL import Image
 
-from keras_fpn.data import Dataset
-from keras_fpn.data.augment import (
+from keras_fpn.data import (
     CopyPaste,
+    Dataset,
     LargeScaleJitter,
     MultiScale,
     Photometric,

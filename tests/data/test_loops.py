@@ -11,7 +11,7 @@ import pytest
 from data.painted import SMALL, check_same, painted_dataset
 from models.tiny import tiny_detector
 
-from keras_fpn.data.augment import (
+from keras_fpn.data import (
     CopyPaste,
     MultiScale,
     Photometric,

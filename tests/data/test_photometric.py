@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from data.drawn import chance, check_equal, copied, drawn_sample
 
-from keras_fpn.data.augment import Photometric
+from keras_fpn.data import Photometric
 
 SEEDS = 1000
 NOTHING = {

@@ -7,8 +7,15 @@ import numpy as np
 import pytest
 from data.painted import FIRST_ID, SMALL, check_same, painted_dataset
 
-from keras_fpn.data import Loader, tensorflow_dataset, with_proposals
-from keras_fpn.data.augment import CopyPaste, MultiScale, RandomFlip, SafeCrop
+from keras_fpn.data import (
+    CopyPaste,
+    Loader,
+    MultiScale,
+    RandomFlip,
+    SafeCrop,
+    tensorflow_dataset,
+    with_proposals,
+)
 from keras_fpn.data.batches import Batch
 from keras_fpn.data.fingerprint import fingerprint
 from keras_fpn.data.hold_out import hold_out

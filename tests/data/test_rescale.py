@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from data.drawn import chance, channel_sample, check_equal, check_resized, copied
 
-from keras_fpn.data.augment import LargeScaleJitter, MultiScale
+from keras_fpn.data import LargeScaleJitter, MultiScale
 from keras_fpn.data.sample import resize_sample
 from keras_fpn.preprocessing import resized_size
 

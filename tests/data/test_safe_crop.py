@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from data.drawn import chance, check_equal, check_seen, copied, drawn_sample
 
-from keras_fpn.data.augment import SafeCrop
+from keras_fpn.data import SafeCrop
 
 SEEDS = 1000
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from data.painted import SMALL, flat, painted_dataset
 
-from keras_fpn.data.augment import CopyPaste, MultiScale, RandomFlip
+from keras_fpn.data import CopyPaste, MultiScale, RandomFlip
 from keras_fpn.data.loader import Loader
 from keras_fpn.data.stream import stream_batches
 from keras_fpn.data.worker_rows import WorkerRows

@@ -11,8 +11,7 @@ from PIL import Image
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from keras_fpn.data import Dataset, Objects, Photo
-from keras_fpn.data.augment import RandomFlip
+from keras_fpn.data import Dataset, Objects, Photo, RandomFlip
 from keras_fpn.data.loader import Loader
 from keras_fpn.metrics import CocoEvaluation
 from keras_fpn.preprocessing import Preprocessing

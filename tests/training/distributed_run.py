@@ -87,7 +87,7 @@ def train(name, devices, validate):
     import keras
     import numpy as np
 
-    from keras_fpn.data.augment import RandomFlip
+    from keras_fpn.data import RandomFlip
     from keras_fpn.metrics import CocoEvaluation
 
     steps, options = [], {}
@@ -138,7 +138,7 @@ def plan():
     """Nine steps; weights change at every third step, and their averages then."""
     from training.mean_box import MeanBox
 
-    from keras_fpn.data.augment import RandomFlip
+    from keras_fpn.data import RandomFlip
     from keras_fpn.training import SGD, TrainingPlan, WarmupCosine
 
     return TrainingPlan(

@@ -6,8 +6,7 @@ import pytest
 from models.fast import second_stage
 from models.tiny import tiny_backbone, tiny_detector
 
-from keras_fpn.data import with_proposals
-from keras_fpn.data.augment import RandomFlip, SafeCrop
+from keras_fpn.data import RandomFlip, SafeCrop, with_proposals
 from keras_fpn.data.scenes import scene_dataset
 from keras_fpn.metrics import propose_photos
 from keras_fpn.preprocessing import Preprocessing

@@ -9,7 +9,7 @@ import pytest
 from models.tiny import tiny_backbone, tiny_detector
 from training.test_run_folder import largest_file
 
-from keras_fpn.data.augment import RandomFlip
+from keras_fpn.data import RandomFlip
 from keras_fpn.data.dataset import Dataset, Objects, Photo
 from keras_fpn.data.fingerprint import fingerprint
 from keras_fpn.preprocessing import Preprocessing

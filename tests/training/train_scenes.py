@@ -18,7 +18,7 @@ import keras  # noqa: E402
 import numpy as np  # noqa: E402
 from models.tiny import tiny_backbone, tiny_detector  # noqa: E402
 
-from keras_fpn.data.augment import Photometric, RandomFlip  # noqa: E402
+from keras_fpn.data import Photometric, RandomFlip  # noqa: E402
 from keras_fpn.data.scenes import scene_dataset  # noqa: E402
 from keras_fpn.preprocessing import Preprocessing  # noqa: E402
 from keras_fpn.training import SGD, TrainingPlan, WarmupCosine, prepare_training  # noqa: E402
