@@ -22,8 +22,8 @@ def add_parser(commands):
     add(
         "--weights",
         metavar="FILE",
-        help=f"weights of the preset's architecture: .pth, .weights.h5 or {RANDOM!r} "
-        "(default: the published weights)",
+        help="weights of the preset's architecture: .pth, .pkl, .weights.h5 or "
+        f"{RANDOM!r} (default: the published weights)",
     )
     flags = {
         "--frozen": "store the weights in the graph instead of in separate files",

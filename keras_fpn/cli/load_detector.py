@@ -33,7 +33,8 @@ def load_detector(preset: str | None = None, weights: str | None = None):
     """Builds the detector that the command line asks for.
 
     Args:
-        preset: a name of `keras_fpn.list_presets()`; None for the default one.
+        preset: a name of `keras_fpn.list_presets()`; None for that of a published
+            file, otherwise for the default one.
         weights: path of a .keras, .pth, .pkl or .weights.h5 file, or "random"; None or
             "coco" for the published weights, which are downloaded once.
 
@@ -54,12 +55,13 @@ def load_detector(preset: str | None = None, weights: str | None = None):
             model = keras_fpn.from_preset(name, load_weights=False)
             keras_fpn.weights.fill_with_formula(model)
             return model, f"Random weights: {name}"
-        return _load_file(preset, name, Path(weights)), None
+        return _load_file(preset, Path(weights)), None
 
 
-def _load_file(preset, name, path):
-    """Returns a saved detector, or the named preset with the file's weights."""
+def _load_file(preset, path):
+    """Returns a saved detector, or a preset with the file's weights."""
     import keras_fpn
+    from keras_fpn.models.checkpoints import published_name
 
     if not path.is_file():
         raise CommandError(
@@ -68,13 +70,17 @@ def _load_file(preset, name, path):
         )
     if path.suffix == ".keras":
         return _load_saved(preset, path)
+    known = preset or published_name(path, keras_fpn.list_presets())
+    name = known or DEFAULT_PRESET
+    guess = f"{path} must have the weights of {name}, or --preset must name another: "
     model = keras_fpn.from_preset(name, load_weights=False)
-    if path.suffix == ".h5":
-        _load_h5(model, name, path)
-    elif path.suffix == ".pkl":
-        keras_fpn.weights.load_detectron2(model, path)
-    else:
-        keras_fpn.weights.load_torchvision(model, path)
+    with reported(ValueError, prefix="" if known else guess):
+        if path.suffix == ".h5":
+            _load_h5(model, name, path)
+        elif path.suffix == ".pkl":
+            keras_fpn.weights.load_detectron2(model, path)
+        else:
+            keras_fpn.weights.load_torchvision(model, path)
     return model
 
 

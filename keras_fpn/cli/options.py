@@ -76,7 +76,8 @@ def add_view_options(parser):
         "--merge",
         choices=MERGES,
         default=MERGES[0],
-        help="how results are merged (default %(default)s)",
+        help="how the results of --scales and --flip are merged (default %(default)s); "
+        "has no effect without them",
     )
 
 

@@ -9,6 +9,8 @@ from rich.console import Console
 
 from keras_fpn import cli
 from keras_fpn.cli import detect
+from keras_fpn.cli.options import MERGES
+from keras_fpn.models import image_pyramid
 from keras_fpn.preprocessing import read_photo
 
 
@@ -142,6 +144,10 @@ def test_views_are_asked_for_by_options(called, tmp_path, detector, monkeypatch)
         assert called(tmp_path / "a.png", *options)[0] == 0
     expected = [(None, False, "nms"), ((0.5, 2.0), False, "nms")]
     assert asked == [*expected, (None, True, "soft_nms")]
+
+
+def test_merge_takes_what_detect_takes():
+    assert MERGES == tuple(image_pyramid.MERGES)
 
 
 def test_scales_must_be_above_zero(called, tmp_path, capsys):

@@ -10,6 +10,7 @@ from keras_fpn import cli
 from keras_fpn.cli.errors import CommandError
 from keras_fpn.cli.load_detector import load_detector
 from keras_fpn.models import checkpoints
+from keras_fpn.weights.registry import Digest
 
 BOX = {"bbox": [10, 20, 30, 40]}
 
@@ -114,6 +115,41 @@ def test_foreign_weights_are_read_by_their_suffix(file, loader, tmp_path, monkey
     (tmp_path / file).touch()
     assert load_detector("small", str(tmp_path / file)) == ("small", None)
     assert loaded == [("small", tmp_path / file)]
+
+
+def test_a_published_file_brings_its_preset(tmp_path, monkeypatch):
+    path = tmp_path / "any.pkl"
+    path.touch()
+    monkeypatch.setattr(Digest, "of", lambda digest, path: "280758" + 26 * "0")
+    monkeypatch.setattr(keras_fpn, "from_preset", lambda name, load_weights: name)
+    monkeypatch.setattr(keras_fpn.weights, "load_detectron2", lambda *given: None)
+    published = "faster_rcnn_resnet50_fpn_detectron2_3x"
+    assert load_detector(None, str(path)) == (published, None)
+    assert load_detector("small", str(path)) == ("small", None)
+
+
+@pytest.mark.parametrize(
+    ("file", "loader"),
+    [("m.pkl", "load_detectron2"), ("m.pth", "load_torchvision")],
+)
+def test_a_file_that_does_not_fit_the_default_preset_needs_another(
+    file, loader, tmp_path, monkeypatch
+):
+    def fail(model, path):
+        raise ValueError("The tensors must fit.")
+
+    monkeypatch.setattr(keras_fpn, "from_preset", lambda name, load_weights: name)
+    monkeypatch.setattr(keras_fpn.weights, loader, fail)
+    path = tmp_path / file
+    path.touch()
+    with pytest.raises(CommandError) as error:
+        load_detector(None, str(path))
+    assert str(error.value) == (
+        f"{path} must have the weights of faster_rcnn_resnet50_fpn_coco, or --preset "
+        "must name another: The tensors must fit."
+    )
+    with pytest.raises(CommandError, match=r"^The tensors must fit\.$"):
+        load_detector("small", str(path))
 
 
 def test_weights_of_another_architecture_are_refused(tmp_path, monkeypatch):

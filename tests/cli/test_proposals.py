@@ -12,6 +12,7 @@ from cli.calling import called
 from models.fast import tiny_fast_rcnn
 from models.tiny import tiny_backbone, tiny_detector
 
+from keras_fpn.cli import finetune
 from keras_fpn.data import open_dataset, read_proposals, write_proposals
 from keras_fpn.data.scenes import write_scenes
 from keras_fpn.metrics import propose_photos
@@ -104,8 +105,19 @@ def test_evaluate_uses_them(made, tmp_path):
     code, out, err = called(*argv)
     assert code == 0, err
     assert "fast.keras, 6 photos" in out
-    detections = json.loads((tmp_path / "out" / "detections.json").read_text())
-    assert len(detections) > 0
+    argv = ["evaluate", made / "set", "--weights", made / "faster.keras"]
+    called(*argv, "--output", tmp_path / "expected")
+    found, expected = (
+        json.loads((tmp_path / name / "detections.json").read_text())
+        for name in ("out", "expected")
+    )
+    assert len(found) == len(expected) > 6
+    for one, other in zip(found, expected, strict=True):
+        assert (one["image_id"], one["category_id"]) == (
+            other["image_id"],
+            other["category_id"],
+        )
+        np.testing.assert_allclose(one["bbox"], other["bbox"], atol=0.1)
 
 
 def test_evaluate_needs_them_and_only_if_the_detector_takes_them(made, tmp_path):
@@ -129,15 +141,25 @@ def test_proposals_of_other_photos_are_named(made, tmp_path):
     assert "(image id 1)" in err
 
 
-def test_finetune_trains_and_validates_with_them(made, tmp_path):
+def test_finetune_trains_and_validates_with_them(made, tmp_path, monkeypatch):
+    given, trained = [], finetune.run_training
+
+    def run_training(plan, dataset, validation, *others):
+        given.extend([dataset, validation])
+        return trained(plan, dataset, validation, *others)
+
+    monkeypatch.setattr(finetune, "run_training", run_training)
     argv = ["finetune", made / "set", "--weights", made / "fast.keras", "--epochs", 1]
     argv += ["--output", tmp_path / "run", "--workers", 1, "--no-tensorboard"]
     code, _, err = called(*argv, "--proposals", made / "proposals.json")
     assert code == 0, err
     # Two photos are held out and keep their proposals.
+    assert [len(dataset) for dataset in given] == [4, 2]
+    found = read_proposals(made / "proposals.json")
+    for photo in (photo for dataset in given for photo in dataset.photos):
+        np.testing.assert_allclose(photo.proposals, found[photo.image_id][0], atol=0.01)
     [entry] = json.loads((tmp_path / "run" / "history.json").read_text())
-    assert 0 <= entry["val_AP"] <= 1
-    assert {"class_loss", "box_loss"} < set(entry)
+    assert {"class_loss", "box_loss", "val_AP"} < set(entry)
     model = keras.models.load_model(tmp_path / "run" / "last.keras")
     assert "proposals" in model.input
     # The same command, but with other proposals, is another training.
