@@ -192,6 +192,13 @@ class ConvNorm(keras.layers.Layer):
         return self.bare_convolution(ops.pad(inputs, sides), kernel, "valid")
 
     def bare_convolution(self, inputs, kernel, padding):
+        """Returns the convolution without bias, norm and activation; see `ops.conv`.
+
+        Args:
+            inputs: float (B, H, W, C).
+            kernel: float (k, k, C, filters), of the dtype of the inputs.
+            padding: "same" or "valid".
+        """
         return ops.conv(inputs, kernel, self.strides, padding, "channels_last")
 
     def _batch_norm(self, outputs):
@@ -236,6 +243,7 @@ class DepthwiseConvNorm(ConvNorm):
         return kernel * scale[:, None]
 
     def bare_convolution(self, inputs, kernel, padding):
+        """Returns the depthwise convolution alone; its kernel is (k, k, C, 1)."""
         return ops.depthwise_conv(
             inputs, kernel, self.strides, padding, "channels_last"
         )

@@ -52,8 +52,8 @@ def _interpolation(low, high, pixels, cells):
     """Returns weights (n, cells) of the cells at n pixels, and the first pixel."""
     first, end = (int(np.clip(np.ceil(edge - 0.5), 0, pixels)) for edge in (low, high))
     centers = np.arange(first, end) + 0.5
-    places = (centers - low) / max(high - low, 1e-6) * cells - 0.5
-    distances = np.abs(places[:, None] - np.arange(cells))
+    positions = (centers - low) / max(high - low, 1e-6) * cells - 0.5
+    distances = np.abs(positions[:, None] - np.arange(cells))
     return np.maximum(1 - distances, 0).astype(np.float32), first
 
 
@@ -62,10 +62,10 @@ def _run_lengths(pixels, corner, size):
     height, width = (int(side) for side in size)
     # Run lengths go down the columns, so columns become rows here.
     edges = np.diff(np.pad(pixels.T, ((0, 0), (1, 1))).astype(np.int8), axis=1)
-    places = (np.arange(pixels.shape[1]) + corner[1])[:, None] * height + corner[0]
-    places = places + np.arange(edges.shape[1])
+    indices = (np.arange(pixels.shape[1]) + corner[1])[:, None] * height + corner[0]
+    indices = indices + np.arange(edges.shape[1])
     # A run from the last row of a column into the next one has no edge in between.
-    bounds, times = np.unique(places[edges != 0], return_counts=True)
+    bounds, times = np.unique(indices[edges != 0], return_counts=True)
     bounds = np.union1d(bounds[times == 1], [height * width])
     counts = np.diff(bounds, prepend=0).astype(int).tolist()
     runs = {"size": [height, width], "counts": counts}

@@ -18,6 +18,7 @@ from keras_fpn.files import replacing
 # change after which a resumed run would end with other weights.
 # 1: there was no number; RoIs beyond 896 pixels read P6 in training.
 # 2: "model" described an assignment where it now describes a match and a sample.
+# 3: "model" and "preprocessing" lacked settings, such as "resize_rule".
 FORMAT = 4
 _ABSENT = "nothing"
 _DESCRIBED = ("model", "optimizer")  # settings that another version may word otherwise

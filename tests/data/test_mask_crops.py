@@ -18,9 +18,11 @@ from keras_fpn.data import (
     load_sample,
     open_dataset,
 )
+from keras_fpn.data.augmented_photos import AugmentedPhotos
 from keras_fpn.data.batches import Batch
 from keras_fpn.data.mask_crops import CROP_SIDE, coverage, mask_crops
 from keras_fpn.data.masks import mask_extents
+from keras_fpn.data.sample import resize_sample
 from keras_fpn.data.scenes import write_scenes
 from keras_fpn.models.pasted_masks import full_masks
 
@@ -183,7 +185,9 @@ def test_objects_without_segments_and_crowds_have_defined_masks(tmp_path):
 )
 def test_every_augmentation_moves_masks_with_their_objects(tmp_path, augmentation):
     write_scenes(tmp_path, 3, seed=2, size=(64, 96), objects=(2, 4))
-    loader = Loader(open_dataset(tmp_path), SMALL, 3, [augmentation], 3, masks=True)
+    dataset = open_dataset(tmp_path)
+    loader = Loader(dataset, SMALL, 3, [augmentation], 3, masks=True)
+    photos = AugmentedPhotos(dataset, (augmentation,), 3, True, "stop")
     found = 0
     for epoch in range(3):
         for batch in loader.batches(epoch):
@@ -197,4 +201,11 @@ def test_every_augmentation_moves_masks_with_their_objects(tmp_path, augmentatio
             inside = (x1 >= 0) & (y1 >= 0) & (x2 <= width) & (y2 <= height)
             assert inside[real].all()
             found += real.sum()
+            for slot, index in enumerate(batch.indices):
+                size = tuple(x["image_sizes"][slot].astype(int))
+                masks = resize_sample(photos.sample(index, epoch), size)["masks"]
+                rows = slice(len(masks))
+                crops = y["masks"][slot, rows] / 255
+                again = full_masks(crops, y["mask_windows"][slot, rows], size, 0.5)
+                assert_array_equal(again, masks)
     assert found > 10

@@ -78,13 +78,13 @@ def test_half_precision_predicts_points_that_large_maps_need():
     assert_array_equal(got, np.full(599, 0.5))
 
 
-def test_groups_that_do_not_divide_the_channels_are_refused():
+def test_groups_that_do_not_divide_the_channels_raise():
     layer = DeformableConvolution(8, deformable_groups=8)
     with pytest.raises(ValueError, match="deformable_groups=8 for 12 channels"):
         layer.build((None, None, None, 12))
 
 
-def test_an_even_kernel_is_refused():
+def test_an_even_kernel_raises():
     with pytest.raises(ValueError, match=r"odd.*received kernel_size=2"):
         DeformableConvolution(8, kernel_size=2)
 

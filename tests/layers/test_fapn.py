@@ -125,14 +125,14 @@ def test_its_config_makes_it_again():
     assert again.merge["C3"].deform.deformable_groups == 4
 
 
-def test_channels_that_eight_does_not_divide_are_refused_with_the_remedy():
+def test_channels_that_eight_does_not_divide_raise_with_the_remedy():
     with pytest.raises(
         ValueError, match=r"deformable_groups=8 for 12 .* Use a divisor"
     ):
         fapn(12).build({"C3": (1, 4, 4, 3), "C4": (1, 2, 2, 3)})
 
 
-def test_levels_that_the_backbone_lacks_are_refused():
+def test_levels_that_the_backbone_lacks_raise():
     shapes = {"C3": (1, 4, 4, 3), "C4": (1, 2, 2, 3)}
     with pytest.raises(ValueError, match=r"\['P3', 'P4'\]; received levels=\('P2',"):
         fapn(8, levels=("P2", "P3")).build(shapes)

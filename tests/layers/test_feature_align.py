@@ -90,11 +90,11 @@ def test_statistics_of_a_norm_are_learned_in_training_only():
     assert arrays(layer.compare.moving_mean).any()
 
 
-def test_groups_that_do_not_divide_the_channels_are_refused():
+def test_groups_that_do_not_divide_the_channels_raise():
     with pytest.raises(ValueError, match="deformable_groups=8 for 12 channels"):
         FeatureAlign(12).build((1, 4, 4, 12), (1, 2, 2, 12))
 
 
-def test_another_norm_is_refused():
+def test_another_norm_raises():
     with pytest.raises(ValueError, match="received norm='layer'"):
         FeatureAlign(8, "layer").build((1, 4, 4, 8), (1, 2, 2, 8))

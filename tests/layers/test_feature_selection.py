@@ -82,6 +82,6 @@ def test_start_is_uniform_within_the_square_root_of_three_by_the_inputs():
     assert abs(kernels[0][..., :48] - kernels[1][..., :48]).max() > 0.1
 
 
-def test_another_norm_is_refused():
+def test_another_norm_raises():
     with pytest.raises(ValueError, match="received norm='layer'"):
         FeatureSelection(8, norm="layer").build((None, None, None, 4))

@@ -133,7 +133,7 @@ def test_it_fits_any_levels_and_any_head(levels):
 
 
 @pytest.mark.parametrize("make", [fapn, FeaturePyramid])
-def test_a_neck_built_with_levels_that_a_backbone_lacks_is_refused(make):
+def test_a_neck_built_with_levels_that_a_backbone_lacks_raises(make):
     neck = make(16)
     neck({name: keras.Input((None, None, 8)) for name in ("C2", "C3", "C4")})
     with pytest.raises(ValueError, match=r"'C2', 'C3', 'C4'\]; received \['C3', 'C4'"):

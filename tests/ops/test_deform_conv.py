@@ -327,7 +327,7 @@ OFFSETS, MASK = (2, 5, 6, 18), (2, 5, 6, 9)
         (MASK, 3, {"strides": 2}, r"\('B', 3, 3, 18\); received \(2, 5, 6, 18\)"),
     ],
 )
-def test_shapes_that_do_not_fit_are_refused(shape, number, options, message):
+def test_shapes_that_do_not_fit_raise(shape, number, options, message):
     tensors = changed(number, np.zeros(shape, "float32"))
     with pytest.raises(ValueError, match=message):
         deform_conv(*tensors, **{"padding": 1, **options})
