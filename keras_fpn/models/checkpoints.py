@@ -96,9 +96,15 @@ def published_name(path: Path, names: Collection[str]):
     Returns:
         str, or None if the file is not a published checkpoint.
     """
+    hashes: dict[str, str] = {}  # of the file, which is large, by algorithm
     for name in set(names) - set(SHIPPED):
         checkpoint = get_checkpoint(name)
-        if checkpoint.url.endswith(path.suffix) and checkpoint.digest.fits(path):
+        digest = checkpoint.digest
+        if not path.is_file() or not checkpoint.url.endswith(path.suffix):
+            continue
+        if digest.algorithm not in hashes:
+            hashes[digest.algorithm] = digest.of(path)
+        if hashes[digest.algorithm].startswith(digest.digits):
             return name
     return None
 
