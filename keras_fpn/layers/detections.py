@@ -5,6 +5,7 @@ from keras import KerasTensor, ops
 
 from keras_fpn.box_coder import BoxCoder, with_coder
 from keras_fpn.boxes import box_sides, clip_boxes
+from keras_fpn.config import arguments_of
 from keras_fpn.ops.nms import grouped_nms
 
 MIN_SIDE = 1e-2  # pixels; narrower boxes are dropped, as in torchvision
@@ -105,9 +106,7 @@ class Detections(keras.layers.Layer):
     def get_config(self):
         return {
             **super().get_config(),
-            "score_threshold": self.score_threshold,
-            "nms_threshold": self.nms_threshold,
-            "max_detections": self.max_detections,
+            **arguments_of(self, Detections),
             "coder": keras.saving.serialize_keras_object(self.coder),
         }
 

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_fpn.config import arguments_of
 from keras_fpn.layers.detections import detections_spec
 
 
@@ -54,8 +55,4 @@ class ProposalDetections(keras.layers.Layer):
         return detections_spec(batch, limit if count is None else min(count, limit))
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            "score_threshold": self.score_threshold,
-            "max_detections": self.max_detections,
-        }
+        return {**super().get_config(), **arguments_of(self, ProposalDetections)}

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_fpn.config import arguments_of
 from keras_fpn.layers.conv_norm import ConvNorm
 from keras_fpn.levels import ordered_names
 
@@ -77,12 +78,7 @@ class RPNHead(keras.layers.Layer):
         return objectness, deltas
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            "num_anchors": self.num_anchors,
-            "num_convs": self.num_convs,
-            "shared": self.shared,
-        }
+        return {**super().get_config(), **arguments_of(self, RPNHead)}
 
     def _tower(self, shape, suffix):
         channels = shape[-1]

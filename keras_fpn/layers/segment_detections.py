@@ -6,6 +6,7 @@ import keras
 from keras import KerasTensor, ops
 
 from keras_fpn.boxes import clip_boxes, split_boxes
+from keras_fpn.config import arguments_of
 from keras_fpn.layers.detections import detections_spec
 from keras_fpn.layers.segment_head import scores_and_masks
 from keras_fpn.levels import ordered_names
@@ -65,11 +66,7 @@ class TopSegments(keras.layers.Layer):
         return KerasTensor(shape, "int32"), KerasTensor(shape, "float32")
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            "score_threshold": self.score_threshold,
-            "max_detections": self.max_detections,
-        }
+        return {**super().get_config(), **arguments_of(self, TopSegments)}
 
 
 @keras.saving.register_keras_serializable(package="keras_fpn")

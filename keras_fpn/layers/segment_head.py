@@ -7,6 +7,7 @@ import keras
 from keras import KerasTensor, ops
 
 from keras_fpn.boxes import take_rows
+from keras_fpn.config import arguments_of
 from keras_fpn.layers.conv_norm import ConvNorm
 from keras_fpn.levels import ordered_names
 
@@ -109,12 +110,7 @@ class SegmentHead(keras.layers.Layer):
         return KerasTensor((shapes[0][0], count), dtype)
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            "kernel_sizes": self.kernel_sizes,
-            "channels": self.channels,
-            "mask_size": self.mask_size,
-        }
+        return {**super().get_config(), **arguments_of(self, SegmentHead)}
 
     def _scores(self, pyramid):
         """Returns the logits of all scores, (B, N)."""

@@ -7,6 +7,7 @@ import numpy as np
 from keras import ops
 
 from keras_fpn.anchors import grid_anchors
+from keras_fpn.config import arguments_of
 from keras_fpn.levels import level_number, ordered_names
 
 
@@ -74,9 +75,4 @@ class SegmentWindows(keras.layers.Layer):
         return shapes
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            "cells": self.cells,
-            "scales": self.scales,
-            "padding": self.padding,
-        }
+        return {**super().get_config(), **arguments_of(self, SegmentWindows)}
