@@ -20,6 +20,7 @@ from keras_fpn.models.build import Family, build, check_strides, with_defaults
 from keras_fpn.models.detector import Detector
 from keras_fpn.models.parts import Parts
 from keras_fpn.models.segment_branch import SegmentBranch
+from keras_fpn.models.two_stage import pyramid_stages
 from keras_fpn.preprocessing import Preprocessing
 
 CHANNELS = 128  # of the pyramid; Lin et al. 2017 (arXiv:1612.03144), Sec. 6
@@ -74,14 +75,8 @@ class SegmentProposals(Detector):
 
     @staticmethod
     def stages(parts, images, image_sizes):
-        bottom_up = parts.backbone(images)  # C2..C5
-        pyramid = parts.neck(bottom_up)  # P2..P5
-        return {
-            "image_sizes": image_sizes,
-            "bottom_up": bottom_up,
-            "pyramid": pyramid,
-            **parts.segment.stages(pyramid, images),
-        }
+        stages = pyramid_stages(parts, images, image_sizes)
+        return stages | parts.segment.stages(stages["pyramid"], images)
 
     @staticmethod
     def results(parts, stages, **limits):
