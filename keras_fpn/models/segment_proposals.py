@@ -18,9 +18,8 @@ from keras_fpn.layers import (
 )
 from keras_fpn.models.build import Family, build, check_strides, with_defaults
 from keras_fpn.models.detector import Detector
-from keras_fpn.models.parts import Parts
 from keras_fpn.models.segment_branch import SegmentBranch
-from keras_fpn.models.two_stage import pyramid_stages
+from keras_fpn.models.two_stage import PyramidParts, pyramid_stages
 from keras_fpn.preprocessing import Preprocessing
 
 CHANNELS = 128  # of the pyramid; Lin et al. 2017 (arXiv:1612.03144), Sec. 6
@@ -28,17 +27,14 @@ CHANNELS = 128  # of the pyramid; Lin et al. 2017 (arXiv:1612.03144), Sec. 6
 
 @keras.saving.register_keras_serializable(package="keras_fpn")
 @dataclass(frozen=True)
-class SegmentParts(Parts):
+class SegmentParts(PyramidParts):
     """The parts of a detector of segmentation proposals.
 
     Attributes:
-        backbone: functional model, float (B, H, W, 3) -> dict "C<l>" -> map.
-        neck: layer, dict "C<l>" -> dict "P<l>", such as `FeaturePyramid`.
+        backbone, neck: as in `PyramidParts`.
         segment: `SegmentBranch`.
     """
 
-    backbone: Any
-    neck: Any
     segment: SegmentBranch
 
 
