@@ -116,9 +116,5 @@ def fast_rcnn_fpn(
     Raises:
         ValueError: as in `faster_rcnn_fpn`.
     """
-    classes = {
-        "num_classes": num_classes,
-        "class_names": class_names,
-        "category_ids": category_ids,
-    }
+    classes = (num_classes, class_names, category_ids)
     return build(FAMILY, backbone, weights, classes, preprocessing, name, parts)

@@ -120,5 +120,5 @@ def rpn_fpn(
     Raises:
         ValueError: as in `faster_rcnn_fpn`.
     """
-    classes = {"class_names": ["object"], "category_ids": [1]}
+    classes = (1, ["object"], [1])
     return build(FAMILY, backbone, weights, classes, preprocessing, name, parts)

@@ -148,5 +148,5 @@ def segment_proposals_fpn(
         ValueError: as in `faster_rcnn_fpn`, or the head and the windows have different
             numbers of scales.
     """
-    classes = {"class_names": ["object"], "category_ids": [1]}
+    classes = (1, ["object"], [1])
     return build(FAMILY, backbone, weights, classes, preprocessing, name, parts)
