@@ -98,12 +98,10 @@ def build(
     own = _published_parts(family, known, source, len(found.names))
     own = _backbone_and_its_parts(family, backbone, weights, own)
     own_preprocessing = own.pop("preprocessing", Preprocessing())
-    if preprocessing is None:
-        preprocessing = own_preprocessing
-    else:  # what the user leaves out is that of the weights
-        preprocessing = preprocessing.completed(
-            own_preprocessing.mean, own_preprocessing.std, own_preprocessing.resize_rule
-        )
+    # What the user leaves out is that of the weights.
+    preprocessing = (preprocessing or own_preprocessing).completed(
+        own_preprocessing.mean, own_preprocessing.std, own_preprocessing.resize_rule
+    )
     given = {key: part for key, part in parts.items() if part is not None}
     model = family.detector(
         family.parts.of(family.complete({**own, **given}, len(found.names))),
