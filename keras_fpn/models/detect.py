@@ -115,10 +115,7 @@ def _detect_batch(model, photos, size, proposals, limits, start):
         own = [photo.shape[:2] for photo in photos]
         inputs["proposals"] = proposal_batch(proposals, own, resized, start)
     outputs = model.found(inputs, **limits)
-    frames = [
-        Frame(image_size, photo.shape[:2])
-        for image_size, photo in zip(resized, photos, strict=True)
-    ]
     return [
-        of_photo(outputs, index, frame, **limits) for index, frame in enumerate(frames)
+        of_photo(outputs, index, Frame(image_size, photo.shape[:2]), **limits)
+        for index, (image_size, photo) in enumerate(zip(resized, photos, strict=True))
     ]
