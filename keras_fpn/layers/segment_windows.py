@@ -7,7 +7,8 @@ import numpy as np
 from keras import ops
 
 from keras_fpn.anchors import grid_anchors
-from keras_fpn.levels import level_number, ordered_names
+from keras_fpn.config import arguments_of
+from keras_fpn.levels import level_number, ordered_names, rows_of_map
 
 
 @keras.saving.register_keras_serializable(package="keras_fpn")
@@ -67,16 +68,10 @@ class SegmentWindows(keras.layers.Layer):
         return windows
 
     def compute_output_shape(self, pyramid_shape, images_shape):
-        shapes = {}
-        for name, (_, height, width, _) in pyramid_shape.items():
-            known = height is not None and width is not None
-            shapes[name] = (height * width * len(self.scales) if known else None, 4)
-        return shapes
+        return {
+            name: (rows_of_map(shape, len(self.scales)), 4)
+            for name, shape in pyramid_shape.items()
+        }
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            "cells": self.cells,
-            "scales": self.scales,
-            "padding": self.padding,
-        }
+        return {**super().get_config(), **arguments_of(self, SegmentWindows)}

@@ -14,7 +14,7 @@ from keras_fpn.matcher import POSITIVE
 from keras_fpn.models.parts import Parts
 from keras_fpn.models.region_branch import sample_weights
 from keras_fpn.models.segment_match import match_segments
-from keras_fpn.ops.mask_coverage import mask_coverage, take_masks
+from keras_fpn.ops.mask_coverage import mask_coverage
 from keras_fpn.sampler import Sample
 
 PURPOSE = 2  # of the random numbers; different from those of other branches
@@ -147,7 +147,7 @@ class SegmentBranch(Parts):
             grids: float32 (B, S, 4), xyxy, input-image pixels.
         """
         covered = mask_coverage(
-            take_masks(truth.masks, matches),
+            take_rows(truth.masks, matches),
             take_rows(truth.mask_windows, matches),
             grids,
             self.segment_head.mask_size,
