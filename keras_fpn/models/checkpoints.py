@@ -98,7 +98,10 @@ def published_name(path: Path, names: Collection[str]):
     """
     for name in set(names) - set(SHIPPED):
         checkpoint = get_checkpoint(name)
-        if checkpoint.url.endswith(path.suffix) and checkpoint.digest.fits(path):
+        url, digest = checkpoint.url, checkpoint.digest
+        if url is None or digest is None:
+            continue
+        if url.endswith(path.suffix) and digest.fits(path):
             return name
     return None
 
