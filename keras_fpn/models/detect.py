@@ -80,7 +80,11 @@ def detect(
         preprocessing.max_size if max_size is None else max_size,
     )
     in_views = scales is not None or flip
-    views: dict[str, Any] = {"scales": (1,) if scales is None else scales, "flip": flip, "merge": merge}
+    views: dict[str, Any] = {
+        "scales": (1,) if scales is None else scales,
+        "flip": flip,
+        "merge": merge,
+    }
     batch_size = 1 if in_views else batch_size
     results = []
     for start in range(0, len(images), batch_size):
