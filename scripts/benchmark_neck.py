@@ -5,8 +5,9 @@
 
 Each side is a process of its own, and one works at a time, in turns. CPU seconds are
 those of all cores; on a busy machine they say more. Weights are random ones from a
-formula, and the photo is drawn. Offsets are 0, as when a training starts: all points that
-FaPN reads are in the maps, where reading costs most. KERAS_BACKEND chooses the backend.
+formula, and the photo is drawn. Offsets are 0, as when a training starts: all points
+that FaPN reads are in the maps, where reading costs most. KERAS_BACKEND chooses the
+backend.
 """
 
 import argparse

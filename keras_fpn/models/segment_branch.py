@@ -64,19 +64,18 @@ class SegmentBranch(Parts):
                 "segment_windows with as many of both."
             )
 
-    def stages(self, pyramid, images):
+    def stages(self, pyramid):
         """Returns the pyramid that the head reads and its windows.
 
         Args:
             pyramid: dict "P<l>" -> float (B, H_l, W_l, C).
-            images: float (B, H, W, 3); only its size is read.
 
         Returns:
             dict with "segment_pyramid", the pyramid with its coarser level, and
             "windows", dict "P<l>" -> float32 (N_l, 4), xyxy, input-image pixels.
         """
         pyramid = self.coarse_level(pyramid)  # P2..P6
-        windows = self.segment_windows(pyramid, images)  # per level (N_l, 4)
+        windows = self.segment_windows(pyramid)  # per level (N_l, 4)
         return {"segment_pyramid": pyramid, "windows": windows}
 
     def outputs(self, stages: dict, **limits):

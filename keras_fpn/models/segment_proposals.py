@@ -72,7 +72,7 @@ class SegmentProposals(Detector):
     @staticmethod
     def stages(parts, images, image_sizes):
         stages = pyramid_stages(parts, images, image_sizes)
-        return stages | parts.segment.stages(stages["pyramid"], images)
+        return stages | parts.segment.stages(stages["pyramid"])
 
     @staticmethod
     def results(parts, stages, **limits):
