@@ -28,15 +28,15 @@ def take_rows(rows, indices):
     """Returns the rows of each image at its own indices.
 
     Args:
-        rows: (B, N, C).
+        rows: (B, N, ...), such as boxes or masks.
         indices: int (B, S), 0..N-1.
 
     Returns:
-        (B, S, C).
+        (B, S, ...).
     """
-    batch, count = ops.shape(rows)[:2]
+    batch, count, *inner = ops.shape(rows)
     indices = indices + ops.arange(batch)[:, None] * count
-    return ops.take(ops.reshape(rows, (-1, rows.shape[-1])), indices, axis=0)
+    return ops.take(ops.reshape(rows, (-1, *inner)), indices, axis=0)
 
 
 def clip_boxes(boxes, image_sizes):

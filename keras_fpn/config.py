@@ -18,11 +18,13 @@ class Config:
         return cls(**config)
 
 
-def arguments_of(made):
+def arguments_of(made, kind: type | None = None):
     """Returns the arguments that an object was made with, dict, for `get_config`.
 
     Args:
         made: object that has each argument of its class as an attribute of that name.
+        kind: the class whose arguments are returned, of which that of the object may
+            be a subclass with other arguments; None means the object's own class.
     """
-    _, *parameters = inspect.signature(type(made).__init__).parameters
+    parameters = inspect.signature(kind or type(made)).parameters
     return {name: getattr(made, name) for name in parameters if name != "kwargs"}

@@ -60,3 +60,14 @@ def ordered_names(names: Iterable[str]):
 def pyramid_name(name: str):
     """Returns the name of the pyramid map of the same level: "C3" -> "P3"."""
     return f"P{level_number(name)}"
+
+
+def rows_of_map(shape, per_cell: int):
+    """Returns how many predictions a level has, int; None if its size is unknown.
+
+    Args:
+        shape: (B, H, W, C) of its map, None where it is unknown.
+        per_cell: predictions in each cell.
+    """
+    _, height, width, _ = shape
+    return None if None in (height, width) else height * width * per_cell

@@ -44,6 +44,12 @@ class Preset:
         """str, the publisher of the metrics and the weights."""
         return self.checkpoint.source
 
+    @property
+    def has_weights(self):
+        """bool, whether `from_preset` can load the weights; else they are a user's."""
+        found = self.checkpoint
+        return isinstance(found, ShippedCheckpoint) or found.url is not None
+
 
 def list_presets():
     """Returns all presets, dict of name -> `Preset`."""
@@ -68,7 +74,8 @@ def from_preset(name: str, load_weights: bool = True, **overrides):
         the model, such as `keras_fpn.models.FasterRCNN`.
 
     Raises:
-        ValueError: `name` is not a preset; the error lists similar names.
+        ValueError: `name` is not a preset (the error lists similar names), or its
+            weights cannot be downloaded (the error says how to load a file).
     """
     presets = list_presets()
     if name not in presets:

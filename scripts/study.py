@@ -15,7 +15,9 @@ It needs the extra `report`.
 import argparse
 import functools
 import json
+import os
 import pathlib
+import shlex
 import sys
 
 import keras
@@ -34,8 +36,10 @@ SEEDS_OF_SCENES = {"train": 11, "test": 12}
 
 def main(argv=None):
     """Trains and writes what the command line asks for."""
+    argv = sys.argv[1:] if argv is None else argv
     arguments = parse(argv)
     rows = all_rows()
+    given = {rows[key].given for key in arguments.rows}
     work, output = arguments.work or arguments.output / "runs", arguments.output
     sets = scenes(work, arguments.scenes)
     settings = {
@@ -44,27 +48,46 @@ def main(argv=None):
         "scenes": arguments.scenes,
         "side": SIDE,
     }
-    results: dict[str, list[dict]] = {}
+    origin = command_of(argv), f"{arguments.machine}, {keras.backend.backend()} backend"
     for seed in range(arguments.seeds):
 
         @functools.cache
-        def data(given, seed=seed):
-            if given is None:
+        def data(proposer, seed=seed):
+            if proposer is None:
                 return sets
-            return with_proposals_of(work / f"{given}-{seed}" / "run" / LAST, sets)
+            return with_proposals_of(work / f"{proposer}-{seed}" / "run" / LAST, sets)
 
-        for key in arguments.rows:
+        for key, row in rows.items():
+            if key not in {*arguments.rows, *given}:
+                continue
+            folder = work / f"{key}-{seed}"
             result = result_of(
-                key,
-                seed,
-                settings,
-                functools.partial(data, rows[key].given),
-                work / f"{key}-{seed}",
+                key, seed, settings, functools.partial(data, row.given), folder
             )
-            results.setdefault(key, []).append(result)
             print(key, seed, f"{result['seconds']:.0f} s", summary(result), flush=True)
-            write(output, results, sets[1], arguments)
+            write(output, results_in(work, settings), sets[1], *origin)
     return 0
+
+
+def command_of(argv):
+    """Returns the command line, str."""
+    backend = os.environ.get("KERAS_BACKEND")
+    prefix = f"KERAS_BACKEND={backend} " if backend else ""
+    return prefix + shlex.join(["python", "scripts/study.py", *argv])
+
+
+def results_in(work, settings):
+    """Returns all results of these settings, dict of key -> list, in order.
+
+    Also those of earlier commands, which trained other rows.
+    """
+    results: dict[str, list[dict]] = {}
+    for key in all_rows():
+        for file in sorted(work.glob(f"{key}-[0-9]*/result.json")):
+            result = json.loads(file.read_text("utf-8"))
+            if settings.items() <= result["settings"].items():
+                results.setdefault(key, []).append(result)
+    return results
 
 
 def summary(result):
@@ -74,13 +97,8 @@ def summary(result):
     return {name: round(100 * value, 1) for name, value in found.items()}
 
 
-def write(output, results, test, arguments):
+def write(output, results, test, command, machine):
     """Writes results.json and the page."""
-    command = (
-        f"python scripts/study.py --output zoo/study --steps {arguments.steps} "
-        f"--scenes {arguments.scenes} --seeds {arguments.seeds}"
-    )
-    machine = f"{arguments.machine}, {keras.backend.backend()} backend"
     output.mkdir(parents=True, exist_ok=True)
     kept = {
         key: [{k: v for k, v in one.items() if k != "shown"} for one in own]

@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from keras_fpn.levels import level_number, ordered_names, pyramid_name
+from keras_fpn.levels import level_number, ordered_names, pyramid_name, rows_of_map
 
 
 def test_level_is_the_number_behind_the_letter():
@@ -50,3 +50,10 @@ def test_two_maps_of_one_level_are_refused():
 def test_a_gap_is_refused_with_the_missing_levels(names, missing):
     with pytest.raises(ValueError, match=f"contiguous.*missing level {missing}"):
         ordered_names(names)
+
+
+def test_rows_of_a_map_are_known_if_both_its_sides_are():
+    assert rows_of_map((None, 4, 5, 8), 3) == 60
+    assert rows_of_map((2, 0, 5, None), 3) == 0
+    assert rows_of_map((2, None, 5, 8), 3) is None
+    assert rows_of_map((2, 4, None, 8), 3) is None

@@ -17,12 +17,14 @@ PUBLISHED = {
     "faster_rcnn_mobilenet_v3_large_320_fpn_coco": 19_386_354,
 }
 
+FAPN = "faster_rcnn_resnet50_fapn_detectron2_1x"
 
 # Parameters that detectron2 trains, in millions; its frozen norms are no parameters.
 DETECTRON2 = {
     "faster_rcnn_resnet50_fpn_detectron2_1x": 41.70,
     "faster_rcnn_resnet50_fpn_detectron2_3x": 41.70,
     "faster_rcnn_resnet101_fpn_detectron2_3x": 60.64,
+    "faster_rcnn_resnet50_fapn_detectron2_1x": 46.14,  # 41.70 and its larger neck
     "fast_rcnn_resnet50_fpn_detectron2_1x": 41.11,  # 41.70 less the RPN head
     "rpn_resnet50_fpn_detectron2_1x": 27.39,  # 41.70 less the two layers of the heads
 }
@@ -38,6 +40,15 @@ def test_presets_are_the_published_ones_and_ours():
         assert "torchvision" in preset.source
     for name in SHIPPED:
         assert presets[name].source == f"keras_fpn, zoo/{name}.py"
+    assert presets[FAPN].metrics == {"COCO val2017": {"box AP": 39.2}}
+    without = [name for name, preset in presets.items() if not preset.has_weights]
+    assert without == [FAPN]
+
+
+def test_a_preset_without_weights_says_so():
+    said = rf"received name='{FAPN}'.*FaPN.*README.*load_weights=False"
+    with pytest.raises(ValueError, match=said):
+        keras_fpn.from_preset(FAPN)
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
@@ -55,6 +66,7 @@ def test_preset_has_the_published_number_of_parameters(name):
         "faster_rcnn_resnet50_fpn_detectron2_1x",
         pytest.param("faster_rcnn_resnet50_fpn_detectron2_3x", marks=pytest.mark.ci),
         pytest.param("faster_rcnn_resnet101_fpn_detectron2_3x", marks=pytest.mark.ci),
+        "faster_rcnn_resnet50_fapn_detectron2_1x",
         "fast_rcnn_resnet50_fpn_detectron2_1x",
         "rpn_resnet50_fpn_detectron2_1x",
     ],

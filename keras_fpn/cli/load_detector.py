@@ -24,8 +24,8 @@ def add_detector_options(parser):
         metavar="FILE",
         help=f"{PUBLISHED!r} (the default): the published weights, downloaded once; "
         f"{RANDOM!r}: random weights, to try a command without a download; a detector "
-        "saved as .keras; or weights of the preset's architecture: .weights.h5, or "
-        "torchvision's .pth or detectron2's .pkl",
+        "saved as .keras; or weights of the preset's architecture: .weights.h5, "
+        "torchvision's .pth, or detectron2's .pkl or .pth",
     )
 
 
@@ -77,7 +77,7 @@ def _load_file(preset, path):
     with reported(ValueError, prefix="" if known else guess):
         if path.suffix == ".h5":
             _load_h5(model, name, path)
-        elif path.suffix == ".pkl":
+        elif path.suffix == ".pkl" or "detectron2" in name:
             keras_fpn.weights.load_detectron2(model, path)
         else:
             keras_fpn.weights.load_torchvision(model, path)

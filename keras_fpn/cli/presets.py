@@ -1,5 +1,7 @@
 """`keras-fpn presets`: lists the published models."""
 
+NO_DOWNLOAD = "; no download: give --weights FILE"
+
 
 def add_parser(commands):
     """Adds the command to argparse's subcommands; returns its parser."""
@@ -16,7 +18,8 @@ def run(arguments):
 
     rows = [("preset", "published result", "source")]
     for name, preset in keras_fpn.list_presets().items():
-        rows.append((name, _result(preset.metrics), str(preset.source)))
+        remark = "" if preset.has_weights else NO_DOWNLOAD
+        rows.append((name, _result(preset.metrics), preset.source + remark))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))

@@ -50,9 +50,7 @@ def flip_masks(masks):
     """Returns masks, bool (G, H, W), mirrored left to right."""
     width = masks.shape[2]
     flipped = np.zeros(masks.shape, bool)
-    extents = mask_extents(
-        masks
-    )  # most masks are small: only their extents are touched
+    extents = mask_extents(masks)  # most masks are small: only these are touched
     for target, mask, (x1, y1, x2, y2) in zip(flipped, masks, extents, strict=True):
         target[y1:y2, width - x2 : width - x1] = mask[y1:y2, x1:x2][:, ::-1]
     return flipped

@@ -94,9 +94,8 @@ class LargeScaleJitter:
 
     def __call__(self, sample, generator):
         factor = generator.uniform(self.low, self.high)
-        shares = generator.random(
-            2
-        )  # where to crop, sampled even if nothing is cropped
+        # Where to crop, sampled even if nothing is cropped.
+        shares = generator.random(2)
         sides = np.array(sample["image"].shape[:2])
         scale = factor * self.size / sides.max()
         kept = np.minimum(sides, math.ceil(self.size / scale))

@@ -10,9 +10,8 @@ from keras_fpn.data.polygons import clip_polygon, outline_length
 
 _SHOWN = 60  # characters of a received value in messages
 _MOST_PIXELS = 2**32 - 1  # pycocotools counts them in 32 bits
-_FARTHEST = (
-    1e12  # pixels from the corner of the photo; polygons are cut to 1e-3 px there
-)
+# Pixels from the corner of the photo; polygons are cut to 1e-3 px there.
+_FARTHEST = 1e12
 # Of one object, in pixels; pycocotools needs about 100 bytes for each.
 _LONGEST_OUTLINE = 2**22
 
@@ -219,9 +218,8 @@ def _clipped(polygons, size):
 
 def _decompressed(counts):
     """Returns the int64 run lengths of COCO's compressed text; see `run_lengths`."""
-    if isinstance(
-        counts, str
-    ):  # encoded as in pycocotools; the values are checked below
+    if isinstance(counts, str):
+        # Encoded as in pycocotools; the values are checked below.
         counts = counts.encode("utf-8", errors="surrogatepass")
     codes = np.frombuffer(counts, np.uint8).astype(np.int64) - 48
     more = (codes & 0x20).astype(bool)

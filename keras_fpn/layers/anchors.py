@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from keras_fpn.anchors import cell_anchors, grid_anchors, unrounded_cell_anchors
-from keras_fpn.levels import level_number, ordered_names
+from keras_fpn.levels import level_number, ordered_names, rows_of_map
 
 RATIOS = (0.5, 1.0, 2.0)
 
@@ -103,12 +103,10 @@ class MultiLevelAnchors(keras.layers.Layer):
         return pixels // cells
 
     def compute_output_shape(self, pyramid_shape, images_shape):
-        shapes = {}
-        for name, shape in pyramid_shape.items():
-            known = None not in shape[1:3]
-            cells = shape[1] * shape[2] if known else None
-            shapes[name] = (cells * self.per_cell if known else None, 4)
-        return shapes
+        return {
+            name: (rows_of_map(shape, self.per_cell), 4)
+            for name, shape in pyramid_shape.items()
+        }
 
     def get_config(self):
         return {**super().get_config(), "sizes": self.sizes, "ratios": self.ratios}

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_fpn.config import arguments_of
 from keras_fpn.layers.conv_norm import ConvNorm
 
 
@@ -116,13 +117,7 @@ class ConvBoxHead(keras.layers.Layer):
         return (*roi_features_shape[:2], self.channels)
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            "num_convs": self.num_convs,
-            "conv_channels": self.conv_channels,
-            "channels": self.channels,
-            "norm": self.norm,
-        }
+        return {**super().get_config(), **arguments_of(self, ConvBoxHead)}
 
 
 @keras.saving.register_keras_serializable(package="keras_fpn")

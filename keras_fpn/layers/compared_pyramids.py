@@ -5,6 +5,7 @@ Source: Lin et al. 2017 (arXiv:1612.03144), Fig. 1 and Tables 1 to 3.
 
 import keras
 
+from keras_fpn.config import arguments_of
 from keras_fpn.layers.lateral import LateralConnection, SmoothingConvolution
 from keras_fpn.layers.top_down import upsampled
 from keras_fpn.levels import ordered_names, pyramid_name
@@ -122,11 +123,7 @@ class TopDownWithoutLateral(keras.layers.Layer):
         }
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            "channels": self.channels,
-            "norm": self.norm,
-        }
+        return {**super().get_config(), **arguments_of(self, TopDownWithoutLateral)}
 
     def _convolution(self, kind, name, shape):
         layer = kind(self.channels, norm=self.norm, dtype=self.dtype_policy, name=name)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import keras
 from keras import ops
 
+from keras_fpn.config import arguments_of
 from keras_fpn.distribute.replicas import global_sum, replica_count
 
 NORMS = ("frozen_batch", "batch", "group")
@@ -155,15 +156,9 @@ class ConvNorm(keras.layers.Layer):
     def get_config(self):
         return {
             **super().get_config(),
-            "filters": self.filters,
-            "kernel_size": self.kernel_size,
-            "strides": self.strides,
-            "padding": self.padding,
-            "norm": self.norm,
-            "epsilon": self.epsilon,
+            **arguments_of(self, ConvNorm),
             "activation": keras.activations.serialize(self.activation),
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
-            "use_bias": self.use_bias,
         }
 
     def _float32_weight(self, name, shape, initializer, trainable=True):

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_fpn.config import arguments_of
 from keras_fpn.layers.conv_norm import ConvNorm
 from keras_fpn.ops.deform_conv import deform_conv
 
@@ -93,9 +94,4 @@ class DeformableConvolution(keras.layers.Layer):
         return (*inputs_shape[:-1], self.filters)
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            "filters": self.filters,
-            "kernel_size": self.kernel_size,
-            "deformable_groups": self.deformable_groups,
-        }
+        return {**super().get_config(), **arguments_of(self, DeformableConvolution)}

@@ -5,6 +5,7 @@ from keras import KerasTensor, ops
 
 from keras_fpn.box_coder import BoxCoder, with_coder
 from keras_fpn.boxes import box_sides, clip_boxes
+from keras_fpn.config import arguments_of
 from keras_fpn.ops.nms import grouped_nms
 
 MIN_SIDE = 1e-2  # pixels; narrower boxes are dropped, as in torchvision
@@ -14,8 +15,36 @@ MIN_SIDE = 1e-2  # pixels; narrower boxes are dropped, as in torchvision
 ROI_CODER = BoxCoder((10.0, 10.0, 5.0, 5.0))
 
 
+class ResultLimits(keras.layers.Layer):
+    """A layer whose results are limited by their score and their number.
+
+    Boxes and probabilities are float32 under every dtype policy.
+
+    Args:
+        score_threshold: float, 0..1; only results with a score above it are kept.
+        max_detections: int, D, maximum number of results per image.
+    """
+
+    def __init__(
+        self, score_threshold: float = 0.0, max_detections: int = 1000, **kwargs
+    ):
+        super().__init__(**{**kwargs, "dtype": "float32"})
+        self.score_threshold = score_threshold
+        self.max_detections = max_detections
+
+    def limits(self, score_threshold: float | None, max_detections: int | None):
+        """Returns both limits of a call, the layer's own where it has none."""
+        return (
+            self.score_threshold if score_threshold is None else score_threshold,
+            self.max_detections if max_detections is None else max_detections,
+        )
+
+    def get_config(self):
+        return {**super().get_config(), **arguments_of(self, ResultLimits)}
+
+
 @keras.saving.register_keras_serializable(package="keras_fpn")
-class Detections(keras.layers.Layer):
+class Detections(ResultLimits):
     """Decodes the boxes of every RoI and class, and keeps the best ones.
 
     All R * K candidates above the score threshold take part in non-maximum suppression
@@ -53,11 +82,8 @@ class Detections(keras.layers.Layer):
         coder: BoxCoder = ROI_CODER,
         **kwargs,
     ):
-        # Boxes and probabilities are float32 under every dtype policy.
-        super().__init__(**{**kwargs, "dtype": "float32"})
-        self.score_threshold = score_threshold
+        super().__init__(score_threshold, max_detections, **kwargs)
         self.nms_threshold = nms_threshold
-        self.max_detections = max_detections
         self.coder = coder
 
     def call(
@@ -69,8 +95,7 @@ class Detections(keras.layers.Layer):
         score_threshold=None,
         max_detections=None,
     ):
-        threshold = self.score_threshold if score_threshold is None else score_threshold
-        limit = self.max_detections if max_detections is None else max_detections
+        threshold, limit = self.limits(score_threshold, max_detections)
         scores = ops.softmax(ops.cast(class_logits, "float32"), axis=-1)[..., :-1]
         boxes = self.coder.decode(
             ops.cast(box_deltas, "float32"),
@@ -105,9 +130,7 @@ class Detections(keras.layers.Layer):
     def get_config(self):
         return {
             **super().get_config(),
-            "score_threshold": self.score_threshold,
             "nms_threshold": self.nms_threshold,
-            "max_detections": self.max_detections,
             "coder": keras.saving.serialize_keras_object(self.coder),
         }
 

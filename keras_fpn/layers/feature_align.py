@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_fpn.config import arguments_of
 from keras_fpn.layers.conv_norm import ConvNorm
 from keras_fpn.layers.deformable_convolution import DeformableConvolution
 from keras_fpn.ops.bilinear_resize import bilinear_resize
@@ -85,13 +86,7 @@ class FeatureAlign(keras.layers.Layer):
         return lateral_shape
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            "channels": self.channels,
-            "norm": self.norm,
-            "deformable_groups": self.deformable_groups,
-            "use_bias": self.use_bias,
-        }
+        return {**super().get_config(), **arguments_of(self, FeatureAlign)}
 
 
 class _Comparison(ConvNorm):

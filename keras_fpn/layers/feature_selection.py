@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_fpn.config import arguments_of
 from keras_fpn.layers.conv_norm import ConvNorm
 
 
@@ -79,9 +80,4 @@ class FeatureSelection(keras.layers.Layer):
         return (*input_shape[:-1], self.channels)
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            "channels": self.channels,
-            "norm": self.norm,
-            "use_bias": self.use_bias,
-        }
+        return {**super().get_config(), **arguments_of(self, FeatureSelection)}

@@ -3,11 +3,11 @@
 import keras
 from keras import ops
 
-from keras_fpn.layers.detections import detections_spec
+from keras_fpn.layers.detections import ResultLimits, detections_spec
 
 
 @keras.saving.register_keras_serializable(package="keras_fpn")
-class ProposalDetections(keras.layers.Layer):
+class ProposalDetections(ResultLimits):
     """Returns the best proposals as detections of one class, "object".
 
     Args:
@@ -26,17 +26,8 @@ class ProposalDetections(keras.layers.Layer):
         0, padded with -1.
     """
 
-    def __init__(
-        self, score_threshold: float = 0.0, max_detections: int = 1000, **kwargs
-    ):
-        # Boxes and probabilities are float32 under every dtype policy.
-        super().__init__(**{**kwargs, "dtype": "float32"})
-        self.score_threshold = score_threshold
-        self.max_detections = max_detections
-
     def call(self, rois, roi_scores, score_threshold=None, max_detections=None):
-        threshold = self.score_threshold if score_threshold is None else score_threshold
-        limit = self.max_detections if max_detections is None else max_detections
+        threshold, limit = self.limits(score_threshold, max_detections)
         scores = roi_scores[:, :limit]
         kept = scores > threshold  # a run from the start, because scores are sorted
         return {
@@ -52,10 +43,3 @@ class ProposalDetections(keras.layers.Layer):
         batch, count = rois.shape[:2]
         limit = max_detections or self.max_detections
         return detections_spec(batch, limit if count is None else min(count, limit))
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "score_threshold": self.score_threshold,
-            "max_detections": self.max_detections,
-        }

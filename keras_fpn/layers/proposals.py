@@ -5,6 +5,7 @@ from keras import KerasTensor, ops
 
 from keras_fpn.box_coder import BoxCoder, with_coder
 from keras_fpn.boxes import box_sides, clip_boxes, take_rows
+from keras_fpn.config import arguments_of
 from keras_fpn.levels import ordered_names
 from keras_fpn.ops.nms import grouped_nms
 
@@ -103,12 +104,7 @@ class Proposals(keras.layers.Layer):
     def get_config(self):
         return {
             **super().get_config(),
-            "pre_nms_top_k": self.pre_nms_top_k,
-            "post_nms_top_k": self.post_nms_top_k,
-            "training_pre_nms_top_k": self.training_pre_nms_top_k,
-            "training_post_nms_top_k": self.training_post_nms_top_k,
-            "nms_threshold": self.nms_threshold,
-            "score_threshold": self.score_threshold,
+            **arguments_of(self, Proposals),
             "coder": keras.saving.serialize_keras_object(self.coder),
         }
 

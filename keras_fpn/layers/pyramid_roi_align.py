@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from keras_fpn.boxes import box_areas
+from keras_fpn.config import arguments_of
 from keras_fpn.levels import level_number, ordered_names
 from keras_fpn.ops.roi_align import roi_align
 
@@ -104,10 +105,4 @@ class PyramidRoIAlign(keras.layers.Layer):
         return (*rois_shape[:2], self.output_size, self.output_size, channels)
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            "output_size": self.output_size,
-            "sampling_ratio": self.sampling_ratio,
-            "aligned": self.aligned,
-            "levels": self.levels,
-        }
+        return {**super().get_config(), **arguments_of(self, PyramidRoIAlign)}

@@ -3,8 +3,9 @@
 import keras
 from keras import ops
 
+from keras_fpn.config import arguments_of
 from keras_fpn.layers.conv_norm import ConvNorm
-from keras_fpn.levels import ordered_names
+from keras_fpn.levels import ordered_names, rows_of_map
 
 
 @keras.saving.register_keras_serializable(package="keras_fpn")
@@ -68,21 +69,14 @@ class RPNHead(keras.layers.Layer):
         return objectness, deltas
 
     def compute_output_shape(self, pyramid_shape):
-        objectness, deltas = {}, {}
-        for name, (batch, height, width, _) in pyramid_shape.items():
-            known = height is not None and width is not None
-            anchors = height * width * self.num_anchors if known else None
-            objectness[name] = (batch, anchors)
-            deltas[name] = (batch, anchors, 4)
-        return objectness, deltas
+        objectness = {
+            name: (shape[0], rows_of_map(shape, self.num_anchors))
+            for name, shape in pyramid_shape.items()
+        }
+        return objectness, {name: (*shape, 4) for name, shape in objectness.items()}
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            "num_anchors": self.num_anchors,
-            "num_convs": self.num_convs,
-            "shared": self.shared,
-        }
+        return {**super().get_config(), **arguments_of(self, RPNHead)}
 
     def _tower(self, shape, suffix):
         channels = shape[-1]

@@ -6,13 +6,13 @@ import keras
 from keras import KerasTensor, ops
 
 from keras_fpn.boxes import clip_boxes, split_boxes
-from keras_fpn.layers.detections import detections_spec
+from keras_fpn.layers.detections import ResultLimits, detections_spec
 from keras_fpn.layers.segment_head import scores_and_masks
 from keras_fpn.levels import ordered_names
 
 
 @keras.saving.register_keras_serializable(package="keras_fpn")
-class TopSegments(keras.layers.Layer):
+class TopSegments(ResultLimits):
     """Chooses the windows with the highest scores, whose masks are then predicted.
 
     Windows centered in the padding of an image are left out. There is no non-maximum
@@ -35,19 +35,10 @@ class TopSegments(keras.layers.Layer):
         scores: float32 (B, D), 0..1, padded with 0.
     """
 
-    def __init__(
-        self, score_threshold: float = 0.0, max_detections: int = 1000, **kwargs
-    ):
-        # Boxes and probabilities are float32 under every dtype policy.
-        super().__init__(**{**kwargs, "dtype": "float32"})
-        self.score_threshold = score_threshold
-        self.max_detections = max_detections
-
     def call(
         self, logits, windows, image_sizes, score_threshold=None, max_detections=None
     ):
-        threshold = self.score_threshold if score_threshold is None else score_threshold
-        limit = self.max_detections if max_detections is None else max_detections
+        threshold, limit = self.limits(score_threshold, max_detections)
         scores = ops.sigmoid(ops.cast(logits, "float32"))
         boxes = all_windows(windows)
         scores = ops.where(centered_inside(boxes, image_sizes), scores, 0.0)
@@ -63,13 +54,6 @@ class TopSegments(keras.layers.Layer):
     ):
         shape = (logits.shape[0], max_detections or self.max_detections)
         return KerasTensor(shape, "int32"), KerasTensor(shape, "float32")
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "score_threshold": self.score_threshold,
-            "max_detections": self.max_detections,
-        }
 
 
 @keras.saving.register_keras_serializable(package="keras_fpn")

@@ -7,8 +7,9 @@ import keras
 from keras import KerasTensor, ops
 
 from keras_fpn.boxes import take_rows
+from keras_fpn.config import arguments_of
 from keras_fpn.layers.conv_norm import ConvNorm
-from keras_fpn.levels import ordered_names
+from keras_fpn.levels import ordered_names, rows_of_map
 
 
 @keras.saving.register_keras_serializable(package="keras_fpn")
@@ -102,19 +103,12 @@ class SegmentHead(keras.layers.Layer):
         if indices is not None:
             return KerasTensor((*indices.shape, 1 + self.mask_size**2), dtype)
         shapes = [level.shape for level in pyramid.values()]
-        count = None
-        if all(None not in shape[1:3] for shape in shapes):
-            cells = sum(shape[1] * shape[2] for shape in shapes)
-            count = cells * len(self.kernel_sizes)
+        counts = [rows_of_map(shape, len(self.kernel_sizes)) for shape in shapes]
+        count = None if None in counts else sum(counts)
         return KerasTensor((shapes[0][0], count), dtype)
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            "kernel_sizes": self.kernel_sizes,
-            "channels": self.channels,
-            "mask_size": self.mask_size,
-        }
+        return {**super().get_config(), **arguments_of(self, SegmentHead)}
 
     def _scores(self, pyramid):
         """Returns the logits of all scores, (B, N)."""

@@ -7,7 +7,8 @@ import numpy as np
 from keras import ops
 
 from keras_fpn.anchors import grid_anchors
-from keras_fpn.levels import level_number, ordered_names
+from keras_fpn.config import arguments_of
+from keras_fpn.levels import level_number, ordered_names, rows_of_map
 
 
 @keras.saving.register_keras_serializable(package="keras_fpn")
@@ -18,8 +19,8 @@ class SegmentWindows(keras.layers.Layer):
     * 2^l pixels times one of the `scales`: 32 px on P2 to 512 px on P6, and half
     octaves between them. Windows are larger by `padding`: 40 px to 640 px.
 
-    Source: Lin et al. 2017 (arXiv:1612.03144), Appendix A. Cells are as far apart as
-    those of `MultiLevelAnchors`.
+    Source: Lin et al. 2017 (arXiv:1612.03144), Appendix A. The cell in row y and column
+    x is at (x, y) * 2^l.
 
     Args:
         cells: float, side of objects in cells of their level.
@@ -28,7 +29,6 @@ class SegmentWindows(keras.layers.Layer):
 
     Call arguments:
         pyramid: dict "P<l>" -> float (B, H_l, W_l, C).
-        images: float (B, H, W, 3), the padded images; only their size is read.
 
     Returns:
         dict "P<l>" -> float32 (H_l * W_l * A, 4), xyxy, input-image pixels.
@@ -55,28 +55,23 @@ class SegmentWindows(keras.layers.Layer):
                 f"received cells={cells}, scales={self.scales}, padding={padding}."
             )
 
-    def call(self, pyramid, images):
-        image_size = ops.shape(images)[1:3]
+    def call(self, pyramid):
         windows = {}
         for name in ordered_names(pyramid):
-            sides = self.padding * self.cells * 2 ** level_number(name)
+            stride = 2 ** level_number(name)
+            sides = self.padding * self.cells * stride
             half = np.array(self.scales, "float32")[:, None] * sides / 2
             cell = np.concatenate([-half, -half, half, half], axis=1)
             grid_size = ops.shape(pyramid[name])[1:3]
-            windows[name] = grid_anchors(cell, grid_size, image_size)
+            covered = [cells * stride for cells in grid_size]
+            windows[name] = grid_anchors(cell, grid_size, covered)
         return windows
 
-    def compute_output_shape(self, pyramid_shape, images_shape):
-        shapes = {}
-        for name, (_, height, width, _) in pyramid_shape.items():
-            known = height is not None and width is not None
-            shapes[name] = (height * width * len(self.scales) if known else None, 4)
-        return shapes
+    def compute_output_shape(self, pyramid_shape):
+        return {
+            name: (rows_of_map(shape, len(self.scales)), 4)
+            for name, shape in pyramid_shape.items()
+        }
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            "cells": self.cells,
-            "scales": self.scales,
-            "padding": self.padding,
-        }
+        return {**super().get_config(), **arguments_of(self, SegmentWindows)}

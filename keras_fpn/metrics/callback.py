@@ -12,8 +12,7 @@ from keras_fpn.data.proposals import check_proposals
 from keras_fpn.data.stream import stream_batches
 from keras_fpn.metrics.coco import evaluate_boxes
 from keras_fpn.metrics.convert import coco_ground_truth, detections_to_coco
-from keras_fpn.metrics.evaluation import predicts_masks
-from keras_fpn.metrics.proposals import evaluate_proposals
+from keras_fpn.metrics.evaluation import compared, predicts_masks
 from keras_fpn.models.compiled import compiled_call
 from keras_fpn.models.results import Frame, of_photo, with_masks
 
@@ -88,7 +87,7 @@ class CocoEvaluation(keras.callbacks.Callback):
                 "photos whose objects have none."
             )
         check_proposals(model, self.loader.dataset)
-        if getattr(model, "class_agnostic", False):
+        if model.class_agnostic:
             return
         names, expected = model.class_names, self.loader.dataset.class_names
         renamed = set(names) & set(expected) and list(names) != list(expected)
@@ -114,8 +113,8 @@ class CocoEvaluation(keras.callbacks.Callback):
             UserWarning: the loader skipped photos, so the numbers are without them.
         """
         self._detect = self._detect or compiled_call(self.model)
-        dataset = self.loader.dataset
-        self.results, detections, skipped = [], [], []
+        model, dataset = self.model, self.loader.dataset
+        self.results, proposals, skipped = [], [], []
         plan, loaded = self.loader.batches(0), stream_batches(self.loader)
         for batch, (x, y, weights) in zip(plan, loaded, strict=True):
             found = {name: np.asarray(v) for name, v in self._detect(x).items()}
@@ -128,29 +127,17 @@ class CocoEvaluation(keras.callbacks.Callback):
                     continue
                 frame = Frame(x["image_sizes"][row], y["photo_sizes"][row])
                 one = of_photo(found, row, frame)
-                if "masks" in one:
-                    threshold = self.model.mask_threshold
-                    one = with_masks(one, frame.photo_size, "rle", threshold)
-                detections.append((photo.image_id, one))
+                one = with_masks(one, frame.photo_size, "rle", model.mask_threshold)
+                if model.class_agnostic:
+                    proposals.append((photo.image_id, one))
+                else:
+                    ids = dataset.category_ids
+                    self.results += detections_to_coco(one, photo.image_id, ids)
         truth = self._without(skipped)
-        self.metrics = self._compare(truth, detections, "bbox")
-        if predicts_masks(self.model):
-            self.masks = self._compare(truth, detections, "segm")
+        self.metrics = compared(model, truth, self.results, proposals, "bbox")
+        if predicts_masks(model):
+            self.masks = compared(model, truth, self.results, proposals, "segm")
         return self.metrics
-
-    def _compare(self, truth, detections, kind):
-        """Returns the numbers of the boxes or masks that were found in all photos."""
-        if getattr(self.model, "class_agnostic", False):
-            field = {"bbox": "boxes", "segm": "masks"}[kind]
-            proposals = [(i, one[field], one["scores"]) for i, one in detections]
-            return evaluate_proposals(truth, proposals, kind)
-        ids = self.loader.dataset.category_ids
-        self.results = [
-            result
-            for i, one in detections
-            for result in detections_to_coco(one, i, ids)
-        ]
-        return evaluate_boxes(truth, self.results, kind)
 
     def _without(self, skipped):
         """Returns the ground truth without these photos; warns if there are any."""

@@ -4,7 +4,7 @@ import collections
 import contextlib
 import dataclasses
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from pycocotools.coco import COCO
@@ -142,9 +142,7 @@ def evaluate_boxes(
             truth is repeated, or a number is missing or not finite.
     """
     evaluator, checked = coco_evaluator(ground_truth, results, kind, sigmas)
-    with contextlib.redirect_stdout(io.StringIO()):
-        evaluator.evaluate()
-        evaluator.accumulate()
+    quietly(evaluator.evaluate, evaluator.accumulate)
     params = evaluator.params
     categories = ground_truth["categories"]
     ranks = [checked.categories[category["id"]] for category in categories]
@@ -224,9 +222,15 @@ def _indexed(ground_truth, annotations):
         "categories": [{"id": rank} for rank in ground_truth.categories.values()],
         "annotations": annotations,
     }
-    with contextlib.redirect_stdout(io.StringIO()):
-        coco.createIndex()
+    quietly(coco.createIndex)
     return coco
+
+
+def quietly(*steps: Callable[[], object]):
+    """Calls functions of pycocotools one after another, without what they print."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        for step in steps:
+            step()
 
 
 def _check_joints(entries, joints):

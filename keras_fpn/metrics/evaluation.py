@@ -78,7 +78,7 @@ def evaluate_photos(
             proposals, or takes some that the data set does not have.
     """
     check_proposals(model, dataset)
-    agnostic = getattr(model, "class_agnostic", False)
+    agnostic = model.class_agnostic
     if agnostic:
         category_ids = model.category_ids
     else:
@@ -87,22 +87,22 @@ def evaluate_photos(
     masked = predicts_masks(model) and dataset.has_masks
     truth = coco_ground_truth(dataset)
     results: list[dict] = []
-    proposals, segments, count = [], [], 0
+    first_stage, proposals, count = [], [], 0
     for photo in progress(dataset.photos):
         try:
             pixels = _annotated_pixels(photo)
             given = {} if photo.proposals is None else {"proposals": [photo.proposals]}
             [found] = model.detect([pixels], **given, **views)
             if propose:
-                proposals.append((photo.image_id, *propose(pixels)))
+                first_stage.append((photo.image_id, *propose(pixels)))
         except (ValueError, OSError) as error:
             raise PhotoError(f"{photo.path}: {error}") from error
         if agnostic:
-            proposals.append((photo.image_id, found["boxes"], found["scores"]))
-            if masked:
-                segments.append((photo.image_id, found["masks"], found["scores"]))
+            proposals.append((photo.image_id, found))
         count += len(found["labels"])
         results += detections_to_coco(found, photo.image_id, category_ids)
+    boxes = compared(model, truth, results, proposals, "bbox")
+    recall = evaluate_proposals(truth, first_stage) if propose else None
     return Evaluation(
         dataset=dataset,
         model_name=model_name,
@@ -112,9 +112,9 @@ def evaluate_photos(
             *_notes(model, dataset, count - len(results)),
         ],
         results=results,
-        metrics=None if agnostic else evaluate_boxes(truth, results),
-        proposals=evaluate_proposals(truth, proposals) if agnostic or propose else None,
-        masks=_mask_numbers(truth, results, segments, agnostic) if masked else None,
+        metrics=None if agnostic else boxes,
+        proposals=boxes if agnostic else recall,
+        masks=compared(model, truth, results, proposals, "segm") if masked else None,
     )
 
 
@@ -123,11 +123,22 @@ def predicts_masks(model):
     return "masks" in getattr(model, "targets", ())
 
 
-def _mask_numbers(truth, results, segments, agnostic):
-    """Returns the `Metrics` of masks, or the `ProposalRecall` of a class-agnostic."""
-    if agnostic:
-        return evaluate_proposals(truth, segments, "segm")
-    return evaluate_boxes(truth, results, "segm")
+def compared(model, truth: dict, results: list[dict], proposals: list, kind: str):
+    """Returns `Metrics`; of a class-agnostic detector `ProposalRecall`.
+
+    Args:
+        model: detector.
+        truth: in the form of COCO's annotation files.
+        results: what it found, in the form of COCO's results.
+        proposals: (image id, what `model.detect` returns for a photo) of each; read
+            instead of `results` if the detector is class-agnostic.
+        kind: what is compared: "bbox" or "segm" (masks).
+    """
+    if not model.class_agnostic:
+        return evaluate_boxes(truth, results, kind)
+    field = {"bbox": "boxes", "segm": "masks"}[kind]
+    found = ((number, one[field], one["scores"]) for number, one in proposals)
+    return evaluate_proposals(truth, found, kind)
 
 
 def shared_categories(class_names: Sequence[str], dataset: Dataset):
@@ -178,7 +189,7 @@ def _notes(model, dataset, dropped):
     notes = []
     if predicts_masks(model) and not dataset.has_masks:
         notes.append("Not every object has a mask: only boxes were compared.")
-    if getattr(model, "class_agnostic", False):
+    if model.class_agnostic:
         return notes
     unknown = [name for name in dataset.class_names if name not in model.class_names]
     if unknown:

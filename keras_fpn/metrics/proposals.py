@@ -1,8 +1,6 @@
 """Average recall of proposals: how many objects they cover, whatever the class."""
 
-import contextlib
 import dataclasses
-import io
 from collections.abc import Callable, Iterable, Sequence
 
 import keras
@@ -11,7 +9,7 @@ from pycocotools import mask as masks
 
 from keras_fpn.data.dataset import Dataset, Photo
 from keras_fpn.metrics.check import checked_ground_truth
-from keras_fpn.metrics.coco import coco_evaluator, json_numbers
+from keras_fpn.metrics.coco import coco_evaluator, json_numbers, quietly
 from keras_fpn.models.compiled import compiled_call
 from keras_fpn.preprocessing import boxes_to_photo, read_photo
 
@@ -201,9 +199,7 @@ def _recalls(ground_truth, results, limit, kind):
     evaluator, _ = coco_evaluator(ground_truth, results, kind)
     evaluator.params.useCats = 0
     evaluator.params.maxDets = [limit]
-    with contextlib.redirect_stdout(io.StringIO()):
-        evaluator.evaluate()
-        evaluator.accumulate()
+    quietly(evaluator.evaluate, evaluator.accumulate)
     recall = evaluator.eval["recall"][:, 0, :, 0]  # (T, scales)
     recall = np.where(recall < 0, np.nan, recall).mean(axis=0)
     return {

@@ -154,7 +154,8 @@ def paper_row(
     parts = _MAPS[rows[row]](channels, norm, tuple(anchor_sizes))
     if table == 2:  # the proposals are given
         parts = {"neck": parts["neck"]}
-    if rows[row] == "a":  # the last stage is left out, or is the head
+    # The last stage is left out, or is the head. An unknown name raises in the builder.
+    if rows[row] == "a" and isinstance(backbone, keras.Model):
         if weights == "imagenet":  # loaded before the split
             load_imagenet(backbone, weights)
             weights = None

@@ -67,7 +67,7 @@ def build(
     family: Family,
     backbone: keras.Model | str | None,
     weights: str | Path | None,
-    classes: dict[str, Any],
+    classes: tuple,
     preprocessing: Preprocessing | None,
     name: str,
     parts: dict[str, Any],
@@ -77,7 +77,7 @@ def build(
     Args:
         family: `Family`.
         backbone, weights, preprocessing, name: as in `faster_rcnn_fpn`.
-        classes: dict, arguments of `resolved_classes`.
+        classes: the number, names and ids asked for, arguments of `resolved_classes`.
         parts: dict of name -> part; None means the default.
 
     Returns:
@@ -94,16 +94,14 @@ def build(
     source = load_keras_file(file) if isinstance(file, Path) else None
     known = _published(family, weights)
     checkpoint = known and get_checkpoint(known)
-    found = resolved_classes(classes_of(source or checkpoint), **classes)
+    found = resolved_classes(classes_of(source or checkpoint), *classes)
     own = _published_parts(family, known, source, len(found.names))
     own = _backbone_and_its_parts(family, backbone, weights, own)
     own_preprocessing = own.pop("preprocessing", Preprocessing())
-    if preprocessing is None:
-        preprocessing = own_preprocessing
-    else:  # what the user leaves out is that of the weights
-        preprocessing = preprocessing.completed(
-            own_preprocessing.mean, own_preprocessing.std, own_preprocessing.resize_rule
-        )
+    # What the user leaves out is that of the weights.
+    preprocessing = (preprocessing or own_preprocessing).completed(
+        own_preprocessing.mean, own_preprocessing.std, own_preprocessing.resize_rule
+    )
     given = {key: part for key, part in parts.items() if part is not None}
     model = family.detector(
         family.parts.of(family.complete({**own, **given}, len(found.names))),
@@ -270,7 +268,8 @@ def with_region(parts: dict[str, Any]):
     }
     parts = with_defaults(parts, defaults)
     if "anchors" not in parts:
-        bottom_up = _output_shapes(parts["backbone"])
+        bottom_up = parts["backbone"].output
+        bottom_up = {name: tuple(level.shape) for name, level in bottom_up.items()}
         pyramid = parts["neck"].compute_output_shape(bottom_up)
         levels = parts["coarse_level"].compute_output_shape(pyramid)
         sizes = {name: (2 ** (level_number(name) + 3),) for name in levels}
@@ -300,10 +299,6 @@ def with_box(parts: dict[str, Any], num_classes: int):
     }
     predictor = BoxPredictor(num_classes, name="box_predictor")
     return {"box_predictor": predictor, **with_defaults(parts, defaults)}
-
-
-def _output_shapes(backbone):
-    return {name: tuple(output.shape) for name, output in backbone.output.items()}
 
 
 def _check_outputs(backbone):

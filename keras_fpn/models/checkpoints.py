@@ -96,9 +96,17 @@ def published_name(path: Path, names: Collection[str]):
     Returns:
         str, or None if the file is not a published checkpoint.
     """
+    if not path.is_file():
+        return None
+    hashes: dict[str, str] = {}  # of the file, which is large, by algorithm
     for name in set(names) - set(SHIPPED):
         checkpoint = get_checkpoint(name)
-        if checkpoint.url.endswith(path.suffix) and checkpoint.digest.fits(path):
+        url, digest = checkpoint.url, checkpoint.digest
+        if url is None or digest is None or not url.endswith(path.suffix):
+            continue
+        if digest.algorithm not in hashes:
+            hashes[digest.algorithm] = digest.of(path)
+        if hashes[digest.algorithm].startswith(digest.digits):
             return name
     return None
 

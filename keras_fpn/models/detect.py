@@ -1,6 +1,8 @@
 """Detection in photos of any size: in batches, or in an image pyramid of each."""
 
+from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 from keras_fpn.models.given_proposals import check_given
 from keras_fpn.models.image_pyramid import check_image_pyramid, detect_in_views
@@ -12,18 +14,56 @@ from keras_fpn.preprocessing import proposal_batch, read_photo
 def detect(
     model,
     images,
-    min_size,
-    max_size,
-    score_threshold,
-    max_detections,
-    batch_size,
-    scales,
-    flip,
-    merge,
-    masks,
-    proposals,
+    min_size: int | None = None,
+    max_size: int | None = None,
+    score_threshold: float | None = None,
+    max_detections: int | None = None,
+    batch_size: int = 1,
+    scales: Sequence[float] | None = None,
+    flip: bool = False,
+    merge: str = "nms",
+    masks: str = "rle",
+    proposals=None,
 ):
-    """Returns the results for each photo; arguments as those of `Detector.detect`."""
+    """Detects objects in photos of any size.
+
+    Args:
+        images: a photo or a list of photos, each a path, a PIL image, or a uint8 array
+            (H, W, 3), (H, W, 4) or (H, W). Paths and PIL images are rotated as their
+            EXIF data says.
+        min_size: int, pixels, to which the shorter side is resized. None takes the size
+            in `preprocessing`.
+        max_size: int, pixels, limit of the longer side. None takes the limit in
+            `preprocessing`.
+        score_threshold: float, 0..1; only objects with a score above it are returned.
+            None takes the model's own.
+        max_detections: int, maximum number of detections per photo. None takes the
+            model's own.
+        batch_size: int, number of photos per batch. With 1, each photo is padded to a
+            multiple of 32 and its result equals the reference's. In a larger batch,
+            photos are padded to the size of the largest. This slightly shifts the
+            anchors of coarse levels and so the boxes, in the reference too.
+        scales: floats, factors of `min_size` and `max_size`. Each photo is detected in
+            at each of them, one by one, and the results are merged. None means (1,).
+        flip: bool, whether to detect in the mirrored photo too.
+        merge: str, how the results of several scales, and of the mirrored photo, are
+            merged within each class: "nms" keeps the best of boxes that overlap,
+            "soft_nms" keeps all with lowered scores, "weighted_boxes" takes their mean;
+            see `keras_fpn.box_merging`.
+        masks: form of masks, if the detector has any: "rle", "full" or "crops"; see
+            `keras_fpn.models.results.with_masks`.
+        proposals: for a detector that takes them, such as `FastRCNN`: float (n, 4),
+            xyxy, pixels of the photo, or a list of such arrays, one per photo.
+
+    Returns:
+        list with a dict for each photo: "boxes" float32 (n, 4), xyxy, pixels of the
+        photo; "labels" int32 (n,), indices into `class_names`; "scores" float32 (n,),
+        highest first; and the detector's other outputs, if it has any.
+
+    Raises:
+        ValueError: a photo cannot be read, an argument is out of range, or proposals
+            are missing, not taken, or not of their photo.
+    """
     check_limits(score_threshold, max_detections)
     check_whole_number("batch_size", batch_size)
     check_mask_form(masks)
@@ -31,22 +71,30 @@ def detect(
     if not isinstance(images, (list, tuple)):
         images, proposals = [images], None if proposals is None else [proposals]
     check_given(model, proposals, len(images))
-    own = model.final_part()
+    own, preprocessing = model.final_part(), model.preprocessing
     threshold = own.score_threshold if score_threshold is None else score_threshold
     limit = own.max_detections if max_detections is None else max_detections
-    limits = {"score_threshold": threshold, "max_detections": limit}
-    if scales is not None or flip:
-        size = (
-            model.preprocessing.min_size if min_size is None else min_size,
-            model.preprocessing.max_size if max_size is None else max_size,
-        )
-        views = {"scales": scales or (1,), "flip": flip, "merge": merge}
-        batch_size = 1
-
-        def found_in(photos, given, start):
-            return [
+    limits: dict[str, Any] = {"score_threshold": threshold, "max_detections": limit}
+    size = (
+        preprocessing.min_size if min_size is None else min_size,
+        preprocessing.max_size if max_size is None else max_size,
+    )
+    in_views = scales is not None or flip
+    views: dict[str, Any] = {
+        "scales": (1,) if scales is None else scales,
+        "flip": flip,
+        "merge": merge,
+    }
+    batch_size = 1 if in_views else batch_size
+    results = []
+    for start in range(0, len(images), batch_size):
+        photos = [read_photo(image) for image in images[start : start + batch_size]]
+        given = None if proposals is None else proposals[start : start + batch_size]
+        detect_batch = partial(_detect_batch, model, limits=limits, start=start)
+        if in_views:
+            found = [
                 detect_in_views(
-                    partial(_detect_batch, model, limits=limits, start=start),
+                    detect_batch,
                     photos[0],
                     size,
                     proposals=None if given is None else given[0],
@@ -55,19 +103,11 @@ def detect(
                     **limits,
                 )
             ]
-    else:
-
-        def found_in(photos, given, start):
-            size = min_size, max_size
-            return _detect_batch(model, photos, size, given, limits, start)
-
-    results = []
-    for start in range(0, len(images), batch_size):
-        photos = [read_photo(image) for image in images[start : start + batch_size]]
-        given = None if proposals is None else proposals[start : start + batch_size]
+        else:
+            found = detect_batch(photos, size, given)
         results += [
-            with_masks(found, photo.shape[:2], masks, model.mask_threshold)
-            for found, photo in zip(found_in(photos, given, start), photos, strict=True)
+            with_masks(one, photo.shape[:2], masks, model.mask_threshold)
+            for one, photo in zip(found, photos, strict=True)
         ]
     return results
 
@@ -79,10 +119,7 @@ def _detect_batch(model, photos, size, proposals, limits, start):
         own = [photo.shape[:2] for photo in photos]
         inputs["proposals"] = proposal_batch(proposals, own, resized, start)
     outputs = model.found(inputs, **limits)
-    frames = [
-        Frame(image_size, photo.shape[:2])
-        for image_size, photo in zip(resized, photos, strict=True)
-    ]
     return [
-        of_photo(outputs, index, frame, **limits) for index, frame in enumerate(frames)
+        of_photo(outputs, index, Frame(image_size, photo.shape[:2]), **limits)
+        for index, (image_size, photo) in enumerate(zip(resized, photos, strict=True))
     ]

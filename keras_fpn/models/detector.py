@@ -236,75 +236,7 @@ class Detector(model_class()):  # type: ignore[misc]  # depends on the backend
             total = total + loss / replica_count()
         return total
 
-    def detect(
-        self,
-        images,
-        min_size: int | None = None,
-        max_size: int | None = None,
-        score_threshold: float | None = None,
-        max_detections: int | None = None,
-        batch_size: int = 1,
-        scales: Sequence[float] | None = None,
-        flip: bool = False,
-        merge: str = "nms",
-        masks: str = "rle",
-        proposals=None,
-    ):
-        """Detects objects in photos of any size.
-
-        Args:
-            images: a photo or a list of photos, each a path, a PIL image, or a uint8
-                array (H, W, 3), (H, W, 4) or (H, W). Paths and PIL images are rotated
-                as their EXIF data says.
-            min_size: int, pixels, to which the shorter side is resized. None takes the
-                size in `preprocessing`.
-            max_size: int, pixels, limit of the longer side. None takes the limit in
-                `preprocessing`.
-            score_threshold: float, 0..1; only objects with a score above it are
-                returned. None takes the model's own.
-            max_detections: int, maximum number of detections per photo. None takes the
-                model's own.
-            batch_size: int, number of photos per batch. With 1, each photo is padded to
-                a multiple of 32 and its result equals the reference's. In a larger
-                batch, photos are padded to the size of the largest. This slightly
-                shifts the anchors of coarse levels and so the boxes, in the reference
-                too.
-            scales: floats, factors of `min_size` and `max_size`. Each photo is
-                detected in at each of them, one by one, and the results are merged.
-                None means (1,).
-            flip: bool, whether to detect in the mirrored photo too.
-            merge: str, how the results of several scales, and of the mirrored photo,
-                are merged within each class: "nms" keeps the best of boxes that
-                overlap, "soft_nms" keeps all with lowered scores, "weighted_boxes"
-                takes their mean; see `keras_fpn.box_merging`.
-            masks: form of masks, if the detector has any: "rle", "full" or "crops"; see
-                `keras_fpn.models.results.with_masks`.
-            proposals: for a detector that takes them, such as `FastRCNN`: float (n, 4),
-                xyxy, pixels of the photo, or a list of such arrays, one per photo.
-
-        Returns:
-            list with a dict for each photo: "boxes" float32 (n, 4), xyxy, pixels of the
-            photo; "labels" int32 (n,), indices into `class_names`; "scores" float32
-            (n,), highest first; and the detector's other outputs, if it has any.
-
-        Raises:
-            ValueError: a photo cannot be read, an argument is out of range, or
-                proposals are missing, not taken, or not of their photo.
-        """
-        return detect(
-            self,
-            images,
-            min_size,
-            max_size,
-            score_threshold,
-            max_detections,
-            batch_size,
-            scales,
-            flip,
-            merge,
-            masks,
-            proposals,
-        )
+    detect = detect  # a method, which gets the detector as `model`
 
     def found(
         self,

@@ -4,30 +4,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 import keras
 
 from keras_fpn.models.box_branch import BoxBranch
 from keras_fpn.models.build import Family, build, with_box
 from keras_fpn.models.detector import Detector
-from keras_fpn.models.parts import Parts
 from keras_fpn.models.published_detectron2 import FAST_RCNN, FAST_RCNN_COCO
-from keras_fpn.models.two_stage import pyramid_stages
+from keras_fpn.models.two_stage import PyramidParts, pyramid_stages
 from keras_fpn.preprocessing import Preprocessing
 
 
 @keras.saving.register_keras_serializable(package="keras_fpn")
 @dataclass(frozen=True)
-class FastRCNNParts(Parts):
+class FastRCNNParts(PyramidParts):
     """The parts of Fast R-CNN: those of `TwoStageParts` but for the first stage.
 
     Attributes:
         backbone, neck, box: as in `TwoStageParts`.
     """
 
-    backbone: Any
-    neck: Any
     box: BoxBranch
 
 
@@ -120,9 +116,5 @@ def fast_rcnn_fpn(
     Raises:
         ValueError: as in `faster_rcnn_fpn`.
     """
-    classes = {
-        "num_classes": num_classes,
-        "class_names": class_names,
-        "category_ids": category_ids,
-    }
+    classes = (num_classes, class_names, category_ids)
     return build(FAMILY, backbone, weights, classes, preprocessing, name, parts)

@@ -137,9 +137,5 @@ def faster_rcnn_fpn(
             usable levels, the parts do not fit each other, or the weights do not fit
             the architecture.
     """
-    classes = {
-        "num_classes": num_classes,
-        "class_names": class_names,
-        "category_ids": category_ids,
-    }
+    classes = (num_classes, class_names, category_ids)
     return build(FAMILY, backbone, weights, classes, preprocessing, name, parts)

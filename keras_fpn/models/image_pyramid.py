@@ -65,6 +65,11 @@ def detect_in_views(
             [found] = detect([np.ascontiguousarray(photo[:, ::-1])], scaled, given)
             views.append(mirrored(found, photo.shape[1]))
     found = {name: np.concatenate([view[name] for view in views]) for name in views[0]}
+    if merge == "weighted_boxes" and "masks" in found:
+        raise ValueError(
+            "Boxes of a detector of masks must be kept as they are, because masks have "
+            f"no mean; received merge={merge!r}. Use 'nms' or 'soft_nms'."
+        )
     rows, boxes, scores = MERGES[merge](
         found["boxes"], found[SCORES], found["labels"], iou_threshold, len(views)
     )
@@ -80,10 +85,12 @@ def check_image_pyramid(scales: Sequence[float], merge: str):
     Raises:
         ValueError: scales are not numbers above 0, or the merge is unknown.
     """
-    if not scales or not all(0 < scale < float("inf") for scale in scales):
+    factors = np.asarray(scales, float)
+    in_range = np.isfinite(factors) & (factors > 0)
+    if factors.ndim != 1 or not factors.size or not in_range.all():
         raise ValueError(
             "scales must be numbers above 0, factors of the photo's usual size; "
-            f"received scales={scales}. Use, for example, scales=(0.5, 1, 1.5)."
+            f"received scales={factors.tolist()}. Use, for example, (0.5, 1, 1.5)."
         )
     if merge not in MERGES:
         raise ValueError(

@@ -15,6 +15,7 @@ from keras_fpn.layers import (
     Proposals,
     PyramidRoIAlign,
     StridedAnchors,
+    fapn,
 )
 from keras_fpn.preprocessing import Preprocessing
 from keras_fpn.sampler import FullSample
@@ -57,6 +58,11 @@ def faster_rcnn_parts(backbone: Callable = msra_resnet50):
     return {**detectron2_region_parts(backbone), **detectron2_box_parts()}
 
 
+def fapn_parts():
+    """Returns the parts of faster_rcnn_R_50_FAN, FaPN's config for detectron2."""
+    return {**faster_rcnn_parts(), "neck": fapn(name="neck")}
+
+
 def fast_rcnn_parts():
     """Returns the parts of fast_rcnn_R_50_FPN."""
     return {
@@ -81,6 +87,7 @@ FASTER_RCNN: dict[str, Callable[[], dict]] = {
     "faster_rcnn_resnet101_fpn_detectron2_3x": partial(
         faster_rcnn_parts, msra_resnet101
     ),
+    "faster_rcnn_resnet50_fapn_detectron2_1x": fapn_parts,
 }
 FAST_RCNN: dict[str, Callable[[], dict]] = {
     "fast_rcnn_resnet50_fpn_detectron2_1x": fast_rcnn_parts

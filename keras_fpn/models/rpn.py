@@ -9,17 +9,16 @@ import keras
 from keras_fpn.layers import ProposalDetections
 from keras_fpn.models.build import Family, build, with_defaults, with_region
 from keras_fpn.models.detector import Detector
-from keras_fpn.models.parts import Parts
 from keras_fpn.models.published_detectron2 import RPN as PUBLISHED
 from keras_fpn.models.published_detectron2 import RPN_COCO
 from keras_fpn.models.region_branch import RegionBranch
-from keras_fpn.models.two_stage import proposal_stages
+from keras_fpn.models.two_stage import PyramidParts, proposal_stages
 from keras_fpn.preprocessing import Preprocessing
 
 
 @keras.saving.register_keras_serializable(package="keras_fpn")
 @dataclass(frozen=True)
-class RPNParts(Parts):
+class RPNParts(PyramidParts):
     """The parts of a region proposal network.
 
     Attributes:
@@ -27,8 +26,6 @@ class RPNParts(Parts):
         detections: layer that turns proposals into results, `ProposalDetections`.
     """
 
-    backbone: Any
-    neck: Any
     region: RegionBranch
     detections: Any
 
@@ -123,5 +120,5 @@ def rpn_fpn(
     Raises:
         ValueError: as in `faster_rcnn_fpn`.
     """
-    classes = {"class_names": ["object"], "category_ids": [1]}
+    classes = (1, ["object"], [1])
     return build(FAMILY, backbone, weights, classes, preprocessing, name, parts)

@@ -14,7 +14,7 @@ from keras_fpn.matcher import POSITIVE
 from keras_fpn.models.parts import Parts
 from keras_fpn.models.region_branch import sample_weights
 from keras_fpn.models.segment_match import match_segments
-from keras_fpn.ops.mask_coverage import mask_coverage, take_masks
+from keras_fpn.ops.mask_coverage import mask_coverage
 from keras_fpn.sampler import Sample
 
 PURPOSE = 2  # of the random numbers; different from those of other branches
@@ -64,19 +64,18 @@ class SegmentBranch(Parts):
                 "segment_windows with as many of both."
             )
 
-    def stages(self, pyramid, images):
+    def stages(self, pyramid):
         """Returns the pyramid that the head reads and its windows.
 
         Args:
             pyramid: dict "P<l>" -> float (B, H_l, W_l, C).
-            images: float (B, H, W, 3); only its size is read.
 
         Returns:
             dict with "segment_pyramid", the pyramid with its coarser level, and
             "windows", dict "P<l>" -> float32 (N_l, 4), xyxy, input-image pixels.
         """
         pyramid = self.coarse_level(pyramid)  # P2..P6
-        windows = self.segment_windows(pyramid, images)  # per level (N_l, 4)
+        windows = self.segment_windows(pyramid)  # per level (N_l, 4)
         return {"segment_pyramid": pyramid, "windows": windows}
 
     def outputs(self, stages: dict, **limits):
@@ -147,7 +146,7 @@ class SegmentBranch(Parts):
             grids: float32 (B, S, 4), xyxy, input-image pixels.
         """
         covered = mask_coverage(
-            take_masks(truth.masks, matches),
+            take_rows(truth.masks, matches),
             take_rows(truth.mask_windows, matches),
             grids,
             self.segment_head.mask_size,

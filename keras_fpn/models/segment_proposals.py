@@ -18,8 +18,8 @@ from keras_fpn.layers import (
 )
 from keras_fpn.models.build import Family, build, check_strides, with_defaults
 from keras_fpn.models.detector import Detector
-from keras_fpn.models.parts import Parts
 from keras_fpn.models.segment_branch import SegmentBranch
+from keras_fpn.models.two_stage import PyramidParts, pyramid_stages
 from keras_fpn.preprocessing import Preprocessing
 
 CHANNELS = 128  # of the pyramid; Lin et al. 2017 (arXiv:1612.03144), Sec. 6
@@ -27,17 +27,14 @@ CHANNELS = 128  # of the pyramid; Lin et al. 2017 (arXiv:1612.03144), Sec. 6
 
 @keras.saving.register_keras_serializable(package="keras_fpn")
 @dataclass(frozen=True)
-class SegmentParts(Parts):
+class SegmentParts(PyramidParts):
     """The parts of a detector of segmentation proposals.
 
     Attributes:
-        backbone: functional model, float (B, H, W, 3) -> dict "C<l>" -> map.
-        neck: layer, dict "C<l>" -> dict "P<l>", such as `FeaturePyramid`.
+        backbone, neck: as in `PyramidParts`.
         segment: `SegmentBranch`.
     """
 
-    backbone: Any
-    neck: Any
     segment: SegmentBranch
 
 
@@ -74,14 +71,8 @@ class SegmentProposals(Detector):
 
     @staticmethod
     def stages(parts, images, image_sizes):
-        bottom_up = parts.backbone(images)  # C2..C5
-        pyramid = parts.neck(bottom_up)  # P2..P5
-        return {
-            "image_sizes": image_sizes,
-            "bottom_up": bottom_up,
-            "pyramid": pyramid,
-            **parts.segment.stages(pyramid, images),
-        }
+        stages = pyramid_stages(parts, images, image_sizes)
+        return stages | parts.segment.stages(stages["pyramid"])
 
     @staticmethod
     def results(parts, stages, **limits):
@@ -157,5 +148,5 @@ def segment_proposals_fpn(
         ValueError: as in `faster_rcnn_fpn`, or the head and the windows have different
             numbers of scales.
     """
-    classes = {"class_names": ["object"], "category_ids": [1]}
+    classes = (1, ["object"], [1])
     return build(FAMILY, backbone, weights, classes, preprocessing, name, parts)

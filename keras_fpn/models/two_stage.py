@@ -10,20 +10,30 @@ from keras_fpn.models.parts import Parts
 from keras_fpn.models.region_branch import RegionBranch
 
 
-@keras.saving.register_keras_serializable(package="keras_fpn")
 @dataclass(frozen=True)
-class TwoStageParts(Parts):
-    """The parts of a two-stage detector.
+class PyramidParts(Parts):
+    """Base class of the parts of all detectors on a feature pyramid.
 
     Attributes:
         backbone: functional model, float (B, H, W, 3) -> dict "C<l>" -> map.
         neck: layer, dict "C<l>" -> dict "P<l>", such as `FeaturePyramid`.
-        region: `RegionBranch`, the first stage.
-        box: `BoxBranch`, the second stage.
     """
 
     backbone: Any
     neck: Any
+
+
+@keras.saving.register_keras_serializable(package="keras_fpn")
+@dataclass(frozen=True)
+class TwoStageParts(PyramidParts):
+    """The parts of a two-stage detector.
+
+    Attributes:
+        backbone, neck: as in `PyramidParts`.
+        region: `RegionBranch`, the first stage.
+        box: `BoxBranch`, the second stage.
+    """
+
     region: RegionBranch
     box: BoxBranch
 
@@ -32,7 +42,7 @@ def pyramid_stages(parts, images, image_sizes):
     """Returns the tensors of each stage up to the pyramid.
 
     Args:
-        parts: `Parts` with a `backbone` and a `neck`.
+        parts: `PyramidParts`.
         images: float (B, H, W, 3), normalized.
         image_sizes: float (B, 2), height and width without the padding, pixels.
 
@@ -49,7 +59,7 @@ def proposal_stages(parts, images, image_sizes):
     """Returns the tensors of each stage of a two-stage detector up to its proposals.
 
     Args:
-        parts: `Parts` with a `backbone`, a `neck` and a `region` branch.
+        parts: `PyramidParts` with a `region` branch.
         images, image_sizes: as of `pyramid_stages`.
 
     Returns:

@@ -31,21 +31,6 @@ def mask_coverage(masks, windows, grids, size: int):
     return ops.matmul(masks, ops.swapaxes(columns, -1, -2))
 
 
-def take_masks(masks, indices):
-    """Returns the masks of each image at its own indices.
-
-    Args:
-        masks: (B, G, h, w).
-        indices: int (B, S), 0..G-1.
-
-    Returns:
-        (B, S, h, w).
-    """
-    batch, count, height, width = ops.shape(masks)
-    indices = indices + ops.arange(batch)[:, None] * count
-    return ops.take(ops.reshape(masks, (-1, height, width)), indices, axis=0)
-
-
 def _shares(span, cells, other_span, other_cells):
     """Returns which share of each other cell every cell covers, along one axis."""
     edges = _edges(span, cells)[..., None, :]

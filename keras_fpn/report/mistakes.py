@@ -1,15 +1,13 @@
 """The worst mistakes: wrong detections and missed objects."""
 
 import collections
-import contextlib
 import dataclasses
-import io
 from collections.abc import Sequence
 
 import numpy as np
 from pycocotools import mask as masks
 
-from keras_fpn.metrics.coco import coco_evaluator
+from keras_fpn.metrics.coco import coco_evaluator, quietly
 
 MATCH_IOU = 0.5  # as in AP50
 NEAR_IOU = 0.1  # a detection that overlaps an object less is unrelated to it
@@ -97,8 +95,7 @@ def _unmatched(ground_truth, results):
     params = evaluator.params
     params.iouThrs = np.array([MATCH_IOU])
     params.areaRng, params.areaRngLbl = params.areaRng[:1], params.areaRngLbl[:1]
-    with contextlib.redirect_stdout(io.StringIO()):
-        evaluator.evaluate()
+    quietly(evaluator.evaluate)
     wrong, missed = [], []
     for match in filter(None, evaluator.evalImgs):
         for numbers, matches, ignored, indices in (

@@ -6,6 +6,7 @@ import pathlib
 from collections.abc import Callable
 from typing import Any
 
+from keras_fpn.models.limits import check_whole_number
 from keras_fpn.training.freezing import NORM_NAMES
 from keras_fpn.training.schedules import scaled_learning_rate
 from keras_fpn.weights import load_imagenet
@@ -61,11 +62,8 @@ class TrainingPlan:
             )
         for name in ("epochs", "steps", "batch_size"):
             value = getattr(self, name)
-            if value is not None and (int(value) != value or value < 1):
-                raise ValueError(
-                    f"{name} must be a whole number of at least 1; received "
-                    f"{name}={value}."
-                )
+            if value is not None:
+                check_whole_number(name, value)
 
     def total_steps(self, steps_per_epoch: int):
         """Returns the number of all steps, int."""

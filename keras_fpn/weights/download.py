@@ -57,14 +57,14 @@ def fetch(
         pathlib.Path of the file in the cache.
 
     Raises:
-        ValueError: the URL or the hash is not valid, or the file received has another
-            hash; it is then deleted.
+        ValueError: the URL or the hash is not valid, the checkpoint has no URL, or the
+            file received has another hash; it is then deleted.
         ConnectionError: the file could not be downloaded; the message says where to
             put it manually.
     """
     url, digest = checkpoint, None
     if isinstance(checkpoint, Checkpoint):
-        url, digest = checkpoint.url, checkpoint.digest
+        url, digest = _published_url(checkpoint), checkpoint.digest
     url = _checked_url(url)
     if digest is None or sha256 is not None:
         digest = _checked_hash(sha256)
@@ -103,6 +103,24 @@ def default_cache_dir() -> Path:
     if not cache.is_absolute():  # as the XDG specification requires
         cache = Path.home() / ".cache"
     return cache / "keras_fpn" / "checkpoints"
+
+
+def _published_url(checkpoint):
+    if checkpoint.url is not None:
+        return checkpoint.url
+    published = ", ".join(
+        f"{metric} {value} on {data}"
+        for data, metrics in checkpoint.metrics.items()
+        for metric, value in metrics.items()
+    )
+    raise ValueError(
+        "A checkpoint must have a URL and a hash to be downloaded; received name="
+        f"{checkpoint.name!r}, whose weights ({published}) are published without a "
+        f"hash by {checkpoint.source}. Build the model with load_weights=False, and "
+        "fill it from a .pkl or .pth file of yours with "
+        "keras_fpn.weights.load_detectron2(model, path); on the command line, name the "
+        "file: --weights FILE."
+    )
 
 
 def _checked_url(url):

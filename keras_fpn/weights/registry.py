@@ -1,7 +1,8 @@
 """Published checkpoints: their URLs, hashes and metrics.
 
-Source: the weights enums of torchvision 0.27.1, and the model zoo of detectron2 as of
-commit 02b5c4e295e9. The metrics are their measurements, not ours.
+Source: the weights enums of torchvision 0.27.1, the model zoo of detectron2 as of
+commit 02b5c4e295e9, and the README of FaPN as of commit 4d400719d3f2. The metrics are
+their measurements, not ours.
 """
 
 import dataclasses
@@ -71,13 +72,14 @@ class Digest:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A published file of weights.
+    """Weights that were published with a metric.
 
     Attributes:
         name: str, of the checkpoint in keras_fpn.
-        url: str, where it is downloaded from.
+        url: str, where it is downloaded from; None if that could not be verified,
+            because the publisher states no hash.
         digest: `Digest`, the start of a hash that the publisher writes into the file
-            name: 8 digits of the SHA-256, or 6 of the MD5.
+            name: 8 digits of the SHA-256, or 6 of the MD5; None without a `url`.
         num_classes: int, classes without background.
         metrics: dict of data set -> metric -> value, as published. Box AP and top-1
             accuracy in percent.
@@ -89,8 +91,8 @@ class Checkpoint:
     """
 
     name: str
-    url: str
-    digest: Digest
+    url: str | None
+    digest: Digest | None
     num_classes: int
     metrics: dict[str, dict[str, float]]
     source: str
@@ -250,6 +252,21 @@ _DETECTRON2 = [
     ),
 ]
 
+# The authors link the file, at Google Drive, but state neither hash nor terms.
+_FAPN = Checkpoint(
+    name="faster_rcnn_resnet50_fapn_detectron2_1x",
+    url=None,
+    digest=None,
+    num_classes=len(COCO_80_CLASS_NAMES),
+    metrics={"COCO val2017": {"box AP": 39.2}},
+    source="FaPN (Huang et al. 2021), github.com/EMI-Group/FaPN, README, "
+    "faster_rcnn_R_50_FAN_1x",
+    license="not stated in FaPN's README",
+    size_mb=None,
+    class_names=COCO_80_CLASS_NAMES,
+    category_ids=COCO_80_CATEGORY_IDS,
+)
+
 # backbone, version, beginning of the SHA-256, top-1, enum, size
 _IMAGENET = [
     ("resnet18", 1, "f37072fd", 69.758, "ResNet18_Weights", 44.661),
@@ -269,6 +286,7 @@ CHECKPOINTS = {
     for checkpoint in [
         *(_coco_detector(*row) for row in _COCO),
         *(_detectron2_detector(*row) for row in _DETECTRON2),
+        _FAPN,
         *(_imagenet_classifier(*row) for row in _IMAGENET),
     ]
 }

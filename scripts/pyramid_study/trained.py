@@ -1,5 +1,6 @@
 """One training of the study, and its numbers."""
 
+import contextlib
 import json
 import time
 
@@ -68,19 +69,18 @@ def result_of(key, seed, settings, data, folder):
                 f"{result['settings']}. Name another --output."
             )
         return result
-    start = time.perf_counter()
     train, test = data()
     plan = plan_of(key, settings["steps"], settings["batch_size"])
     training = prepare_training(plan, train, folder / "run", seed=seed)
-    training.run(save_every=200)
+    with adding_seconds(folder / "seconds.txt") as seconds:
+        training.run(save_every=200)
     model = keras.models.load_model(training.folder.last)
-    seconds = time.perf_counter() - start
     result = {
         "settings": settings,
         "values": values_of(model, test),
         "shown": shown(model, test),
         "class_names": list(model.class_names),
-        "seconds": round(seconds, 1),
+        "seconds": round(seconds(), 1),
         "parameters": model.count_params(),
         "backend": keras.backend.backend(),
     }
@@ -88,6 +88,24 @@ def result_of(key, seed, settings, data, folder):
         new.write_text(json.dumps(result, indent=1), "utf-8")
     keras.backend.clear_session()
     return result
+
+
+@contextlib.contextmanager
+def adding_seconds(file):
+    """Adds the seconds until its end to those in a file, also after an interruption.
+
+    Yields:
+        function that returns the sum.
+    """
+
+    def seconds():
+        return float(file.read_text("utf-8")) if file.exists() else 0.0
+
+    start = time.perf_counter()
+    try:
+        yield seconds
+    finally:
+        file.write_text(str(seconds() + time.perf_counter() - start), "utf-8")
 
 
 def with_proposals_of(proposer, sets):

@@ -181,16 +181,17 @@ def test_a_command_is_required(capsys):
 
 def test_presets_are_a_table_with_metrics_and_source(capsys, monkeypatch):
     one = types.SimpleNamespace(
-        metrics={"COCO": {"AP": 37.0, "AP50": 58.5}}, source="S"
+        metrics={"COCO": {"AP": 37.0, "AP50": 58.5}}, source="S", has_weights=True
     )
-    two = types.SimpleNamespace(metrics={}, source="another")
+    two = types.SimpleNamespace(metrics={}, source="another", has_weights=False)
     named = {"short": one, "a longer name": two}
     monkeypatch.setattr(keras_fpn, "list_presets", lambda: named)
     assert cli.main(["presets"]) == 0
     assert capsys.readouterr().out.splitlines() == [
         "preset         published result          source",
         "short          COCO: AP 37.0, AP50 58.5  S",
-        "a longer name                            another",
+        "a longer name                            another; no download: give --weights "
+        "FILE",
     ]
 
 

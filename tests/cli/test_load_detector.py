@@ -12,6 +12,7 @@ from keras_fpn.cli.load_detector import load_detector
 from keras_fpn.models import checkpoints
 from keras_fpn.weights.registry import Digest
 
+FAPN = "faster_rcnn_resnet50_fapn_detectron2_1x"  # not downloaded
 BOX = {"bbox": [10, 20, 30, 40]}
 
 
@@ -109,12 +110,30 @@ def test_a_saved_model_that_is_no_detector_is_refused_in_one_line(
     [("m.pkl", "load_detectron2"), ("m.pth", "load_torchvision")],
 )
 def test_foreign_weights_are_read_by_their_suffix(file, loader, tmp_path, monkeypatch):
+    assert_loaded_by(loader, "small", tmp_path / file, monkeypatch)
+
+
+def test_torch_files_have_detectron2s_names_in_its_architectures(tmp_path, monkeypatch):
+    assert_loaded_by("load_detectron2", FAPN, tmp_path / "m.pth", monkeypatch)
+
+
+def assert_loaded_by(loader, preset, path, monkeypatch):
     loaded = []
     monkeypatch.setattr(keras_fpn, "from_preset", lambda name, load_weights: name)
     monkeypatch.setattr(keras_fpn.weights, loader, lambda *given: loaded.append(given))
-    (tmp_path / file).touch()
-    assert load_detector("small", str(tmp_path / file)) == ("small", None)
-    assert loaded == [("small", tmp_path / file)]
+    path.touch()
+    assert load_detector(preset, str(path)) == (preset, None)
+    assert loaded == [(preset, path)]
+
+
+def test_weights_that_cannot_be_downloaded_are_one_line(tmp_path, capsys):
+    argv = ["detect", "--sample", "--preset", FAPN, "--output", str(tmp_path)]
+    assert cli.main(argv) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("keras-fpn: error: A checkpoint must have a URL and")
+    assert f"received name='{FAPN}'" in error
+    assert "--weights FILE" in error
+    assert error.count("\n") == 1
 
 
 def test_a_published_file_brings_its_preset(tmp_path, monkeypatch):

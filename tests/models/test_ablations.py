@@ -7,7 +7,12 @@ from models.tiny import tiny_backbone
 from numpy.testing import assert_array_equal
 
 import keras_fpn
-from keras_fpn.layers import TwoFCBoxHead
+from keras_fpn.layers import (
+    NoTopDown,
+    TopDownMerge,
+    TopDownWithoutLateral,
+    TwoFCBoxHead,
+)
 from keras_fpn.models import paper_row, paper_rows
 from keras_fpn.preprocessing import Preprocessing
 
@@ -70,14 +75,27 @@ def test_anchors_are_on_the_levels_of_the_row(row, cells):
 
 def test_rows_differ_from_the_pyramid_only_in_the_parts_of_their_row():
     whole = tiny_row(1, "c").parts.layers()
-    for row, own in {"d": {"neck"}, "e": {"neck"}}.items():
+    necks = {}
+    for row in "de":
         parts = tiny_row(1, row).parts.layers()
         different = {
             name
             for name, layer in parts.items()
             if name != "backbone" and layer.get_config() != whole[name].get_config()
         }
-        assert different | {"neck"} == own
+        assert different == {"neck"}
+        necks[row] = parts["neck"]
+    assert type(necks["d"].merge["C2"]) is NoTopDown
+    assert type(necks["e"]) is TopDownWithoutLateral
+    assert type(whole["neck"].merge["C2"]) is TopDownMerge
+
+
+@pytest.mark.parametrize("row", ["a", "b", "f"])
+def test_one_map_has_as_many_candidates_as_several(row):
+    proposals = tiny_row(1, row).proposals
+    assert (proposals.pre_nms_top_k, proposals.post_nms_top_k) == (6000, 1000)
+    training = proposals.training_pre_nms_top_k, proposals.training_post_nms_top_k
+    assert training == (12000, 2000)
 
 
 @pytest.mark.parametrize(("table", "row"), ALL)
@@ -189,6 +207,12 @@ def test_an_unknown_row_is_named(table, row):
     received = rf"received table={table!r}, row='{row}'"
     with pytest.raises(ValueError, match=received):
         paper_row(table, row)
+
+
+@pytest.mark.parametrize("row", ["a", "b", "c"])
+def test_an_unknown_backbone_is_named(row):
+    with pytest.raises(ValueError, match="received backbone='resnet5'"):
+        paper_row(3, row, "resnet5")
 
 
 def test_a_backbone_without_the_rows_level_raises():

@@ -65,6 +65,10 @@ def test_published_files_are_known_by_their_contents(monkeypatch, tmp_path):
     detectron2 = "faster_rcnn_resnet50_fpn_detectron2_1x"
     assert published_name(file("any.pkl"), (*names, detectron2)) == detectron2
     assert published_name(file("any.pth"), (*names, detectron2)) is None
+    assert (
+        published_name(file("any.pkl"), ["faster_rcnn_resnet50_fapn_detectron2_1x"])
+        is None
+    )
 
 
 def test_classes_are_the_sources():

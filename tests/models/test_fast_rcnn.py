@@ -287,8 +287,8 @@ def test_half_precision_leaves_proposals_whole():
     assert found["boxes"].dtype == np.float32
 
 
-def test_there_are_no_coco_weights_and_no_first_stage():
-    with pytest.raises(ValueError, match=r"weights of FastRCNN .* backbones \[\]"):
+def test_its_coco_weights_are_for_another_backbone_and_it_has_no_first_stage():
+    with pytest.raises(ValueError, match=r"of FastRCNN .*msra_resnet50.*'resnet50'"):
         fast_rcnn_fpn(weights="coco")
     with pytest.raises(ValueError, match=r"received 'rpn_head'. Near names"):
         small(rpn_head=RPNHead())

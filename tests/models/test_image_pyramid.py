@@ -124,10 +124,26 @@ def test_lowered_scores_must_exceed_the_threshold():
     assert len(_views(detect, merge="soft_nms", score_threshold=0.2)["scores"]) == 1
 
 
-@pytest.mark.parametrize("scales", [(), (0,), (1, -2), (float("nan"),), (1, np.inf)])
+@pytest.mark.parametrize("scales", [(), (0,), (1, -2), (float("nan"),), (1, np.inf), 2])
 def test_scales_must_be_above_zero(model, scales):
     with pytest.raises(ValueError, match=r"scales must be numbers above 0.*received"):
         model.detect(PHOTO, scales=scales)
+
+
+def test_scales_may_be_an_array(model):
+    [expected] = model.detect(PHOTO, scales=(0.5, 1))
+    [found] = model.detect(PHOTO, scales=np.array([0.5, 1]))
+    _same(found, expected)
+
+
+def test_masks_have_no_mean():
+    def detect(photos, size, proposals):
+        [found] = _recording([], [[0, 0, 20, 20]])(photos, size, proposals)
+        return [{**found, "masks": np.ones((1, 4, 4), np.float32)}]
+
+    assert len(_views(detect, flip=False)["masks"]) == 1
+    with pytest.raises(ValueError, match="received merge='weighted_boxes'"):
+        _views(detect, flip=False, merge="weighted_boxes")
 
 
 def test_merge_must_be_known(model):

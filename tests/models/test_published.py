@@ -69,8 +69,12 @@ SMALL_MOBILENET_V2 = {
 
 
 @pytest.fixture(autouse=True)
-def _backbones_are_only_named(monkeypatch):
-    """A backbone is here its name and arguments: building one takes seconds."""
+def _composed_parts_are_only_named(monkeypatch):
+    """A backbone is here its name and arguments: building one takes seconds.
+
+    So is FaPN's neck, whose layers have tests of their own.
+    """
+    monkeypatch.setattr(published_detectron2, "fapn", _named("fapn"))
     for name in ("resnet18", "resnet50", "mobilenet_v2", "mobilenet_v3_large"):
         stand_in = _named(name)
         monkeypatch.setattr(published, name, stand_in)
@@ -130,11 +134,13 @@ def test_detectron2s_architectures_have_the_parts_of_its_configs():
         "proposals": {**region["proposals"], "post_nms_top_k": 2000},
         "detections": {"max_detections": 2000},
     }
+    aligned = {**faster, "neck": ("fapn", {"name": "neck"})}
     fast = {name: faster[name] for name in ("preprocessing", "roi_align", "detections")}
     expected = {
         "faster_rcnn_resnet50_fpn_detectron2_1x": ("msra_resnet50", faster),
         "faster_rcnn_resnet50_fpn_detectron2_3x": ("msra_resnet50", faster),
         "faster_rcnn_resnet101_fpn_detectron2_3x": ("msra_resnet101", faster),
+        "faster_rcnn_resnet50_fapn_detectron2_1x": ("msra_resnet50", aligned),
         "fast_rcnn_resnet50_fpn_detectron2_1x": ("msra_resnet50", fast),
         "rpn_resnet50_fpn_detectron2_1x": ("msra_resnet50", rpn),
     }

@@ -124,7 +124,7 @@ def test_it_learns_on_data_of_any_classes():
     assert evaluate_proposals(truth, proposals).values["AR100"] > 0.6
 
 
-def test_there_are_no_coco_weights_and_no_box_head():
+def test_its_coco_weights_are_for_another_backbone_and_it_has_no_box_head():
     with pytest.raises(ValueError, match=r"of RPN .*msra_resnet50.*'resnet50'"):
         rpn_fpn(weights="coco")
     with pytest.raises(ValueError, match=r"received 'box_head'. Near names"):

@@ -51,8 +51,7 @@ def stages_of(branch, batch=2):
         )
         for level in (2, 3)
     }
-    images = np.zeros((batch, *SIZE, 3), "float32")
-    stages = arrays(branch.stages(pyramid, images))
+    stages = arrays(branch.stages(pyramid))
     branch.segment_head(stages["segment_pyramid"])
     randomize(branch.segment_head)
     return {**stages, "image_sizes": np.array([SIZE] * batch, "float32")}

@@ -25,8 +25,7 @@ def windows_of(height, width):
         h, w = (-(-side // 2**level) for side in (height, width))
         pyramid[f"P{level}"] = np.zeros((1, h, w, 1), "float32")
         rows += [(level, y, x, a) for y in range(h) for x in range(w) for a in (0, 1)]
-    images = np.zeros((1, height, width, 3), "float32")
-    return SegmentWindows(padding=PADDING)(pyramid, images), rows
+    return SegmentWindows(padding=PADDING)(pyramid), rows
 
 
 def around(x, y, width, height):

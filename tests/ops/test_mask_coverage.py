@@ -5,8 +5,9 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from on_backend import compiled, outputs_of
 
+from keras_fpn.boxes import take_rows
 from keras_fpn.data.mask_crops import mask_crops
-from keras_fpn.ops.mask_coverage import mask_coverage, take_masks
+from keras_fpn.ops.mask_coverage import mask_coverage
 
 
 def floats(values):
@@ -92,6 +93,6 @@ def test_empty_windows_grids_and_sets_give_zeros():
 
 def test_each_image_takes_its_own_masks():
     masks = np.arange(2 * 3 * 2 * 1).reshape(2, 3, 2, 1).astype("uint8")
-    got = compiled(take_masks, masks, np.array([[2, 0], [1, 1]], "int32"))
+    got = compiled(take_rows, masks, np.array([[2, 0], [1, 1]], "int32"))
     assert got.dtype == np.uint8
     assert_array_equal(got, [[masks[0, 2], masks[0, 0]], [masks[1, 1], masks[1, 1]]])

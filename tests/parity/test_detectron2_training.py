@@ -25,6 +25,10 @@ from keras_fpn.weights.detectron2 import detectron2_slots
 
 pytestmark = pytest.mark.parity
 
+# Recorded with torchvision's operator. Its gradient of offsets differs from FaPN's and
+# ours only at points at exactly -1. None of the 3,556,224 points here is: the nearest
+# is 6e-6 away.
+FAPN = ("faster_rcnn_resnet50_fapn_detectron2_1x", "fapn_faster_rcnn_R_50")
 LOSSES = {
     "objectness_loss": "loss_rpn_cls",
     "rpn_box_loss": "loss_rpn_loc",
@@ -90,13 +94,14 @@ class Run:
 
 def _recording(recording):
     # JAX takes minutes to compile each of these steps: there Faster R-CNN stands for
-    # this family of losses, the RPN's among them. The RPN alone has not run there yet.
-    slow = recording is RPN and keras.backend.backend() == "jax"
+    # this family of losses, the RPN's among them. FaPN passed there on 2026-11-29, in
+    # 206 s on two busy cores. The RPN alone has not run there yet.
+    slow = recording is not FASTER_RCNN and keras.backend.backend() == "jax"
     marks = [pytest.mark.slow] if slow else []
     return pytest.param(recording, marks=marks, id=recording[1])
 
 
-@pytest.fixture(scope="module", params=map(_recording, (FASTER_RCNN, RPN)))
+@pytest.fixture(scope="module", params=map(_recording, (FASTER_RCNN, RPN, FAPN)))
 def run(request, detectron2_folder):
     preset, reference = request.param
     return Run(preset, Golden(detectron2_folder, reference))

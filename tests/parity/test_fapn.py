@@ -5,20 +5,18 @@ import pytest
 from parity.goldens import Golden, assert_same_boxes
 
 import keras_fpn
-from keras_fpn.layers import fapn
 from keras_fpn.levels import ordered_names
 from keras_fpn.models.compiled import compiled_call
 
 pytestmark = pytest.mark.parity
 
-PRESET = "faster_rcnn_resnet50_fpn_detectron2_1x"  # all but the neck
+PRESET = "faster_rcnn_resnet50_fapn_detectron2_1x"
 
 
 @pytest.fixture(scope="module")
 def detector(detectron2_folder):
     golden = Golden(detectron2_folder, "fapn_faster_rcnn_R_50")
-    neck = fapn(name="neck")
-    model = keras_fpn.from_preset(PRESET, load_weights=False, neck=neck)
+    model = keras_fpn.from_preset(PRESET, load_weights=False)
     keras_fpn.weights.load_detectron2(model, golden.tensors())
     return model, golden
 

@@ -54,7 +54,10 @@ def test_the_presets_of_every_run_are_there():
 
 @pytest.mark.parametrize("name", SOME_IN_CI)
 def test_a_preset_answers_as_its_detect_does_on_small_photos(name, tmp_path):
-    small = Preprocessing(min_size=64, max_size=96)
+    # The formula moves FaPN's points out of the maps, so its fine levels are weak:
+    # photos of 64 pixels have no score above the threshold.
+    side = 96 if "fapn" in name else 64
+    small = Preprocessing(min_size=side, max_size=side * 3 // 2)
     model = keras_fpn.from_preset(name, load_weights=False, preprocessing=small)
     keras_fpn.weights.fill_with_formula(model)
     assert_it_answers_as_detect_does(model, tmp_path)

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from keras_fpn.weights import Checkpoint, download, fetch
+from keras_fpn.weights import Checkpoint, download, fetch, get_checkpoint
 from keras_fpn.weights.registry import Digest
 
 # Three pieces, so that a cut can fall into the second.
@@ -146,6 +146,19 @@ def test_the_start_of_an_md5_verifies_too(server, tmp_path):
     wrong = dataclasses.replace(checkpoint, digest=Digest("md5", "000000"))
     with pytest.raises(ValueError, match="published MD5, here 000000; received"):
         fetch(wrong, cache_dir=tmp_path)
+
+
+def test_a_checkpoint_that_cannot_be_verified_is_not_downloaded(tmp_path):
+    name = "faster_rcnn_resnet50_fapn_detectron2_1x"
+    said = (
+        rf"must have a URL and a hash to be downloaded; received name='{name}', whose "
+        r"weights \(box AP 39.2 on COCO val2017\) are published without a hash by FaPN "
+        r"\(Huang et al\. 2021\), github.com/EMI-Group/FaPN, README, .*"
+        r"load_weights=False, .*load_detectron2\(model, path\)"
+    )
+    with pytest.raises(ValueError, match=said):
+        fetch(get_checkpoint(name), cache_dir=tmp_path)
+    assert names_in(tmp_path) == []
 
 
 @pytest.mark.parametrize("expected", ["0" * 64, SHA256[:-1] + "x", SHA256[1:9]])
