@@ -12,7 +12,7 @@ from keras_fpn.data.proposals import check_proposals
 from keras_fpn.data.stream import stream_batches
 from keras_fpn.metrics.coco import evaluate_boxes
 from keras_fpn.metrics.convert import coco_ground_truth, detections_to_coco
-from keras_fpn.metrics.evaluation import compared, predicts_masks
+from keras_fpn.metrics.evaluation import class_agnostic, compared, predicts_masks
 from keras_fpn.models.compiled import compiled_call
 from keras_fpn.models.results import Frame, of_photo, with_masks
 
@@ -87,7 +87,7 @@ class CocoEvaluation(keras.callbacks.Callback):
                 "photos whose objects have none."
             )
         check_proposals(model, self.loader.dataset)
-        if model.class_agnostic:
+        if class_agnostic(model):
             return
         names, expected = model.class_names, self.loader.dataset.class_names
         renamed = set(names) & set(expected) and list(names) != list(expected)
@@ -127,8 +127,10 @@ class CocoEvaluation(keras.callbacks.Callback):
                     continue
                 frame = Frame(x["image_sizes"][row], y["photo_sizes"][row])
                 one = of_photo(found, row, frame)
-                one = with_masks(one, frame.photo_size, "rle", model.mask_threshold)
-                if model.class_agnostic:
+                if "masks" in one:
+                    threshold = model.mask_threshold
+                    one = with_masks(one, frame.photo_size, "rle", threshold)
+                if class_agnostic(model):
                     proposals.append((photo.image_id, one))
                 else:
                     ids = dataset.category_ids

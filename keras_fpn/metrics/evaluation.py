@@ -78,7 +78,7 @@ def evaluate_photos(
             proposals, or takes some that the data set does not have.
     """
     check_proposals(model, dataset)
-    agnostic = model.class_agnostic
+    agnostic = class_agnostic(model)
     if agnostic:
         category_ids = model.category_ids
     else:
@@ -123,6 +123,11 @@ def predicts_masks(model):
     return "masks" in getattr(model, "targets", ())
 
 
+def class_agnostic(model):
+    """Returns whether a detector, or any model, says nothing about classes, bool."""
+    return getattr(model, "class_agnostic", False)
+
+
 def compared(model, truth: dict, results: list[dict], proposals: list, kind: str):
     """Returns `Metrics`; of a class-agnostic detector `ProposalRecall`.
 
@@ -134,7 +139,7 @@ def compared(model, truth: dict, results: list[dict], proposals: list, kind: str
             instead of `results` if the detector is class-agnostic.
         kind: what is compared: "bbox" or "segm" (masks).
     """
-    if not model.class_agnostic:
+    if not class_agnostic(model):
         return evaluate_boxes(truth, results, kind)
     field = {"bbox": "boxes", "segm": "masks"}[kind]
     found = ((number, one[field], one["scores"]) for number, one in proposals)
@@ -189,7 +194,7 @@ def _notes(model, dataset, dropped):
     notes = []
     if predicts_masks(model) and not dataset.has_masks:
         notes.append("Not every object has a mask: only boxes were compared.")
-    if model.class_agnostic:
+    if class_agnostic(model):
         return notes
     unknown = [name for name in dataset.class_names if name not in model.class_names]
     if unknown:

@@ -88,7 +88,10 @@ class Parts:
         return found
 
     def class_columns(self):
-        """Returns the `ClassColumns` of all branches, as a list."""
+        """Returns the `ClassColumns` of all branches, as a list.
+
+        It is empty for a branch without weights that belong to classes.
+        """
         found = []
         for field in fields(self):
             value = getattr(self, field.name)

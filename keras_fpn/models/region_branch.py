@@ -112,10 +112,6 @@ class RegionBranch(Parts):
         }
         return sums, self.rpn_sample.divisor(weights, truth.weights)
 
-    def class_columns(self):
-        """Returns an empty tuple: no weights of the RPN belong to classes."""
-        return ()
-
 
 def sample_weights(labels, truth):
     """Returns the weight of each sample in the loss, float32 (B, S).

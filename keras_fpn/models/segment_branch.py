@@ -152,7 +152,3 @@ class SegmentBranch(Parts):
             self.segment_head.mask_size,
         )
         return ops.cast(covered >= _COVERED, "float32")
-
-    def class_columns(self):
-        """Returns an empty tuple: no weights belong to classes."""
-        return ()

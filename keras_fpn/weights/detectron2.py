@@ -9,6 +9,7 @@ import os
 from keras_fpn.layers import ConvNorm, FeatureAlign, FeaturePyramid, TwoFCBoxHead
 from keras_fpn.levels import level_number, ordered_names
 from keras_fpn.weights.mapping import (
+    PREDICTOR,
     Slot,
     as_is,
     cells_first,
@@ -21,7 +22,6 @@ from keras_fpn.weights.mapping import (
 from keras_fpn.weights.pickled_arrays import read_pickled_arrays
 from keras_fpn.weights.reader import read_torch
 
-_PREDICTOR = "roi_heads.box_predictor."
 # Not weights: the model has its own mean and deviation of pixels and anchors.
 _CONSTANTS = ("pixel_mean", "pixel_std", "proposal_generator.anchor_generator.")
 
@@ -56,10 +56,7 @@ def load_detectron2(model, source, keep_predictor: bool = True) -> None:
         for key, tensor in without(tensors, *_CONSTANTS).items()
         if not key.endswith(".num_batches_tracked")
     }
-    if not keep_predictor:
-        slots = [slot for slot in slots if not slot.key.startswith(_PREDICTOR)]
-        tensors = without(tensors, _PREDICTOR)
-    fill(slots, tensors)
+    fill(slots, tensors, keep_predictor)
 
 
 def is_pickle(path) -> bool:
@@ -80,8 +77,8 @@ def detectron2_slots(model):
     if hasattr(model, "box_head"):
         slots += _box_head_slots(model.box_head, model.roi_align.output_size)
         predictor = model.box_predictor
-        slots += dense_slots(predictor.class_logits, f"{_PREDICTOR}cls_score")
-        slots += dense_slots(predictor.box_deltas, f"{_PREDICTOR}bbox_pred")
+        slots += dense_slots(predictor.class_logits, f"{PREDICTOR}cls_score")
+        slots += dense_slots(predictor.box_deltas, f"{PREDICTOR}bbox_pred")
     return slots
 
 

@@ -8,6 +8,8 @@ import numpy as np
 
 from keras_fpn.layers import ConvNorm, DepthwiseConvNorm
 
+# Prefix of the tensors that belong to classes, in torchvision as in detectron2.
+PREDICTOR = "roi_heads.box_predictor."
 _SHOWN = 8  # names listed in an error
 
 
@@ -26,17 +28,21 @@ class Slot:
     convert: Callable[[np.ndarray], np.ndarray]
 
 
-def fill(slots, tensors):
+def fill(slots, tensors, keep_predictor: bool = True):
     """Assigns every tensor to its variable, after checking that all of them fit.
 
     Args:
         slots: list of `Slot`.
         tensors: dict of str -> array, exactly the keys of `slots`.
+        keep_predictor: bool; False leaves the box predictor as it is.
 
     Raises:
         ValueError: a tensor is missing, surplus, of another shape or not of floats; no
             variable was changed.
     """
+    if not keep_predictor:
+        slots = [slot for slot in slots if not slot.key.startswith(PREDICTOR)]
+        tensors = without(tensors, PREDICTOR)
     wanted = {slot.key for slot in slots}
     missing = sorted(wanted - set(tensors))
     surplus = sorted(set(tensors) - wanted)

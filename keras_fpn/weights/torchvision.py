@@ -10,6 +10,7 @@ import re
 from keras_fpn.layers import ConvBoxHead, ConvNorm, FeaturePyramid, TwoFCBoxHead
 from keras_fpn.levels import ordered_names
 from keras_fpn.weights.mapping import (
+    PREDICTOR,
     cells_first,
     conv_norm_slots,
     dense_kernel,
@@ -23,8 +24,7 @@ _LEGACY = (
     (r"(\.fpn\.(?:inner|layer)_blocks\.\d+)\.(weight|bias)$", r"\1.0.\2"),
     (r"(rpn\.head\.conv)\.(weight|bias)$", r"\1.0.0.\2"),
 )
-_PREDICTOR = "roi_heads.box_predictor."
-_LOGITS = f"{_PREDICTOR}cls_score.bias"
+_LOGITS = f"{PREDICTOR}cls_score.bias"
 
 
 def load_torchvision(model, source, keep_predictor: bool = True) -> None:
@@ -46,10 +46,7 @@ def load_torchvision(model, source, keep_predictor: bool = True) -> None:
     """
     slots = torchvision_slots(model)
     tensors = current_names(_as_tensors(source))
-    if not keep_predictor:
-        slots = [slot for slot in slots if not slot.key.startswith(_PREDICTOR)]
-        tensors = without(tensors, _PREDICTOR)
-    fill(slots, tensors)
+    fill(slots, tensors, keep_predictor)
 
 
 def classes_in(tensors):
@@ -227,10 +224,10 @@ def _predictor_slots(predictor):
         return dense_kernel(array[4:])
 
     return dense_slots(
-        predictor.class_logits, f"{_PREDICTOR}cls_score", logits_last, _background_last
+        predictor.class_logits, f"{PREDICTOR}cls_score", logits_last, _background_last
     ) + dense_slots(
         predictor.box_deltas,
-        f"{_PREDICTOR}bbox_pred",
+        f"{PREDICTOR}bbox_pred",
         foreground,
         lambda bias: bias[4:],
     )
