@@ -22,7 +22,7 @@ from keras_fpn.models.ground_truth import TARGETS, ground_truth
 from keras_fpn.models.limits import shared_limits
 from keras_fpn.models.loss_means import loss_means
 from keras_fpn.models.parts import Parts, check_classes, check_names, restored
-from keras_fpn.models.results import check_outputs
+from keras_fpn.models.results import check_outputs, joined
 from keras_fpn.models.untracked import Untracked
 from keras_fpn.preprocessing import Preprocessing
 
@@ -61,7 +61,7 @@ class Detector(model_class()):  # type: ignore[misc]  # depends on the backend
         seed: int, seed of the random numbers in training; saved with the model.
 
     Raises:
-        ValueError: two parts or two losses have the same name, a part has another
+        ValueError: two parts, losses or outputs have the same name, a part has another
             number of classes, or an output is not in `keras_fpn.models.RESULTS`.
     """
 
@@ -87,7 +87,7 @@ class Detector(model_class()):  # type: ignore[misc]  # depends on the backend
         sizes = keras.Input((2,), name="image_sizes")
         extra = {k: keras.Input(v, name=k) for k, v in self.extra_inputs.items()}
         stages = {**self.stages(parts, normalize(images, sizes), sizes), **extra}
-        results = self.results(parts, stages)
+        results = joined(self.results(parts, stages))
         check_outputs(results)
         inputs = {"images": images, "image_sizes": sizes, **extra}
         super().__init__(inputs=inputs, outputs=results, name=name)
@@ -153,7 +153,8 @@ class Detector(model_class()):  # type: ignore[misc]  # depends on the backend
                 of the parts.
 
         Returns:
-            dict of padded tensors; names as in `keras_fpn.models.RESULTS`.
+            dict of padded tensors, names as in `keras_fpn.models.RESULTS`; or a list of
+            such dicts, one for each branch.
         """
         raise NotImplementedError
 
@@ -273,7 +274,7 @@ class Detector(model_class()):  # type: ignore[misc]  # depends on the backend
 
         def results(inputs):
             stages = self.trunk(inputs, training=False)
-            return self.results(self.parts, stages, **dict(limits))
+            return joined(self.results(self.parts, stages, **dict(limits)))
 
         return results
 

@@ -53,6 +53,29 @@ RESULTS = {
 }
 
 
+def joined(results):
+    """Returns the outputs of all branches of a detector as one dict.
+
+    Args:
+        results: dict of outputs, or a list of dicts, one for each branch.
+
+    Raises:
+        ValueError: two branches have an output of the same name.
+    """
+    if isinstance(results, dict):
+        return results
+    outputs: dict = {}
+    for branch in results:
+        for name, value in branch.items():
+            if name in outputs:
+                raise ValueError(
+                    "Each output of a detector must have a different name; received "
+                    f"two outputs {name!r}: {outputs[name]} and {value}. Rename one."
+                )
+            outputs[name] = value
+    return outputs
+
+
 def check_outputs(names: Iterable[str]):
     """Raises an error if a detector has outputs that are not in the table.
 

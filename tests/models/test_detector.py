@@ -12,6 +12,7 @@ from PIL import Image
 from skimage import data
 
 from keras_fpn.layers import Detections
+from keras_fpn.models import FasterRCNN
 
 
 @pytest.fixture(scope="module")
@@ -344,3 +345,37 @@ def test_saved_model_detects_alike_in_a_fresh_process(model, photo, tmp_path):
 def test_inputs_are_padded_images_and_their_heights_and_widths(model):
     shapes = {name: tensor.shape for name, tensor in model.input.items()}
     assert shapes == {"images": (None, None, None, 3), "image_sizes": (None, 2)}
+
+
+class TwoBranches(FasterRCNN):
+    """Detects by two branches, whose outputs it does not join itself."""
+
+    @staticmethod
+    def results(parts, stages, **limits):
+        found = parts.box.outputs(stages, **limits)
+        labels = {"labels": found.pop("labels")}
+        return [found, labels]
+
+
+class SameOutputs(FasterRCNN):
+    @staticmethod
+    def results(parts, stages, **limits):
+        return [parts.box.outputs(stages, **limits)] * 2
+
+
+def rebuilt(model, kind):
+    arguments = model.preprocessing, model.class_names, model.category_ids
+    return kind(model.parts, *arguments)
+
+
+def test_outputs_of_several_branches_are_joined(model, photo):
+    found, expected = rebuilt(model, TwoBranches).detect(photo), model.detect(photo)
+    assert set(found[0]) == set(expected[0])
+    for name, value in expected[0].items():
+        np.testing.assert_array_equal(found[0][name], value)
+
+
+def test_two_outputs_of_one_name_raise_when_the_model_is_built(model):
+    both = r"two outputs 'boxes': <KerasTensor .*> and <KerasTensor"
+    with pytest.raises(ValueError, match=both):
+        rebuilt(model, SameOutputs)
