@@ -119,6 +119,7 @@ def test_rows_on_a_single_map_learn_and_are_saved(row, tmp_path):
 
 
 @pytest.mark.ci
+@pytest.mark.tensorflow_only  # JAX compiles each for half a minute; two are tried above
 @pytest.mark.parametrize(("table", "row"), ALL)
 def test_every_row_learns_and_is_saved(table, row, tmp_path):
     _learns_and_is_saved(table, row, tmp_path)
