@@ -6,6 +6,8 @@ in each bin, so the gradient is W^T u, a product with a sparse matrix. Shapes ma
 on values here: W has no more entries than the bins read cells.
 """
 
+from collections.abc import Callable
+
 import tensorflow as tf
 
 from keras_fpn.ops.roi_align_adaptive import Axis, BoxCells, cell_weights
@@ -20,15 +22,36 @@ def spread_tensorflow(upstream, features, read: BoxCells):
         features: list of maps.
         read: `BoxCells` of shape (B, R).
     """
-    output_size, channels = upstream.shape[3:]
+    output_size = upstream.shape[3]
     cells_per_image = cell_count(features)
 
-    def of_image(image):
+    def weights_of_image(image):
         here = tf.nest.map_structure(lambda value: value[image], read)
-        matrix = _weights_of_image(here, output_size, image, cells_per_image)
-        gradient = tf.reshape(tf.cast(upstream[image], tf.float32), [-1, channels])
-        return tf.sparse.sparse_dense_matmul(matrix, gradient, adjoint_a=True)
+        return _weights_of_image(here, output_size, image, cells_per_image)
 
+    return spread_by_weights(upstream, features, weights_of_image)
+
+
+def spread_by_weights(upstream, features, weights_of_image: Callable):
+    """Returns the gradients of the maps, list of tensors like `features`.
+
+    Images are processed in parallel.
+
+    Args:
+        upstream: float (B, R, P, P, C), the gradient of the boxes' features.
+        features: list of maps.
+        weights_of_image: function of an image, 0..B-1, that returns `tf.SparseTensor`
+            (R * P * P, cells), the weight of each cell in each bin.
+    """
+    channels = upstream.shape[-1]
+
+    def of_image(image):
+        gradient = tf.reshape(tf.cast(upstream[image], tf.float32), [-1, channels])
+        weights = weights_of_image(image)
+        return tf.sparse.sparse_dense_matmul(weights, gradient, adjoint_a=True)
+
+    # TensorFlow's kernel on a GPU takes fewer than 2^31 weights times channels, which
+    # all images together may exceed.
     images = tf.range(tf.shape(upstream)[0])
     cells = tf.map_fn(of_image, images, fn_output_signature=tf.float32)
     return maps_of_cells(cells, features)

@@ -18,8 +18,11 @@ from keras_fpn.ops.roi_align import (
     sample_points,
 )
 from keras_fpn.ops.roi_align_adaptive import roi_align_adaptive
-from keras_fpn.ops.roi_align_adaptive_tensorflow import spread_tensorflow
-from keras_fpn.ops.roi_maps import maps_of_cells
+from keras_fpn.ops.roi_align_adaptive_tensorflow import (
+    spread_by_weights,
+    spread_tensorflow,
+)
+from keras_fpn.ops.roi_maps import cell_count
 
 
 def roi_align_tensorflow(
@@ -51,12 +54,11 @@ def _spread(upstream, features, points, output_size, sampling_ratio):
 
     The features of an image are W f, where f (S, C) are its cells, and W is sparse with
     4 * `sampling_ratio`^2 weights per bin; the gradient is W^T u. Apart from the result
-    only W takes memory, 24 bytes per weight. Images are processed in parallel.
+    only W takes memory, 24 bytes per weight.
     """
-    channels = upstream.shape[-1]
-    count = tf.add_n([tf.reduce_prod(tf.shape(level)[1:3]) for level in features])
+    count = cell_count(features)
 
-    def of_image(image):
+    def weights_of_image(image):
         here = SamplePoints(*(value[image] for value in points))
         found = cells_and_weights(here, output_size, sampling_ratio)
         cells, weights = (tf.stack(part, axis=-1) for part in zip(*found, strict=True))
@@ -64,19 +66,13 @@ def _spread(upstream, features, points, output_size, sampling_ratio):
         bins = tf.size(cells) // per_bin
         bin_of_weight = tf.repeat(tf.range(bins), per_bin)
         cell_of_weight = tf.reshape(cells, [-1]) - image * count
-        matrix = tf.SparseTensor(
+        return tf.SparseTensor(
             tf.cast(tf.stack([bin_of_weight, cell_of_weight], axis=1), tf.int64),
             tf.reshape(weights, [-1]),
             tf.cast(tf.stack([bins, count]), tf.int64),
         )
-        gradient = tf.reshape(tf.cast(upstream[image], tf.float32), [-1, channels])
-        return tf.sparse.sparse_dense_matmul(matrix, gradient, adjoint_a=True)
 
-    # TensorFlow's kernel on a GPU takes fewer than 2^31 weights times channels, which
-    # all images together may exceed.
-    images = tf.range(tf.shape(upstream)[0])
-    gradient = tf.map_fn(of_image, images, fn_output_signature=tf.float32)
-    return maps_of_cells(gradient, features)
+    return spread_by_weights(upstream, features, weights_of_image)
 
 
 def _crop_levels(features, boxes, scales, levels, output_size, sampling_ratio, aligned):
