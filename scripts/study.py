@@ -5,7 +5,8 @@
 Each row (see scripts/pyramid_study/rows.py) is trained with each seed, one after the
 other, all rows with one seed before the next seed begins. The same command resumes
 where it was stopped, and writes the page again after each training. `--rows 1a 1c
---seeds 1` trains a few. On a GPU, use JAX, for which TensorFlow is not needed:
+--seeds 1` trains a few, whose results are added to those in `--output`. On a GPU,
+use JAX, for which TensorFlow is not needed:
 
     KERAS_BACKEND=jax python scripts/study.py --output zoo/study --machine "one H200"
 
@@ -22,15 +23,17 @@ import sys
 
 import keras
 from pyramid_study.page import write_page
+from pyramid_study.pretrained import pretrain
 from pyramid_study.rows import SIDE, all_rows
-from pyramid_study.trained import result_of, with_proposals_of
+from pyramid_study.trained import BACKBONE, result_of, trained, with_proposals_of
 
 from keras_fpn.data import read_coco
 from keras_fpn.data.scenes import write_scenes
 from keras_fpn.files import replacing
 
 TEST_SCENES = 200
-LAST = "last.keras"  # of a training, as keras_fpn.training.RunFolder names it
+RESULTS = "results.json"
+SETTINGS = ("steps", "batch_size", "scenes")
 SEEDS_OF_SCENES = {"train": 11, "test": 12}
 
 
@@ -38,34 +41,33 @@ def main(argv=None):
     """Trains and writes what the command line asks for."""
     argv = sys.argv[1:] if argv is None else argv
     arguments = parse(argv)
-    rows = all_rows()
-    given = {rows[key].given for key in arguments.rows}
-    work, output = arguments.work or arguments.output / "runs", arguments.output
-    sets = scenes(work, arguments.scenes)
-    settings = {
-        "steps": arguments.steps,
-        "batch_size": arguments.batch_size,
-        "scenes": arguments.scenes,
-        "side": SIDE,
-    }
+    output, work = arguments.output, arguments.work
+    settings = {name: getattr(arguments, name) for name in SETTINGS}
+    results = earlier_results(output / RESULTS, settings)
     origin = command_of(argv), f"{arguments.machine}, {keras.backend.backend()} backend"
+    sets = scenes(work, arguments.scenes)
+    pretrain(sets[0], work / BACKBONE)
     for seed in range(arguments.seeds):
 
         @functools.cache
         def data(proposer, seed=seed):
             if proposer is None:
                 return sets
-            return with_proposals_of(work / f"{proposer}-{seed}" / "run" / LAST, sets)
+            model, _ = trained(proposer, seed, settings, sets[0], work)
+            return with_proposals_of(model, sets)
 
-        for key, row in rows.items():
-            if key not in {*arguments.rows, *given}:
+        for key, row in all_rows().items():
+            if key not in arguments.rows:
                 continue
-            folder = work / f"{key}-{seed}"
-            result = result_of(
-                key, seed, settings, functools.partial(data, row.given), folder
-            )
-            print(key, seed, f"{result['seconds']:.0f} s", summary(result), flush=True)
-            write(output, results_in(work, settings), sets[1], *origin)
+            own = results.setdefault(key, [])
+            if seed in [result["seed"] for result in own]:
+                continue
+            train, test = data(row.given)
+            model, seconds = trained(key, seed, settings, train, work)
+            own.append(result_of(model, seed, seconds, test))
+            keras.backend.clear_session()
+            print(key, seed, f"{seconds:.0f} s", summary(own[-1]), flush=True)
+            write(output, results, settings, sets[1], *origin)
     return 0
 
 
@@ -76,18 +78,21 @@ def command_of(argv):
     return prefix + shlex.join(["python", "scripts/study.py", *argv])
 
 
-def results_in(work, settings):
-    """Returns all results of these settings, dict of key -> list, in order.
+def earlier_results(file, settings):
+    """Returns the results in a file, dict of key -> list; none if there is no file.
 
-    Also those of earlier commands, which trained other rows.
+    Raises:
+        ValueError: the file has results of other settings.
     """
-    results: dict[str, list[dict]] = {}
-    for key in all_rows():
-        for file in sorted(work.glob(f"{key}-[0-9]*/result.json")):
-            result = json.loads(file.read_text("utf-8"))
-            if settings.items() <= result["settings"].items():
-                results.setdefault(key, []).append(result)
-    return results
+    if not file.exists():
+        return {}
+    contents = json.loads(file.read_text("utf-8"))
+    if contents["settings"] != settings:
+        raise ValueError(
+            f"The results in {file} must be of the same settings, {settings}; received "
+            f"{contents['settings']}. Name another --output."
+        )
+    return contents["results"]
 
 
 def summary(result):
@@ -97,17 +102,19 @@ def summary(result):
     return {name: round(100 * value, 1) for name, value in found.items()}
 
 
-def write(output, results, test, command, machine):
-    """Writes results.json and the page."""
+def write(output, results, settings, test, command, machine):
+    """Writes the results and the page."""
     output.mkdir(parents=True, exist_ok=True)
-    kept = {
-        key: [{k: v for k, v in one.items() if k != "shown"} for one in own]
-        for key, own in results.items()
+    results = {key: results[key] for key in all_rows() if results.get(key)}
+    contents = {
+        "command": command,
+        "machine": machine,
+        "settings": settings,
+        "results": results,
     }
-    contents = {"command": command, "machine": machine, "results": kept}
-    with replacing(output / "results.json") as new:
-        new.write_text(json.dumps(contents, indent=1), "utf-8")
-    write_page(output, results, test, command, machine)
+    with replacing(output / RESULTS) as new:
+        new.write_text(json.dumps(contents), "utf-8")
+    write_page(output, results, settings, test, command, machine)
 
 
 def scenes(folder, count):
@@ -130,7 +137,8 @@ def parse(argv):
     known = list(all_rows())
     add = parser.add_argument
     add("--output", type=pathlib.Path, required=True, help="folder of the page")
-    add("--work", type=pathlib.Path, help="folder of scenes and trainings")
+    work = pathlib.Path("runs/study")
+    add("--work", type=pathlib.Path, default=work, help="of scenes and trainings")
     add("--rows", nargs="+", choices=known, default=known, help="rows to train")
     add("--seeds", type=int, default=3, help="number of seeds (default %(default)s)")
     add("--steps", type=int, default=600, help="of a training (default %(default)s)")

@@ -9,7 +9,7 @@ from PIL import Image
 from keras_fpn.files import replacing
 from keras_fpn.preprocessing import read_photo
 from keras_fpn.visualize import draw_detections, draw_masks
-from pyramid_study.rows import TABLES, all_rows
+from pyramid_study.rows import SIDE, TABLES, all_rows
 
 ROWS = all_rows()
 _SCALES = ("small", "medium", "large")
@@ -30,12 +30,13 @@ Made by `{command}`; the trainings took {minutes:.0f} minutes on {machine}.
 """
 
 
-def write_page(folder, results, dataset, command, machine):
+def write_page(folder, results, settings, dataset, command, machine):
     """Writes README.md and its pictures, with the rows that have results.
 
     Args:
         folder: Path.
         results: dict of key of a row -> list of results, one for each seed.
+        settings: dict with "steps", "batch_size" and "scenes" of each training.
         dataset: the data set that was measured on.
         command: str, which made the results.
         machine: str, on which they were made.
@@ -43,7 +44,7 @@ def write_page(folder, results, dataset, command, machine):
     everything = list(itertools.chain(*results.values()))
     text = [
         _HEAD.format(
-            settings=_settings(everything, dataset),
+            settings=_settings(settings, dataset),
             command=command,
             machine=machine,
             minutes=sum(result["seconds"] for result in everything) / 60,
@@ -63,14 +64,13 @@ def write_page(folder, results, dataset, command, machine):
         new.write_text("\n".join(text), "utf-8")
 
 
-def _settings(results, dataset):
-    first = results[0]["settings"]
+def _settings(settings, dataset):
     return (
-        f"{first['scenes']} scenes of {first['side']}x{first['side']} pixels to train "
-        f"on, {len(dataset)} others to measure on; {first['steps']} steps of "
-        f"{first['batch_size']} scenes; seeds "
-        f"{sorted({result['settings']['seed'] for result in results})}; ResNet-18 of "
-        "24 to 192 channels, pyramids of 64."
+        f"{settings['scenes']} scenes of {SIDE}x{SIDE} pixels to train on, "
+        f"{len(dataset)} others to measure on; {settings['steps']} steps of "
+        f"{settings['batch_size']} scenes; ResNet-18 of 24 to 192 channels, which has "
+        "first learned to classify single objects of these scenes, as the papers' have "
+        "learned ImageNet; pyramids of 64 channels."
     )
 
 

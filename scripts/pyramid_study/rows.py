@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from keras_fpn.backbones import resnet18
 from keras_fpn.layers import (
     FeaturePyramid,
     Proposals,
@@ -30,12 +29,13 @@ class Row:
 
     Attributes:
         title: str.
-        build: function (class_names, category_ids) -> detector with random weights.
+        build: function (backbone, class_names, category_ids) -> detector whose other
+            weights are random.
         given: key of the row whose proposals this one takes; None, it takes none.
     """
 
     title: str
-    build: Callable[[list[str], list[int]], Any]
+    build: Callable[[Any, list[str], list[int]], Any]
     given: str | None = None
 
 
@@ -61,32 +61,28 @@ class Table:
     rows: dict[str, tuple[float, ...] | None]
 
 
-def _shared():
-    """Returns the parts that all rows share: small ones, with group norms."""
-    return {
-        "backbone": resnet18(norm="group", channels=24),
-        "preprocessing": Preprocessing(min_size=SIDE, max_size=SIDE),
-    }
+_PREPROCESSING = Preprocessing(min_size=SIDE, max_size=SIDE)
 
 
-def _paper_row(table, row, **parts):
+def _paper_row(table, row, backbone, **parts):
     return paper_row(
         table,
         row,
+        backbone,
         channels=_CHANNELS,
         norm="group",
         anchor_sizes=_ANCHOR_SIZES,
-        **_shared(),
+        preprocessing=_PREPROCESSING,
         **parts,
     )
 
 
-def _proposer(row, class_names, category_ids):
+def _proposer(row, backbone, class_names, category_ids):
     """Returns the detector of a row of Table 1; it ignores the classes."""
-    return _paper_row(1, row)
+    return _paper_row(1, row, backbone)
 
 
-def _with_box_head(table, row, class_names, category_ids, **parts):
+def _with_box_head(table, row, backbone, class_names, category_ids, **parts):
     """Returns the detector of a row of Table 2 or 3."""
     parts |= {"class_names": class_names, "category_ids": category_ids}
     parts["roi_sample"] = Sample(128, 0.25)
@@ -94,21 +90,22 @@ def _with_box_head(table, row, class_names, category_ids, **parts):
         parts["proposals"] = Proposals(1000, 300, 1000, 500, name="proposals")
     if row != "a":
         parts["box_head"] = TwoFCBoxHead(_HEAD_CHANNELS, name="box_head")
-    return _paper_row(table, row, **parts)
+    return _paper_row(table, row, backbone, **parts)
 
 
 def _fapn(channels=_CHANNELS):
     return fapn(channels, norm="group", name="neck")
 
 
-def _faster_rcnn_on_fapn(class_names, category_ids):
-    return _with_box_head(3, "c", class_names, category_ids, neck=_fapn())
+def _faster_rcnn_on_fapn(backbone, class_names, category_ids):
+    return _with_box_head(3, "c", backbone, class_names, category_ids, neck=_fapn())
 
 
-def _segments(neck, class_names, category_ids):
+def _segments(neck, backbone, class_names, category_ids):
     """Returns segmentation proposals; they ignore the classes."""
     return segment_proposals_fpn(
-        **_shared(),
+        backbone,
+        preprocessing=_PREPROCESSING,
         neck=neck(),
         segment_windows=SegmentWindows(cells=4.0, name="segment_windows"),
         segment_head=SegmentHead(channels=_HEAD_CHANNELS, name="segment_head"),

@@ -1,14 +1,12 @@
 """One training of the study, and its numbers."""
 
 import contextlib
-import json
 import time
 
 import keras
 import numpy as np
 
 from keras_fpn.data import RandomFlip, with_proposals
-from keras_fpn.files import replacing
 from keras_fpn.metrics import (
     coco_ground_truth,
     evaluate_photos,
@@ -17,17 +15,30 @@ from keras_fpn.metrics import (
     propose_photos,
 )
 from keras_fpn.training import TrainingPlan, WarmupCosine, prepare_training
+from pyramid_study.pretrained import small_backbone
 from pyramid_study.rows import all_rows
 
-SHOWN, KEPT = 3, 50  # test scenes and results in each that are kept for pictures
+BACKBONE = "backbone.weights.h5"  # in the folder of the trainings
+SHOWN, KEPT = 3, 20  # test scenes and results in each that are kept for pictures
 MOST_PROPOSALS = 300  # per scene, for the rows that are given some
 
 
-def plan_of(key, steps, batch_size):
-    """Returns the plan of a row; only the model differs between rows."""
+def plan_of(key, steps, batch_size, weights):
+    """Returns the plan of a row; only the model differs between rows.
+
+    Args:
+        key: str, of the row.
+        steps, batch_size: int.
+        weights: Path of the backbone's, as of `small_backbone`.
+    """
+
+    def build(class_names, category_ids):
+        backbone = small_backbone(weights)
+        return all_rows()[key].build(backbone, class_names, category_ids)
+
     return TrainingPlan(
         name=f"study_{key}",
-        build=all_rows()[key].build,
+        build=build,
         steps=steps,
         batch_size=batch_size,
         learning_rate=1e-3,
@@ -36,57 +47,59 @@ def plan_of(key, steps, batch_size):
             rate, weight_decay=0.05, global_clipnorm=10.0
         ),
         augment=(RandomFlip(),),
-        dtype_policy="mixed_bfloat16",
     )
 
 
-def result_of(key, seed, settings, data, folder):
-    """Trains a row with one seed, unless its result is in the folder; returns it.
+def trained(key, seed, settings, data, work):
+    """Trains a row with one seed, and returns its detector.
 
-    A training that was interrupted resumes from its last checkpoint.
+    A training that was interrupted resumes from its last checkpoint; one that has ended
+    is read.
 
     Args:
         key: str, of the row.
         seed: int.
-        settings: dict of the numbers that all rows share, kept with the result.
-        data: function that returns the data sets to train on and to measure on.
-        folder: Path of this row and seed.
+        settings: dict of the numbers that all rows share.
+        data: data set to train on.
+        work: Path of the trainings.
 
     Returns:
-        dict with "settings", "values" (name -> number, 0..1), "shown" (results in the
-        first test scenes), "class_names", "seconds", "parameters" and "backend".
-
-    Raises:
-        ValueError: the folder has a result of other settings.
+        model: the detector.
+        seconds: float, that the training took.
     """
-    file = folder / "result.json"
-    settings = {**settings, "row": key, "seed": seed}
-    if file.exists():
-        result = json.loads(file.read_text("utf-8"))
-        if result["settings"] != settings:
-            raise ValueError(
-                f"{file} must be of the same settings, {settings}; received "
-                f"{result['settings']}. Name another --output."
-            )
-        return result
-    train, test = data()
-    plan = plan_of(key, settings["steps"], settings["batch_size"])
-    training = prepare_training(plan, train, folder / "run", seed=seed)
+    folder = work / f"{key}-{seed}"
+    weights = work / BACKBONE
+    plan = plan_of(key, settings["steps"], settings["batch_size"], weights)
+    training = prepare_training(plan, data, folder / "run", seed=seed)
     with adding_seconds(folder / "seconds.txt") as seconds:
         training.run(save_every=200)
-    model = keras.models.load_model(training.folder.last)
+    return keras.models.load_model(training.folder.last), seconds()
+
+
+def result_of(model, seed, seconds, test):
+    """Returns the result of one training, which `results.json` keeps.
+
+    Args:
+        model: the detector.
+        seed: int.
+        seconds: float, that the training took.
+        test: data set to measure on.
+
+    Returns:
+        dict with "seed", "values" (name -> number, 0..1), "seconds", "parameters" and
+        "backend"; for the first seed also "shown" (results in the first test scenes)
+        and "class_names".
+    """
     result = {
-        "settings": settings,
-        "values": values_of(model, test),
-        "shown": shown(model, test),
-        "class_names": list(model.class_names),
-        "seconds": round(seconds(), 1),
+        "seed": seed,
+        "values": {k: round(float(v), 5) for k, v in values_of(model, test).items()},
+        "seconds": round(seconds, 1),
         "parameters": model.count_params(),
         "backend": keras.backend.backend(),
     }
-    with replacing(file) as new:
-        new.write_text(json.dumps(result, indent=1), "utf-8")
-    keras.backend.clear_session()
+    if seed == 0:
+        result["shown"] = shown(model, test)
+        result["class_names"] = list(model.class_names)
     return result
 
 
@@ -109,15 +122,10 @@ def adding_seconds(file):
 
 
 def with_proposals_of(proposer, sets):
-    """Returns data sets with a detector's proposals, a list.
-
-    Args:
-        proposer: Path of the detector.
-        sets: data sets.
-    """
-    model = keras.models.load_model(proposer)
+    """Returns data sets with the proposals of a detector, a list."""
     return [
-        with_proposals(one, propose_photos(model, one), MOST_PROPOSALS) for one in sets
+        with_proposals(one, propose_photos(proposer, one), MOST_PROPOSALS)
+        for one in sets
     ]
 
 
@@ -155,7 +163,12 @@ def shown(model, dataset):
     if photos[0].proposals is not None:
         given["proposals"] = [photo.proposals for photo in photos]
     found = model.detect([photo.path for photo in photos], **given)
-    return [
-        {name: np.asarray(rows[:KEPT]).tolist() for name, rows in one.items()}
-        for one in found
-    ]
+    return [{name: _plain(rows[:KEPT]) for name, rows in one.items()} for one in found]
+
+
+def _plain(rows):
+    """Returns rows as JSON can hold them, to a hundredth."""
+    rows = np.asarray(rows)
+    if rows.dtype.kind == "f":
+        rows = rows.astype("float64").round(2)
+    return rows.tolist()
