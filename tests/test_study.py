@@ -5,7 +5,9 @@ import pathlib
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from keras_fpn.data import Dataset, Objects, Photo
 from keras_fpn.data.scenes import scene_dataset
 from keras_fpn.data.segments import mask_segment
 
@@ -20,12 +22,14 @@ def study(monkeypatch):
     return study
 
 
-def made(key, seed, **values):
+SETTINGS = {"steps": 5, "batch_size": 8, "scenes": 40}
+
+
+def made(seed, **values):
     """Returns a result as a training gives it."""
-    settings = {"steps": 5, "batch_size": 8, "scenes": 40, "side": 64}
     found = {"boxes": [[8, 8, 40, 40]], "labels": [0], "scores": [0.9]}
     return {
-        "settings": {**settings, "row": key, "seed": seed},
+        "seed": seed,
         "values": values,
         "shown": [found] * 3,
         "class_names": ["object"],
@@ -38,7 +42,7 @@ def made(key, seed, **values):
 def test_the_mean_and_the_spread_of_seeds(study):
     from pyramid_study.page import mean_and_spread
 
-    results = [made("1a", seed, AR100=value) for seed, value in enumerate((0.4, 0.6))]
+    results = [made(seed, AR100=value) for seed, value in enumerate((0.4, 0.6))]
     mean, spread = mean_and_spread(results, "AR100")
     assert mean == pytest.approx(50)
     assert spread == pytest.approx(10 * 2**0.5)  # of a sample: (10^2 + 10^2) / 1
@@ -51,8 +55,9 @@ def test_the_page_holds_every_row_with_its_papers_number(study, tmp_path):
     from pyramid_study.rows import TABLES
 
     numbers = dict.fromkeys((n for table in TABLES for n in table.numbers), 0.25)
-    results = {key: [made(key, 0, **numbers)] for key in ("1a", "1c", "3c")}
-    write_page(tmp_path, results, scene_dataset(3, size=(64, 64)), "make", "a PC")
+    results = {key: [made(0, **numbers)] for key in ("1a", "1c", "3c")}
+    scenes = scene_dataset(3, size=(64, 64))
+    write_page(tmp_path, results, SETTINGS, scenes, "make", "a PC")
     text = (tmp_path / "README.md").read_text("utf-8")
     assert "| C4 alone | 25.0 [36.1] | 25.0 [48.3] |" in text
     assert text.count("| feature pyramid (FPN) |") == 3  # Tables 1 and 3, beside FaPN
@@ -65,6 +70,7 @@ def test_the_page_holds_every_row_with_its_papers_number(study, tmp_path):
 
 
 def test_every_row_is_built_and_stands_in_a_table(study):
+    from pyramid_study.pretrained import small_backbone
     from pyramid_study.rows import TABLES, all_rows
 
     rows = all_rows()
@@ -73,7 +79,7 @@ def test_every_row_is_built_and_stands_in_a_table(study):
         for paper in table.rows.values():
             assert paper is None or len(paper) == len(table.numbers)
     for key in ("1f", "2a", "fapn", "segments-fapn"):
-        model = rows[key].build(["a", "b"], [1, 2])
+        model = rows[key].build(small_backbone(), ["a", "b"], [1, 2])
         assert (rows[key].given is not None) == ("proposals" in model.input)
 
 
@@ -82,7 +88,7 @@ def test_masks_are_drawn(study):
 
     mask = np.zeros((64, 64), bool)
     mask[8:40, 8:40] = True
-    plain, masked = made("segments-fpn", 0), made("segments-fpn", 0)
+    plain, masked = made(0), made(0)
     for found in masked["shown"]:
         found["masks"] = [mask_segment(mask)]
     dataset = scene_dataset(1, size=(64, 64))
@@ -94,19 +100,35 @@ def test_masks_are_drawn(study):
     assert (drawn[0] != drawn[1]).any()
 
 
-def test_a_result_is_not_computed_again(study, tmp_path):
-    from pyramid_study.trained import result_of
-
-    result = made("1a", 0, AR100=0.4)
-    settings = {
-        name: value
-        for name, value in result["settings"].items()
-        if name not in ("row", "seed")
-    }
-    (tmp_path / "result.json").write_text(json.dumps(result))
-    assert result_of("1a", 0, settings, None, tmp_path) == result
+def test_results_are_added_to_those_of_the_same_settings(study, tmp_path):
+    results = {"1c": [made(0, AR100=0.4), made(1, AR100=0.5)], "1a": [made(0)]}
+    scenes = scene_dataset(3, size=(64, 64))
+    file = tmp_path / study.RESULTS
+    assert study.earlier_results(file, SETTINGS) == {}
+    study.write(tmp_path, results, SETTINGS, scenes, "make", "a PC")
+    assert study.earlier_results(file, SETTINGS) == results
     with pytest.raises(ValueError, match=r"'steps': 6.*received.*'steps': 5"):
-        result_of("1a", 0, {**settings, "steps": 6}, None, tmp_path)
+        study.earlier_results(file, {**SETTINGS, "steps": 6})
+
+
+def test_each_object_is_a_picture_of_its_own(study, tmp_path):
+    from pyramid_study.pretrained import object_pictures
+
+    pixels = np.zeros((40, 60, 3), np.uint8)
+    pixels[10:30, 20:40] = 200  # an object with its margin of an eighth fills 0.8
+    path = tmp_path / "scene.png"
+    Image.fromarray(pixels).save(path)
+    objects = Objects([[20, 10, 40, 30], [50, 0, 60, 10]], [3, 1], [False, False])
+    photo = Photo(1, path, 40, 60, objects)
+    shown, labels = object_pictures(Dataset((photo,), list("abcd"), [1, 2, 3, 4]))
+    assert shown.shape == (2, 64, 64, 3)
+    assert labels.tolist() == [3, 1]
+    covered = shown[0, ..., 0] > 100
+    rows, columns = covered.any(1).nonzero()[0], covered.any(0).nonzero()[0]
+    for places in (rows, columns):
+        assert len(places) == pytest.approx(64 / 1.25, abs=3)
+        assert places[0] + places[-1] == pytest.approx(63, abs=3)
+    assert not shown[1].any()
 
 
 def test_seconds_add_up_over_interruptions(study, tmp_path, monkeypatch):
@@ -123,18 +145,6 @@ def test_seconds_add_up_over_interruptions(study, tmp_path, monkeypatch):
     assert seconds() == 3 + 4.5
 
 
-def test_the_page_keeps_results_of_other_rows_with_the_same_settings(study, tmp_path):
-    results = {"1a": made("1a", 0), "1c": made("1c", 1), "fapn": made("fapn", 0)}
-    results["fapn"]["settings"]["steps"] = 6
-    for key, result in results.items():
-        folder = tmp_path / f"{key}-{result['settings']['seed']}"
-        folder.mkdir()
-        (folder / "result.json").write_text(json.dumps(result))
-    settings = {"steps": 5, "batch_size": 8, "scenes": 40, "side": 64}
-    found = study.results_in(tmp_path, settings)
-    assert found == {key: [results[key]] for key in ("1a", "1c")}
-
-
 def test_the_page_says_the_command_that_was_given(study, monkeypatch):
     monkeypatch.setenv("KERAS_BACKEND", "jax")
     argv = ["--output", "zoo/study", "--machine", "one GPU"]
@@ -144,15 +154,17 @@ def test_the_page_says_the_command_that_was_given(study, monkeypatch):
 
 @pytest.mark.ci
 def test_the_study_trains_resumes_and_writes_its_page(study, tmp_path, capsys):
-    argv = ["--output", str(tmp_path), "--steps", "2", "--scenes", "16"]
+    argv = ["--output", str(tmp_path), "--work", str(tmp_path / "work")]
+    argv += ["--steps", "2", "--scenes", "16"]
     # Row 2c takes the proposals of 1c, which is trained without being named.
     argv += ["--rows", "2c", "segments-fpn", "--seeds", "1"]
     assert study.main(argv) == 0
     first = (tmp_path / "README.md").read_text("utf-8")
     contents = json.loads((tmp_path / "results.json").read_text("utf-8"))
-    [result] = contents["results"]["1c"]
+    assert contents["settings"] == {"steps": 2, "batch_size": 8, "scenes": 16}
+    assert set(contents["results"]) == {"2c", "segments-fpn"}
+    [result] = contents["results"]["segments-fpn"]
     assert 0 <= result["values"]["AR1000"] <= 1
-    assert result["settings"]["steps"] == 2
     assert study.main(argv) == 0  # nothing is trained again: the page stays the same
     assert (tmp_path / "README.md").read_text("utf-8") == first
-    assert capsys.readouterr().out.count("2c 0") == 2
+    assert capsys.readouterr().out.count("2c 0") == 1
