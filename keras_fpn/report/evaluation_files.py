@@ -49,6 +49,7 @@ def write_evaluation(
             evaluation.model_name,
             recall,
             evaluation.notes,
+            evaluation.masks,
         )
     for name, text in texts.items():
         write_text(folder / name, printable(text))
