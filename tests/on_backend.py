@@ -45,6 +45,14 @@ def compiled(function, *inputs):
     return arrays(tf.function(function)(*tensors))
 
 
+def by_xla(function, *inputs):
+    """As `compiled` on TensorFlow, where XLA compiles the function only if asked."""
+    import tensorflow as tf
+
+    tensors = keras.tree.map_structure(tf.convert_to_tensor, inputs)
+    return arrays(tf.function(function, jit_compile=True)(*tensors))
+
+
 def graph_of_all_sizes(function, shapes):
     """Returns the function compiled: one graph for all sizes, on JAX one per size.
 

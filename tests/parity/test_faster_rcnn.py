@@ -1,5 +1,7 @@
 """Faster R-CNN equals torchvision, stage by stage, on two photographs."""
 
+import functools
+
 import numpy as np
 import pytest
 from parity.goldens import MODELS, Golden, assert_same_boxes
@@ -33,13 +35,14 @@ def detector(request, parity_folder):
     golden = Golden(parity_folder, reference)
     model = keras_fpn.from_preset(request.param, load_weights=False)
     keras_fpn.weights.load_torchvision(model, golden.tensors())
-    return model, compiled_call(model.trunk), golden, pixels
+    trunk = compiled_call(model.trunk)
+    return functools.cache(lambda image: Run(model, trunk, golden, image, pixels))
 
 
-@pytest.fixture(scope="module", params=["image0", "image1"])
+# It has the scope of a test: pytest would build a detector again for the other image.
+@pytest.fixture(params=["image0", "image1"])
 def run(request, detector):
-    model, trunk, golden, pixels = detector
-    return Run(model, trunk, golden, request.param, pixels)
+    return detector(request.param)
 
 
 def test_photo_is_resized_and_padded_alike(run):
