@@ -19,6 +19,8 @@ from keras_fpn.preprocessing import Preprocessing
 pytestmark = pytest.mark.tensorflow_only
 
 PRESETS = sorted(keras_fpn.list_presets())
+# Other weights in the graph of "..._1x": exported as it is by the slow tests only.
+SAME_GRAPH = {"faster_rcnn_resnet50_fpn_detectron2_3x"}
 IN_EVERY_RUN = {"faster_rcnn_resnet18_fpn_scenes"}
 # For detectors that take some: x1, y1, x2, y2, pixels of the photo.
 PROPOSALS = np.array(
@@ -26,7 +28,7 @@ PROPOSALS = np.array(
 )
 SOME_IN_CI = [
     pytest.param(name, marks=[] if name in IN_EVERY_RUN else [pytest.mark.ci])
-    for name in PRESETS
+    for name in sorted({*PRESETS} - SAME_GRAPH)
 ]
 
 
@@ -55,7 +57,7 @@ def assert_it_answers_as_detect_does(model, folder):
 
 
 def test_the_presets_of_every_run_are_there():
-    assert set(PRESETS) > IN_EVERY_RUN
+    assert set(PRESETS) > IN_EVERY_RUN | SAME_GRAPH
 
 
 @pytest.mark.parametrize("name", SOME_IN_CI)
