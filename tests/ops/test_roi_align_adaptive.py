@@ -78,7 +78,7 @@ def case(seed, copies=1):
 
 
 def compiled_gradient(function, array):
-    """`gradient` of a graph: the loop over cells takes long without one."""
+    """`gradient` of a graph."""
     if keras.config.backend() == "tensorflow":
         import tensorflow as tf
 
@@ -112,7 +112,9 @@ def test_the_number_of_points_is_each_axis_own(portable):
 @ALIGNED
 def test_odd_boxes_on_several_levels_equal_a_loop(portable, aligned):
     features, boxes, levels = case(seed=1, copies=3)  # more than are summed together
-    got = aligned_rois(portable, features, boxes, SCALES, levels, 3, 0, aligned)
+    # The loop over cells takes long without a graph.
+    settings = (SCALES, levels, 3, 0, aligned, compiled)
+    got = aligned_rois(portable, features, boxes, *settings)
     expected = all_by_loop(features, boxes, levels, 3, aligned)
     assert len(set(levels.ravel())) == 3
     np.testing.assert_allclose(got, expected, atol=2e-5)
@@ -146,7 +148,7 @@ def test_gradients_are_what_each_cell_adds_to_the_features(portable):
     found = aligned_rois(portable, [units], many, (0.25,), None, 2, 0, True)
     expected = found.sum(axis=(1, 2, 3, 4)).reshape(height, width)
     form = roi_align_portable if portable else roi_align
-    [got] = compiled_gradient(
+    [got] = gradient(
         lambda x: form([x], boxes, (0.25,), np.zeros((1, 2), "int32"), 2, 0, True),
         np.ones((1, height, width, 1), "float32"),
     )
@@ -217,9 +219,7 @@ def test_no_boxes_give_no_features_and_no_gradient(portable):
     got = aligned_rois(portable, features, boxes, (1.0,), levels, 2, 0)
     assert got.shape == (2, 0, 2, 2, 3)
     form = roi_align_portable if portable else roi_align
-    got = compiled_gradient(
-        lambda x: form([x], boxes, (1.0,), levels, 2, 0, False), *features
-    )
+    got = gradient(lambda x: form([x], boxes, (1.0,), levels, 2, 0, False), *features)
     np.testing.assert_array_equal(got, np.zeros_like(features[0]))
 
 

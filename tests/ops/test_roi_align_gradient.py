@@ -149,6 +149,7 @@ for _ in range(12):
 """
 
 
+@pytest.mark.ci
 @pytest.mark.tensorflow_only
 @pytest.mark.skipif(os.cpu_count() == 1, reason="one core runs no two threads at once")
 def test_gradients_are_right_without_determinism_each_of_twelve_times():
