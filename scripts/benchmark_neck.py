@@ -70,6 +70,11 @@ def build(neck: str, backbone: str, side: int):
     return model
 
 
+def loss_of(model, inputs, targets):
+    """Trains a step and returns its loss, float."""
+    return float(model.train_on_batch(inputs, targets, return_dict=True)["loss"])
+
+
 def detector_turn(arguments: argparse.Namespace):
     """Returns a model and a function that detects, or trains a step."""
     import keras
@@ -82,7 +87,7 @@ def detector_turn(arguments: argparse.Namespace):
     targets = {"boxes": boxes[None], "labels": np.zeros((1, len(boxes)), int)}
     model.compile(optimizer=keras.optimizers.SGD(0.0))
     if arguments.step:
-        return model, lambda: float(model.train_on_batch(inputs, targets))
+        return model, lambda: loss_of(model, inputs, targets)
     return model, lambda: len(model.detect([photo])[0]["boxes"])
 
 
@@ -110,8 +115,8 @@ def roi_align_turn(arguments: argparse.Namespace):
             }
 
         def call(self, rois):
-            maps = {name: weight + 0.0 for name, weight in self.maps.items()}
-            return self.roi_align(maps, rois)
+            read = keras.ops.convert_to_tensor
+            return self.roi_align({k: read(v) for k, v in self.maps.items()}, rois)
 
     draw = np.random.default_rng(0)
     side = arguments.side
@@ -122,7 +127,7 @@ def roi_align_turn(arguments: argparse.Namespace):
     model.compile(optimizer=keras.optimizers.SGD(0.0), loss="mean_squared_error")
     wanted = np.zeros((1, ROIS, 7, 7, 256), "float32")
     if arguments.step:
-        return model, lambda: float(model.train_on_batch(rois, wanted))
+        return model, lambda: loss_of(model, rois, wanted)
     return model, lambda: float(np.abs(model.predict_on_batch(rois)).mean())
 
 
