@@ -21,9 +21,10 @@ from keras_fpn.weights import (
     read_pickled_arrays,
     read_torch,
 )
-from keras_fpn.weights.detectron2 import is_pickle
+from keras_fpn.weights.detectron2 import detectron2_slots, is_pickle
+from keras_fpn.weights.mapping import classes_in
 from keras_fpn.weights.registry import known_names
-from keras_fpn.weights.torchvision import classes_in
+from keras_fpn.weights.torchvision import torchvision_slots
 
 _EXCERPT = 300  # characters, because Keras's messages contain whole configs
 
@@ -148,11 +149,13 @@ def load_checkpoint(
         if not isinstance(weights, Path):
             path = fetch(get_checkpoint(weights))
         of_detectron2 = is_pickle(path)
+        of_detectron2 = is_pickle(path)
         tensors = (read_pickled_arrays if of_detectron2 else read_torch)(path)
-        count = classes_in(tensors)
+        slots_of = detectron2_slots if of_detectron2 else torchvision_slots
+        count = classes_in(model, slots_of(model), tensors)
         fits = count is None or _same_count(model, weights, count)
         load = load_detectron2 if of_detectron2 else load_torchvision
-        load(model, tensors, keep_predictor=fits)
+        load(model, tensors, keep_classes=fits)
 
 
 def _same_count(model, weights, count):

@@ -9,7 +9,6 @@ import os
 from keras_fpn.layers import ConvNorm, FeatureAlign, FeaturePyramid, TwoFCBoxHead
 from keras_fpn.levels import level_number, ordered_names
 from keras_fpn.weights.mapping import (
-    PREDICTOR,
     Slot,
     as_is,
     cells_first,
@@ -18,15 +17,17 @@ from keras_fpn.weights.mapping import (
     dense_slots,
     fill,
     without,
+    without_classes,
 )
 from keras_fpn.weights.pickled_arrays import read_pickled_arrays
 from keras_fpn.weights.reader import read_torch
 
 # Not weights: the model has its own mean and deviation of pixels and anchors.
 _CONSTANTS = ("pixel_mean", "pixel_std", "proposal_generator.anchor_generator.")
+_PREDICTOR = "roi_heads.box_predictor."
 
 
-def load_detectron2(model, source, keep_predictor: bool = True) -> None:
+def load_detectron2(model, source, keep_classes: bool = True) -> None:
     """Fills a detector with the weights of a model of detectron2.
 
     Images are RGB here and BGR in detectron2, so the channels of the first kernel are
@@ -38,8 +39,8 @@ def load_detectron2(model, source, keep_predictor: bool = True) -> None:
         source: dict of str -> array; or a path of a .pkl file with NumPy arrays or of a
             torch file. Both are read without running anything in them, see
             `keras_fpn.weights.read_pickled_arrays` and `read_torch`.
-        keep_predictor: bool; False leaves the box predictor as it is, for a model with
-            other classes.
+        keep_classes: bool; False leaves the weights that belong to classes as they are,
+            for a model with other classes.
 
     Raises:
         ValueError: a tensor is missing, surplus, misshapen or not of floats (each
@@ -56,7 +57,9 @@ def load_detectron2(model, source, keep_predictor: bool = True) -> None:
         for key, tensor in without(tensors, *_CONSTANTS).items()
         if not key.endswith(".num_batches_tracked")
     }
-    fill(slots, tensors, keep_predictor)
+    if not keep_classes:
+        slots, tensors = without_classes(model, slots, tensors)
+    fill(slots, tensors)
 
 
 def is_pickle(path) -> bool:
@@ -77,8 +80,8 @@ def detectron2_slots(model):
     if hasattr(model, "box_head"):
         slots += _box_head_slots(model.box_head, model.roi_align.output_size)
         predictor = model.box_predictor
-        slots += dense_slots(predictor.class_logits, f"{PREDICTOR}cls_score")
-        slots += dense_slots(predictor.box_deltas, f"{PREDICTOR}bbox_pred")
+        slots += dense_slots(predictor.class_logits, f"{_PREDICTOR}cls_score")
+        slots += dense_slots(predictor.box_deltas, f"{_PREDICTOR}bbox_pred")
     return slots
 
 

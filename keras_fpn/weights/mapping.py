@@ -8,8 +8,6 @@ import numpy as np
 
 from keras_fpn.layers import ConvNorm, DepthwiseConvNorm
 
-# Prefix of the tensors that belong to classes, in torchvision as in detectron2.
-PREDICTOR = "roi_heads.box_predictor."
 _SHOWN = 8  # names listed in an error
 
 
@@ -28,21 +26,17 @@ class Slot:
     convert: Callable[[np.ndarray], np.ndarray]
 
 
-def fill(slots, tensors, keep_predictor: bool = True):
+def fill(slots, tensors):
     """Assigns every tensor to its variable, after checking that all of them fit.
 
     Args:
         slots: list of `Slot`.
         tensors: dict of str -> array, exactly the keys of `slots`.
-        keep_predictor: bool; False leaves the box predictor as it is.
 
     Raises:
         ValueError: a tensor is missing, surplus, of another shape or not of floats; no
             variable was changed.
     """
-    if not keep_predictor:
-        slots = [slot for slot in slots if not slot.key.startswith(PREDICTOR)]
-        tensors = without(tensors, PREDICTOR)
     wanted = {slot.key for slot in slots}
     missing = sorted(wanted - set(tensors))
     surplus = sorted(set(tensors) - wanted)
@@ -73,6 +67,40 @@ def fill(slots, tensors, keep_predictor: bool = True):
         )
     for slot, value in zip(slots, values, strict=True):
         slot.variable.assign(value)
+
+
+def classes_in(model, slots, tensors):
+    """Returns how many classes a checkpoint has, int; None if it has no classes.
+
+    Args:
+        model: detector, whose parts know the layers that belong to classes.
+        slots: list of `Slot`, of this model.
+        tensors: dict of str -> array.
+    """
+    for columns in model.parts.class_columns():
+        for slot in slots:
+            if slot.variable is columns.layer.bias and slot.key in tensors:
+                units = len(tensors[slot.key]) // columns.width
+                return units - int(columns.background)
+    return None
+
+
+def without_classes(model, slots, tensors):
+    """Returns the slots and the tensors that do not belong to classes.
+
+    Args:
+        model, slots, tensors: as of `classes_in`.
+    """
+    of_classes = {
+        id(weight)
+        for columns in model.parts.class_columns()
+        for weight in columns.layer.weights
+    }
+    left_out = {slot.key for slot in slots if id(slot.variable) in of_classes}
+    return (
+        [slot for slot in slots if slot.key not in left_out],
+        {key: tensor for key, tensor in tensors.items() if key not in left_out},
+    )
 
 
 def _converted(slot, tensor):

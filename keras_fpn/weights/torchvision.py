@@ -10,13 +10,13 @@ import re
 from keras_fpn.layers import ConvBoxHead, ConvNorm, FeaturePyramid, TwoFCBoxHead
 from keras_fpn.levels import ordered_names
 from keras_fpn.weights.mapping import (
-    PREDICTOR,
     cells_first,
     conv_norm_slots,
     dense_kernel,
     dense_slots,
     fill,
     without,
+    without_classes,
 )
 from keras_fpn.weights.reader import read_torch
 
@@ -24,11 +24,11 @@ _LEGACY = (
     (r"(\.fpn\.(?:inner|layer)_blocks\.\d+)\.(weight|bias)$", r"\1.0.\2"),
     (r"(rpn\.head\.conv)\.(weight|bias)$", r"\1.0.0.\2"),
 )
-_LOGITS = f"{PREDICTOR}cls_score.bias"
+_PREDICTOR = "roi_heads.box_predictor."
 
 
-def load_torchvision(model, source, keep_predictor: bool = True) -> None:
-    """Fills a Faster R-CNN with the weights of a torchvision checkpoint.
+def load_torchvision(model, source, keep_classes: bool = True) -> None:
+    """Fills a detector with the weights of a torchvision checkpoint.
 
     The current names of tensors and those of older files are supported.
 
@@ -36,8 +36,8 @@ def load_torchvision(model, source, keep_predictor: bool = True) -> None:
         model: `keras_fpn.models.FasterRCNN` with the architecture of the checkpoint.
         source: dict of str -> array, or a path of a torch file (read without torch and
             without running anything in it, see `keras_fpn.weights.read_torch`).
-        keep_predictor: bool; False leaves the box predictor as it is, for a model with
-            other classes.
+        keep_classes: bool; False leaves the weights that belong to classes as they are,
+            for a model with other classes.
 
     Raises:
         ValueError: a tensor is missing, surplus, misshapen or not of floats (each
@@ -46,31 +46,25 @@ def load_torchvision(model, source, keep_predictor: bool = True) -> None:
     """
     slots = torchvision_slots(model)
     tensors = current_names(_as_tensors(source))
-    fill(slots, tensors, keep_predictor)
-
-
-def classes_in(tensors):
-    """Returns how many classes a checkpoint has, int; None for one without classes.
-
-    Args:
-        tensors: dict of str -> array.
-    """
-    if _LOGITS not in tensors:
-        return None
-    return len(tensors[_LOGITS]) - 1  # without the background
+    if not keep_classes:
+        slots, tensors = without_classes(model, slots, tensors)
+    fill(slots, tensors)
 
 
 def torchvision_slots(model):
-    """Returns the `Slot` of every tensor in the checkpoint of a Faster R-CNN.
+    """Returns the `Slot` of every tensor in the checkpoint of a detector.
 
     Raises:
         ValueError: a part of the model has no counterpart in torchvision.
     """
     slots = _body_slots(model.backbone, "backbone.body.")
     slots += _pyramid_slots(model.neck)
-    slots += _rpn_slots(model.rpn_head)
-    slots += _box_head_slots(model.box_head, model.roi_align.output_size)
-    return slots + _predictor_slots(model.box_predictor)
+    if hasattr(model, "rpn_head"):
+        slots += _rpn_slots(model.rpn_head)
+    if hasattr(model, "box_head"):
+        slots += _box_head_slots(model.box_head, model.roi_align.output_size)
+        slots += _predictor_slots(model.box_predictor)
+    return slots
 
 
 def load_torchvision_body(backbone, source) -> None:
@@ -224,10 +218,10 @@ def _predictor_slots(predictor):
         return dense_kernel(array[4:])
 
     return dense_slots(
-        predictor.class_logits, f"{PREDICTOR}cls_score", logits_last, _background_last
+        predictor.class_logits, f"{_PREDICTOR}cls_score", logits_last, _background_last
     ) + dense_slots(
         predictor.box_deltas,
-        f"{PREDICTOR}bbox_pred",
+        f"{_PREDICTOR}bbox_pred",
         foreground,
         lambda bias: bias[4:],
     )

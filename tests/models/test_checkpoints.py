@@ -15,7 +15,9 @@ from keras_fpn.models.checkpoints import (
     load_keras_file,
     published_name,
 )
+from keras_fpn.models.class_columns import ClassColumns
 from keras_fpn.weights import get_checkpoint
+from keras_fpn.weights.mapping import Slot, as_is
 from keras_fpn.weights.registry import Digest
 
 NAMES = ("small_one", "small_two", "small_three", "large_one")
@@ -82,19 +84,30 @@ def test_classes_are_the_sources():
 def loaded(monkeypatch):
     """What torch files are said to hold, and what was done with them."""
     state = types.SimpleNamespace(tensors={}, kept=[], read=[])
+    state.model = three_classes()
 
     def read_torch(path):
         state.read.append(path)
         return state.tensors
 
-    def load_torchvision(model, tensors, keep_predictor):
+    def load_torchvision(model, tensors, keep_classes):
         assert tensors is state.tensors
-        state.kept.append(keep_predictor)
+        state.kept.append(keep_classes)
 
     monkeypatch.setattr(checkpoints, "fetch", lambda checkpoint: "fetched")
     monkeypatch.setattr(checkpoints, "read_torch", read_torch)
     monkeypatch.setattr(checkpoints, "load_torchvision", load_torchvision)
+    slots = [Slot(BIAS, state.model.layer.bias, as_is)]
+    monkeypatch.setattr(checkpoints, "torchvision_slots", lambda model: slots)
     return state
+
+
+def three_classes():
+    """Returns what is read of a detector of three classes, and its last layer."""
+    layer = types.SimpleNamespace(bias=object(), weights=[])
+    columns = (ClassColumns(layer, background=True),)
+    parts = types.SimpleNamespace(class_columns=lambda: columns)
+    return types.SimpleNamespace(class_names=["a", "b", "c"], parts=parts, layer=layer)
 
 
 BIAS = "roi_heads.box_predictor.cls_score.bias"
@@ -102,11 +115,10 @@ BIAS = "roi_heads.box_predictor.cls_score.bias"
 
 @pytest.mark.parametrize(("columns", "kept"), [(4, True), (3, False), (5, False)])
 def test_a_predictor_is_kept_where_the_classes_are_as_many(loaded, columns, kept):
-    model = types.SimpleNamespace(class_names=["a", "b", "c"])
     loaded.tensors = {BIAS: np.zeros(columns)}  # one of them is the background's
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        load_checkpoint(model, Path("a.pth"))
+        load_checkpoint(loaded.model, Path("a.pth"))
     assert loaded.kept == [kept]
     assert loaded.read == [Path("a.pth")]
     said = [str(warning.message) for warning in caught]
@@ -116,8 +128,7 @@ def test_a_predictor_is_kept_where_the_classes_are_as_many(loaded, columns, kept
 
 
 def test_files_without_a_predictor_fit_any_classes(loaded):
-    model = types.SimpleNamespace(class_names=["a", "b", "c"])
-    load_checkpoint(model, V2)
+    load_checkpoint(loaded.model, V2)
     assert loaded.kept == [True]
     assert loaded.read == ["fetched"]
 

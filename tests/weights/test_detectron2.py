@@ -185,7 +185,7 @@ def test_what_does_not_fit_is_named_and_nothing_loaded(change, said, model, tens
 def test_a_predictor_of_other_classes_can_be_kept(tensors):
     model = tiny_faster_rcnn(num_classes=CLASSES + 2)
     predictor = [arrays(weight) for weight in model.box_predictor.weights]
-    load_detectron2(model, tensors, keep_predictor=False)
+    load_detectron2(model, tensors, keep_classes=False)
     for value, weight in zip(predictor, model.box_predictor.weights, strict=True):
         assert_array_equal(arrays(weight), value)
     fc2 = tensors["roi_heads.box_head.fc2.bias"]

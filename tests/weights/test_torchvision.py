@@ -268,12 +268,12 @@ def test_a_torch_file_is_read(model, tensors, tmp_path):
 def test_without_its_predictor_a_checkpoint_fits_other_classes(tensors):
     model = tiny_model(num_classes=7)
     before = weights_of(model.box_predictor)
-    load_torchvision(model, tensors, keep_predictor=False)
+    load_torchvision(model, tensors, keep_classes=False)
     assert_same(weights_of(model.box_predictor), before)
     bias = arrays(model.box_head.fc2.bias)
     assert_array_equal(bias, tensors["roi_heads.box_head.fc7.bias"])
     bare = {key: tensors[key] for key in tensors if not key.startswith(PREDICTOR)}
-    load_torchvision(model, bare, keep_predictor=False)
+    load_torchvision(model, bare, keep_classes=False)
 
 
 SMALL = np.zeros(2, "float32")
