@@ -5,6 +5,7 @@ import functools
 import numpy as np
 import pytest
 from keras import ops
+from on_backend import compiled
 from parity.goldens import Golden, assert_same_boxes
 
 import keras_fpn
@@ -113,7 +114,7 @@ def test_proposals_are_the_same_boxes(run):
 
 def test_heads_on_the_recorded_proposals_are_equal(run):
     model, proposals = run.model, run.recorded("proposals")[None]
-    features = model.roi_align(run.stages["pyramid"], proposals)
+    features = compiled(model.roi_align, run.stages["pyramid"], proposals)
     run.golden.assert_stage(features, f"{run.image}/roi_features", 5e-3)
     logits, deltas = model.box_predictor(model.box_head(features))
     run.golden.assert_stage(logits, f"{run.image}/class_logits", 5e-3)

@@ -4,6 +4,7 @@ import functools
 
 import numpy as np
 import pytest
+from on_backend import compiled
 from parity.goldens import MODELS, Golden, assert_same_boxes
 
 import keras_fpn
@@ -79,7 +80,7 @@ def test_proposals_are_the_same_boxes(run):
 
 def test_heads_on_the_recorded_proposals_are_equal(run):
     model, proposals = run.model, run.golden[f"{run.image}/proposals"][None]
-    features = model.roi_align(run.stages["pyramid"], proposals)
+    features = compiled(model.roi_align, run.stages["pyramid"], proposals)
     run.golden.assert_stage(features, f"{run.image}/roi_features", 5e-3)
     logits, deltas = model.box_predictor(model.box_head(features))
     logits, deltas = np.asarray(logits)[0], np.asarray(deltas)[0]
