@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from cli.calling import script_called
 from data.painted import color, painted_dataset
-from models.tiny import two_levels
+from models.tiny import tiny_detector
 from PIL import Image
 
 import keras_fpn
@@ -17,7 +17,7 @@ from keras_fpn.preprocessing import Preprocessing
 
 @pytest.fixture(scope="module")
 def model():
-    return two_levels(preprocessing=Preprocessing(min_size=64, max_size=128))
+    return tiny_detector(preprocessing=Preprocessing(min_size=64, max_size=128))
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 from data.painted import SMALL, painted_dataset
-from models.tiny import two_levels
+from models.tiny import tiny_detector
 
 from keras_fpn.data import CopyPaste, Loader
 
@@ -85,7 +85,7 @@ def test_a_step_is_compiled_for_at_most_four_numbers_of_objects(tmp_path):
 @pytest.mark.ci
 def test_padding_of_objects_changes_no_loss(tmp_path):
     dataset = painted_dataset(tmp_path)
-    model = two_levels(num_classes=len(dataset.class_names))
+    model = tiny_detector(num_classes=len(dataset.class_names))
     model.compile(run_eagerly=True)
     losses = []
     for count in (2, 50):

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 from data.painted import SMALL, check_same, painted_dataset
-from models.tiny import two_levels
+from models.tiny import tiny_detector
 
 from keras_fpn.data import (
     CopyPaste,
@@ -278,7 +278,7 @@ def test_a_detector_trains_on_both_loops_alike(tmp_path):
     dataset = painted_dataset(tmp_path, counts=[0, 1, 0, 2, 1, 0, 2])
     histories = []
     for loop in loops:
-        model = two_levels(num_classes=len(dataset.class_names))
+        model = tiny_detector(num_classes=len(dataset.class_names))
         options = {"shapes": [(96, 160)], "shuffle": True, "fill": True}
         wide = dataset_of(dataset, [0, 3, 4, 6, 2])
         loader = Loader(wide, model.preprocessing, 2, [RandomFlip()], **options)
@@ -319,7 +319,7 @@ def test_a_detector_traces_once_for_all_numbers_of_objects(tmp_path, monkeypatch
     from keras_fpn.data import tensorflow_dataset
 
     dataset = painted_dataset(tmp_path, counts=[0, 1, 0, 2, 1, 0, 4])
-    model = two_levels(num_classes=len(dataset.class_names))
+    model = tiny_detector(num_classes=len(dataset.class_names))
     loader = Loader(dataset, model.preprocessing, 2, shapes=[(160, 160)], masks=True)
     assert len({batch.max_objects for batch in loader.batches(0)}) == 3
     traced, compute_loss = [], model.compute_loss

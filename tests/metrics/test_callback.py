@@ -6,7 +6,7 @@ import json
 import keras
 import numpy as np
 import pytest
-from models.tiny import two_levels
+from models.tiny import tiny_detector
 from PIL import Image
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
@@ -29,7 +29,7 @@ ONE_SHAPE = {"batch_size": 4, "shapes": [(96, 96)]}  # JAX compiles for each
 
 def built():
     """Returns a detector, each time with the same weights."""
-    return two_levels(
+    return tiny_detector(
         class_names=CLASS_NAMES,
         category_ids=CATEGORY_IDS,
         preprocessing=Preprocessing(min_size=64, max_size=96),
@@ -271,5 +271,5 @@ def test_other_classes_than_the_models_are_refused(model, dataset, names):
 
 
 def test_models_with_classes_by_number_fit_any_names(dataset):
-    callback = CocoEvaluation(loader_of(dataset, two_levels()))
-    callback.set_model(two_levels(num_classes=3))
+    callback = CocoEvaluation(loader_of(dataset, tiny_detector()))
+    callback.set_model(tiny_detector(num_classes=3))

@@ -6,7 +6,7 @@ from types import MappingProxyType
 import keras
 import numpy as np
 import pytest
-from models.tiny import two_levels
+from models.tiny import tiny_detector
 from PIL import Image
 
 from keras_fpn.export import export_saved_model
@@ -72,7 +72,7 @@ class FixedDetector:
 @pytest.fixture(scope="session")
 def detector():
     """A tiny detector that finds boxes in any photo."""
-    return two_levels(**CLASSES)
+    return tiny_detector(**CLASSES)
 
 
 @pytest.fixture(scope="session")
