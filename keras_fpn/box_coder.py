@@ -126,9 +126,10 @@ def decode_boxes(deltas, anchors, weights: Sequence[float] = (1.0, 1.0, 1.0, 1.0
     """
     anchor_width, anchor_height = box_sides(anchors)
     anchor_x, anchor_y = _centers(anchors, anchor_width, anchor_height)
-    dx, dy = deltas[..., 0] / weights[0], deltas[..., 1] / weights[1]
-    dw = ops.minimum(deltas[..., 2] / weights[2], MAX_LOG_SCALE)
-    dh = ops.minimum(deltas[..., 3] / weights[3], MAX_LOG_SCALE)
+    dx, dy, dw, dh = ops.unstack(deltas, axis=-1)
+    dx, dy = dx / weights[0], dy / weights[1]
+    dw = ops.minimum(dw / weights[2], MAX_LOG_SCALE)
+    dh = ops.minimum(dh / weights[3], MAX_LOG_SCALE)
     x, y = dx * anchor_width + anchor_x, dy * anchor_height + anchor_y
     half_width = 0.5 * ops.exp(dw) * anchor_width
     half_height = 0.5 * ops.exp(dh) * anchor_height

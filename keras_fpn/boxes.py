@@ -9,7 +9,7 @@ from keras import ops
 
 def split_boxes(boxes):
     """Returns x1, y1, x2, y2, each float (...), of boxes float (..., 4)."""
-    return boxes[..., 0], boxes[..., 1], boxes[..., 2], boxes[..., 3]
+    return ops.unstack(boxes, axis=-1)
 
 
 def box_sides(boxes):
@@ -51,8 +51,7 @@ def clip_boxes(boxes, image_sizes):
     """
     for _ in range(len(boxes.shape) - 2):
         image_sizes = ops.expand_dims(image_sizes, 1)  # (B, 1, ..., 2)
-    height, width = image_sizes[..., :1], image_sizes[..., 1:]
-    limits = ops.concatenate([width, height, width, height], axis=-1)
+    limits = ops.take(image_sizes, (1, 0, 1, 0), axis=-1)  # W, H, W, H
     return ops.maximum(ops.minimum(boxes, limits), 0.0)
 
 
@@ -72,23 +71,10 @@ def intersections(boxes, others):
     return ops.maximum(width, 0.0) * ops.maximum(height, 0.0)
 
 
-def box_iou(boxes, others):
-    """Returns the intersection over union (IoU) of each pair of boxes, 0..1.
+def iou_of_areas(shared, areas, other_areas):
+    """Returns the intersection over union (IoU) of pairs of boxes from areas, 0..1.
 
     The IoU of two empty boxes is 0.
-
-    Args:
-        boxes, others: float (..., 4), xyxy; leading axes broadcast.
-
-    Returns:
-        float (...).
-    """
-    shared = intersections(boxes, others)
-    return iou_of_areas(shared, box_areas(boxes), box_areas(others))
-
-
-def iou_of_areas(shared, areas, other_areas):
-    """Returns the IoU of pairs of boxes from their intersections and areas.
 
     Args:
         shared, areas, other_areas: float (...), square pixels.

@@ -14,6 +14,12 @@ import pathlib
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_DETERMINISTIC_OPS", "1")
 
+# Where JAX keeps what it compiled, if that is asked for: each process that runs tests
+# has its own folder, since one might read what another has not yet written whole.
+if folder := os.environ.get("JAX_COMPILATION_CACHE_DIR"):
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = str(pathlib.Path(folder, worker))
+
 import keras
 import pytest
 

@@ -1,7 +1,6 @@
 """Keras functions as a user's backend runs them: compiled, differentiated."""
 
 import keras
-import numpy as np
 
 
 def arrays(structure):
@@ -45,6 +44,14 @@ def compiled(function, *inputs):
     return arrays(tf.function(function)(*tensors))
 
 
+def by_xla(function, *inputs):
+    """As `compiled` on TensorFlow, where XLA compiles the function only if asked."""
+    import tensorflow as tf
+
+    tensors = keras.tree.map_structure(tf.convert_to_tensor, inputs)
+    return arrays(tf.function(function, jit_compile=True)(*tensors))
+
+
 def graph_of_all_sizes(function, shapes):
     """Returns the function compiled: one graph for all sizes, on JAX one per size.
 
@@ -65,21 +72,23 @@ def graph_of_all_sizes(function, shapes):
 
 
 def gradient(function, array):
-    """Returns the derivative of the summed outputs, an array like `array`.
+    """Returns the derivative of the summed outputs, arrays like `array`.
 
     Args:
-        function: tensor -> tensor.
-        array: float array, where it is derived.
+        function: (nested) tensor -> tensor.
+        array: (nested) float array, where it is derived.
     """
     if keras.backend.backend() == "jax":
         import jax
 
         derivative = jax.grad(lambda x: keras.ops.sum(function(x)))
-        return np.asarray(jax.jit(derivative)(array))
+        return arrays(jax.jit(derivative)(array))
     import tensorflow as tf
 
-    variable = tf.Variable(array)
+    variables = keras.tree.map_structure(tf.Variable, array)
     with tf.GradientTape() as tape:
-        total = tf.reduce_sum(function(variable))
-    derivative = tape.gradient(total, variable)
-    return np.zeros_like(array) if derivative is None else derivative.numpy()
+        total = tf.reduce_sum(function(variables))
+    derivatives = tape.gradient(
+        total, keras.tree.flatten(variables), unconnected_gradients="zero"
+    )
+    return keras.tree.pack_sequence_as(array, arrays(derivatives))

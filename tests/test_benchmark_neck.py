@@ -13,10 +13,14 @@ SCRIPT = pathlib.Path(__file__).resolve().parents[1] / "scripts" / "benchmark_ne
 
 @pytest.mark.ci
 @pytest.mark.parametrize(
-    ("options", "quantities"),
-    [((), {"seconds", "cpu"}), (("--step", "--memory"), {"mib"})],
+    ("options", "sides", "quantities"),
+    [
+        ((), ("FPN", "FaPN"), {"seconds", "cpu"}),
+        (("--step", "--memory"), ("FPN", "FaPN"), {"mib"}),
+        (("--compare", "points", "--step"), ("two", "adaptive"), {"seconds", "cpu"}),
+    ],
 )
-def test_both_necks_are_measured_and_compared(options, quantities):
+def test_both_sides_are_measured_and_compared(options, sides, quantities):
     small = ["--backbone", "resnet18", "--side", "96", "--rounds", "1"]
     done = subprocess.run(
         [sys.executable, SCRIPT, *small, *options],
@@ -26,7 +30,8 @@ def test_both_necks_are_measured_and_compared(options, quantities):
         env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
     )
     for quantity in quantities:
-        for neck in ("FPN", "FaPN"):
-            figure = rf"^{neck} {quantity} {{'median': [0-9.]+, 'min'"
+        for side in sides:
+            figure = rf"^{side} {quantity} {{'median': [0-9.]+, 'min'"
             assert re.search(figure, done.stdout, re.MULTILINE), done.stdout
-    assert done.stdout.count("FaPN / FPN") == len(quantities)
+    ratio = f"{sides[1]} / {sides[0]}, turn by turn"
+    assert done.stdout.count(ratio) == len(quantities)

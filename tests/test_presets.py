@@ -17,6 +17,21 @@ PUBLISHED = {
     "faster_rcnn_mobilenet_v3_large_320_fpn_coco": 19_386_354,
 }
 
+# In every run; the others, which take seconds to build each, in .ci/run.
+QUICK = {
+    "faster_rcnn_mobilenet_v3_large_320_fpn_coco",
+    "faster_rcnn_resnet50_fapn_detectron2_1x",
+    "rpn_resnet50_fpn_detectron2_1x",
+}
+
+
+def quick_or_ci(names):
+    return [
+        pytest.param(name, marks=[] if name in QUICK else [pytest.mark.ci])
+        for name in names
+    ]
+
+
 FAPN = "faster_rcnn_resnet50_fapn_detectron2_1x"
 
 # Parameters that detectron2 trains, in millions; its frozen norms are no parameters.
@@ -51,7 +66,7 @@ def test_a_preset_without_weights_says_so():
         keras_fpn.from_preset(FAPN)
 
 
-@pytest.mark.parametrize("name", PUBLISHED)
+@pytest.mark.parametrize("name", quick_or_ci(PUBLISHED))
 def test_preset_has_the_published_number_of_parameters(name):
     model = keras_fpn.from_preset(name, load_weights=False)
     count = sum(int(np.prod(v.shape)) for v in model.trainable_variables)
@@ -60,17 +75,7 @@ def test_preset_has_the_published_number_of_parameters(name):
     assert len(model.class_names) == 90
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "faster_rcnn_resnet50_fpn_detectron2_1x",
-        pytest.param("faster_rcnn_resnet50_fpn_detectron2_3x", marks=pytest.mark.ci),
-        pytest.param("faster_rcnn_resnet101_fpn_detectron2_3x", marks=pytest.mark.ci),
-        "faster_rcnn_resnet50_fapn_detectron2_1x",
-        "fast_rcnn_resnet50_fpn_detectron2_1x",
-        "rpn_resnet50_fpn_detectron2_1x",
-    ],
-)
+@pytest.mark.parametrize("name", quick_or_ci(DETECTRON2))
 def test_preset_of_detectron2_has_its_number_of_parameters(name):
     preset = keras_fpn.list_presets()[name]
     model = keras_fpn.from_preset(name, load_weights=False)

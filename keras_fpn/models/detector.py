@@ -21,7 +21,13 @@ from keras_fpn.models.export_formats import (
 from keras_fpn.models.ground_truth import TARGETS, ground_truth
 from keras_fpn.models.limits import shared_limits
 from keras_fpn.models.loss_means import loss_means
-from keras_fpn.models.parts import Parts, check_classes, check_names, restored
+from keras_fpn.models.parts import (
+    Parts,
+    check_classes,
+    check_names,
+    check_one_class,
+    restored,
+)
 from keras_fpn.models.results import check_outputs, joined
 from keras_fpn.models.untracked import Untracked
 from keras_fpn.preprocessing import Preprocessing
@@ -62,7 +68,8 @@ class Detector(model_class()):  # type: ignore[misc]  # depends on the backend
 
     Raises:
         ValueError: two parts, losses or outputs have the same name, a part has another
-            number of classes, or an output is not in `keras_fpn.models.RESULTS`.
+            number of classes, a class-agnostic detector has more classes than one, or
+            an output is not in `keras_fpn.models.RESULTS`.
     """
 
     def __init__(
@@ -73,6 +80,7 @@ class Detector(model_class()):  # type: ignore[misc]  # depends on the backend
         category_ids: Sequence[int],
         name: str | None = None,
     ):
+        check_one_class(class_names, type(self))
         mean_and_std = pixel_mean_and_std(parts.backbone)
         preprocessing = preprocessing.completed(*mean_and_std)
         normalize = NormalizePixels(

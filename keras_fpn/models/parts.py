@@ -141,6 +141,16 @@ def check_classes(layers, class_names):
             )
 
 
+def check_one_class(class_names, detector):
+    """Raises an error if a class-agnostic detector is given several classes."""
+    if detector.class_agnostic and len(class_names) != 1:
+        raise ValueError(
+            f"{detector.__name__} must have one class, because it does not say which "
+            f"class an object has; received class_names={list(class_names)}. Give "
+            "['object']."
+        )
+
+
 def check_names(names, detector):
     """Raises if a part has the name of another attribute of detectors."""
     taken = sorted(name for name in names if hasattr(detector, name) or name == "trunk")

@@ -53,14 +53,6 @@ class RPN(Detector):
     class_agnostic = True
     monitor = "AR1000"
 
-    def __init__(self, parts, preprocessing, class_names, category_ids, name=None):
-        if len(class_names) != 1:
-            raise ValueError(
-                "An RPN has one class, because its proposals have none of their own; "
-                f"received class_names={list(class_names)}. Give ['object']."
-            )
-        super().__init__(parts, preprocessing, class_names, category_ids, name)
-
     stages = staticmethod(proposal_stages)
 
     @staticmethod

@@ -60,15 +60,6 @@ class SegmentProposals(Detector):
     class_agnostic = True
     monitor = "mask_AR1000"
 
-    def __init__(self, parts, preprocessing, class_names, category_ids, name=None):
-        if len(class_names) != 1:
-            raise ValueError(
-                "Segmentation proposals have one class, because they have none of "
-                f"their own; received class_names={list(class_names)}. Give "
-                "['object']."
-            )
-        super().__init__(parts, preprocessing, class_names, category_ids, name)
-
     @staticmethod
     def stages(parts, images, image_sizes):
         stages = pyramid_stages(parts, images, image_sizes)

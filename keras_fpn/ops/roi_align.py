@@ -160,15 +160,25 @@ def cells_and_weights(points, output_size, sampling_ratio):
         value[..., None] for value in points
     )
     bins = ops.arange(output_size, dtype="float32") * sampling_ratio
-    for sample_y in range(sampling_ratio):
-        rows = _neighbors(y + (bins + sample_y) * step_y, height)
-        for sample_x in range(sampling_ratio):
-            columns = _neighbors(x + (bins + sample_x) * step_x, width)
-            for row, row_weight in rows:
-                for column, column_weight in columns:
-                    cell = row[..., :, None] * width[..., None] + column[..., None, :]
-                    weight = row_weight[..., :, None] * column_weight[..., None, :]
-                    yield first_cell[..., None] + cell, weight / sampling_ratio**2
+    per_bin = sampling_ratio**2
+
+    def lines(first, step, size):
+        for sample in range(sampling_ratio):
+            yield from _neighbors(first + (bins + sample) * step, size)
+
+    # Whatever is the same for all pairs of a row and a column is computed once: a graph
+    # of fewer operations is sooner made.
+    rows = [
+        ((first_cell + row * width)[..., :, None], weight[..., :, None] / per_bin)
+        for row, weight in lines(y, step_y, height)
+    ]
+    columns = [
+        (column[..., None, :], weight[..., None, :])
+        for column, weight in lines(x, step_x, width)
+    ]
+    for row, down in rows:
+        for column, along in columns:
+            yield row + column, down * along
 
 
 def _gather(features, points, output_size, sampling_ratio):

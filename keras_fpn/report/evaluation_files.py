@@ -5,7 +5,7 @@ from pathlib import Path
 
 from keras_fpn.data import write_coco_results
 from keras_fpn.files import printable, write_text
-from keras_fpn.metrics import Evaluation
+from keras_fpn.metrics import Evaluation, Metrics
 from keras_fpn.report.page import evaluation_page
 
 METRICS, DETECTIONS, PAGE = "metrics.json", "detections.json", "index.html"
@@ -30,14 +30,14 @@ def write_evaluation(
         OSError: a file cannot be written.
     """
     folder = Path(folder)
-    recall = evaluation.proposals
+    recall, masks = evaluation.proposals, evaluation.masks
     summary = {
         "dataset": evaluation.dataset.name,
         "model": evaluation.model_name,
         "notes": evaluation.notes,
         "boxes": evaluation.metrics and evaluation.metrics.to_dict(),
         "proposals": recall and recall.to_dict(),
-        "masks": evaluation.masks and evaluation.masks.to_dict(),
+        "masks": masks and masks.to_dict(),
     }
     write_coco_results(evaluation.results, folder / DETECTIONS)
     texts = {METRICS: json.dumps(summary, indent=2, ensure_ascii=False) + "\n"}
@@ -49,6 +49,7 @@ def write_evaluation(
             evaluation.model_name,
             recall,
             evaluation.notes,
+            masks if isinstance(masks, Metrics) else None,
         )
     for name, text in texts.items():
         write_text(folder / name, printable(text))

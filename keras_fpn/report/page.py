@@ -37,6 +37,10 @@ _NAMES = {
     "AR_medium": "recall, medium",
     "AR_large": "recall, large",
 }
+_TITLES = {
+    "bbox": "Average precision and recall, %",
+    "segm": "Average precision and recall of masks, %",
+}
 _COLUMNS = "AP AP50 AP75 AP_small AP_medium AP_large AR100".split()
 
 
@@ -47,6 +51,7 @@ def evaluation_page(
     model: str,
     proposals: ProposalRecall | None = None,
     notes: Sequence[str] = (),
+    masks: Metrics | None = None,
 ):
     """Returns an evaluation as HTML, str, which needs no other file.
 
@@ -57,6 +62,7 @@ def evaluation_page(
         model: the detector's name.
         proposals: recall of the first stage, or None.
         notes: remarks at the top of the page.
+        masks: the numbers for masks, or None.
 
     Raises:
         ImportError: Jinja2 or matplotlib is not installed.
@@ -68,16 +74,11 @@ def evaluation_page(
     )
     source = importlib.resources.files(__package__).joinpath(TEMPLATE)
     template = environment.from_string(source.read_text("utf-8"))
-    half = len(metrics.values) // 2
-    cells = [
-        {"name": _NAMES[name], "value": percent(value)}
-        for name, value in metrics.values.items()
-    ]
     return template.render(
         title=f"Evaluation on {dataset.name or 'a data set'}",
         subtitle=f"{model} · {counted(metrics)}",
         notes=notes,
-        numbers=[cells[:half], cells[half:]],
+        numbers=[_numbers(one) for one in (metrics, masks) if one is not None],
         curves=_curves(metrics),
         columns=[
             "class",
@@ -91,6 +92,16 @@ def evaluation_page(
         mistakes=_mistake_groups(dataset, results),
         footer="Computed by pycocotools. Pictures show parts of photos.",
     )
+
+
+def _numbers(metrics):
+    """Returns COCO's numbers in two rows, with their title."""
+    half = len(metrics.values) // 2
+    cells = [
+        {"name": _NAMES[name], "value": percent(value)}
+        for name, value in metrics.values.items()
+    ]
+    return {"title": _TITLES[metrics.kind], "rows": [cells[:half], cells[half:]]}
 
 
 def _curves(metrics):

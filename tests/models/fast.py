@@ -1,6 +1,6 @@
 """A tiny Fast R-CNN, the second stage of a tiny Faster R-CNN."""
 
-from models.tiny import tiny_detector
+from models.tiny import two_levels
 
 from keras_fpn.models import FastRCNN, FastRCNNParts
 
@@ -18,4 +18,4 @@ def second_stage(faster):
 
 def tiny_fast_rcnn(num_classes=3, **arguments):
     """Returns a detector with formula weights that finds boxes around proposals."""
-    return second_stage(tiny_detector(num_classes, **arguments))
+    return second_stage(two_levels(num_classes, **arguments))

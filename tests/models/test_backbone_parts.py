@@ -1,6 +1,7 @@
 """A backbone's name and its model make equal detectors, with what belongs to it."""
 
 import dataclasses
+import functools
 
 import keras
 import numpy as np
@@ -20,7 +21,8 @@ from keras_fpn.layers import (
 from keras_fpn.models import build, faster_rcnn, faster_rcnn_fpn
 from keras_fpn.preprocessing import Preprocessing
 
-LARGE = {"resnet101", "resnet152"}  # of blocks that resnet50 has, too
+# Of blocks that smaller ones have, too.
+LARGE = {"resnet34", "resnet101", "resnet152", "msra_resnet101"}
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -33,6 +35,12 @@ def narrow_detector(backbone, **arguments):
         box_head=TwoFCBoxHead(8, name="box_head"),
         **arguments,
     )
+
+
+@functools.cache
+def named(backbone):
+    """Returns the detector of a backbone's name, which tests do not change."""
+    return narrow_detector(backbone)
 
 
 def config(model):
@@ -59,7 +67,7 @@ def reloaded(backbone, folder):
 
 def test_a_name_and_its_model_from_a_file_detect_alike(tmp_path):
     inputs, _ = Preprocessing(64, 96).prepare([data.coffee()])
-    by_name = narrow_detector("mobilenet_v2")
+    by_name = named("mobilenet_v2")
     other = narrow_detector(reloaded(backbones.mobilenet_v2(), tmp_path))
     expected = by_name(inputs, training=False)
     assert int(expected["num_detections"][0]) > 0
@@ -98,8 +106,7 @@ def test_mobilenet_v2_is_given_the_pixels_of_its_weights(size):
 
 
 def test_any_other_backbone_is_given_imagenets_pixels_unless_told_otherwise():
-    for backbone in ("resnet18", tiny_backbone()):
-        model = narrow_detector(backbone)
+    for model in (named("resnet18"), narrow_detector(tiny_backbone())):
         assert (model.preprocessing.mean, model.preprocessing.std) == IMAGENET
     mean = (0.1, 0.2, 0.3)
     model = narrow_detector("mobilenet_v2", preprocessing=Preprocessing(mean=mean))
@@ -135,7 +142,13 @@ def test_imagenets_weights_are_not_loaded_for_other_pixels(
     ):
         narrow_detector(name, weights="imagenet", preprocessing=pixels)
     assert loaded == []
-    right = pixel_mean_and_std(narrow_detector(name).backbone)
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v2", "resnet18"])
+def test_imagenets_weights_are_loaded_for_their_own_pixels(monkeypatch, name):
+    loaded = []
+    monkeypatch.setattr(build, "load_imagenet", lambda *a: loaded.append(a))
+    right = pixel_mean_and_std(named(name).backbone)
     for pixels in (Preprocessing(64, 96), Preprocessing(mean=right[0], std=right[1])):
         model = narrow_detector(name, weights="imagenet", preprocessing=pixels)
         assert loaded.pop() == (model.backbone, "imagenet")
@@ -212,7 +225,7 @@ def test_published_weights_of_another_backbone_are_refused_for_name_and_model():
     ],
 )
 def test_a_name_and_its_model_make_equal_detectors(name):
-    by_name = narrow_detector(name)
+    by_name = named(name)
     by_model = narrow_detector(getattr(backbones, name)())
     assert config(by_name) == config(by_model)
     assert by_model.preprocessing == by_name.preprocessing

@@ -7,7 +7,7 @@ import sys
 import keras
 import numpy as np
 import pytest
-from models.tiny import tiny_detector
+from models.tiny import two_levels
 from PIL import Image
 from skimage import data
 
@@ -17,7 +17,7 @@ from keras_fpn.models import FasterRCNN
 
 @pytest.fixture(scope="module")
 def model():
-    return tiny_detector(class_names=["cup", "spoon", "table"], category_ids=[7, 3, 90])
+    return two_levels(class_names=["cup", "spoon", "table"], category_ids=[7, 3, 90])
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +92,7 @@ def test_looser_limits_keep_the_kind_of_detections_and_its_other_arguments(
     own = DetectionsOfOneClass(
         label=1, score_threshold=0.1, nms_threshold=1.0, max_detections=60
     )
-    [found] = tiny_detector(detections=own).detect(photo, **limit)
+    [found] = two_levels(detections=own).detect(photo, **limit)
     assert set(found["labels"]) == {1}
     # Of the 50 proposals each is found once: an IoU of 1.0 suppresses nothing.
     assert 45 < len(found["scores"]) <= 50
@@ -111,7 +111,7 @@ class DetectionsWithBias(Detections):
 
 def test_looser_limits_keep_the_weights_of_detections_as_they_are_now(photo):
     own = DetectionsWithBias(score_threshold=0.9, name="detections")
-    model = tiny_detector(detections=own)
+    model = two_levels(detections=own)
     for label in (1, 2):  # the second time the looser graph is there already
         bias = np.full(4, -1e3)  # 3 classes and the background
         bias[[label, 3]] = 0.0
@@ -234,7 +234,7 @@ def test_the_seed_is_saved_and_is_0_in_a_file_without_one(model, tmp_path):
 
 def test_weights_file_round_trip(model, photo, tmp_path):
     model.save_weights(tmp_path / "model.weights.h5")
-    other = tiny_detector()
+    other = two_levels()
     for variable in other.trainable_variables:
         variable.assign(variable * 0)
     other.load_weights(tmp_path / "model.weights.h5")
@@ -244,7 +244,7 @@ def test_weights_file_round_trip(model, photo, tmp_path):
 
 
 def test_changed_weights_change_what_is_detected(photo):
-    model = tiny_detector()
+    model = two_levels()
     [before] = model.detect(photo)
     kernel = model.box_predictor.class_logits.kernel
     kernel.assign(-kernel)
@@ -255,7 +255,7 @@ def test_changed_weights_change_what_is_detected(photo):
 def test_mixed_precision_keeps_boxes_in_float32(photo):
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
-        model = tiny_detector()
+        model = two_levels()
     finally:
         keras.config.set_dtype_policy("float32")
     assert str(model.get_layer("neck").compute_dtype) == "bfloat16"

@@ -7,7 +7,7 @@ import sys
 import keras
 import numpy as np
 import pytest
-from models.tiny import give_statistics, tiny_backbone, tiny_detector
+from models.tiny import give_statistics, tiny_backbone, two_levels
 from numpy.testing import assert_allclose, assert_array_equal
 from on_backend import arrays
 from PIL import Image
@@ -20,7 +20,7 @@ PHOTO = data.coffee()
 
 
 def tiny_fapn(**options):
-    return tiny_detector(neck=fapn(16, **options, name="neck"))
+    return two_levels(neck=fapn(16, **options, name="neck"))
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def model():
 def test_offsets_change_what_it_finds(model):
     [found] = model.detect(PHOTO)
     assert len(found["scores"]) > 0
-    kernel = model.neck.merge["C2"].deform.predict_points.kernel
+    kernel = model.neck.merge["C3"].deform.predict_points.kernel
     moved = arrays(kernel)
     kernel.assign(np.zeros(kernel.shape))
     [unmoved] = model.detect(PHOTO)
@@ -100,7 +100,7 @@ def test_its_batch_norms_are_folded():
     assert expected["num_detections"] > 0
     for name, value in expected.items():
         assert_array_equal(found[name], value)
-    assert folded.neck.merge["C2"].compare.bias is not None
+    assert folded.neck.merge["C3"].compare.bias is not None
 
 
 @pytest.mark.tensorflow_only

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 from models.fast import second_stage, tiny_fast_rcnn
-from models.tiny import tiny_backbone, tiny_detector
+from models.tiny import tiny_backbone, two_levels
 from models.truths import truth_of
 from numpy.testing import assert_allclose, assert_array_equal
 from on_backend import arrays, compiled
@@ -23,7 +23,7 @@ PHOTO, OTHER = data.coffee(), data.chelsea()
 
 @pytest.fixture(scope="module")
 def faster():
-    return tiny_detector()
+    return two_levels()
 
 
 @pytest.fixture(scope="module")

@@ -2,17 +2,17 @@
 
 import numpy as np
 import pytest
+from models.tiny import two_levels
 
 from keras_fpn.models.image_pyramid import detect_in_views
 from keras_fpn.models.results import mirrored
-from tests.models.tiny import tiny_detector
 
 PHOTO = np.random.default_rng(0).integers(0, 256, (80, 120, 3)).astype(np.uint8)
 
 
 @pytest.fixture(scope="module")
 def model():
-    return tiny_detector()
+    return two_levels()
 
 
 def _same(found, expected):

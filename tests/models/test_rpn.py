@@ -5,7 +5,7 @@ import json
 import keras
 import numpy as np
 import pytest
-from models.tiny import tiny_backbone, tiny_detector
+from models.tiny import tiny_backbone, two_levels
 from numpy.testing import assert_allclose, assert_array_equal
 from skimage import data
 
@@ -59,7 +59,7 @@ def test_its_results_are_its_proposals_in_the_photos_pixels(model):
 
 
 def test_a_two_stage_detectors_first_stage_is_one_with_its_layers():
-    faster = tiny_detector()
+    faster = two_levels()
     parts = faster.parts
     detections = ProposalDetections(name="detections")
     rpn = RPN(

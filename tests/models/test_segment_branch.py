@@ -5,7 +5,7 @@ import pytest
 from layer_checks import randomize
 from models.truths import truth_of
 from numpy.testing import assert_allclose, assert_array_equal
-from on_backend import arrays, outputs_of
+from on_backend import arrays, by_xla, outputs_of
 
 from keras_fpn.layers import (
     SegmentDetections,
@@ -140,6 +140,18 @@ def test_at_most_128_windows_count_of_which_a_quarter_positive():
     assert other["score_loss"] != sums["score_loss"]
     # Few positives are always taken: the mask loss does not depend on chance.
     assert_allclose(other["mask_loss"], sums["mask_loss"], rtol=1e-5)
+
+
+@pytest.mark.tensorflow_only
+def test_xla_compiles_the_losses():
+    branch, truth = branch_of(SegmentBranch.segment_sample), made_truth()
+    stages = stages_of(branch)
+    expected, count = arrays(branch.losses(stages, truth, 0, 3))
+    found, same = by_xla(lambda s: branch.losses(s, truth, 0, 3), stages)
+    assert same == count > 0
+    for name, value in expected.items():
+        assert value > 0
+        assert_allclose(found[name], value, rtol=1e-5)
 
 
 def test_random_numbers_are_not_those_of_other_branches():

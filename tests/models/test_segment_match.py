@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from models.truths import truth_of
 from numpy.testing import assert_array_equal
-from on_backend import arrays
+from on_backend import arrays, by_xla
 
 from keras_fpn.layers import SegmentWindows
 from keras_fpn.matcher import IGNORED, NEGATIVE, POSITIVE
@@ -32,7 +32,11 @@ def around(x, y, width, height):
     return [x - width / 2, y - height / 2, x + width / 2, y + height / 2]
 
 
-def matched(boxes, size=(256, 256), image_size=None, empty=(), **more):
+def eagerly(function, *inputs):
+    return arrays(function(*inputs))
+
+
+def matched(boxes, size=(256, 256), image_size=None, empty=(), run=eagerly, **more):
     """Labels, matches and the list of what each window is, for one image."""
     windows, rows = windows_of(*size)
     masks = np.full((1, len(boxes), 2, 2), 255, "uint8")
@@ -46,7 +50,7 @@ def matched(boxes, size=(256, 256), image_size=None, empty=(), **more):
         **more,
     )
     sizes = np.array([image_size or size], "float32")
-    labels, matches = arrays(match_segments(windows, PADDING, truth, sizes))
+    labels, matches = run(lambda s: match_segments(windows, PADDING, truth, s), sizes)
     assert labels.dtype == matches.dtype == np.int32
     return labels[0], matches[0], rows
 
@@ -200,3 +204,14 @@ def test_it_is_what_a_loop_over_pairs_finds(seed):
     expected = by_a_loop(boxes, rows, size)
     assert_array_equal(np.where(labels == POSITIVE, matches, -1), expected)
     assert len(set(expected)) > 15
+
+
+@pytest.mark.tensorflow_only
+def test_xla_compiles_it():
+    crowd = around(60, 60, 60, 60)
+    boxes = [around(131, 66, 64, 64), around(129, 64, 60, 60), crowd]
+    more = {"size": (128, 160), "is_crowd": np.array([[False, False, True]])}
+    plain, found = matched(boxes, **more), matched(boxes, run=by_xla, **more)
+    assert_array_equal(found[0], plain[0])
+    assert_array_equal(found[1], plain[1])
+    assert set(plain[0]) == {POSITIVE, NEGATIVE, IGNORED}

@@ -17,7 +17,13 @@ from keras_fpn.backbones import resnet18
 from keras_fpn.cli import main
 from keras_fpn.data import Dataset, Loader, Objects, Photo, open_dataset
 from keras_fpn.data.scenes import write_scenes
-from keras_fpn.layers import FeaturePyramid, SegmentHead, SegmentWindows, TopSegments
+from keras_fpn.layers import (
+    FeaturePyramid,
+    SegmentHead,
+    SegmentWindows,
+    TopSegments,
+    fapn,
+)
 from keras_fpn.metrics import CocoEvaluation, evaluate_photos
 from keras_fpn.models import SegmentProposals, segment_proposals_fpn
 from keras_fpn.preprocessing import Preprocessing
@@ -31,7 +37,7 @@ def tiny_segments(spread=True, **parts):
     """A small detector; `spread` makes its scores and masks differ from 0.5."""
     keras.utils.set_random_seed(0)
     model = segment_proposals_fpn(
-        tiny_backbone(),
+        parts.pop("backbone", None) or tiny_backbone(),
         preprocessing=parts.pop("preprocessing", TINY),
         **{
             "neck": FeaturePyramid(16, name="neck"),
@@ -127,6 +133,19 @@ def test_it_is_saved_and_loaded(model, tmp_path, form):
         again.load_weights(path)
     assert isinstance(again, SegmentProposals)
     assert again.detect(PHOTO)[0]["masks"] == model.detect(PHOTO)[0]["masks"]
+
+
+def test_on_a_fapn_it_is_saved_and_loaded(tmp_path):
+    neck = fapn(16, name="neck")
+    model = tiny_segments(backbone=tiny_backbone(("C3", "C4")), neck=neck)
+    points = neck.merge["C3"].deform.predict_points.kernel
+    points.assign(np.random.default_rng(0).normal(0, 0.1, points.shape))
+    model.save(tmp_path / "segments.keras")
+    again = keras.models.load_model(tmp_path / "segments.keras")
+    [found], [expected] = (one.detect(PHOTO[:128, :160]) for one in (again, model))
+    assert len(expected["scores"]) > 5
+    assert found["masks"] == expected["masks"]
+    assert_array_equal(found["scores"], expected["scores"])
 
 
 @pytest.mark.ci

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
-from on_backend import compiled, outputs_of
+from on_backend import by_xla, compiled, outputs_of
 
 from keras_fpn.boxes import take_rows
 from keras_fpn.data.mask_crops import mask_crops
@@ -58,6 +58,16 @@ def test_it_is_what_a_loop_over_cells_adds_up(seed):
         expected = by_a_loop(masks[index], windows[index], grids[index], 7)
         assert_allclose(got[index], expected, atol=2e-3)
     assert got.max() > 20
+
+
+@pytest.mark.tensorflow_only
+def test_xla_compiles_it():
+    masks = np.array([[[255, 0], [0, 51]]], "uint8")
+    windows, grids = floats([[4, 0, 8, 8]]), floats([[0, 0, 8, 8]])
+    got = by_xla(lambda *x: mask_coverage(*x, 3), masks, windows, grids)
+    expected = by_a_loop(masks[0], windows[0], grids[0], 3)
+    assert_allclose(got[0], expected, atol=1e-3)
+    assert expected.max() > 100
 
 
 def test_the_same_grid_changes_nothing_and_area_is_kept():

@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
-from on_backend import arrays, compiled
+from on_backend import arrays, compiled, outputs_of
 
 from keras_fpn.ops.roi_align import roi_align, roi_align_portable
 
@@ -23,20 +23,24 @@ def aligned_rois(
     output_size=2,
     sampling_ratio=2,
     aligned=False,
+    run=outputs_of,
 ):
-    """The function that is dispatched to, or the portable one, compiled."""
+    """What the form that is dispatched to gives, or the portable one.
+
+    A small case is sooner computed eagerly on TensorFlow; a graph is `run=compiled`.
+    """
     boxes = np.array(boxes, "float32")
     if levels is None:
         levels = np.zeros(boxes.shape[:2])
     levels = np.array(levels, "int32")
     form = roi_align_portable if portable else roi_align
 
-    def run(features, boxes, levels):
+    def align(features, boxes, levels):
         return form(
             features, boxes, scales, levels, output_size, sampling_ratio, aligned
         )
 
-    return compiled(run, list(features), boxes, levels)
+    return run(align, list(features), boxes, levels)
 
 
 def bilinear_by_loop(feature, y, x):

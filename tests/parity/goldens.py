@@ -9,7 +9,7 @@ import importlib.util
 
 import keras
 import numpy as np
-from gradients import loss_and_gradients
+from gradients import step
 
 MATCHED = 0.98  # near-ties may swap in top-k and suppression
 
@@ -101,23 +101,23 @@ def padded_boxes(boxes):
     return padded
 
 
-def losses_and_gradient_norms(model, losses, inputs, slots):
-    """Returns losses by name, and gradient norms by the reference's name.
+def step_on_recorded_proposals(model, losses, inputs, slots):
+    """Returns losses, gradient norms by the reference's names, and our proposals.
 
     Args:
         model: detector.
-        losses: function of inputs -> dict of scalars.
+        losses: function of inputs -> dict of scalars, and our proposals.
         inputs: dict of arrays.
         slots: list of `Slot`, which tells the reference's names.
     """
     variables = model.trainable_variables
-    found, gradients = loss_and_gradients(losses, variables, inputs)
+    found, gradients, proposals = step(losses, variables, inputs)
     keys = {id(slot.variable): slot.key for slot in slots}
     norms = {
         keys[id(variable)]: float(np.linalg.norm(gradient.ravel()))
         for variable, gradient in zip(variables, gradients, strict=True)
     }
-    return found, norms
+    return found, norms, proposals
 
 
 def assert_same_norms(norms, golden, tolerance, median):

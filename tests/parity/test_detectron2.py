@@ -1,8 +1,11 @@
 """Detectors of detectron2 equal it, stage by stage, on two photographs."""
 
+import functools
+
 import numpy as np
 import pytest
 from keras import ops
+from on_backend import compiled
 from parity.goldens import Golden, assert_same_boxes
 
 import keras_fpn
@@ -14,6 +17,9 @@ pytestmark = pytest.mark.parity
 FASTER_RCNN = ("faster_rcnn_resnet50_fpn_detectron2_1x", "faster_rcnn_R_50_FPN")
 RPN = ("rpn_resnet50_fpn_detectron2_1x", "rpn_R_50_FPN")
 PIXELS = 0.1  # within which boxes agree
+WITH_HEADS = pytest.mark.parametrize(
+    "detector", [FASTER_RCNN], indirect=True, ids=["faster_rcnn"]
+)
 
 
 class Run:
@@ -42,19 +48,14 @@ def detector(request, detectron2_folder):
     golden = Golden(detectron2_folder, reference)
     model = keras_fpn.from_preset(preset, load_weights=False)
     keras_fpn.weights.load_detectron2(model, golden.tensors())
-    return model, compiled_call(model.trunk), golden
+    trunk = compiled_call(model.trunk)
+    return functools.cache(lambda image: Run(model, trunk, golden, image))
 
 
-@pytest.fixture(scope="module", params=["image0", "image1"])
+# It has the scope of a test: pytest would build a detector again for the other image.
+@pytest.fixture(params=["image0", "image1"])
 def run(request, detector):
-    return Run(*detector, request.param)
-
-
-@pytest.fixture
-def two_stage(run):
-    if not hasattr(run.model, "box_head"):
-        pytest.skip("an RPN has no heads")
-    return run
+    return detector(request.param)
 
 
 def test_photo_is_resized_to_the_same_pixels(run):
@@ -90,18 +91,19 @@ def test_proposals_are_the_same_boxes(run):
     assert_same_boxes(rois[found], wanted, PIXELS, scores=pairs)
 
 
-def test_heads_on_the_recorded_proposals_are_equal(two_stage):
-    run, model = two_stage, two_stage.model
+@WITH_HEADS
+def test_heads_on_the_recorded_proposals_are_equal(run):
+    model = run.model
     proposals = run.recorded("proposals")[None]
-    features = model.roi_align(run.stages["pyramid"], proposals)
+    features = compiled(model.roi_align, run.stages["pyramid"], proposals)
     run.golden.assert_stage(features, f"{run.image}/roi_features", 5e-3)
     logits, deltas = model.box_predictor(model.box_head(features))
     run.golden.assert_stage(logits, f"{run.image}/class_logits", 5e-3)
     run.golden.assert_stage(deltas, f"{run.image}/box_deltas", 5e-3)
 
 
-def test_detections_in_the_resized_photo_are_the_same_boxes(two_stage):
-    run = two_stage
+@WITH_HEADS
+def test_detections_in_the_resized_photo_are_the_same_boxes(run):
     found = run.model.found(run.inputs)
     count = int(found["num_detections"][0])
     found = {name: value[0][:count] for name, value in found.items() if value.ndim > 1}

@@ -13,8 +13,8 @@ from parity.goldens import (
     Golden,
     assert_same_boxes,
     assert_same_norms,
-    losses_and_gradient_norms,
     padded_boxes,
+    step_on_recorded_proposals,
 )
 from parity.test_detectron2 import FASTER_RCNN, PIXELS, RPN
 
@@ -82,14 +82,16 @@ class Run:
         return {**stages, "rois": rois, "roi_scores": scores}
 
     def losses(self, inputs):
-        """Returns the losses on the recorded proposals."""
-        stages = {**self.stages(inputs), "rois": padded_boxes(self.proposals)}
+        """Returns the losses on the recorded proposals, and our proposals."""
+        own = self.stages(inputs)
+        stages = {**own, "rois": padded_boxes(self.proposals)}
         truth = ground_truth(self.targets)
-        return {
+        losses = {
             name: value / count
             for sums, count in self.model.stage_losses(stages, truth, 0, 0, False)
             for name, value in sums.items()
         }
+        return losses, (own["rois"], own["roi_scores"])
 
 
 def _recording(recording):
@@ -109,14 +111,13 @@ def run(request, detectron2_folder):
 
 @pytest.fixture(scope="module")
 def step(run):
-    """Losses, and gradients by detectron2's name of the parameter."""
+    """Losses, gradient norms by detectron2's name of the parameter, and proposals."""
     slots = detectron2_slots(run.model)
-    return losses_and_gradient_norms(run.model, run.losses, run.inputs, slots)
+    return step_on_recorded_proposals(run.model, run.losses, run.inputs, slots)
 
 
-def test_training_proposals_are_the_same_boxes(run):
-    stages = run.stages(run.inputs)
-    rois, scores = np.asarray(stages["rois"]), np.asarray(stages["roi_scores"])
+def test_training_proposals_are_the_same_boxes(run, step):
+    _, _, (rois, scores) = step
     for number, wanted in enumerate(run.proposals):
         found = rois[number][scores[number] > 0]
         assert len(found) == len(wanted)
@@ -124,7 +125,7 @@ def test_training_proposals_are_the_same_boxes(run):
 
 
 def test_losses_are_equal(run, step):
-    losses, _ = step
+    losses, _, _ = step
     for name, loss in losses.items():
         wanted = float(run.golden[f"train/loss/{LOSSES[name]}"])
         assert loss == pytest.approx(wanted, rel=1e-4), name
@@ -132,5 +133,5 @@ def test_losses_are_equal(run, step):
 
 
 def test_every_parameters_gradient_norm_is_equal(run, step):
-    _, norms = step
+    _, norms, _ = step
     assert_same_norms(norms, run.golden, tolerance=5e-3, median=2.5e-3)

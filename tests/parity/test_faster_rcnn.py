@@ -1,7 +1,10 @@
 """Faster R-CNN equals torchvision, stage by stage, on two photographs."""
 
+import functools
+
 import numpy as np
 import pytest
+from on_backend import compiled
 from parity.goldens import MODELS, Golden, assert_same_boxes
 
 import keras_fpn
@@ -33,13 +36,14 @@ def detector(request, parity_folder):
     golden = Golden(parity_folder, reference)
     model = keras_fpn.from_preset(request.param, load_weights=False)
     keras_fpn.weights.load_torchvision(model, golden.tensors())
-    return model, compiled_call(model.trunk), golden, pixels
+    trunk = compiled_call(model.trunk)
+    return functools.cache(lambda image: Run(model, trunk, golden, image, pixels))
 
 
-@pytest.fixture(scope="module", params=["image0", "image1"])
+# It has the scope of a test: pytest would build a detector again for the other image.
+@pytest.fixture(params=["image0", "image1"])
 def run(request, detector):
-    model, trunk, golden, pixels = detector
-    return Run(model, trunk, golden, request.param, pixels)
+    return detector(request.param)
 
 
 def test_photo_is_resized_and_padded_alike(run):
@@ -76,7 +80,7 @@ def test_proposals_are_the_same_boxes(run):
 
 def test_heads_on_the_recorded_proposals_are_equal(run):
     model, proposals = run.model, run.golden[f"{run.image}/proposals"][None]
-    features = model.roi_align(run.stages["pyramid"], proposals)
+    features = compiled(model.roi_align, run.stages["pyramid"], proposals)
     run.golden.assert_stage(features, f"{run.image}/roi_features", 5e-3)
     logits, deltas = model.box_predictor(model.box_head(features))
     logits, deltas = np.asarray(logits)[0], np.asarray(deltas)[0]

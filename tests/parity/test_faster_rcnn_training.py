@@ -17,8 +17,8 @@ from parity.goldens import (
     Golden,
     assert_same_boxes,
     assert_same_norms,
-    losses_and_gradient_norms,
     padded_boxes,
+    step_on_recorded_proposals,
 )
 
 import keras_fpn
@@ -87,10 +87,6 @@ class Run:
             labels = golden[f"train/image{number}/labels"] - 1
             self.targets["labels"][number, : len(labels)] = labels
 
-    def recorded_proposals(self):
-        """Returns the training proposals as recorded, float32 (2, R, 4)."""
-        return padded_boxes(self.proposals)
-
     def stages(self, inputs):
         """Returns the trunk's outputs with the norms' stored statistics.
 
@@ -107,14 +103,16 @@ class Run:
         return {**stages, "rois": rois, "roi_scores": scores}
 
     def losses(self, inputs):
-        """Returns the four losses on the recorded proposals."""
-        stages = {**self.stages(inputs), "rois": self.recorded_proposals()}
+        """Returns the four losses on the recorded proposals, and our proposals."""
+        own = self.stages(inputs)
+        stages = {**own, "rois": padded_boxes(self.proposals)}
         truth = ground_truth(self.targets)
-        return {
+        losses = {
             name: value / count
             for sums, count in self.model.stage_losses(stages, truth, 0, 0, False)
             for name, value in sums.items()
         }
+        return losses, (own["rois"], own["roi_scores"])
 
 
 def _recording(reference):
@@ -135,27 +133,26 @@ def run(request, parity_folder):
 
 @pytest.fixture(scope="module")
 def step(run):
-    """Losses, and gradients by torchvision's name of the parameter."""
+    """Losses, gradient norms by torchvision's name of the parameter, and proposals."""
     slots = torchvision_slots(run.model)
-    return losses_and_gradient_norms(run.model, run.losses, run.inputs, slots)
+    return step_on_recorded_proposals(run.model, run.losses, run.inputs, slots)
 
 
-def test_training_proposals_are_the_same_boxes(run):
-    stages = run.stages(run.inputs)
-    rois, scores = np.asarray(stages["rois"]), np.asarray(stages["roi_scores"])
+def test_training_proposals_are_the_same_boxes(run, step):
+    _, _, (rois, scores) = step
     for number in range(2):
         wanted = run.proposals[number]
         assert_same_boxes(rois[number][scores[number] > 0], wanted, run.pixels)
 
 
 def test_losses_are_equal(run, step):
-    losses, _ = step
+    losses, _, _ = step
     for name, recorded in LOSSES.items():
         wanted = float(run.golden[f"train/loss/{recorded}"])
         assert losses[name] == pytest.approx(wanted, rel=1e-4), name
 
 
 def test_every_parameters_gradient_norm_is_equal(run, step):
-    _, norms = step
+    _, norms, _ = step
     tolerance = GRADIENT_TOLERANCE.get(run.reference, 5e-3)
     assert_same_norms(norms, run.golden, tolerance, MEDIAN_TOLERANCE)

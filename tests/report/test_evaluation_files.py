@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import numpy as np
@@ -38,6 +39,15 @@ def test_numbers_detections_and_page_are_written(evaluation, tmp_path):
     assert written["boxes"]["values"]["AP"] == pytest.approx(1)
     assert written["proposals"] is None
     assert "Evaluation on pets" in (out / "index.html").read_text("utf-8")
+
+
+def test_numbers_of_masks_are_on_the_page(evaluation, tmp_path):
+    masks = dataclasses.replace(evaluation.metrics, kind="segm")
+    write_evaluation(dataclasses.replace(evaluation, masks=masks), tmp_path)
+    assert "recall of masks" in (tmp_path / "index.html").read_text("utf-8")
+    assert (
+        json.loads((tmp_path / "metrics.json").read_text())["masks"]["kind"] == "segm"
+    )
 
 
 def test_the_page_can_be_left_out(evaluation, tmp_path):

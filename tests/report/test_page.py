@@ -100,6 +100,21 @@ def test_the_numbers_stand_in_two_rows_of_six(page):
     assert page.count('class="first"') == 1
 
 
+def test_masks_have_their_own_numbers(dataset, page):
+    assert "of masks" not in page
+    found = {"boxes": BOXES, "labels": [0, 0], "scores": [0.9, 0.8]}
+    results = detections_to_coco(found, 9, dataset.category_ids)
+    metrics = evaluate_boxes(coco_ground_truth(dataset), results)
+    masks = dataclasses.replace(
+        metrics, kind="segm", values={**metrics.values, "AP": 0.123}
+    )
+    page = evaluation_page(dataset, metrics, results, "model", masks=masks)
+    of_boxes, of_masks = page.split("<h2>Average precision and recall of masks, %</h2>")
+    assert "<b>12.3</b><span>AP</span>" in of_masks
+    assert "<b>12.3</b><span>AP</span>" not in of_boxes
+    assert of_masks.count('<div class="numbers">') == 2
+
+
 def test_the_page_names_each_mistake(page):
     wrong, missed = page.split("<h2>Worst misses</h2>")
     assert "<b>cat 0.80</b><br>wrong class: &lt;script&gt;" in wrong
