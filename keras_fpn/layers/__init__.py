@@ -16,6 +16,9 @@ from keras_fpn.layers.feature_align import FeatureAlign
 from keras_fpn.layers.feature_selection import FeatureSelection
 from keras_fpn.layers.fpn import FeaturePyramid
 from keras_fpn.layers.lateral import LateralConnection, SmoothingConvolution
+from keras_fpn.layers.leading_rows import LeadingRows
+from keras_fpn.layers.mask_detections import MaskDetections
+from keras_fpn.layers.mask_head import FCNMaskHead, MaskPredictor
 from keras_fpn.layers.normalize import NormalizePixels
 from keras_fpn.layers.proposal_detections import ProposalDetections
 from keras_fpn.layers.proposals import Proposals
@@ -35,10 +38,14 @@ __all__ = [
     "DeformableConvolution",
     "DepthwiseConvNorm",
     "Detections",
+    "FCNMaskHead",
     "FeatureAlign",
     "FeaturePyramid",
     "FeatureSelection",
     "LateralConnection",
+    "LeadingRows",
+    "MaskDetections",
+    "MaskPredictor",
     "MultiLevelAnchors",
     "NoTopDown",
     "NormalizePixels",

@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from keras_fpn.config import arguments_of
-from keras_fpn.layers.conv_norm import ConvNorm
+from keras_fpn.layers.roi_convolutions import built_convolutions, convolved
 
 
 @keras.saving.register_keras_serializable(package="keras_fpn")
@@ -85,33 +85,23 @@ class ConvBoxHead(keras.layers.Layer):
         self.norm = norm
 
     def build(self, roi_features_shape):
+        self.convolutions = built_convolutions(
+            roi_features_shape,
+            self.num_convs,
+            self.conv_channels,
+            self.norm,
+            self.dtype_policy,
+        )
         batch, rois, height, width, depth = roi_features_shape
-        shape = (None, height, width, depth)
-        self.convolutions = []
-        for number in range(1, self.num_convs + 1):
-            convolution = ConvNorm(
-                self.conv_channels,
-                kernel_size=3,
-                norm=self.norm,
-                activation="relu",
-                dtype=self.dtype_policy,
-                name=f"conv{number}",
-            )
-            convolution.build(shape)
-            self.convolutions.append(convolution)
-            shape = (*shape[:-1], self.conv_channels)
+        if self.num_convs:
+            depth = self.conv_channels
         self.fc = keras.layers.Dense(
             self.channels, activation="relu", dtype=self.dtype_policy, name="fc"
         )
-        self.fc.build((batch, rois, height * width * shape[-1]))
+        self.fc.build((batch, rois, height * width * depth))
 
     def call(self, roi_features, training=False):
-        batch, rois = ops.shape(roi_features)[:2]
-        hidden = ops.reshape(roi_features, (-1, *roi_features.shape[2:]))
-        for convolution in self.convolutions:
-            hidden = convolution(hidden, training=training)
-        hidden = ops.reshape(hidden, (batch, rois, *hidden.shape[1:]))
-        return self.fc(_flatten(hidden))
+        return self.fc(_flatten(convolved(self.convolutions, roi_features, training)))
 
     def compute_output_shape(self, roi_features_shape):
         return (*roi_features_shape[:2], self.channels)
