@@ -22,6 +22,7 @@ from keras_fpn.models.ground_truth import TARGETS, ground_truth
 from keras_fpn.models.limits import shared_limits
 from keras_fpn.models.loss_means import loss_means
 from keras_fpn.models.parts import Parts, check_classes, check_names, restored
+from keras_fpn.models.pasted_masks import ExactPaste, Paste
 from keras_fpn.models.results import check_outputs, joined
 from keras_fpn.models.untracked import Untracked
 from keras_fpn.preprocessing import Preprocessing
@@ -188,9 +189,9 @@ class Detector(model_class()):  # type: ignore[misc]  # depends on the backend
         return self.final_part().nms_threshold
 
     @property
-    def mask_threshold(self):
-        """float, 0..1, from which value on a pixel belongs to a predicted mask."""
-        return 0.5
+    def mask_paste(self) -> Paste:
+        """The rule by which predicted masks, if any, become pixels of a photo."""
+        return ExactPaste()
 
     @property
     def metrics(self):
