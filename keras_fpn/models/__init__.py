@@ -11,7 +11,11 @@ from keras_fpn.models.fast_rcnn import FastRCNN, FastRCNNParts, fast_rcnn_fpn
 from keras_fpn.models.faster_rcnn import FasterRCNN, faster_rcnn_fpn
 from keras_fpn.models.fold import fold_batch_norms
 from keras_fpn.models.ground_truth import GroundTruth
+from keras_fpn.models.mask_branch import MaskBranch
+from keras_fpn.models.mask_rcnn import MaskRCNN, MaskRCNNParts, mask_rcnn_fpn
+from keras_fpn.models.mask_targets import MaskTargets
 from keras_fpn.models.parts import Parts
+from keras_fpn.models.pasted_masks import ExactPaste, WholePixelPaste
 from keras_fpn.models.region_branch import RegionBranch
 from keras_fpn.models.results import RESULTS, Result
 from keras_fpn.models.rpn import RPN, RPNParts, rpn_fpn
@@ -32,11 +36,16 @@ __all__ = [
     "BoxCoder",
     "ClassColumns",
     "Detector",
+    "ExactPaste",
     "FastRCNN",
     "FastRCNNParts",
     "FasterRCNN",
     "FullSample",
     "GroundTruth",
+    "MaskBranch",
+    "MaskRCNN",
+    "MaskRCNNParts",
+    "MaskTargets",
     "Match",
     "Parts",
     "RPNParts",
@@ -47,9 +56,11 @@ __all__ = [
     "SegmentParts",
     "SegmentProposals",
     "TwoStageParts",
+    "WholePixelPaste",
     "fast_rcnn_fpn",
     "faster_rcnn_fpn",
     "fold_batch_norms",
+    "mask_rcnn_fpn",
     "paper_row",
     "paper_rows",
     "rpn_fpn",

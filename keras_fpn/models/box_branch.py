@@ -99,6 +99,16 @@ class BoxBranch(Parts):
         matches = ops.take_along_axis(matches, indices, axis=1)
         return SampledRoIs(take_rows(boxes, indices), labels, matches)
 
+    def positives(self, sampled: SampledRoIs):
+        """Returns the `SampledRoIs` (B, S') up to the last slot that a positive fills.
+
+        S' is the maximum number of positives of `roi_sample`, or S.
+        """
+        most = self.roi_sample.max_positives
+        return SampledRoIs(
+            sampled.boxes[:, :most], sampled.labels[:, :most], sampled.matches[:, :most]
+        )
+
     def losses(self, stages: dict, sampled: SampledRoIs, truth, training: bool):
         """Returns the losses of the sampled RoIs.
 

@@ -17,6 +17,8 @@ from keras_fpn.layers import (
     StridedAnchors,
     fapn,
 )
+from keras_fpn.models.mask_targets import MaskTargets
+from keras_fpn.models.pasted_masks import ExactPaste
 from keras_fpn.preprocessing import Preprocessing
 from keras_fpn.sampler import FullSample
 
@@ -58,6 +60,18 @@ def faster_rcnn_parts(backbone: Callable = msra_resnet50):
     return {**detectron2_region_parts(backbone), **detectron2_box_parts()}
 
 
+def mask_rcnn_parts(backbone: Callable = msra_resnet50):
+    """Returns the parts of mask_rcnn_R_50_FPN, or with another backbone."""
+    return {
+        **faster_rcnn_parts(backbone),
+        "mask_roi_align": PyramidRoIAlign(
+            14, sampling_ratio=0, aligned=True, name="mask_roi_align"
+        ),
+        "mask_targets": MaskTargets(aligned=True, threshold=0.5),
+        "mask_paste": ExactPaste(),
+    }
+
+
 def fapn_parts():
     """Returns the parts of faster_rcnn_R_50_FAN, FaPN's config for detectron2."""
     return {**faster_rcnn_parts(), "neck": fapn(name="neck")}
@@ -89,6 +103,11 @@ FASTER_RCNN: dict[str, Callable[[], dict]] = {
     ),
     "faster_rcnn_resnet50_fapn_detectron2_1x": fapn_parts,
 }
+MASK_RCNN: dict[str, Callable[[], dict]] = {
+    "mask_rcnn_resnet50_fpn_detectron2_1x": mask_rcnn_parts,
+    "mask_rcnn_resnet50_fpn_detectron2_3x": mask_rcnn_parts,
+    "mask_rcnn_resnet101_fpn_detectron2_3x": partial(mask_rcnn_parts, msra_resnet101),
+}
 FAST_RCNN: dict[str, Callable[[], dict]] = {
     "fast_rcnn_resnet50_fpn_detectron2_1x": fast_rcnn_parts
 }
@@ -98,6 +117,10 @@ RPN: dict[str, Callable[[], dict]] = {"rpn_resnet50_fpn_detectron2_1x": rpn_part
 FASTER_RCNN_COCO = {
     "msra_resnet50": "faster_rcnn_resnet50_fpn_detectron2_3x",
     "msra_resnet101": "faster_rcnn_resnet101_fpn_detectron2_3x",
+}
+MASK_RCNN_COCO = {
+    "msra_resnet50": "mask_rcnn_resnet50_fpn_detectron2_3x",
+    "msra_resnet101": "mask_rcnn_resnet101_fpn_detectron2_3x",
 }
 FAST_RCNN_COCO = {"msra_resnet50": "fast_rcnn_resnet50_fpn_detectron2_1x"}
 RPN_COCO = {"msra_resnet50": "rpn_resnet50_fpn_detectron2_1x"}

@@ -19,6 +19,7 @@ from keras_fpn.weights.mapping import (
     without,
     without_classes,
 )
+from keras_fpn.weights.mask_slots import detectron2_mask_slots
 from keras_fpn.weights.pickled_arrays import read_pickled_arrays
 from keras_fpn.weights.reader import read_torch
 
@@ -82,6 +83,8 @@ def detectron2_slots(model):
         predictor = model.box_predictor
         slots += dense_slots(predictor.class_logits, f"{_PREDICTOR}cls_score")
         slots += dense_slots(predictor.box_deltas, f"{_PREDICTOR}bbox_pred")
+    if hasattr(model, "mask_head"):
+        slots += detectron2_mask_slots(model.mask_head, model.mask_predictor)
     return slots
 
 
