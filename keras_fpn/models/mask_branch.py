@@ -13,7 +13,6 @@ from keras_fpn.models.class_columns import ClassColumns
 from keras_fpn.models.mask_targets import MaskTargets
 from keras_fpn.models.parts import Parts
 from keras_fpn.models.pasted_masks import WholePixelPaste
-from keras_fpn.models.region_branch import sample_weights
 
 # torchvision's
 MASK_TARGETS = MaskTargets()
@@ -72,13 +71,14 @@ class MaskBranch(Parts):
 
         Args:
             stages: dict with "pyramid" and "image_sizes".
-            positives: `SampledRoIs`; those that are not positive do not count.
+            positives: `SampledRoIs`; those that are not positive, or whose object has
+                no mask, do not count.
             truth: `GroundTruth` with masks.
             training: bool.
 
         Returns:
             sums: dict with "mask_loss", float32 scalar.
-            count: float32 scalar, number of positives.
+            count: float32 scalar, number of positives that count.
         """
         mask_features = self.mask_roi_align(stages["pyramid"], positives.boxes)
         hidden = self.mask_head(mask_features, training=training)
@@ -92,8 +92,10 @@ class MaskBranch(Parts):
         chosen = ops.one_hot(gt_labels, classes, dtype="float32")
         own_logits = ops.einsum("bsyxk,bsk->bsyx", mask_logits, chosen)
         entropy = ops.mean(binary_cross_entropy(own_logits, targets), axis=(2, 3))
-        positive = ops.cast(positives.labels == POSITIVE, "float32")
-        weights = positive * sample_weights(positives.labels, truth)
+        masked = ops.any(truth.masks > 0, axis=(2, 3))  # (B, G)
+        masked = ops.take_along_axis(masked, positives.matches, axis=1)
+        counts = ops.logical_and(positives.labels == POSITIVE, masked)
+        weights = ops.cast(counts, "float32") * truth.weights[:, None]
         return {"mask_loss": ops.sum(entropy * weights)}, ops.sum(weights)
 
     def class_columns(self):

@@ -1,9 +1,10 @@
 """Mask R-CNN on a feature pyramid."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import keras
 
@@ -75,7 +76,7 @@ class MaskRCNN(FasterRCNN):
 
 def _complete(parts, num_classes):
     parts = faster_rcnn.FAMILY.complete(parts, num_classes)
-    defaults = {
+    defaults: dict[str, Callable[..., Any]] = {
         "mask_rows": LeadingRows,
         "mask_roi_align": partial(
             PyramidRoIAlign, MASK_BINS, levels=parts["roi_align"].levels

@@ -81,6 +81,17 @@ def test_positives_add_up_and_images_count_by_their_weight():
     assert (total, count) == (pytest.approx(np.log(2), rel=1e-5), 1)
 
 
+def test_an_object_without_a_mask_does_not_count():
+    masks = MASKS.copy()
+    masks[1, 0] = 0
+    some = truth_of(
+        WINDOWS, [[2, 0], [1, 2]], needed=NEEDED, masks=masks, mask_windows=WINDOWS
+    )
+    rois = sampled([[POSITIVE, POSITIVE]] * 2, [[0, 1], [0, 1]])
+    total, count = losses(np.zeros((2, 2, 2, 2, 3)), rois, some)
+    assert (total, count) == (pytest.approx(3 * np.log(2), rel=1e-5), 3)
+
+
 def test_without_positives_the_loss_is_zero():
     empty = truth([[-1, -1], [-1, -1]])
     rois = sampled([[NEGATIVE, IGNORED]] * 2, [[2, 2]] * 2, np.zeros((2, 2, 4)))

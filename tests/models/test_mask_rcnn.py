@@ -1,6 +1,7 @@
 """Mask R-CNN: learns, detects, is measured, saved, exported and served."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -30,7 +31,7 @@ from keras_fpn.models import (
     mask_rcnn_fpn,
 )
 from keras_fpn.preprocessing import Preprocessing
-from keras_fpn.training import finetuning_plan, prepare_training
+from keras_fpn.training import finetuning_plan
 from keras_fpn.training.transfer import with_classes
 
 PHOTO = data.coffee()
@@ -288,9 +289,9 @@ def test_fit_learns_and_measures_masks(scenes):
 def test_data_without_masks_raise(model, tmp_path):
     bare = without_masks(tmp_path)
     named = tiny_mask_rcnn(class_names=["a"])
-    plan = finetuning_plan(named, bare, epochs=1, batch_size=1)
-    with pytest.raises(ValueError, match=r"must have masks .* received .*photo.png"):
-        prepare_training(plan, bare, tmp_path / "run")
+    said = r"MaskRCNN must be .* with masks; .*'bare', in which .*photo.png and 0 more"
+    with pytest.raises(ValueError, match=said):
+        finetuning_plan(named, bare, epochs=1, batch_size=1)
     callback = CocoEvaluation(Loader(bare, named.preprocessing, 1))
     with pytest.raises(ValueError, match=r"must all have masks.*data set 'bare'"):
         callback.set_model(named)
@@ -321,6 +322,25 @@ def test_it_is_served_with_its_masks(model, tmp_path):
     assert_allclose(boxes, expected["boxes"], atol=0.01)
     assert "detection_outer_boxes" not in found
     assert not found["detection_masks"][count:].any()
+
+
+@pytest.mark.ci
+def test_fine_tuning_trains_masks_and_says_so(scenes, tmp_path, capsys):
+    model = tiny_mask_rcnn(preprocessing=Preprocessing(96, 96))
+    model.save(tmp_path / "masks.keras")
+    annotations = str(scenes.photos[0].path.parent.parent / "instances.json")
+    run = tmp_path / "run"
+    options = ["--weights", str(tmp_path / "masks.keras"), "--output", str(run)]
+    sizes = ["--epochs", "1", "--batch-size", "2"]
+    assert main(["finetune", annotations, *options, *sizes]) == 0
+    assert re.search(
+        r"Boxes and masks are trained: (\d+) of \1 objects have a mask\.",
+        capsys.readouterr().out,
+    )
+    best = keras.models.load_model(run / "best.keras")
+    assert type(best) is MaskRCNN
+    assert best.class_names == list(scenes.class_names)
+    assert "val_mask_AP" in (run / "history.json").read_text()
 
 
 @pytest.mark.ci
