@@ -27,7 +27,8 @@ class MaskBranch(Parts):
     Source: He et al. 2017 (arXiv:1703.06870), Sec. 3; numbers as in torchvision.
 
     Attributes:
-        mask_rows: `LeadingRows`, which leaves out rows without a detection.
+        mask_rows: `LeadingRows`, which leaves out rows without a detection, or without
+            a positive in training.
         mask_roi_align: `PyramidRoIAlign`.
         mask_head: layer, (B, R, P, P, C) -> (B, R, P, P, C').
         mask_predictor: `MaskPredictor`.
@@ -67,7 +68,8 @@ class MaskBranch(Parts):
 
         Source: He et al. 2017 (arXiv:1703.06870), Sec. 3: only the mask of the object's
         class counts. The loss of a RoI is the mean over its cells; their sum is to be
-        divided by the number of positives.
+        divided by the number of positives. Where shapes do not depend on values, norms
+        with the batch's statistics also see RoIs that do not count.
 
         Args:
             stages: dict with "pyramid" and "image_sizes".
@@ -80,22 +82,26 @@ class MaskBranch(Parts):
             sums: dict with "mask_loss", float32 scalar.
             count: float32 scalar, number of positives that count.
         """
-        mask_features = self.mask_roi_align(stages["pyramid"], positives.boxes)
+        positive = positives.labels == POSITIVE
+        count = ops.sum(ops.cast(positive, "int32"), axis=1)
+        boxes = self.mask_rows(positives.boxes, count)  # they come first
+        rows = ops.shape(boxes)[1]
+        matches, positive = positives.matches[:, :rows], positive[:, :rows]
+        mask_features = self.mask_roi_align(stages["pyramid"], boxes)
         hidden = self.mask_head(mask_features, training=training)
         mask_logits = ops.cast(self.mask_predictor(hidden), "float32")
         size, classes = mask_logits.shape[3:]
-        targets = self.mask_targets(
-            truth, positives.boxes, positives.matches, stages["image_sizes"], size
-        )
-        gt_labels = ops.take_along_axis(truth.labels, positives.matches, axis=1)
+        sizes = stages["image_sizes"]
+        targets = self.mask_targets(truth, boxes, matches, sizes, size)
+        gt_labels = ops.take_along_axis(truth.labels, matches, axis=1)
         gt_labels = ops.maximum(gt_labels, 0)  # -1 is padding, whose weight is 0
         chosen = ops.one_hot(gt_labels, classes, dtype="float32")
         own_logits = ops.einsum("bsyxk,bsk->bsyx", mask_logits, chosen)
         entropy = ops.mean(binary_cross_entropy(own_logits, targets), axis=(2, 3))
         masked = ops.any(truth.masks > 0, axis=(2, 3))  # (B, G)
-        masked = ops.take_along_axis(masked, positives.matches, axis=1)
-        counts = ops.logical_and(positives.labels == POSITIVE, masked)
-        weights = ops.cast(counts, "float32") * truth.weights[:, None]
+        masked = ops.take_along_axis(masked, matches, axis=1)
+        counts = ops.cast(ops.logical_and(positive, masked), "float32")
+        weights = counts * truth.weights[:, None]
         return {"mask_loss": ops.sum(entropy * weights)}, ops.sum(weights)
 
     def class_columns(self):

@@ -1,5 +1,7 @@
 """The losses and the outputs of the mask branch, by hand."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from keras import ops
@@ -27,12 +29,13 @@ def truth(labels=((2, 0), (1, 2)), **more):
 
 
 def branch(logits, **settings):
-    """A branch whose predictor says the same whatever it reads."""
+    """A branch whose predictor says the same whatever it reads, for as many rows."""
+    logits = floats(logits)
     return MaskBranch(
         mask_rows=LeadingRows(),
         mask_roi_align=lambda pyramid, boxes: boxes,
         mask_head=lambda features, training=False: features,
-        mask_predictor=lambda hidden: ops.convert_to_tensor(floats(logits)),
+        mask_predictor=lambda boxes: logits[:, : ops.shape(boxes)[1]],
         mask_detections=MaskDetections(),
         **settings,
     )
@@ -48,7 +51,12 @@ def sampled(labels, matches, boxes=WINDOWS):
 
 def losses(logits, rois, truth, **settings):
     stages = {"pyramid": None, "image_sizes": SIZES}
-    sums, count = branch(logits, **settings).losses(stages, rois, truth, True)
+
+    def run(boxes):
+        positives = dataclasses.replace(rois, boxes=boxes)
+        return branch(logits, **settings).losses(stages, positives, truth, True)
+
+    sums, count = outputs_of(run, rois.boxes)
     assert set(sums) == set(MaskBranch.loss_names)
     return float(sums["mask_loss"]), float(count)
 
@@ -155,7 +163,7 @@ def test_masks_are_made_for_detections_and_zero_after_them():
         predict,
         MaskDetections(),
     )
-    masks = arrays(whole.outputs({"pyramid": None}, found))["masks"]
+    masks = outputs_of(lambda x: whole.outputs({"pyramid": None}, x), found)["masks"]
     assert masks.shape == (2, 3, 2, 2)
     wanted = [[entropy(3, 1), entropy(-3, 1)], [entropy(0, 1)]]
     for image, values in enumerate(wanted):

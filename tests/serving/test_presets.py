@@ -1,6 +1,6 @@
 """Every preset can be exported; those that are added to the list later, too.
 
-On small photos one of each kind of backbone in every run, all of them in .ci/run. The
+On small photos one of each kind of backbone in every run, all architectures in .ci/run. The
 slow tests take each as it is, with photos of its own size; they ran last on 2026-11-21:
 all six that there were then answered as `detect`.
 """
@@ -27,10 +27,19 @@ IN_EVERY_RUN = {
 PROPOSALS = np.array(
     [[0, 0, 300, 200], [100, 50, 500, 350], [350, 120, 420, 260]], np.float32
 )
-SOME_IN_CI = [
-    pytest.param(name, marks=[] if name in IN_EVERY_RUN else [pytest.mark.ci])
-    for name in PRESETS
-]
+
+
+def marks_of(name):
+    """Those of a preset in .ci/run: `slow` if another has the same architecture."""
+    presets = keras_fpn.list_presets()
+    own = presets[name].builder, presets[name].parts
+    first = next(n for n in PRESETS if (presets[n].builder, presets[n].parts) == own)
+    if name in IN_EVERY_RUN:
+        return []
+    return [pytest.mark.ci if name == first else pytest.mark.slow]
+
+
+SOME_IN_CI = [pytest.param(name, marks=marks_of(name)) for name in PRESETS]
 
 
 def assert_it_answers_as_detect_does(model, folder):
