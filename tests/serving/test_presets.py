@@ -1,8 +1,8 @@
 """Every preset can be exported; those that are added to the list later, too.
 
-On small photos one of each kind of backbone in every run, all architectures in .ci/run. The
-slow tests take each as it is, with photos of its own size; they ran last on 2026-11-21:
-all six that there were then answered as `detect`.
+On small photos one of each kind of backbone in every run, all architectures in
+.ci/run. The slow tests take each as it is, with photos of its own size; they ran last
+on 2026-11-21: all six that there were then answered as `detect`.
 """
 
 import numpy as np
