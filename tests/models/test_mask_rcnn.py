@@ -1,5 +1,6 @@
 """Mask R-CNN: learns, detects, is measured, saved, exported and served."""
 
+import dataclasses
 import json
 import re
 import subprocess
@@ -19,6 +20,7 @@ from keras_fpn.cli import main
 from keras_fpn.data import Dataset, Loader, Objects, Photo, open_dataset
 from keras_fpn.data.scenes import write_scenes
 from keras_fpn.layers import FCNMaskHead, MaskPredictor, PyramidRoIAlign
+from keras_fpn.matcher import NEGATIVE, POSITIVE
 from keras_fpn.metrics import CocoEvaluation, evaluate_photos
 from keras_fpn.models import (
     ExactPaste,
@@ -30,6 +32,8 @@ from keras_fpn.models import (
     fold_batch_norms,
     mask_rcnn_fpn,
 )
+from keras_fpn.models.box_branch import SampledRoIs
+from keras_fpn.models.ground_truth import ground_truth
 from keras_fpn.preprocessing import Preprocessing
 from keras_fpn.training import finetuning_plan
 from keras_fpn.training.transfer import with_classes
@@ -302,6 +306,48 @@ def test_data_without_masks_raise(model, tmp_path):
     evaluation = evaluate_photos(named, bare)
     assert evaluation.masks is None
     assert "Not every object has a mask: only boxes were compared." in evaluation.notes
+
+
+@pytest.mark.ci
+@pytest.mark.tensorflow_only
+def test_masks_are_the_same_where_shapes_may_not_depend_on_values(model):
+    import tensorflow as tf
+
+    draw = np.random.default_rng(0)
+    branch = dataclasses.replace(  # RoIAlign is compiled in tests of its own
+        model.parts.mask,
+        mask_roi_align=lambda _, boxes: tf.tile(
+            boxes[:, :, None, None] / 64, (1, 1, 14, 14, 4)
+        ),
+    )
+    stages = {"pyramid": {}, "image_sizes": np.full((2, 2), 64, "float32")}
+    boxes = np.array([[[3, 5, 40, 30], [20, 9, 60, 61]] + [[0] * 4] * 3] * 2, "float32")
+    found = {
+        "boxes": boxes,
+        "labels": np.array([[2, 0, -1, -1, -1], [1, -1, -1, -1, -1]], "int32"),
+        "num_detections": np.array([2, 1], "int32"),
+    }
+    targets = {
+        "boxes": boxes[:, :2],
+        "labels": np.array([[2, 0], [1, 1]]),
+        "masks": draw.integers(0, 256, (2, 2, 8, 8)).astype("uint8"),
+        "mask_windows": boxes[:, :2],
+    }
+    truth = ground_truth(targets, needed=model.targets)
+    matches = np.array([[0, 1, 0, 0, 0]] * 2, "int32")
+    kinds = np.array([[POSITIVE, POSITIVE] + [NEGATIVE] * 3] * 2, "int32")
+
+    def run(stages, found):
+        positives = SampledRoIs(found["boxes"], kinds, matches)
+        sums, count = branch.losses(stages, positives, truth, True)
+        return branch.outputs(stages, found), sums, count
+
+    plain = tf.function(run)(stages, found)
+    compiled = tf.function(run, jit_compile=True)(stages, found)
+    assert float(plain[2]) == float(compiled[2]) == 4
+    assert_allclose(plain[1]["mask_loss"], compiled[1]["mask_loss"], rtol=1e-4)
+    assert_allclose(plain[0]["masks"], compiled[0]["masks"], atol=1e-4)
+    assert plain[0]["masks"].shape == (2, 5, 28, 28)
 
 
 @pytest.mark.tensorflow_only
