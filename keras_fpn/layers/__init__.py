@@ -23,6 +23,7 @@ from keras_fpn.layers.normalize import NormalizePixels
 from keras_fpn.layers.proposal_detections import ProposalDetections
 from keras_fpn.layers.proposals import Proposals
 from keras_fpn.layers.pyramid_roi_align import PyramidRoIAlign
+from keras_fpn.layers.refined_boxes import MeanProbabilities, RefinedBoxes
 from keras_fpn.layers.rpn_head import RPNHead
 from keras_fpn.layers.segment_detections import SegmentDetections, TopSegments
 from keras_fpn.layers.segment_head import SegmentHead
@@ -46,6 +47,7 @@ __all__ = [
     "LeadingRows",
     "MaskDetections",
     "MaskPredictor",
+    "MeanProbabilities",
     "MultiLevelAnchors",
     "NoTopDown",
     "NormalizePixels",
@@ -53,6 +55,7 @@ __all__ = [
     "Proposals",
     "PyramidRoIAlign",
     "RPNHead",
+    "RefinedBoxes",
     "SegmentDetections",
     "SegmentHead",
     "SegmentWindows",

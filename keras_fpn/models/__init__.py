@@ -5,6 +5,15 @@ from keras_fpn.matcher import Match
 from keras_fpn.models.ablations import paper_row, paper_rows
 from keras_fpn.models.assignment import Assignment
 from keras_fpn.models.box_branch import BoxBranch
+from keras_fpn.models.cascade_branch import CascadeBranch, CascadeStage
+from keras_fpn.models.cascade_rcnn import (
+    CascadeMaskRCNN,
+    CascadeMaskRCNNParts,
+    CascadeRCNN,
+    CascadeRCNNParts,
+    cascade_mask_rcnn_fpn,
+    cascade_rcnn_fpn,
+)
 from keras_fpn.models.class_columns import ClassColumns
 from keras_fpn.models.detector import Detector
 from keras_fpn.models.fast_rcnn import FastRCNN, FastRCNNParts, fast_rcnn_fpn
@@ -34,6 +43,12 @@ __all__ = [
     "Assignment",
     "BoxBranch",
     "BoxCoder",
+    "CascadeBranch",
+    "CascadeMaskRCNN",
+    "CascadeMaskRCNNParts",
+    "CascadeRCNN",
+    "CascadeRCNNParts",
+    "CascadeStage",
     "ClassColumns",
     "Detector",
     "ExactPaste",
@@ -57,6 +72,8 @@ __all__ = [
     "SegmentProposals",
     "TwoStageParts",
     "WholePixelPaste",
+    "cascade_mask_rcnn_fpn",
+    "cascade_rcnn_fpn",
     "fast_rcnn_fpn",
     "faster_rcnn_fpn",
     "fold_batch_norms",

@@ -55,7 +55,7 @@ class FasterRCNN(Detector):
             stages, truth, training: as of `stage_losses`.
             sampled: `SampledRoIs`.
         """
-        yield self.parts.box.losses(stages, sampled, truth, training)
+        yield from self.parts.box.losses(stages, sampled, truth, training)
 
     def final_part(self):
         return self.parts.box.detections

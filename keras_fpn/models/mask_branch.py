@@ -8,11 +8,11 @@ from keras import ops
 
 from keras_fpn.losses import binary_cross_entropy
 from keras_fpn.matcher import POSITIVE
-from keras_fpn.models.box_branch import SampledRoIs
 from keras_fpn.models.class_columns import ClassColumns
 from keras_fpn.models.mask_targets import MaskTargets
 from keras_fpn.models.parts import Parts
 from keras_fpn.models.pasted_masks import WholePixelPaste
+from keras_fpn.models.roi_branch import SampledRoIs
 
 # torchvision's
 MASK_TARGETS = MaskTargets()

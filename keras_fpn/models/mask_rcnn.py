@@ -74,8 +74,13 @@ class MaskRCNN(FasterRCNN):
         return self.parts.mask.mask_paste
 
 
-def _complete(parts, num_classes):
-    parts = faster_rcnn.FAMILY.complete(parts, num_classes)
+def with_mask(parts: dict[str, Any], num_classes: int):
+    """Returns parts by name, with the paper's mask head for parts that are missing.
+
+    Args:
+        parts: dict of name -> part, with "roi_align".
+        num_classes: int, K.
+    """
     defaults: dict[str, Callable[..., Any]] = {
         "mask_rows": LeadingRows,
         "mask_roi_align": partial(
@@ -86,6 +91,10 @@ def _complete(parts, num_classes):
         "mask_detections": MaskDetections,
     }
     return with_defaults(parts, defaults)
+
+
+def _complete(parts, num_classes):
+    return with_mask(faster_rcnn.FAMILY.complete(parts, num_classes), num_classes)
 
 
 FAMILY = Family(

@@ -280,6 +280,13 @@ _DETECTRON2 = [
         "a3ec72",
         {"box AP": 42.9, "mask AP": 38.6},
     ),
+    (
+        "cascade_mask_rcnn_resnet50_fpn_detectron2_3x",
+        "Misc/cascade_mask_rcnn_R_50_FPN_3x",
+        144998488,
+        "480dd8",
+        {"box AP": 44.3, "mask AP": 38.5},
+    ),
 ]
 
 # The authors link the file, at Google Drive, but state neither hash nor terms.

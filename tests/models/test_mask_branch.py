@@ -12,7 +12,8 @@ from on_backend import arrays, outputs_of
 from keras_fpn.layers import LeadingRows, MaskDetections
 from keras_fpn.matcher import IGNORED, NEGATIVE, POSITIVE
 from keras_fpn.models import MaskBranch, MaskTargets, Sample
-from keras_fpn.models.box_branch import BoxBranch, SampledRoIs
+from keras_fpn.models.box_branch import BoxBranch
+from keras_fpn.models.roi_branch import SampledRoIs
 
 NEEDED = ("boxes", "labels", "masks", "mask_windows")
 SIZES = floats([[40, 60], [40, 60]])

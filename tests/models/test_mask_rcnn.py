@@ -32,8 +32,8 @@ from keras_fpn.models import (
     fold_batch_norms,
     mask_rcnn_fpn,
 )
-from keras_fpn.models.box_branch import SampledRoIs
 from keras_fpn.models.ground_truth import ground_truth
+from keras_fpn.models.roi_branch import SampledRoIs
 from keras_fpn.preprocessing import Preprocessing
 from keras_fpn.training import finetuning_plan
 from keras_fpn.training.transfer import with_classes

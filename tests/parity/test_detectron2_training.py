@@ -31,14 +31,20 @@ pytestmark = pytest.mark.parity
 # is 6e-6 away.
 FAPN = ("faster_rcnn_resnet50_fapn_detectron2_1x", "fapn_faster_rcnn_R_50")
 MASK_RCNN = ("mask_rcnn_resnet50_fpn_detectron2_1x", "mask_rcnn_R_50_FPN")
+CASCADE = (
+    "cascade_mask_rcnn_resnet50_fpn_detectron2_3x",
+    "cascade_mask_rcnn_R_50_FPN",
+)
 LOSSES = {
     "objectness_loss": "loss_rpn_cls",
     "rpn_box_loss": "loss_rpn_loc",
     "class_loss": "loss_cls",
     "box_loss": "loss_box_reg",
     "mask_loss": "loss_mask",
+    **{f"class_loss_{n}": f"loss_cls_stage{n - 1}" for n in (1, 2, 3)},
+    **{f"box_loss_{n}": f"loss_box_reg_stage{n - 1}" for n in (1, 2, 3)},
 }
-RECORDINGS = (FASTER_RCNN, RPN, FAPN, MASK_RCNN)
+RECORDINGS = (FASTER_RCNN, RPN, FAPN, MASK_RCNN, CASCADE)
 # The recording kept every labelled anchor and proposal: nothing random.
 EVERY_ANCHOR = FullSample(2**18, 0.5)
 EVERY_ROI = Sample(10**7, SLOTS / 10**7)
