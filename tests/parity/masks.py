@@ -2,6 +2,10 @@
 
 import numpy as np
 
+CASCADE = (
+    "cascade_mask_rcnn_resnet50_fpn_detectron2_3x",
+    "cascade_mask_rcnn_R_50_FPN",
+)
 RECORDED = 20  # of each photo
 MATCHED = 0.9  # of these; boxes near a tie of suppression have other masks or none
 SLOTS = 32  # for positives, of which the recordings of trainings have at most 21

@@ -1,4 +1,4 @@
-"""Mask R-CNN equals torchvision and detectron2 on two photographs.
+"""Mask R-CNN, and Cascade Mask R-CNN, equal their references on two photographs.
 
 It shares the stages before the mask head with Faster R-CNN, whose tests compare them;
 here all is from one forward pass per photo.
@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from parity.goldens import Golden, assert_same_boxes
 from parity.masks import (
+    CASCADE,
     RECORDED,
     assert_others_are_told_apart,
     assert_same_masks,
@@ -28,6 +29,7 @@ MODELS = [
     ("mask_rcnn_resnet50_fpn_coco", "maskrcnn_resnet50_fpn", 1),
     ("mask_rcnn_resnet50_fpn_v2_coco", "maskrcnn_resnet50_fpn_v2", 1),
     ("mask_rcnn_resnet50_fpn_detectron2_1x", "mask_rcnn_R_50_FPN", 0),
+    (*CASCADE, 0),
 ]
 
 
@@ -61,7 +63,8 @@ class Run:
         self.model, self.golden, self.image = detector.model, detector.golden, image
         self.first_column = detector.first_column
         photo = detector.photo(image)
-        inputs, [self.resized] = self.model.preprocessing.prepare([photo])
+        sizes = self.golden.sizes()
+        inputs, [self.resized] = self.model.preprocessing.prepare([photo], **sizes)
         self.stages, outputs = detector.run(inputs)
         self.size = photo.shape[:2]
         outputs = {name: np.asarray(value) for name, value in outputs.items()}
@@ -94,6 +97,22 @@ def test_pyramid_maps_are_equal(run):
     first = 0 if run.first_column else 2
     for number, level in enumerate(ordered_names(maps), start=first):
         run.assert_stage(maps[level], f"P/{number}")
+
+
+def test_each_stage_of_the_cascade_on_the_recorded_boxes_is_equal(run):
+    cascade = getattr(run.model.parts.box, "cascade", ())
+    sizes = np.float32([run.resized])
+    for number, stage in enumerate(cascade):
+        boxes = run.recorded(f"stage{number}/boxes")[None]
+        features = run.model.roi_align(run.stages["pyramid"], boxes)
+        run.assert_stage(features, f"stage{number}/roi_features", of_deviation=5e-3)
+        logits, deltas = stage.predictions(features)
+        run.assert_stage(logits, f"stage{number}/class_logits", of_deviation=5e-3)
+        run.assert_stage(deltas, f"stage{number}/box_deltas", of_deviation=5e-3)
+        if number + 1 < len(cascade):
+            refined = np.asarray(stage.refined_boxes(deltas, boxes, sizes))[0]
+            wanted = run.recorded(f"stage{number + 1}/boxes")
+            np.testing.assert_allclose(refined, wanted, atol=PIXELS)
 
 
 def test_the_mask_head_on_the_recorded_detections_is_equal(run):
