@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from keras_fpn.layers import (
     RefinedBoxes,
     TwoFCBoxHead,
 )
+from keras_fpn.layers.detections import ROI_CODER
 from keras_fpn.matcher import Match
 from keras_fpn.models import published_detectron2
 from keras_fpn.models.build import (
@@ -131,12 +133,13 @@ def with_cascade(parts: dict[str, Any], num_classes: int):
                 zip(_IOUS, _CODERS, strict=True), start=1
             )
         )
-    coder = parts["cascade"][-1].refined_boxes.coder
+    # A cascade without stages raises in its branch.
+    coders = [stage.refined_boxes.coder for stage in parts["cascade"]] or [ROI_CODER]
     defaults: dict[str, Callable[..., Any]] = {
         "neck": FeaturePyramid,
         "roi_align": PyramidRoIAlign,
         "mean_probabilities": MeanProbabilities,
-        "detections": lambda name: Detections(coder=coder, name=name),
+        "detections": partial(Detections, coder=coders[-1]),
     }
     return with_defaults(parts, defaults)
 
