@@ -338,9 +338,7 @@ def test_stages_that_do_not_fit_are_named():
     )
     with pytest.raises(ValueError, match=r"class_agnostic=\[True, False\]"):
         tiny_cascade(cascade=(stages[0], own))
-    with pytest.raises(
-        ValueError, match=r"\(20.*received detections.coder=.*10"
-    ):
+    with pytest.raises(ValueError, match=r"\(20.*received detections.coder=.*10"):
         tiny_cascade(detections=Detections(coder=CODERS[0], name="detections"))
     with pytest.raises(ValueError, match=r"box_predictor_1.num_classes=4"):
         tiny_cascade(cascade=two_stages(4))

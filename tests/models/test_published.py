@@ -169,6 +169,10 @@ def test_detectron2s_architectures_have_the_parts_of_its_configs():
         "mask_targets": {"aligned": True, "threshold": 0.5},
         "mask_paste": {},
     }
+    cascade = {
+        **{name: part for name, part in mask.items() if name != "detections"},
+        "proposals": {"coder": coder(beta=l1)},  # 2000 in training are the default
+    }
     fast = {name: faster[name] for name in ("preprocessing", "roi_align", "detections")}
     expected = {
         "faster_rcnn_resnet50_fpn_detectron2_1x": ("msra_resnet50", faster),
@@ -178,12 +182,14 @@ def test_detectron2s_architectures_have_the_parts_of_its_configs():
         "mask_rcnn_resnet50_fpn_detectron2_1x": ("msra_resnet50", mask),
         "mask_rcnn_resnet50_fpn_detectron2_3x": ("msra_resnet50", mask),
         "mask_rcnn_resnet101_fpn_detectron2_3x": ("msra_resnet101", mask),
+        "cascade_mask_rcnn_resnet50_fpn_detectron2_3x": ("msra_resnet50", cascade),
         "fast_rcnn_resnet50_fpn_detectron2_1x": ("msra_resnet50", fast),
         "rpn_resnet50_fpn_detectron2_1x": ("msra_resnet50", rpn),
     }
     architectures = {
         **published_detectron2.FASTER_RCNN,
         **published_detectron2.MASK_RCNN,
+        **published_detectron2.CASCADE_MASK_RCNN,
         **published_detectron2.FAST_RCNN,
         **published_detectron2.RPN,
     }

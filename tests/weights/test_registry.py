@@ -35,8 +35,9 @@ def test_the_hash_is_the_one_in_the_file_name(checkpoint):
     if "detectron2" in checkpoint.name:
         assert checkpoint.digest.algorithm == "md5"
         assert re.fullmatch("[0-9a-f]{6}", digits)
-        task = "InstanceSegmentation" if "mask" in checkpoint.name else "Detection"
-        zoo = f"https://dl.fbaipublicfiles.com/detectron2/COCO-{task}"
+        tasks = {"cascade": "Misc", "mask": "COCO-InstanceSegmentation"}
+        task = tasks.get(checkpoint.name.partition("_")[0], "COCO-Detection")
+        zoo = f"https://dl.fbaipublicfiles.com/detectron2/{task}"
         assert re.fullmatch(rf"{zoo}/\w+_R_(50|101)_FPN_[13]x/\d{{9}}", folder)
         assert file == f"model_final_{digits}.pkl"
     else:
@@ -55,7 +56,8 @@ def test_a_number_comes_with_its_source_and_terms(checkpoint):
     if "detectron2" in checkpoint.name:
         kinds = {"box AP": 80, "AR@1000": 1}
         assert (data, checkpoint.num_classes) == ("COCO val2017", kinds[metric])
-        assert re.fullmatch(r"detectron2, model zoo, COCO-\w+/\w+x", checkpoint.source)
+        zoo = r"detectron2, model zoo, (COCO-\w+|Misc)/\w+x"
+        assert re.fullmatch(zoo, checkpoint.source)
         assert "CC BY-SA 3.0" in checkpoint.license
         return
     kinds = {"COCO val2017": ("box AP", 90), "ImageNet-1K": ("top-1 accuracy", 1000)}
@@ -100,6 +102,7 @@ def test_what_detectron2_publishes():
         "mask_rcnn_resnet50_fpn_detectron2_1x": (38.6, 35.2, "a54504"),
         "mask_rcnn_resnet50_fpn_detectron2_3x": (41.0, 37.2, "f10217"),
         "mask_rcnn_resnet101_fpn_detectron2_3x": (42.9, 38.6, "a3ec72"),
+        "cascade_mask_rcnn_resnet50_fpn_detectron2_3x": (44.3, 38.5, "480dd8"),
     }
 
 
@@ -168,7 +171,7 @@ def test_an_entry_is_found_and_cannot_be_changed():
             "fasterrcnn_resnet50_fpn",
             r"'fasterrcnn_resnet50_fpn'.*Near names: \['faster_rcnn_resnet50_fpn_coco'",
         ),
-        ("???", r"name='\?\?\?'. Names: \['fast_rcnn_resnet50"),
+        ("???", r"name='\?\?\?'. Names: \['cascade_mask_rcnn"),
         (None, "received name=None"),
     ],
 )
