@@ -13,8 +13,8 @@ ALLOWED = frozenset(
     """
     Abs AddV2 All Assert AssignVariableOp AvgPool BatchMatMulV2 BiasAdd BroadcastTo
     Cast Ceil CombinedNonMaxSuppression ConcatV2 ConcatenateDataset Const Conv2D
-    CropAndResize DatasetToSingleElement DecodeJpeg DecodeRaw DepthwiseConv2dNative
-    DisableCopyOnRead DivNoNan Equal Exp ExpandDims ExtractJpegShape Fill Floor
+    Conv2DBackpropInput CropAndResize DatasetToSingleElement DecodeJpeg DecodeRaw
+    DepthwiseConv2dNative DisableCopyOnRead DivNoNan Equal Exp ExpandDims ExtractJpegShape Fill Floor
     FloorDiv FloorMod GatherNd GatherV2 Greater GreaterEqual Identity IdentityN If
     IgnoreErrorsDataset InvertPermutation Less LessEqual Log LogicalAnd LogicalOr
     MapDataset MatMul Max MaxPool Maximum Mean MergeV2Checkpoints Min Minimum
