@@ -71,7 +71,7 @@ def test_fit_learns_and_measures_masks(scenes):
 
 
 @pytest.mark.ci
-def test_data_without_masks_raise(model, tmp_path):
+def test_data_without_masks_raise(tmp_path):
     bare = without_masks(tmp_path)
     named = tiny_mask_rcnn(class_names=["a"])
     said = r"MaskRCNN must be .* with masks; .*'bare', in which .*photo.png and 0 more"
