@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from keras_fpn.models import fast_rcnn, faster_rcnn, rpn
+from keras_fpn.models import cascade_rcnn, fast_rcnn, faster_rcnn, mask_rcnn, rpn
 from keras_fpn.weights import SHIPPED, Checkpoint, get_checkpoint
 from keras_fpn.weights.registry import known_names
 from keras_fpn.weights.shipped import ShippedCheckpoint
@@ -11,6 +11,8 @@ from keras_fpn.weights.shipped import ShippedCheckpoint
 # Builder and `Family` of each kind of detector.
 _FAMILIES = (
     (faster_rcnn.faster_rcnn_fpn, faster_rcnn.FAMILY),
+    (mask_rcnn.mask_rcnn_fpn, mask_rcnn.FAMILY),
+    (cascade_rcnn.cascade_mask_rcnn_fpn, cascade_rcnn.MASK_FAMILY),
     (fast_rcnn.fast_rcnn_fpn, fast_rcnn.FAMILY),
     (rpn.rpn_fpn, rpn.FAMILY),
 )

@@ -8,14 +8,17 @@ import keras_fpn
 from keras_fpn.preprocessing import Preprocessing
 from keras_fpn.weights import SHIPPED
 
-# Trainable parameters that torchvision publishes (its frozen norms are no parameters),
-# less the background's four box outputs, which do not exist here: 4 * (1024 + 1).
+# Trainable parameters that torchvision publishes; its frozen norms are no parameters.
 PUBLISHED = {
     "faster_rcnn_resnet50_fpn_coco": 41_755_286,
     "faster_rcnn_resnet50_fpn_v2_coco": 43_712_278,
     "faster_rcnn_mobilenet_v3_large_fpn_coco": 19_386_354,
     "faster_rcnn_mobilenet_v3_large_320_fpn_coco": 19_386_354,
+    "mask_rcnn_resnet50_fpn_coco": 44_401_393,
+    "mask_rcnn_resnet50_fpn_v2_coco": 46_359_409,
 }
+# Of these the background's four box outputs and its mask do not exist here.
+BACKGROUND = {"faster": 4 * (1024 + 1), "mask": 4 * (1024 + 1) + 256 + 1}
 
 # In every run; the others, which take seconds to build each, in .ci/run.
 QUICK = {
@@ -41,6 +44,11 @@ DETECTRON2 = {
     "faster_rcnn_resnet101_fpn_detectron2_3x": 60.64,
     "faster_rcnn_resnet50_fapn_detectron2_1x": 46.14,  # 41.70 and its larger neck
     "fast_rcnn_resnet50_fpn_detectron2_1x": 41.11,  # 41.70 less the RPN head
+    "mask_rcnn_resnet50_fpn_detectron2_1x": 44.34,
+    "mask_rcnn_resnet50_fpn_detectron2_3x": 44.34,
+    "mask_rcnn_resnet101_fpn_detectron2_3x": 63.28,  # 60.64 and the mask head
+    # 44.34, two more stages, and the boxes of 79 classes less.
+    "cascade_mask_rcnn_resnet50_fpn_detectron2_3x": 71.98,
     "rpn_resnet50_fpn_detectron2_1x": 27.39,  # 41.70 less the two layers of the heads
 }
 
@@ -50,7 +58,10 @@ def test_presets_are_the_published_ones_and_ours():
     assert set(presets) == set(PUBLISHED) | set(DETECTRON2) | set(SHIPPED)
     published = [presets[name] for name in PUBLISHED]
     averages = [next(iter(preset.metrics.values())) for preset in published]
-    assert [metrics["box AP"] for metrics in averages] == [37.0, 46.7, 32.8, 22.8]
+    assert [metrics["box AP"] for metrics in averages] == [
+        *(37.0, 46.7, 32.8, 22.8),
+        *(37.9, 47.4),
+    ]
     for preset in published:
         assert "torchvision" in preset.source
     for name in SHIPPED:
@@ -70,7 +81,7 @@ def test_a_preset_without_weights_says_so():
 def test_preset_has_the_published_number_of_parameters(name):
     model = keras_fpn.from_preset(name, load_weights=False)
     count = sum(int(np.prod(v.shape)) for v in model.trainable_variables)
-    assert count == PUBLISHED[name] - 4 * 1025
+    assert count == PUBLISHED[name] - BACKGROUND[name.split("_")[0]]
     assert model.name == name
     assert len(model.class_names) == 90
 
@@ -87,7 +98,8 @@ def test_preset_of_detectron2_has_its_number_of_parameters(name):
         assert isinstance(model, keras_fpn.models.RPN)
         assert model.class_names == ["object"]
         return
-    kind = "FasterRCNN" if name.startswith("faster") else "FastRCNN"
+    kinds = {"faster": "FasterRCNN", "fast": "FastRCNN", "mask": "MaskRCNN"}
+    kind = kinds[name.split("_")[0]]
     assert type(model) is getattr(keras_fpn.models, kind)
     assert (model.class_names[79], model.category_ids[79]) == ("toothbrush", 90)
 

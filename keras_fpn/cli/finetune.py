@@ -88,6 +88,8 @@ def run(arguments: argparse.Namespace):
         )
     if devices.is_chief:
         print(_class_summary(source, dataset.class_names))
+        if "masks" in source.targets:
+            print(_mask_summary(dataset))
     return run_training(plan, dataset, validation, arguments, devices)
 
 
@@ -151,6 +153,14 @@ def _class_summary(source, class_names):
     if not kept:
         return f"All classes are new to the detector: {_listed(new)}."
     return f"Known to the detector: {_listed(kept)}. New to it: {_listed(new)}."
+
+
+def _mask_summary(dataset):
+    """Returns a line that says how many objects have a mask to train on."""
+    objects = [p.objects for p in dataset.photos]
+    masks = sum(bool(one) for each in objects for one in each.segments or ())
+    count = sum(len(each) for each in objects)
+    return f"Boxes and masks are trained: {masks} of {count} objects have a mask."
 
 
 def _listed(names):

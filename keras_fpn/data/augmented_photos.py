@@ -98,7 +98,7 @@ class AugmentedPhotos:
 
 def _check_masks(dataset):
     """Raises if the objects of a photo have no masks."""
-    bare = [p for p in dataset.photos if len(p.objects) and p.objects.segments is None]
+    bare = dataset.photos_without_masks
     if bare:
         raise ValueError(
             f"Photos must have masks where they are needed; received {bare[0].path} "

@@ -140,6 +140,11 @@ class Dataset:
         return bool(segments) and all(segments)
 
     @property
+    def photos_without_masks(self) -> list[Photo]:
+        """The photos that show objects and have a segment of none."""
+        return [p for p in self.photos if len(p.objects) and p.objects.segments is None]
+
+    @property
     def has_proposals(self) -> bool:
         """Whether the photos have proposals."""
         return any(photo.proposals is not None for photo in self.photos)

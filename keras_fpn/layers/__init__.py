@@ -16,10 +16,14 @@ from keras_fpn.layers.feature_align import FeatureAlign
 from keras_fpn.layers.feature_selection import FeatureSelection
 from keras_fpn.layers.fpn import FeaturePyramid
 from keras_fpn.layers.lateral import LateralConnection, SmoothingConvolution
+from keras_fpn.layers.leading_rows import LeadingRows
+from keras_fpn.layers.mask_detections import MaskDetections
+from keras_fpn.layers.mask_head import FCNMaskHead, MaskPredictor
 from keras_fpn.layers.normalize import NormalizePixels
 from keras_fpn.layers.proposal_detections import ProposalDetections
 from keras_fpn.layers.proposals import Proposals
 from keras_fpn.layers.pyramid_roi_align import PyramidRoIAlign
+from keras_fpn.layers.refined_boxes import MeanProbabilities, RefinedBoxes
 from keras_fpn.layers.rpn_head import RPNHead
 from keras_fpn.layers.segment_detections import SegmentDetections, TopSegments
 from keras_fpn.layers.segment_head import SegmentHead
@@ -35,10 +39,15 @@ __all__ = [
     "DeformableConvolution",
     "DepthwiseConvNorm",
     "Detections",
+    "FCNMaskHead",
     "FeatureAlign",
     "FeaturePyramid",
     "FeatureSelection",
     "LateralConnection",
+    "LeadingRows",
+    "MaskDetections",
+    "MaskPredictor",
+    "MeanProbabilities",
     "MultiLevelAnchors",
     "NoTopDown",
     "NormalizePixels",
@@ -46,6 +55,7 @@ __all__ = [
     "Proposals",
     "PyramidRoIAlign",
     "RPNHead",
+    "RefinedBoxes",
     "SegmentDetections",
     "SegmentHead",
     "SegmentWindows",

@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from keras_fpn.config import arguments_of
-from keras_fpn.layers.conv_norm import ConvNorm
+from keras_fpn.layers.roi_convolutions import built_convolutions, convolved
 
 
 @keras.saving.register_keras_serializable(package="keras_fpn")
@@ -85,33 +85,23 @@ class ConvBoxHead(keras.layers.Layer):
         self.norm = norm
 
     def build(self, roi_features_shape):
+        self.convolutions = built_convolutions(
+            roi_features_shape,
+            self.num_convs,
+            self.conv_channels,
+            self.norm,
+            self.dtype_policy,
+        )
         batch, rois, height, width, depth = roi_features_shape
-        shape = (None, height, width, depth)
-        self.convolutions = []
-        for number in range(1, self.num_convs + 1):
-            convolution = ConvNorm(
-                self.conv_channels,
-                kernel_size=3,
-                norm=self.norm,
-                activation="relu",
-                dtype=self.dtype_policy,
-                name=f"conv{number}",
-            )
-            convolution.build(shape)
-            self.convolutions.append(convolution)
-            shape = (*shape[:-1], self.conv_channels)
+        if self.num_convs:
+            depth = self.conv_channels
         self.fc = keras.layers.Dense(
             self.channels, activation="relu", dtype=self.dtype_policy, name="fc"
         )
-        self.fc.build((batch, rois, height * width * shape[-1]))
+        self.fc.build((batch, rois, height * width * depth))
 
     def call(self, roi_features, training=False):
-        batch, rois = ops.shape(roi_features)[:2]
-        hidden = ops.reshape(roi_features, (-1, *roi_features.shape[2:]))
-        for convolution in self.convolutions:
-            hidden = convolution(hidden, training=training)
-        hidden = ops.reshape(hidden, (batch, rois, *hidden.shape[1:]))
-        return self.fc(_flatten(hidden))
+        return self.fc(_flatten(convolved(self.convolutions, roi_features, training)))
 
     def compute_output_shape(self, roi_features_shape):
         return (*roi_features_shape[:2], self.channels)
@@ -129,37 +119,44 @@ class BoxPredictor(keras.layers.Layer):
 
     Args:
         num_classes: int, K, without the background.
+        class_agnostic: bool, whether all classes share one box.
 
     Call arguments:
         hidden: float (B, R, D).
 
     Returns:
         class_logits: float (B, R, K + 1).
-        box_deltas: float (B, R, K, 4), as in `keras_fpn.box_coder`.
+        box_deltas: float (B, R, K, 4), as in `keras_fpn.box_coder`; (B, R, 1, 4) if
+            all classes share one box.
     """
 
-    def __init__(self, num_classes: int, **kwargs):
+    def __init__(self, num_classes: int, class_agnostic: bool = False, **kwargs):
         super().__init__(**kwargs)
         self.num_classes = num_classes
+        self.class_agnostic = class_agnostic
 
     def build(self, hidden_shape):
         self.class_logits = self._dense("class_logits", self.num_classes + 1, 0.01)
-        self.box_deltas = self._dense("box_deltas", self.num_classes * 4, 0.001)
+        self.box_deltas = self._dense("box_deltas", self._boxes * 4, 0.001)
         self.class_logits.build(hidden_shape)
         self.box_deltas.build(hidden_shape)
 
     def call(self, hidden):
         batch, rois = ops.shape(hidden)[:2]
         deltas = self.box_deltas(hidden)
-        deltas = ops.reshape(deltas, (batch, rois, self.num_classes, 4))
+        deltas = ops.reshape(deltas, (batch, rois, self._boxes, 4))
         return self.class_logits(hidden), deltas
 
     def compute_output_shape(self, hidden_shape):
         outer = tuple(hidden_shape[:2])
-        return (*outer, self.num_classes + 1), (*outer, self.num_classes, 4)
+        return (*outer, self.num_classes + 1), (*outer, self._boxes, 4)
 
     def get_config(self):
-        return {**super().get_config(), "num_classes": self.num_classes}
+        return {**super().get_config(), **arguments_of(self, BoxPredictor)}
+
+    @property
+    def _boxes(self):
+        return 1 if self.class_agnostic else self.num_classes
 
     def _dense(self, name, units, stddev):
         return keras.layers.Dense(

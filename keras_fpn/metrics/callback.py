@@ -128,8 +128,8 @@ class CocoEvaluation(keras.callbacks.Callback):
                 frame = Frame(x["image_sizes"][row], y["photo_sizes"][row])
                 one = of_photo(found, row, frame)
                 if "masks" in one:
-                    threshold = model.mask_threshold
-                    one = with_masks(one, frame.photo_size, "rle", threshold)
+                    paste = model.mask_paste
+                    one = with_masks(one, frame.photo_size, "rle", paste)
                 if class_agnostic(model):
                     proposals.append((photo.image_id, one))
                 else:

@@ -5,13 +5,26 @@ from keras_fpn.matcher import Match
 from keras_fpn.models.ablations import paper_row, paper_rows
 from keras_fpn.models.assignment import Assignment
 from keras_fpn.models.box_branch import BoxBranch
+from keras_fpn.models.cascade_branch import CascadeBranch, CascadeStage
+from keras_fpn.models.cascade_rcnn import (
+    CascadeMaskRCNN,
+    CascadeMaskRCNNParts,
+    CascadeRCNN,
+    CascadeRCNNParts,
+    cascade_mask_rcnn_fpn,
+    cascade_rcnn_fpn,
+)
 from keras_fpn.models.class_columns import ClassColumns
 from keras_fpn.models.detector import Detector
 from keras_fpn.models.fast_rcnn import FastRCNN, FastRCNNParts, fast_rcnn_fpn
 from keras_fpn.models.faster_rcnn import FasterRCNN, faster_rcnn_fpn
 from keras_fpn.models.fold import fold_batch_norms
 from keras_fpn.models.ground_truth import GroundTruth
+from keras_fpn.models.mask_branch import MaskBranch
+from keras_fpn.models.mask_rcnn import MaskRCNN, MaskRCNNParts, mask_rcnn_fpn
+from keras_fpn.models.mask_targets import MaskTargets
 from keras_fpn.models.parts import Parts
+from keras_fpn.models.pasted_masks import ExactPaste, WholePixelPaste
 from keras_fpn.models.region_branch import RegionBranch
 from keras_fpn.models.results import RESULTS, Result
 from keras_fpn.models.rpn import RPN, RPNParts, rpn_fpn
@@ -30,13 +43,24 @@ __all__ = [
     "Assignment",
     "BoxBranch",
     "BoxCoder",
+    "CascadeBranch",
+    "CascadeMaskRCNN",
+    "CascadeMaskRCNNParts",
+    "CascadeRCNN",
+    "CascadeRCNNParts",
+    "CascadeStage",
     "ClassColumns",
     "Detector",
+    "ExactPaste",
     "FastRCNN",
     "FastRCNNParts",
     "FasterRCNN",
     "FullSample",
     "GroundTruth",
+    "MaskBranch",
+    "MaskRCNN",
+    "MaskRCNNParts",
+    "MaskTargets",
     "Match",
     "Parts",
     "RPNParts",
@@ -47,9 +71,13 @@ __all__ = [
     "SegmentParts",
     "SegmentProposals",
     "TwoStageParts",
+    "WholePixelPaste",
+    "cascade_mask_rcnn_fpn",
+    "cascade_rcnn_fpn",
     "fast_rcnn_fpn",
     "faster_rcnn_fpn",
     "fold_batch_norms",
+    "mask_rcnn_fpn",
     "paper_row",
     "paper_rows",
     "rpn_fpn",

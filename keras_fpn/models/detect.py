@@ -106,7 +106,7 @@ def detect(
         else:
             found = detect_batch(photos, size, given)
         results += [
-            with_masks(one, photo.shape[:2], masks, model.mask_threshold)
+            with_masks(one, photo.shape[:2], masks, model.mask_paste)
             for one, photo in zip(found, photos, strict=True)
         ]
     return results

@@ -28,6 +28,7 @@ from keras_fpn.models.parts import (
     check_one_class,
     restored,
 )
+from keras_fpn.models.pasted_masks import ExactPaste, Paste
 from keras_fpn.models.results import check_outputs, joined
 from keras_fpn.models.untracked import Untracked
 from keras_fpn.preprocessing import Preprocessing
@@ -196,9 +197,9 @@ class Detector(model_class()):  # type: ignore[misc]  # depends on the backend
         return self.final_part().nms_threshold
 
     @property
-    def mask_threshold(self):
-        """float, 0..1, from which value on a pixel belongs to a predicted mask."""
-        return 0.5
+    def mask_paste(self) -> Paste:
+        """The rule by which predicted masks, if any, become pixels of a photo."""
+        return ExactPaste()
 
     @property
     def metrics(self):

@@ -61,7 +61,7 @@ class FastRCNN(Detector):
     def stage_losses(self, stages, truth, seed, step, training):
         stages, box = _with_rois(stages), self.parts.box
         sampled = box.sampled(stages, truth, seed, step)
-        yield box.losses(stages, sampled, truth, training)
+        yield from box.losses(stages, sampled, truth, training)
 
     def final_part(self):
         return self.parts.box.detections

@@ -35,7 +35,7 @@ class FasterRCNN(Detector):
         dict, as returned by `keras_fpn.layers.Detections`.
     """
 
-    loss_names = RegionBranch.loss_names + BoxBranch.loss_names
+    loss_names: tuple[str, ...] = RegionBranch.loss_names + BoxBranch.loss_names
     stages = staticmethod(proposal_stages)
 
     @staticmethod
@@ -46,7 +46,16 @@ class FasterRCNN(Detector):
         region, box = self.parts.region, self.parts.box
         yield region.losses(stages, truth, seed, step)
         sampled = box.sampled(stages, truth, seed, step)
-        yield box.losses(stages, sampled, truth, training)
+        yield from self.roi_losses(stages, sampled, truth, training)
+
+    def roi_losses(self, stages, sampled, truth, training):
+        """Yields (sums, count), as `stage_losses`, for each head on the sampled RoIs.
+
+        Args:
+            stages, truth, training: as of `stage_losses`.
+            sampled: `SampledRoIs`.
+        """
+        yield from self.parts.box.losses(stages, sampled, truth, training)
 
     def final_part(self):
         return self.parts.box.detections

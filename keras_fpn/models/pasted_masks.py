@@ -1,60 +1,135 @@
 """Pastes the small masks that a model predicts into photos, as pixels."""
 
+from dataclasses import dataclass
+
+import keras
 import numpy as np
 from pycocotools import mask as coco_mask
 
+from keras_fpn.config import Config
 
-def pasted_mask(mask, window, size: tuple[int, int], threshold: float):
-    """Stretches a mask over its window and returns the pixels that it covers.
 
-    The mask is sampled at the centers of pixels, bilinearly between the centers of its
-    cells; beyond its outermost cells it falls to 0. A pixel is covered if its value is
-    at least the threshold. Pixels outside the window or the photo are never covered.
-
-    Source: the sampling of detectron2's `paste_masks_in_image`, without its loss of
-    the part of a mask beyond the window.
+@dataclass(frozen=True)
+class Paste(Config):
+    """Base class of the rules by which a mask is pasted over a window of a photo.
 
     Args:
+        threshold: float, above 0, at most 1, from which value on a pixel belongs to the
+            mask.
+
+    Call arguments:
         mask: float (h, w), 0..1.
         window: float (4,), xyxy, pixels of the photo.
         size: (height, width) of the photo.
-        threshold: float, above 0, at most 1.
 
     Returns:
         pixels: bool (rows, columns), a part of the photo.
         corner: (y, x), ints, of its first pixel in the photo.
+
+    Raises:
+        ValueError: the threshold is out of range.
     """
-    x1, y1, x2, y2 = (float(edge) for edge in window)
-    rows, top = _interpolation(y1, y2, size[0], mask.shape[0])
-    columns, left = _interpolation(x1, x2, size[1], mask.shape[1])
-    return rows @ mask @ columns.T >= threshold, (top, left)
+
+    threshold: float = 0.5
+
+    def __post_init__(self):
+        if not 0.0 < self.threshold <= 1.0:
+            raise ValueError(
+                "threshold must be above 0 and at most 1; received "
+                f"threshold={self.threshold}."
+            )
+
+    def __call__(self, mask, window, size: tuple[int, int]):
+        (left, right), (top, bottom) = np.reshape(window, (2, 2)).T
+        rows, y = self.interpolation(top, bottom, size[0], mask.shape[0])
+        columns, x = self.interpolation(left, right, size[1], mask.shape[1])
+        return rows @ mask @ columns.T >= self.threshold, (y, x)
+
+    def interpolation(self, low, high, pixels: int, cells: int):
+        """Returns how pixels are interpolated between cells, along one axis.
+
+        Args:
+            low, high: float32, ends of the window, pixels.
+            pixels: of the photo.
+            cells: of the mask.
+
+        Returns:
+            weights: float32 (n, cells) of the cells at n pixels.
+            first: int, the first of these pixels.
+        """
+        raise NotImplementedError
 
 
-def full_masks(masks, windows, size: tuple[int, int], threshold: float):
-    """Returns pasted masks, bool (n, H, W); see `pasted_mask`."""
+@keras.saving.register_keras_serializable(package="keras_fpn")
+@dataclass(frozen=True)
+class ExactPaste(Paste):
+    """Stretches a mask over its window as it is, with fractions of pixels.
+
+    The mask is sampled at the centers of pixels, bilinearly between the centers of its
+    cells; beyond its outermost cells it falls to 0. Pixels outside the window or the
+    photo are never covered.
+
+    Source: detectron2's `paste_masks_in_image`, which differs only for thresholds below
+    0.5: there the mask goes on falling beyond the window.
+    """
+
+    def interpolation(self, low, high, pixels, cells):
+        low, high = float(low), float(high)
+        first, end = (
+            int(np.clip(np.ceil(edge - 0.5), 0, pixels)) for edge in (low, high)
+        )
+        centers = np.arange(first, end) + 0.5
+        positions = (centers - low) / max(high - low, 1e-6) * cells - 0.5
+        return _weights(positions, cells), first
+
+
+@keras.saving.register_keras_serializable(package="keras_fpn")
+@dataclass(frozen=True)
+class WholePixelPaste(Paste):
+    """Stretches a mask over the whole pixels of its window.
+
+    The mask gets a frame of empty cells and the window grows with it. Then the
+    window's edges are truncated to whole pixels, and the mask is resized to them.
+
+    Source: torchvision's `paste_masks_in_image`.
+    """
+
+    def interpolation(self, low, high, pixels, cells):
+        framed = cells + 2
+        # In float32 as there, so that the same edges are truncated.
+        half = (high - low) * np.float32(0.5) * np.float32(framed / cells)
+        center = (high + low) * np.float32(0.5)
+        begin, last = int(center - half), int(center + half)
+        length = max(last - begin + 1, 1)
+        first, end = np.clip([begin, last + 1], 0, pixels)
+        places = np.arange(first, end) - begin
+        positions = (places + 0.5) * (framed / length) - 0.5
+        weights = _weights(np.clip(positions, 0, framed - 1), framed)
+        return weights[:, 1:-1], int(first)
+
+
+def full_masks(masks, windows, size: tuple[int, int], paste: Paste):
+    """Returns pasted masks, bool (n, H, W)."""
     full = np.zeros((len(masks), *size), bool)
     for target, mask, window in zip(full, masks, windows, strict=True):
-        pixels, (y, x) = pasted_mask(mask, window, size, threshold)
+        pixels, (y, x) = paste(mask, window, size)
         target[y : y + pixels.shape[0], x : x + pixels.shape[1]] = pixels
     return full
 
 
-def run_length_masks(masks, windows, size: tuple[int, int], threshold: float):
+def run_length_masks(masks, windows, size: tuple[int, int], paste: Paste):
     """Returns pasted masks, a list of n compressed COCO run-length dicts."""
     found = []
     for mask, window in zip(masks, windows, strict=True):
-        pixels, corner = pasted_mask(mask, window, size, threshold)
+        pixels, corner = paste(mask, window, size)
         found.append(_run_lengths(pixels, corner, size))
     return found
 
 
-def _interpolation(low, high, pixels, cells):
-    """Returns weights (n, cells) of the cells at n pixels, and the first pixel."""
-    first, end = (int(np.clip(np.ceil(edge - 0.5), 0, pixels)) for edge in (low, high))
-    centers = np.arange(first, end) + 0.5
-    positions = (centers - low) / max(high - low, 1e-6) * cells - 0.5
+def _weights(positions, cells):
+    """Returns the weights of cells at positions, the first cell at 0: (n, cells)."""
     distances = np.abs(positions[:, None] - np.arange(cells))
-    return np.maximum(1 - distances, 0).astype(np.float32), first
+    return np.maximum(1 - distances, 0).astype(np.float32)
 
 
 def _run_lengths(pixels, corner, size):

@@ -1,4 +1,4 @@
-"""The parts of each Faster R-CNN architecture that differ from the paper's.
+"""The parts of Faster and Mask R-CNN architectures that differ from the paper's.
 
 Source: torchvision 0.27, whose checkpoints expect exactly these numbers. The small
 architectures, which two CPU cores can train, are our own.
@@ -15,6 +15,7 @@ from keras_fpn.backbones import (
 )
 from keras_fpn.layers import (
     ConvBoxHead,
+    FCNMaskHead,
     FeaturePyramid,
     MultiLevelAnchors,
     Proposals,
@@ -41,6 +42,12 @@ def resnet50_v2_parts():
         "rpn_head": RPNHead(num_convs=2, name="rpn_head"),
         "box_head": ConvBoxHead(norm="batch", name="box_head"),
     }
+
+
+def mask_resnet50_v2_parts():
+    """Returns the parts of maskrcnn_resnet50_fpn_v2, with batch norms everywhere."""
+    mask_head = FCNMaskHead(norm="batch", name="mask_head")
+    return {**resnet50_v2_parts(), "mask_head": mask_head}
 
 
 def mobilenet_v3_large_parts():
@@ -139,6 +146,10 @@ FASTER_RCNN: dict[str, Callable[[], dict]] = {
     "faster_rcnn_mobilenet_v3_large_fpn_coco": mobilenet_v3_large_parts,
     "faster_rcnn_mobilenet_v3_large_320_fpn_coco": mobilenet_v3_large_320_parts,
 }
+MASK_RCNN: dict[str, Callable[[], dict]] = {
+    "mask_rcnn_resnet50_fpn_coco": resnet50_v1_parts,
+    "mask_rcnn_resnet50_fpn_v2_coco": mask_resnet50_v2_parts,
+}
 
 # The parts for backbones with maps whose stride is not 2^l, by their strides.
 PARTS_OF_STRIDES: dict[tuple[tuple[str, float], ...], Callable[[], dict]] = {
@@ -150,3 +161,4 @@ COCO_OF_BACKBONE = {
     "resnet50": "faster_rcnn_resnet50_fpn_coco",
     "mobilenet_v3_large": "faster_rcnn_mobilenet_v3_large_fpn_coco",
 }
+MASK_RCNN_COCO = {"resnet50": "mask_rcnn_resnet50_fpn_coco"}

@@ -17,25 +17,31 @@ from keras_fpn.layers import (
     StridedAnchors,
     fapn,
 )
+from keras_fpn.models.mask_targets import MaskTargets
+from keras_fpn.models.pasted_masks import ExactPaste
 from keras_fpn.preprocessing import Preprocessing
 from keras_fpn.sampler import FullSample
 
 _SIZES = {"P2": (32,), "P3": (64,), "P4": (128,), "P5": (256,), "P6": (512,)}
 
 
-def detectron2_region_parts(backbone: Callable = msra_resnet50, proposals: int = 1000):
+def detectron2_region_parts(
+    backbone: Callable = msra_resnet50,
+    proposals: int = 1000,
+    training_proposals: int = 1000,
+):
     """Returns the parts up to the proposals, dict of name -> part.
 
     Args:
         backbone: function of `keras_fpn.backbones`.
-        proposals: int, per image in inference.
+        proposals, training_proposals: int, per image in inference and in training.
     """
     return {
         "backbone": backbone(),
         "anchors": StridedAnchors(_SIZES, name="anchors"),
         "proposals": Proposals(
             post_nms_top_k=proposals,
-            training_post_nms_top_k=1000,
+            training_post_nms_top_k=training_proposals,
             coder=BoxCoder(beta=0.0),
             name="proposals",
         ),
@@ -56,6 +62,31 @@ def detectron2_box_parts():
 def faster_rcnn_parts(backbone: Callable = msra_resnet50):
     """Returns the parts of faster_rcnn_R_50_FPN, or with another backbone."""
     return {**detectron2_region_parts(backbone), **detectron2_box_parts()}
+
+
+def mask_rcnn_parts(backbone: Callable = msra_resnet50):
+    """Returns the parts of mask_rcnn_R_50_FPN, or with another backbone."""
+    return {**faster_rcnn_parts(backbone), **detectron2_mask_parts()}
+
+
+def cascade_mask_rcnn_parts():
+    """Returns the parts of cascade_mask_rcnn_R_50_FPN."""
+    return {
+        **detectron2_region_parts(training_proposals=2000),
+        "roi_align": detectron2_box_parts()["roi_align"],
+        **detectron2_mask_parts(),
+    }
+
+
+def detectron2_mask_parts():
+    """Returns the parts of a mask head, dict of name -> part."""
+    return {
+        "mask_roi_align": PyramidRoIAlign(
+            14, sampling_ratio=0, aligned=True, name="mask_roi_align"
+        ),
+        "mask_targets": MaskTargets(aligned=True, threshold=0.5),
+        "mask_paste": ExactPaste(),
+    }
 
 
 def fapn_parts():
@@ -89,6 +120,14 @@ FASTER_RCNN: dict[str, Callable[[], dict]] = {
     ),
     "faster_rcnn_resnet50_fapn_detectron2_1x": fapn_parts,
 }
+MASK_RCNN: dict[str, Callable[[], dict]] = {
+    "mask_rcnn_resnet50_fpn_detectron2_1x": mask_rcnn_parts,
+    "mask_rcnn_resnet50_fpn_detectron2_3x": mask_rcnn_parts,
+    "mask_rcnn_resnet101_fpn_detectron2_3x": partial(mask_rcnn_parts, msra_resnet101),
+}
+CASCADE_MASK_RCNN: dict[str, Callable[[], dict]] = {
+    "cascade_mask_rcnn_resnet50_fpn_detectron2_3x": cascade_mask_rcnn_parts
+}
 FAST_RCNN: dict[str, Callable[[], dict]] = {
     "fast_rcnn_resnet50_fpn_detectron2_1x": fast_rcnn_parts
 }
@@ -98,6 +137,13 @@ RPN: dict[str, Callable[[], dict]] = {"rpn_resnet50_fpn_detectron2_1x": rpn_part
 FASTER_RCNN_COCO = {
     "msra_resnet50": "faster_rcnn_resnet50_fpn_detectron2_3x",
     "msra_resnet101": "faster_rcnn_resnet101_fpn_detectron2_3x",
+}
+MASK_RCNN_COCO = {
+    "msra_resnet50": "mask_rcnn_resnet50_fpn_detectron2_3x",
+    "msra_resnet101": "mask_rcnn_resnet101_fpn_detectron2_3x",
+}
+CASCADE_MASK_RCNN_COCO = {
+    "msra_resnet50": "cascade_mask_rcnn_resnet50_fpn_detectron2_3x"
 }
 FAST_RCNN_COCO = {"msra_resnet50": "fast_rcnn_resnet50_fpn_detectron2_1x"}
 RPN_COCO = {"msra_resnet50": "rpn_resnet50_fpn_detectron2_1x"}

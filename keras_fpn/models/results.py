@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from keras_fpn.models.pasted_masks import full_masks, run_length_masks
+from keras_fpn.models.pasted_masks import Paste, full_masks, run_length_masks
 from keras_fpn.preprocessing import boxes_to_photo
 
 COUNT = "num_detections"  # name of the output with the number of rows that were found
@@ -148,7 +148,7 @@ def _rows_in_photo(kind, rows, frame):
     return rows
 
 
-def with_masks(found: dict, photo_size: tuple[int, int], form: str, threshold: float):
+def with_masks(found: dict, photo_size: tuple[int, int], form: str, paste: Paste):
     """Returns the results for a photo with their masks, if any, in the requested form.
 
     Args:
@@ -156,13 +156,13 @@ def with_masks(found: dict, photo_size: tuple[int, int], form: str, threshold: f
         photo_size: (height, width) of the photo, pixels.
         form: "crops", as they are; "rle", a list of n compressed COCO run-length dicts;
             or "full", bool (n, H, W).
-        threshold: float, 0..1, from which value on a pixel belongs to a mask.
+        paste: the rule by which masks become pixels.
     """
     if "masks" not in found or form == "crops":
         return found
     pasted = {"rle": run_length_masks, "full": full_masks}[form]
     size = (int(photo_size[0]), int(photo_size[1]))
-    masks = pasted(found["masks"], found["mask_windows"], size, threshold)
+    masks = pasted(found["masks"], found["mask_windows"], size, paste)
     others = {name: value for name, value in found.items() if name != "mask_windows"}
     return {**others, "masks": masks}
 

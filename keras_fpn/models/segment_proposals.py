@@ -18,6 +18,7 @@ from keras_fpn.layers import (
 )
 from keras_fpn.models.build import Family, build, check_strides, with_defaults
 from keras_fpn.models.detector import Detector
+from keras_fpn.models.pasted_masks import ExactPaste
 from keras_fpn.models.segment_branch import SegmentBranch
 from keras_fpn.models.two_stage import PyramidParts, pyramid_stages
 from keras_fpn.preprocessing import Preprocessing
@@ -80,8 +81,8 @@ class SegmentProposals(Detector):
         return 1.0  # none is dropped, also of several scales
 
     @property
-    def mask_threshold(self):
-        return self.parts.segment.detections.mask_threshold
+    def mask_paste(self):
+        return ExactPaste(self.parts.segment.detections.mask_threshold)
 
 
 def _complete(parts, num_classes):

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from keras_fpn.models.pasted_masks import full_masks
+from keras_fpn.models.pasted_masks import ExactPaste, full_masks
 from keras_fpn.report.pictures import picture_paths, save_picture
 from keras_fpn.visualize import draw_detections, draw_keypoints, draw_masks
 
@@ -62,7 +62,7 @@ def _picture(photo, x, y, class_names):
     picture = Image.fromarray(pixels)
     if "masks" in y:
         crops, windows = y["masks"][0][rows] / 255, y["mask_windows"][0][rows]
-        masks = full_masks(crops, windows, (height, width), 0.5)
+        masks = full_masks(crops, windows, (height, width), ExactPaste())
         picture = draw_masks(picture, masks, labels)
     if "keypoints" in y:
         picture = draw_keypoints(picture, y["keypoints"][0][rows], labels)

@@ -46,7 +46,7 @@ def finetuning_plan(
     data set.
 
     Args:
-        source: `keras_fpn.models.FasterRCNN` to start from; see
+        source: `keras_fpn.models.Detector` to start from; see
             `keras_fpn.training.transfer.with_classes`.
         dataset: to train on.
         name: of the plan.
@@ -58,7 +58,8 @@ def finetuning_plan(
         replicas: devices that share a batch.
 
     Raises:
-        ValueError: no photo shows an object, or a number is out of its range.
+        ValueError: no photo shows an object, the detector is trained on masks and a
+            photo has none, or a number is out of its range.
     """
     if not any(len(photo.objects) for photo in dataset.photos):
         raise ValueError(
@@ -66,6 +67,8 @@ def finetuning_plan(
             f"{dataset.name!r}, {len(dataset)} photos without any. Look at it with "
             "keras-fpn data check."
         )
+    if "masks" in source.targets:
+        _check_masks(source, dataset)
     preprocessing = resized(source.preprocessing, min_size, max_size)
     if batch_size is None:
         batch_size = default_batch_size(preprocessing, len(dataset), replicas)
@@ -89,6 +92,18 @@ def finetuning_plan(
         shapes="buckets",
         frozen_through=_frozen_through(source.backbone),
     )
+
+
+def _check_masks(source, dataset):
+    """Raises an error if a photo shows objects and has no masks."""
+    bare = dataset.photos_without_masks
+    if bare:
+        raise ValueError(
+            f"{type(source).__name__} must be trained on photos with masks; received "
+            f"the data set {dataset.name!r}, in which {bare[0].path} and "
+            f"{len(bare) - 1} more have boxes only. Start from a detector of boxes, "
+            "such as a FasterRCNN, or leave those photos out."
+        )
 
 
 def default_batch_size(

@@ -19,12 +19,12 @@ from keras_fpn.weights.mapping import (
     without,
     without_classes,
 )
+from keras_fpn.weights.mask_slots import detectron2_mask_slots
 from keras_fpn.weights.pickled_arrays import read_pickled_arrays
 from keras_fpn.weights.reader import read_torch
 
 # Not weights: the model has its own mean and deviation of pixels and anchors.
 _CONSTANTS = ("pixel_mean", "pixel_std", "proposal_generator.anchor_generator.")
-_PREDICTOR = "roi_heads.box_predictor."
 
 
 def load_detectron2(model, source, keep_classes: bool = True) -> None:
@@ -77,11 +77,13 @@ def detectron2_slots(model):
     slots += _pyramid_slots(model.neck)
     if hasattr(model, "rpn_head"):
         slots += _rpn_slots(model.rpn_head)
-    if hasattr(model, "box_head"):
-        slots += _box_head_slots(model.box_head, model.roi_align.output_size)
-        predictor = model.box_predictor
-        slots += dense_slots(predictor.class_logits, f"{_PREDICTOR}cls_score")
-        slots += dense_slots(predictor.box_deltas, f"{_PREDICTOR}bbox_pred")
+    for head, predictor, place in _box_stages(model):
+        slots += _box_head_slots(head, model.roi_align.output_size, place)
+        prefix = f"roi_heads.box_predictor{place}"
+        slots += dense_slots(predictor.class_logits, f"{prefix}.cls_score")
+        slots += dense_slots(predictor.box_deltas, f"{prefix}.bbox_pred")
+    if hasattr(model, "mask_head"):
+        slots += detectron2_mask_slots(model.mask_head, model.mask_predictor)
     return slots
 
 
@@ -169,11 +171,22 @@ def _rpn_slots(head):
     ]
 
 
-def _box_head_slots(head, bins):
+def _box_stages(model):
+    """Yields each box head, its predictor and what their names end in."""
+    if hasattr(model, "box_head"):
+        yield model.box_head, model.box_predictor, ""
+    number = 1  # of the stages of a cascade, which detectron2 counts from 0
+    while hasattr(model, f"box_head_{number}"):
+        head = getattr(model, f"box_head_{number}")
+        yield head, getattr(model, f"box_predictor_{number}"), f".{number - 1}"
+        number += 1
+
+
+def _box_head_slots(head, bins, place):
     if not isinstance(head, TwoFCBoxHead):
         raise ValueError(
             f"detectron2's checkpoints fit a TwoFCBoxHead; received box_head={head}."
         )
-    prefix = "roi_heads.box_head"
+    prefix = f"roi_heads.box_head{place}"
     slots = dense_slots(head.fc1, f"{prefix}.fc1", cells_first(head.fc1, bins))
     return slots + dense_slots(head.fc2, f"{prefix}.fc2")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _BASE_URL = "https://download.pytorch.org/models/"
-_DETECTRON2_URL = "https://dl.fbaipublicfiles.com/detectron2/COCO-Detection/"
+_DETECTRON2_URL = "https://dl.fbaipublicfiles.com/detectron2/"
 _PUBLISHER = "torchvision 0.27.1"
 _LICENCE = (
     "published with torchvision, whose code is BSD-3-Clause; torchvision states no "
@@ -81,8 +81,8 @@ class Checkpoint:
         digest: `Digest`, the start of a hash that the publisher writes into the file
             name: 8 digits of the SHA-256, or 6 of the MD5; None without a `url`.
         num_classes: int, classes without background.
-        metrics: dict of data set -> metric -> value, as published. Box AP and top-1
-            accuracy in percent.
+        metrics: dict of data set -> metric -> value, as published. AP of boxes
+            and of masks, and top-1 accuracy, in percent.
         source: str, who published the weights and the metrics, and under what name.
         license: str, what is known about the terms.
         size_mb: float, size of the file in units of 2**20 bytes; None if not published.
@@ -141,8 +141,8 @@ def _checkpoint(name, file, num_classes, metrics, source, size_mb):
     )
 
 
-def _coco_detector(name, file, box_ap, enum, size_mb):
-    metrics = {"COCO val2017": {"box AP": box_ap}}
+def _coco_detector(name, file, values, enum, size_mb):
+    metrics = {"COCO val2017": values}
     source = f"models.detection.{enum}.COCO_V1"
     checkpoint = _checkpoint(
         f"{name}_coco", file, len(COCO_CLASS_NAMES), metrics, source, size_mb
@@ -152,15 +152,15 @@ def _coco_detector(name, file, box_ap, enum, size_mb):
     )
 
 
-def _detectron2_detector(name, config, number, digits, metric, value):
+def _detectron2_detector(name, config, number, digits, values):
     """Returns a checkpoint of detectron2; only those with a box AP have classes."""
-    classes = metric == "box AP"
+    classes = "box AP" in values
     return Checkpoint(
         name=name,
         url=f"{_DETECTRON2_URL}{config}/{number}/model_final_{digits}.pkl",
         digest=Digest("md5", digits),
         num_classes=len(COCO_80_CLASS_NAMES) if classes else 1,
-        metrics={"COCO val2017": {metric: value}},
+        metrics={"COCO val2017": values},
         source=f"detectron2, model zoo, {config}",
         license="CC BY-SA 3.0, as stated by detectron2's model zoo",
         size_mb=None,
@@ -181,74 +181,111 @@ _COCO = [
     (
         "faster_rcnn_resnet50_fpn",
         "fasterrcnn_resnet50_fpn_coco-258fb6c6.pth",
-        37.0,
+        {"box AP": 37.0},
         "FasterRCNN_ResNet50_FPN_Weights",
         159.743,
     ),
     (
         "faster_rcnn_resnet50_fpn_v2",
         "fasterrcnn_resnet50_fpn_v2_coco-dd69338a.pth",
-        46.7,
+        {"box AP": 46.7},
         "FasterRCNN_ResNet50_FPN_V2_Weights",
         167.104,
     ),
     (
         "faster_rcnn_mobilenet_v3_large_fpn",
         "fasterrcnn_mobilenet_v3_large_fpn-fb6a3cc7.pth",
-        32.8,
+        {"box AP": 32.8},
         "FasterRCNN_MobileNet_V3_Large_FPN_Weights",
         74.239,
     ),
     (
         "faster_rcnn_mobilenet_v3_large_320_fpn",
         "fasterrcnn_mobilenet_v3_large_320_fpn-907ea3f9.pth",
-        22.8,
+        {"box AP": 22.8},
         "FasterRCNN_MobileNet_V3_Large_320_FPN_Weights",
         74.239,
     ),
+    (
+        "mask_rcnn_resnet50_fpn",
+        "maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth",
+        {"box AP": 37.9, "mask AP": 34.6},
+        "MaskRCNN_ResNet50_FPN_Weights",
+        169.84,
+    ),
+    (
+        "mask_rcnn_resnet50_fpn_v2",
+        "maskrcnn_resnet50_fpn_v2_coco-73cbd019.pth",
+        {"box AP": 47.4, "mask AP": 41.8},
+        "MaskRCNN_ResNet50_FPN_V2_Weights",
+        177.219,
+    ),
 ]
 
-# name, config, number of the training, digits of the MD5, metric, value
+# name, config, number of the training, digits of the MD5, metrics
 _DETECTRON2 = [
     (
         "faster_rcnn_resnet50_fpn_detectron2_1x",
-        "faster_rcnn_R_50_FPN_1x",
+        "COCO-Detection/faster_rcnn_R_50_FPN_1x",
         137257794,
         "b275ba",
-        "box AP",
-        37.9,
+        {"box AP": 37.9},
     ),
     (
         "faster_rcnn_resnet50_fpn_detectron2_3x",
-        "faster_rcnn_R_50_FPN_3x",
+        "COCO-Detection/faster_rcnn_R_50_FPN_3x",
         137849458,
         "280758",
-        "box AP",
-        40.2,
+        {"box AP": 40.2},
     ),
     (
         "faster_rcnn_resnet101_fpn_detectron2_3x",
-        "faster_rcnn_R_101_FPN_3x",
+        "COCO-Detection/faster_rcnn_R_101_FPN_3x",
         137851257,
         "f6e8b1",
-        "box AP",
-        42.0,
+        {"box AP": 42.0},
     ),
     (
         "fast_rcnn_resnet50_fpn_detectron2_1x",
-        "fast_rcnn_R_50_FPN_1x",
+        "COCO-Detection/fast_rcnn_R_50_FPN_1x",
         137635226,
         "e5f7ce",
-        "box AP",
-        37.8,
+        {"box AP": 37.8},
     ),
     (
         "rpn_resnet50_fpn_detectron2_1x",
-        "rpn_R_50_FPN_1x",
+        "COCO-Detection/rpn_R_50_FPN_1x",
         137258492,
         "02ce48",
-        "AR@1000",
-        58.0,
+        {"AR@1000": 58.0},
+    ),
+    (
+        "mask_rcnn_resnet50_fpn_detectron2_1x",
+        "COCO-InstanceSegmentation/mask_rcnn_R_50_FPN_1x",
+        137260431,
+        "a54504",
+        {"box AP": 38.6, "mask AP": 35.2},
+    ),
+    (
+        "mask_rcnn_resnet50_fpn_detectron2_3x",
+        "COCO-InstanceSegmentation/mask_rcnn_R_50_FPN_3x",
+        137849600,
+        "f10217",
+        {"box AP": 41.0, "mask AP": 37.2},
+    ),
+    (
+        "mask_rcnn_resnet101_fpn_detectron2_3x",
+        "COCO-InstanceSegmentation/mask_rcnn_R_101_FPN_3x",
+        138205316,
+        "a3ec72",
+        {"box AP": 42.9, "mask AP": 38.6},
+    ),
+    (
+        "cascade_mask_rcnn_resnet50_fpn_detectron2_3x",
+        "Misc/cascade_mask_rcnn_R_50_FPN_3x",
+        144998488,
+        "480dd8",
+        {"box AP": 44.3, "mask AP": 38.5},
     ),
 ]
 

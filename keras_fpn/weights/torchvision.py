@@ -18,11 +18,14 @@ from keras_fpn.weights.mapping import (
     without,
     without_classes,
 )
+from keras_fpn.weights.mask_slots import torchvision_mask_slots
 from keras_fpn.weights.reader import read_torch
 
 _LEGACY = (
     (r"(\.fpn\.(?:inner|layer)_blocks\.\d+)\.(weight|bias)$", r"\1.0.\2"),
     (r"(rpn\.head\.conv)\.(weight|bias)$", r"\1.0.0.\2"),
+    # There they count from 1.
+    (r"(\.mask_head)\.mask_fcn(\d)", lambda m: f"{m[1]}.{int(m[2]) - 1}.0"),
 )
 _PREDICTOR = "roi_heads.box_predictor."
 
@@ -33,7 +36,8 @@ def load_torchvision(model, source, keep_classes: bool = True) -> None:
     The current names of tensors and those of older files are supported.
 
     Args:
-        model: `keras_fpn.models.FasterRCNN` with the architecture of the checkpoint.
+        model: `keras_fpn.models.FasterRCNN` or another detector of its parts, with the
+            architecture of the checkpoint.
         source: dict of str -> array, or a path of a torch file (read without torch and
             without running anything in it, see `keras_fpn.weights.read_torch`).
         keep_classes: bool; False leaves the weights that belong to classes as they are,
@@ -64,6 +68,8 @@ def torchvision_slots(model):
     if hasattr(model, "box_head"):
         slots += _box_head_slots(model.box_head, model.roi_align.output_size)
         slots += _predictor_slots(model.box_predictor)
+    if hasattr(model, "mask_head"):
+        slots += torchvision_mask_slots(model.mask_head, model.mask_predictor)
     return slots
 
 

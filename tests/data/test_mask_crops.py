@@ -24,7 +24,7 @@ from keras_fpn.data.mask_crops import CROP_SIDE, coverage, mask_crops
 from keras_fpn.data.masks import mask_extents
 from keras_fpn.data.sample import resize_sample
 from keras_fpn.data.scenes import write_scenes
-from keras_fpn.models.pasted_masks import full_masks
+from keras_fpn.models.pasted_masks import ExactPaste, full_masks
 
 
 def blobs(seed, count=4, size=(70, 90)):
@@ -104,7 +104,7 @@ def test_pasted_crops_are_nearly_the_masks():
         ]
     )
     crops, windows = mask_crops(masks, np.zeros((3, 4)))
-    again = full_masks(crops / 255, windows, (120, 160), 0.5)
+    again = full_masks(crops / 255, windows, (120, 160), ExactPaste())
     both, either = (again & masks).sum((1, 2)), (again | masks).sum((1, 2))
     assert (both / either > 0.98).all()
 
@@ -206,6 +206,8 @@ def test_every_augmentation_moves_masks_with_their_objects(tmp_path, augmentatio
                 masks = resize_sample(photos.sample(index, epoch), size)["masks"]
                 rows = slice(len(masks))
                 crops = y["masks"][slot, rows] / 255
-                again = full_masks(crops, y["mask_windows"][slot, rows], size, 0.5)
+                again = full_masks(
+                    crops, y["mask_windows"][slot, rows], size, ExactPaste()
+                )
                 assert_array_equal(again, masks)
     assert found > 10

@@ -8,8 +8,8 @@ from on_backend import outputs_of
 from keras_fpn.chance import random_priorities
 from keras_fpn.matcher import IGNORED, NEGATIVE, POSITIVE, Match
 from keras_fpn.models.assignment import Assignment, without_assignments
-from keras_fpn.models.box_branch import ROI_MATCH, ROI_SAMPLE
 from keras_fpn.models.region_branch import RPN_MATCH, RPN_SAMPLE
+from keras_fpn.models.roi_branch import ROI_MATCH, ROI_SAMPLE
 from keras_fpn.sampler import Sample
 
 GT = [0, 0, 10, 10]

@@ -1,9 +1,16 @@
 import keras
 import pytest
 
+from keras_fpn.backbones import resnet
 from keras_fpn.box_coder import BoxCoder
 from keras_fpn.models import published, published_detectron2
-from keras_fpn.models.published import COCO_OF_BACKBONE, FASTER_RCNN
+from keras_fpn.models.pasted_masks import ExactPaste
+from keras_fpn.models.published import (
+    COCO_OF_BACKBONE,
+    FASTER_RCNN,
+    MASK_RCNN,
+    MASK_RCNN_COCO,
+)
 
 FIVE_SIZES = (32, 64, 128, 256, 512)
 MOBILE = {
@@ -75,6 +82,7 @@ def _composed_parts_are_only_named(monkeypatch):
     So is FaPN's neck, whose layers have tests of their own.
     """
     monkeypatch.setattr(published_detectron2, "fapn", _named("fapn"))
+    monkeypatch.setattr(resnet, "_resnet", lambda name, *_: (name, {}))
     for name in ("resnet18", "resnet50", "mobilenet_v2", "mobilenet_v3_large"):
         stand_in = _named(name)
         monkeypatch.setattr(published, name, stand_in)
@@ -110,6 +118,26 @@ def test_every_architecture_has_the_parts_of_its_table():
         assert found == EXPECTED[architecture], architecture
 
 
+def test_mask_rcnns_have_the_parts_of_faster_rcnns_and_norms_in_the_head():
+    expected = {
+        "mask_rcnn_resnet50_fpn_coco": EXPECTED["faster_rcnn_resnet50_fpn_coco"],
+        "mask_rcnn_resnet50_fpn_v2_coco": {
+            **EXPECTED["faster_rcnn_resnet50_fpn_v2_coco"],
+            "mask_head": {"norm": "batch"},
+        },
+    }
+    assert set(MASK_RCNN) == set(expected)
+    for architecture, parts in MASK_RCNN.items():
+        found = {name: described(part) for name, part in parts().items()}
+        assert found == expected[architecture], architecture
+    assert MASK_RCNN_COCO == {"resnet50": "mask_rcnn_resnet50_fpn_coco"}
+
+
+def test_detectron2s_masks_are_pasted_exactly():
+    paste = published_detectron2.mask_rcnn_parts(lambda: None)["mask_paste"]
+    assert paste == ExactPaste(0.5)
+
+
 def test_the_small_mobile_one_has_the_parts_of_its_table():
     parts = published.small_mobilenet_v2_parts()
     found = {name: described(part) for name, part in parts.items()}
@@ -135,24 +163,40 @@ def test_detectron2s_architectures_have_the_parts_of_its_configs():
         "detections": {"max_detections": 2000},
     }
     aligned = {**faster, "neck": ("fapn", {"name": "neck"})}
+    mask = {
+        **faster,
+        "mask_roi_align": {"output_size": 14, **faster["roi_align"]},
+        "mask_targets": {"aligned": True, "threshold": 0.5},
+        "mask_paste": {},
+    }
+    cascade = {
+        **{name: part for name, part in mask.items() if name != "detections"},
+        "proposals": {"coder": coder(beta=l1)},  # 2000 in training are the default
+    }
     fast = {name: faster[name] for name in ("preprocessing", "roi_align", "detections")}
     expected = {
         "faster_rcnn_resnet50_fpn_detectron2_1x": ("msra_resnet50", faster),
         "faster_rcnn_resnet50_fpn_detectron2_3x": ("msra_resnet50", faster),
         "faster_rcnn_resnet101_fpn_detectron2_3x": ("msra_resnet101", faster),
         "faster_rcnn_resnet50_fapn_detectron2_1x": ("msra_resnet50", aligned),
+        "mask_rcnn_resnet50_fpn_detectron2_1x": ("msra_resnet50", mask),
+        "mask_rcnn_resnet50_fpn_detectron2_3x": ("msra_resnet50", mask),
+        "mask_rcnn_resnet101_fpn_detectron2_3x": ("msra_resnet101", mask),
+        "cascade_mask_rcnn_resnet50_fpn_detectron2_3x": ("msra_resnet50", cascade),
         "fast_rcnn_resnet50_fpn_detectron2_1x": ("msra_resnet50", fast),
         "rpn_resnet50_fpn_detectron2_1x": ("msra_resnet50", rpn),
     }
     architectures = {
         **published_detectron2.FASTER_RCNN,
+        **published_detectron2.MASK_RCNN,
+        **published_detectron2.CASCADE_MASK_RCNN,
         **published_detectron2.FAST_RCNN,
         **published_detectron2.RPN,
     }
     assert set(architectures) == set(expected)
     for architecture, function in architectures.items():
         parts = function()
-        backbone = parts.pop("backbone").name
+        backbone, _ = parts.pop("backbone")
         found = {name: described(part) for name, part in parts.items()}
         assert (backbone, found) == expected[architecture], architecture
 

@@ -5,6 +5,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from pycocotools import mask as coco_mask
 
+from keras_fpn.models.pasted_masks import ExactPaste
 from keras_fpn.models.results import (
     COUNT,
     RESULTS,
@@ -82,7 +83,7 @@ WINDOWS[1, :2] = [[8, 20, 32, 40], [0, 0, 160, 100]]
 def in_form(form, index=1, threshold=0.5, outputs=None, **limits):
     outputs = outputs or OUTPUTS | {"masks": MASKS, "mask_windows": WINDOWS}
     found = of_photo(outputs, index, FRAME, **limits)
-    return with_masks(found, FRAME.photo_size, form, threshold)
+    return with_masks(found, FRAME.photo_size, form, ExactPaste(threshold))
 
 
 def test_masks_are_pasted_over_their_windows_in_the_photo():
@@ -117,7 +118,7 @@ def test_the_threshold_is_the_detectors_and_no_rows_have_no_masks():
 
 def test_masks_of_the_mirrored_photo_are_mirrored_with_their_windows():
     crops = in_form("crops")
-    again = with_masks(mirrored(crops, 400), FRAME.photo_size, "full", 0.5)
+    again = with_masks(mirrored(crops, 400), FRAME.photo_size, "full", ExactPaste())
     assert_array_equal(again["masks"], in_form("full")["masks"][:, :, ::-1])
 
 

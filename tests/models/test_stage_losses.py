@@ -8,8 +8,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 from on_backend import outputs_of
 
 from keras_fpn.layers import Detections, Proposals
+from keras_fpn.layers.detections import ROI_CODER
 from keras_fpn.models import Assignment, BoxBranch, RegionBranch
-from keras_fpn.models.box_branch import SampledRoIs
+from keras_fpn.models.roi_branch import SampledRoIs, predicted_losses
 from keras_fpn.sampler import Sample
 
 GT = [0, 0, 10, 10]
@@ -51,7 +52,7 @@ def sampled_rois(stages, truth, assignment, seed, step):
 
 def box_head_losses(logits, deltas, rois, labels, matches, truth):
     sampled = SampledRoIs(rois, labels, matches)
-    return box_branch().predicted_losses(logits, deltas, sampled, truth)
+    return predicted_losses(logits, deltas, ROI_CODER, sampled, truth)
 
 
 def rpn_losses(stages, truth, assignment, seed, step):

@@ -6,6 +6,7 @@ proposals 5e-3 of it; boxes are compared as sets.
 """
 
 import importlib.util
+import json
 
 import keras
 import numpy as np
@@ -47,6 +48,17 @@ class Golden:
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
         return module.state_dict(self.model, self.folder)
+
+    def sizes(self):
+        """Returns `min_size` and `max_size`, dict; empty for the model's own."""
+        settings = json.loads((self.folder / f"{self.model}.json").read_text("utf-8"))
+        if "settings" not in settings:
+            return {}
+        settings = settings["settings"]
+        return {
+            "min_size": settings["resize_shortest_edge"],
+            "max_size": settings["resize_longest_edge_at_most"],
+        }
 
     def __getitem__(self, key):
         return self.stages[key]

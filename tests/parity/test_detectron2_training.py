@@ -16,6 +16,7 @@ from parity.goldens import (
     padded_boxes,
     step_on_recorded_proposals,
 )
+from parity.masks import CASCADE, SLOTS, mask_targets, unpacked
 from parity.test_detectron2 import FASTER_RCNN, PIXELS, RPN
 
 import keras_fpn
@@ -29,15 +30,20 @@ pytestmark = pytest.mark.parity
 # ours only at points at exactly -1. None of the 3,556,224 points here is: the nearest
 # is 6e-6 away.
 FAPN = ("faster_rcnn_resnet50_fapn_detectron2_1x", "fapn_faster_rcnn_R_50")
+MASK_RCNN = ("mask_rcnn_resnet50_fpn_detectron2_1x", "mask_rcnn_R_50_FPN")
 LOSSES = {
     "objectness_loss": "loss_rpn_cls",
     "rpn_box_loss": "loss_rpn_loc",
     "class_loss": "loss_cls",
     "box_loss": "loss_box_reg",
+    "mask_loss": "loss_mask",
+    **{f"class_loss_{n}": f"loss_cls_stage{n - 1}" for n in (1, 2, 3)},
+    **{f"box_loss_{n}": f"loss_box_reg_stage{n - 1}" for n in (1, 2, 3)},
 }
+RECORDINGS = (FASTER_RCNN, RPN, FAPN, MASK_RCNN, CASCADE)
 # The recording kept every labelled anchor and proposal: nothing random.
 EVERY_ANCHOR = FullSample(2**18, 0.5)
-EVERY_ROI = Sample(10**7, 0.25)
+EVERY_ROI = Sample(10**7, SLOTS / 10**7)
 SIZES = {"min_size": 432, "max_size": 720}
 
 
@@ -57,7 +63,7 @@ class Run:
         model.parts = parts
         images = ("image0", "image1")
         photos = np.load(golden.folder / "images_432x720.npz")
-        self.inputs, _ = model.preprocessing.prepare(
+        self.inputs, resized = model.preprocessing.prepare(
             [photos[f"{image}/pixels_rgb"] for image in images], **SIZES
         )
         self.proposals = [golden[f"train/{image}/proposals"] for image in images]
@@ -68,6 +74,12 @@ class Run:
         if model.class_agnostic:
             labels = np.zeros_like(labels)
         self.targets = {"boxes": boxes.astype("float32"), "labels": labels}
+        if "masks" in model.targets:
+            masks = [
+                unpacked(golden[f"train/{image}/masks_packed"], (len(own), *size))
+                for image, own, size in zip(images, labels, resized, strict=True)
+            ]
+            self.targets |= mask_targets(masks, self.targets["boxes"])
 
     def stages(self, inputs):
         """Returns the trunk's outputs, with as many proposals as in training."""
@@ -85,7 +97,7 @@ class Run:
         """Returns the losses on the recorded proposals, and our proposals."""
         own = self.stages(inputs)
         stages = {**own, "rois": padded_boxes(self.proposals)}
-        truth = ground_truth(self.targets)
+        truth = ground_truth(self.targets, needed=self.model.targets)
         losses = {
             name: value / count
             for sums, count in self.model.stage_losses(stages, truth, 0, 0, False)
@@ -95,15 +107,17 @@ class Run:
 
 
 def _recording(recording):
-    # JAX takes minutes to compile each of these steps: there Faster R-CNN stands for
-    # this family of losses, the RPN's among them. FaPN passed there on 2026-11-29, in
-    # 206 s on two busy cores. The RPN alone has not run there yet.
-    slow = recording is not FASTER_RCNN and keras.backend.backend() == "jax"
+    # Mask R-CNN has all losses of Faster R-CNN and of the RPN. JAX takes minutes to
+    # compile each of these steps, so there it stands for this family of losses. FaPN
+    # passed there on 2026-11-29, in 206 s on two busy cores. The RPN alone has not run
+    # there yet.
+    jax = keras.backend.backend() == "jax"
+    slow = recording is FASTER_RCNN or (jax and recording is not MASK_RCNN)
     marks = [pytest.mark.slow] if slow else []
     return pytest.param(recording, marks=marks, id=recording[1])
 
 
-@pytest.fixture(scope="module", params=map(_recording, (FASTER_RCNN, RPN, FAPN)))
+@pytest.fixture(scope="module", params=map(_recording, RECORDINGS))
 def run(request, detectron2_folder):
     preset, reference = request.param
     return Run(preset, Golden(detectron2_folder, reference))

@@ -1,8 +1,8 @@
 """Every preset can be exported; those that are added to the list later, too.
 
-On small photos one of them in every run, all of them in .ci/run. The
-slow tests take each as it is, with photos of its own size; they ran last on 2026-11-21:
-all six that there were then answered as `detect`.
+On small photos one of them in every run, all architectures in .ci/run. The slow tests
+take each as it is, with photos of its own size; they ran last on 2026-11-21: all six
+that there were then answered as `detect`.
 """
 
 import numpy as np
@@ -19,17 +19,24 @@ from keras_fpn.preprocessing import Preprocessing
 pytestmark = pytest.mark.tensorflow_only
 
 PRESETS = sorted(keras_fpn.list_presets())
-# Other weights in the graph of "..._1x": exported as it is by the slow tests only.
-SAME_GRAPH = {"faster_rcnn_resnet50_fpn_detectron2_3x"}
 IN_EVERY_RUN = {"faster_rcnn_resnet18_fpn_scenes"}
 # For detectors that take some: x1, y1, x2, y2, pixels of the photo.
 PROPOSALS = np.array(
     [[0, 0, 300, 200], [100, 50, 500, 350], [350, 120, 420, 260]], np.float32
 )
-SOME_IN_CI = [
-    pytest.param(name, marks=[] if name in IN_EVERY_RUN else [pytest.mark.ci])
-    for name in sorted({*PRESETS} - SAME_GRAPH)
-]
+
+
+def marks_of(name):
+    """Those of a preset in .ci/run: `slow` if another has the same architecture."""
+    presets = keras_fpn.list_presets()
+    own = presets[name].builder, presets[name].parts
+    first = next(n for n in PRESETS if (presets[n].builder, presets[n].parts) == own)
+    if name in IN_EVERY_RUN:
+        return []
+    return [pytest.mark.ci if name == first else pytest.mark.slow]
+
+
+SOME_IN_CI = [pytest.param(name, marks=marks_of(name)) for name in PRESETS]
 
 
 def assert_it_answers_as_detect_does(model, folder):
@@ -57,7 +64,7 @@ def assert_it_answers_as_detect_does(model, folder):
 
 
 def test_the_presets_of_every_run_are_there():
-    assert set(PRESETS) > IN_EVERY_RUN | SAME_GRAPH
+    assert set(PRESETS) > IN_EVERY_RUN
 
 
 @pytest.mark.parametrize("name", SOME_IN_CI)

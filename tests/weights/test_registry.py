@@ -20,12 +20,12 @@ FAPN = "faster_rcnn_resnet50_fapn_detectron2_1x"
 def table_row(checkpoint):
     """The checkpoint's line in docs/weights.md."""
     [(data, metrics)] = checkpoint.metrics.items()
-    [(metric, value)] = metrics.items()
+    published = ", ".join(f"{metric} {value}" for metric, value in metrics.items())
     file = "not downloaded: see [FaPN](fapn.md#published-results)"
     if checkpoint.url is not None:
         file = f"[{checkpoint.url.rpartition('/')[2]}]({checkpoint.url})"
     size = "?" if checkpoint.size_mb is None else f"{checkpoint.size_mb:.0f}"
-    return f"| `{checkpoint.name}` | {metric} {value} on {data} | {size} | {file} |"
+    return f"| `{checkpoint.name}` | {published} on {data} | {size} | {file} |"
 
 
 @pytest.mark.parametrize("checkpoint", DOWNLOADED, ids=lambda found: found.name)
@@ -35,7 +35,9 @@ def test_the_hash_is_the_one_in_the_file_name(checkpoint):
     if "detectron2" in checkpoint.name:
         assert checkpoint.digest.algorithm == "md5"
         assert re.fullmatch("[0-9a-f]{6}", digits)
-        zoo = "https://dl.fbaipublicfiles.com/detectron2/COCO-Detection"
+        tasks = {"cascade": "Misc", "mask": "COCO-InstanceSegmentation"}
+        task = tasks.get(checkpoint.name.partition("_")[0], "COCO-Detection")
+        zoo = f"https://dl.fbaipublicfiles.com/detectron2/{task}"
         assert re.fullmatch(rf"{zoo}/\w+_R_(50|101)_FPN_[13]x/\d{{9}}", folder)
         assert file == f"model_final_{digits}.pkl"
     else:
@@ -48,12 +50,14 @@ def test_the_hash_is_the_one_in_the_file_name(checkpoint):
 @pytest.mark.parametrize("checkpoint", DOWNLOADED, ids=lambda found: found.name)
 def test_a_number_comes_with_its_source_and_terms(checkpoint):
     [(data, metrics)] = checkpoint.metrics.items()
-    [(metric, value)] = metrics.items()
-    assert 20 < value < 100
+    metric = next(iter(metrics))
+    assert all(20 < value < 100 for value in metrics.values())
+    assert ("mask AP" in metrics) == ("mask" in checkpoint.name)
     if "detectron2" in checkpoint.name:
         kinds = {"box AP": 80, "AR@1000": 1}
         assert (data, checkpoint.num_classes) == ("COCO val2017", kinds[metric])
-        assert re.fullmatch(r"detectron2, model zoo, \w+x", checkpoint.source)
+        zoo = r"detectron2, model zoo, (COCO-\w+|Misc)/\w+x"
+        assert re.fullmatch(zoo, checkpoint.source)
         assert "CC BY-SA 3.0" in checkpoint.license
         return
     kinds = {"COCO val2017": ("box AP", 90), "ImageNet-1K": ("top-1 accuracy", 1000)}
@@ -66,15 +70,17 @@ def test_a_number_comes_with_its_source_and_terms(checkpoint):
     assert data in checkpoint.license
 
 
-def test_what_is_published_for_faster_rcnn():
+def test_what_torchvision_publishes():
     published = {
         "faster_rcnn_resnet50_fpn_coco": (37.0, "258fb6c6"),
         "faster_rcnn_resnet50_fpn_v2_coco": (46.7, "dd69338a"),
         "faster_rcnn_mobilenet_v3_large_fpn_coco": (32.8, "fb6a3cc7"),
         "faster_rcnn_mobilenet_v3_large_320_fpn_coco": (22.8, "907ea3f9"),
+        "mask_rcnn_resnet50_fpn_coco": (37.9, 34.6, "bf2d0c1e"),
+        "mask_rcnn_resnet50_fpn_v2_coco": (47.4, 41.8, "73cbd019"),
     }
     detectors = {
-        name: (checkpoint.metrics["COCO val2017"]["box AP"], checkpoint.digest.digits)
+        name: (*checkpoint.metrics["COCO val2017"].values(), checkpoint.digest.digits)
         for name, checkpoint in CHECKPOINTS.items()
         if name.endswith("_coco")
     }
@@ -93,6 +99,10 @@ def test_what_detectron2_publishes():
         "faster_rcnn_resnet101_fpn_detectron2_3x": (42.0, "f6e8b1"),
         "fast_rcnn_resnet50_fpn_detectron2_1x": (37.8, "e5f7ce"),
         "rpn_resnet50_fpn_detectron2_1x": (58.0, "02ce48"),
+        "mask_rcnn_resnet50_fpn_detectron2_1x": (38.6, 35.2, "a54504"),
+        "mask_rcnn_resnet50_fpn_detectron2_3x": (41.0, 37.2, "f10217"),
+        "mask_rcnn_resnet101_fpn_detectron2_3x": (42.9, 38.6, "a3ec72"),
+        "cascade_mask_rcnn_resnet50_fpn_detectron2_3x": (44.3, 38.5, "480dd8"),
     }
 
 
@@ -161,7 +171,7 @@ def test_an_entry_is_found_and_cannot_be_changed():
             "fasterrcnn_resnet50_fpn",
             r"'fasterrcnn_resnet50_fpn'.*Near names: \['faster_rcnn_resnet50_fpn_coco'",
         ),
-        ("???", r"name='\?\?\?'. Names: \['fast_rcnn_resnet50"),
+        ("???", r"name='\?\?\?'. Names: \['cascade_mask_rcnn"),
         (None, "received name=None"),
     ],
 )
