@@ -15,7 +15,10 @@ from keras_fpn.layers.fapn import fapn
 from keras_fpn.layers.feature_align import FeatureAlign
 from keras_fpn.layers.feature_selection import FeatureSelection
 from keras_fpn.layers.fpn import FeaturePyramid
+from keras_fpn.layers.keypoint_head import KeypointHead, KeypointPredictor
+from keras_fpn.layers.keypoint_peaks import LogitPeaks, ProbabilityPeaks
 from keras_fpn.layers.lateral import LateralConnection, SmoothingConvolution
+from keras_fpn.layers.leading_rows import LeadingRows
 from keras_fpn.layers.normalize import NormalizePixels
 from keras_fpn.layers.proposal_detections import ProposalDetections
 from keras_fpn.layers.proposals import Proposals
@@ -38,10 +41,15 @@ __all__ = [
     "FeatureAlign",
     "FeaturePyramid",
     "FeatureSelection",
+    "KeypointHead",
+    "KeypointPredictor",
     "LateralConnection",
+    "LeadingRows",
+    "LogitPeaks",
     "MultiLevelAnchors",
     "NoTopDown",
     "NormalizePixels",
+    "ProbabilityPeaks",
     "ProposalDetections",
     "Proposals",
     "PyramidRoIAlign",

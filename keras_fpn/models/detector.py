@@ -19,6 +19,7 @@ from keras_fpn.models.export_formats import (
     check_export_format,
 )
 from keras_fpn.models.ground_truth import TARGETS, ground_truth
+from keras_fpn.models.keypoint_set import KeypointSet
 from keras_fpn.models.limits import shared_limits
 from keras_fpn.models.loss_means import loss_means
 from keras_fpn.models.parts import Parts, check_classes, check_names, restored
@@ -124,6 +125,9 @@ class Detector(model_class()):  # type: ignore[misc]  # depends on the backend
 
     # Whether it detects objects of any class, without saying which class.
     class_agnostic: bool = False
+
+    # The `KeypointSet` of a detector that locates keypoints.
+    keypoint_set: KeypointSet | None = None
 
     # The metric by which the detector is judged, one of `CocoEvaluation`.
     monitor: str = "AP"

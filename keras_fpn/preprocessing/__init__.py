@@ -10,6 +10,7 @@ from keras_fpn.preprocessing.photo import read_photo
 from keras_fpn.preprocessing.proposals import checked_proposals, proposal_batch
 from keras_fpn.preprocessing.resize import (
     boxes_to_photo,
+    points_to_photo,
     resize,
     resized_size,
     scaled_boxes,
@@ -18,6 +19,7 @@ from keras_fpn.preprocessing.resize import (
 __all__ = [
     "Preprocessing",
     "boxes_to_photo",
+    "points_to_photo",
     "checked_proposals",
     "proposal_batch",
     "read_photo",

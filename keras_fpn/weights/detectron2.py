@@ -8,6 +8,7 @@ import os
 
 from keras_fpn.layers import ConvNorm, FeatureAlign, FeaturePyramid, TwoFCBoxHead
 from keras_fpn.levels import level_number, ordered_names
+from keras_fpn.weights.keypoint_slots import detectron2_keypoint_slots
 from keras_fpn.weights.mapping import (
     Slot,
     as_is,
@@ -82,6 +83,8 @@ def detectron2_slots(model):
         predictor = model.box_predictor
         slots += dense_slots(predictor.class_logits, f"{_PREDICTOR}cls_score")
         slots += dense_slots(predictor.box_deltas, f"{_PREDICTOR}bbox_pred")
+    if hasattr(model, "keypoint_head"):
+        slots += detectron2_keypoint_slots(model)
     return slots
 
 

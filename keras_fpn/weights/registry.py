@@ -11,9 +11,11 @@ import hashlib
 import itertools
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 _BASE_URL = "https://download.pytorch.org/models/"
 _DETECTRON2_URL = "https://dl.fbaipublicfiles.com/detectron2/COCO-Detection/"
+_DETECTRON2_KEYPOINTS_URL = "https://dl.fbaipublicfiles.com/detectron2/COCO-Keypoints/"
 _PUBLISHER = "torchvision 0.27.1"
 _LICENCE = (
     "published with torchvision, whose code is BSD-3-Clause; torchvision states no "
@@ -42,6 +44,9 @@ COCO_CLASS_NAMES = tuple(
 _USED = [name != "N/A" for name in COCO_CLASS_NAMES]
 COCO_80_CATEGORY_IDS = tuple(itertools.compress(COCO_CATEGORY_IDS, _USED))
 COCO_80_CLASS_NAMES = tuple(itertools.compress(COCO_CLASS_NAMES, _USED))
+
+# The only class with keypoints in COCO; the box AP of such detectors is that of persons.
+_PERSON: dict[str, Any] = {"class_names": ("person",), "category_ids": (1,)}
 
 
 @dataclass(frozen=True)
@@ -81,8 +86,8 @@ class Checkpoint:
         digest: `Digest`, the start of a hash that the publisher writes into the file
             name: 8 digits of the SHA-256, or 6 of the MD5; None without a `url`.
         num_classes: int, classes without background.
-        metrics: dict of data set -> metric -> value, as published. Box AP and top-1
-            accuracy in percent.
+        metrics: dict of data set -> metric -> value, as published. Box AP, keypoint AP
+            and top-1 accuracy in percent.
         source: str, who published the weights and the metrics, and under what name.
         license: str, what is known about the terms.
         size_mb: float, size of the file in units of 2**20 bytes; None if not published.
@@ -166,6 +171,29 @@ def _detectron2_detector(name, config, number, digits, metric, value):
         size_mb=None,
         class_names=COCO_80_CLASS_NAMES if classes else None,
         category_ids=COCO_80_CATEGORY_IDS if classes else None,
+    )
+
+
+def _torchvision_keypoints(file, box_ap, keypoint_ap, size_mb):
+    metrics = {"COCO val2017": {"box AP": box_ap, "keypoint AP": keypoint_ap}}
+    source = "models.detection.KeypointRCNN_ResNet50_FPN_Weights.COCO_V1"
+    name = "keypoint_rcnn_resnet50_fpn_coco"
+    checkpoint = _checkpoint(name, file, 1, metrics, source, size_mb)
+    return dataclasses.replace(checkpoint, **_PERSON)
+
+
+def _detectron2_keypoints(schedule, number, digits, box_ap, keypoint_ap):
+    config = f"keypoint_rcnn_R_50_FPN_{schedule}"
+    return Checkpoint(
+        name=f"keypoint_rcnn_resnet50_fpn_detectron2_{schedule}",
+        url=f"{_DETECTRON2_KEYPOINTS_URL}{config}/{number}/model_final_{digits}.pkl",
+        digest=Digest("md5", digits),
+        num_classes=1,
+        metrics={"COCO val2017": {"box AP": box_ap, "keypoint AP": keypoint_ap}},
+        source=f"detectron2, model zoo, {config}",
+        license="CC BY-SA 3.0, as stated by detectron2's model zoo",
+        size_mb=None,
+        **_PERSON,
     )
 
 
@@ -267,6 +295,12 @@ _FAPN = Checkpoint(
     category_ids=COCO_80_CATEGORY_IDS,
 )
 
+# schedule, number of the training, digits of the MD5, box AP, keypoint AP
+_DETECTRON2_KEYPOINTS = [
+    ("1x", 137261548, "04e291", 53.6, 64.0),
+    ("3x", 137849621, "a6e10b", 55.4, 65.5),
+]
+
 # backbone, version, beginning of the SHA-256, top-1, enum, size
 _IMAGENET = [
     ("resnet18", 1, "f37072fd", 69.758, "ResNet18_Weights", 44.661),
@@ -287,6 +321,10 @@ CHECKPOINTS = {
         *(_coco_detector(*row) for row in _COCO),
         *(_detectron2_detector(*row) for row in _DETECTRON2),
         _FAPN,
+        _torchvision_keypoints(
+            "keypointrcnn_resnet50_fpn_coco-fc266e95.pth", 54.6, 65.0, 226.054
+        ),
+        *(_detectron2_keypoints(*row) for row in _DETECTRON2_KEYPOINTS),
         *(_imagenet_classifier(*row) for row in _IMAGENET),
     ]
 }

@@ -9,6 +9,7 @@ import re
 
 from keras_fpn.layers import ConvBoxHead, ConvNorm, FeaturePyramid, TwoFCBoxHead
 from keras_fpn.levels import ordered_names
+from keras_fpn.weights.keypoint_slots import torchvision_keypoint_slots
 from keras_fpn.weights.mapping import (
     cells_first,
     conv_norm_slots,
@@ -64,6 +65,8 @@ def torchvision_slots(model):
     if hasattr(model, "box_head"):
         slots += _box_head_slots(model.box_head, model.roi_align.output_size)
         slots += _predictor_slots(model.box_predictor)
+    if hasattr(model, "keypoint_head"):
+        slots += torchvision_keypoint_slots(model)
     return slots
 
 
