@@ -42,7 +42,7 @@ class KeypointPeaks(keras.layers.Layer):
         raise NotImplementedError
 
     def call(self, logits, boxes, num_detections):
-        batch, some, side = ops.shape(logits)[:3]
+        batch, some = ops.shape(logits)[:2]
         joints, rows = logits.shape[4], ops.shape(boxes)[1]
         boxes = ops.cast(boxes[:, :some], "float32")
         found = ops.arange(some)[None] < num_detections[:, None]  # (B, D')

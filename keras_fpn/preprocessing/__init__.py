@@ -19,8 +19,8 @@ from keras_fpn.preprocessing.resize import (
 __all__ = [
     "Preprocessing",
     "boxes_to_photo",
-    "points_to_photo",
     "checked_proposals",
+    "points_to_photo",
     "proposal_batch",
     "read_photo",
     "resize",

@@ -45,7 +45,7 @@ _USED = [name != "N/A" for name in COCO_CLASS_NAMES]
 COCO_80_CATEGORY_IDS = tuple(itertools.compress(COCO_CATEGORY_IDS, _USED))
 COCO_80_CLASS_NAMES = tuple(itertools.compress(COCO_CLASS_NAMES, _USED))
 
-# The only class with keypoints in COCO; the box AP of such detectors is that of persons.
+# The only class with keypoints in COCO, and the only one of such detectors.
 _PERSON: dict[str, Any] = {"class_names": ("person",), "category_ids": (1,)}
 
 
