@@ -15,7 +15,9 @@ PUBLISHED = {
     "faster_rcnn_resnet50_fpn_v2_coco": 43_712_278,
     "faster_rcnn_mobilenet_v3_large_fpn_coco": 19_386_354,
     "faster_rcnn_mobilenet_v3_large_320_fpn_coco": 19_386_354,
+    "keypoint_rcnn_resnet50_fpn_coco": 59_137_258,
 }
+KEYPOINTS = "keypoint_rcnn_resnet50_fpn_coco"
 
 FAPN = "faster_rcnn_resnet50_fapn_detectron2_1x"
 
@@ -27,6 +29,9 @@ DETECTRON2 = {
     "faster_rcnn_resnet50_fapn_detectron2_1x": 46.14,  # 41.70 and its larger neck
     "fast_rcnn_resnet50_fpn_detectron2_1x": 41.11,  # 41.70 less the RPN head
     "rpn_resnet50_fpn_detectron2_1x": 27.39,  # 41.70 less the two layers of the heads
+    # Those of torchvision, less the background's box.
+    "keypoint_rcnn_resnet50_fpn_detectron2_1x": 59.13,
+    "keypoint_rcnn_resnet50_fpn_detectron2_3x": 59.13,
 }
 
 
@@ -35,7 +40,7 @@ def test_presets_are_the_published_ones_and_ours():
     assert set(presets) == set(PUBLISHED) | set(DETECTRON2) | set(SHIPPED)
     published = [presets[name] for name in PUBLISHED]
     averages = [next(iter(preset.metrics.values())) for preset in published]
-    assert [metrics["box AP"] for metrics in averages] == [37.0, 46.7, 32.8, 22.8]
+    assert [metrics["box AP"] for metrics in averages] == [37.0, 46.7, 32.8, 22.8, 54.6]
     for preset in published:
         assert "torchvision" in preset.source
     for name in SHIPPED:
@@ -57,7 +62,7 @@ def test_preset_has_the_published_number_of_parameters(name):
     count = sum(int(np.prod(v.shape)) for v in model.trainable_variables)
     assert count == PUBLISHED[name] - 4 * 1025
     assert model.name == name
-    assert len(model.class_names) == 90
+    assert len(model.class_names) == (1 if name == KEYPOINTS else 90)
 
 
 @pytest.mark.parametrize(
@@ -69,6 +74,8 @@ def test_preset_has_the_published_number_of_parameters(name):
         "faster_rcnn_resnet50_fapn_detectron2_1x",
         "fast_rcnn_resnet50_fpn_detectron2_1x",
         "rpn_resnet50_fpn_detectron2_1x",
+        pytest.param("keypoint_rcnn_resnet50_fpn_detectron2_1x", marks=pytest.mark.ci),
+        pytest.param("keypoint_rcnn_resnet50_fpn_detectron2_3x", marks=pytest.mark.ci),
     ],
 )
 def test_preset_of_detectron2_has_its_number_of_parameters(name):
@@ -81,6 +88,12 @@ def test_preset_of_detectron2_has_its_number_of_parameters(name):
     if name.startswith("rpn"):
         assert isinstance(model, keras_fpn.models.RPN)
         assert model.class_names == ["object"]
+        return
+    if name.startswith("keypoint"):
+        assert type(model) is keras_fpn.models.KeypointRCNN
+        assert (model.class_names, model.category_ids) == (["person"], [1])
+        assert model.detections.coder.beta == 0.5
+        assert model.proposals.training_post_nms_top_k == 1500
         return
     kind = "FasterRCNN" if name.startswith("faster") else "FastRCNN"
     assert type(model) is getattr(keras_fpn.models, kind)

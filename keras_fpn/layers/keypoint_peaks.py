@@ -45,7 +45,8 @@ class KeypointPeaks(keras.layers.Layer):
         batch, some = ops.shape(logits)[:2]
         joints, rows = logits.shape[4], ops.shape(boxes)[1]
         boxes = ops.cast(boxes[:, :some], "float32")
-        found = ops.arange(some)[None] < num_detections[:, None]  # (B, D')
+        count = ops.cast(num_detections, "int32")[:, None]
+        found = ops.arange(some, dtype="int32")[None] < count  # (B, D')
         sides = ops.maximum(ops.stack(box_sides(boxes), axis=-1), 1.0)
         pixels = ops.where(found[..., None], ops.ceil(sides), 0.0)  # (B, D', 2)
         maps = ops.transpose(ops.cast(logits, "float32"), (0, 1, 4, 2, 3))

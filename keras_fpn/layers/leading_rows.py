@@ -27,7 +27,8 @@ class LeadingRows(keras.layers.Layer):
     def call(self, boxes, num_detections):
         if not native_kernels_run():
             return boxes
-        return boxes[:, : ops.maximum(ops.max(num_detections), 1)]
+        rows = ops.cast(ops.max(num_detections), "int32")
+        return boxes[:, : ops.maximum(rows, 1)]
 
     def compute_output_spec(self, boxes, num_detections):
         batch, rows, sides = boxes.shape

@@ -20,12 +20,12 @@ FAPN = "faster_rcnn_resnet50_fapn_detectron2_1x"
 def table_row(checkpoint):
     """The checkpoint's line in docs/weights.md."""
     [(data, metrics)] = checkpoint.metrics.items()
-    [(metric, value)] = metrics.items()
+    numbers = ", ".join(f"{metric} {value}" for metric, value in metrics.items())
     file = "not downloaded: see [FaPN](fapn.md#published-results)"
     if checkpoint.url is not None:
         file = f"[{checkpoint.url.rpartition('/')[2]}]({checkpoint.url})"
     size = "?" if checkpoint.size_mb is None else f"{checkpoint.size_mb:.0f}"
-    return f"| `{checkpoint.name}` | {metric} {value} on {data} | {size} | {file} |"
+    return f"| `{checkpoint.name}` | {numbers} on {data} | {size} | {file} |"
 
 
 @pytest.mark.parametrize("checkpoint", DOWNLOADED, ids=lambda found: found.name)
@@ -35,7 +35,7 @@ def test_the_hash_is_the_one_in_the_file_name(checkpoint):
     if "detectron2" in checkpoint.name:
         assert checkpoint.digest.algorithm == "md5"
         assert re.fullmatch("[0-9a-f]{6}", digits)
-        zoo = "https://dl.fbaipublicfiles.com/detectron2/COCO-Detection"
+        zoo = r"https://dl.fbaipublicfiles.com/detectron2/COCO-(Detection|Keypoints)"
         assert re.fullmatch(rf"{zoo}/\w+_R_(50|101)_FPN_[13]x/\d{{9}}", folder)
         assert file == f"model_final_{digits}.pkl"
     else:
@@ -48,16 +48,24 @@ def test_the_hash_is_the_one_in_the_file_name(checkpoint):
 @pytest.mark.parametrize("checkpoint", DOWNLOADED, ids=lambda found: found.name)
 def test_a_number_comes_with_its_source_and_terms(checkpoint):
     [(data, metrics)] = checkpoint.metrics.items()
-    [(metric, value)] = metrics.items()
+    (metric, value), *more = metrics.items()
     assert 20 < value < 100
+    classes = checkpoint.num_classes
+    if more:
+        [(other, also)] = more
+        assert 20 < also < 100
+        assert (metric, other, classes) == ("box AP", "keypoint AP", 1)
+        assert checkpoint.class_names == ("person",)
+        assert checkpoint.category_ids == (1,)
+        classes = 80 if "detectron2" in checkpoint.name else 90
     if "detectron2" in checkpoint.name:
         kinds = {"box AP": 80, "AR@1000": 1}
-        assert (data, checkpoint.num_classes) == ("COCO val2017", kinds[metric])
+        assert (data, classes) == ("COCO val2017", kinds[metric])
         assert re.fullmatch(r"detectron2, model zoo, \w+x", checkpoint.source)
         assert "CC BY-SA 3.0" in checkpoint.license
         return
     kinds = {"COCO val2017": ("box AP", 90), "ImageNet-1K": ("top-1 accuracy", 1000)}
-    assert (metric, checkpoint.num_classes) == kinds[data]
+    assert (metric, classes) == kinds[data]
     assert re.fullmatch(
         r"torchvision 0\.27\.1, models\.(detection\.)?\w+_Weights\.\w+_V[12]",
         checkpoint.source,
@@ -76,7 +84,7 @@ def test_what_is_published_for_faster_rcnn():
     detectors = {
         name: (checkpoint.metrics["COCO val2017"]["box AP"], checkpoint.digest.digits)
         for name, checkpoint in CHECKPOINTS.items()
-        if name.endswith("_coco")
+        if name.endswith("_coco") and name.startswith("faster")
     }
     assert detectors == published
 
@@ -93,7 +101,16 @@ def test_what_detectron2_publishes():
         "faster_rcnn_resnet101_fpn_detectron2_3x": (42.0, "f6e8b1"),
         "fast_rcnn_resnet50_fpn_detectron2_1x": (37.8, "e5f7ce"),
         "rpn_resnet50_fpn_detectron2_1x": (58.0, "02ce48"),
+        "keypoint_rcnn_resnet50_fpn_detectron2_1x": (53.6, 64.0, "04e291"),
+        "keypoint_rcnn_resnet50_fpn_detectron2_3x": (55.4, 65.5, "a6e10b"),
     }
+
+
+def test_what_torchvision_publishes_for_keypoint_rcnn():
+    checkpoint = get_checkpoint("keypoint_rcnn_resnet50_fpn_coco")
+    metrics = {"box AP": 54.6, "keypoint AP": 65.0}
+    assert checkpoint.metrics == {"COCO val2017": metrics}
+    assert checkpoint.digest == Digest("sha256", "fc266e95")
 
 
 def test_fapns_number_comes_with_its_source_and_without_a_file():
