@@ -28,7 +28,7 @@ def cells_of(x, y, visibility=2, cells=4):
         np.array([[ROI]], "float32"),
         cells,
     )
-    return int(arrays(found)), bool(arrays(valid))
+    return arrays(found).item(), arrays(valid).item()
 
 
 @pytest.mark.parametrize(
