@@ -126,9 +126,6 @@ class Detector(model_class()):  # type: ignore[misc]  # depends on the backend
     # Whether it detects objects of any class, without saying which class.
     class_agnostic: bool = False
 
-    # The `KeypointSet` of a detector that locates keypoints.
-    keypoint_set: KeypointSet | None = None
-
     # The metric by which the detector is judged, one of `CocoEvaluation`.
     monitor: str = "AP"
 
@@ -195,6 +192,11 @@ class Detector(model_class()):  # type: ignore[misc]  # depends on the backend
     def mask_threshold(self):
         """float, 0..1, from which value on a pixel belongs to a predicted mask."""
         return 0.5
+
+    @property
+    def keypoint_set(self) -> KeypointSet | None:
+        """`KeypointSet` of a detector that locates keypoints; None of others."""
+        return None
 
     @property
     def metrics(self):

@@ -35,7 +35,7 @@ class FasterRCNN(Detector):
         dict, as returned by `keras_fpn.layers.Detections`.
     """
 
-    loss_names = RegionBranch.loss_names + BoxBranch.loss_names
+    loss_names: tuple[str, ...] = RegionBranch.loss_names + BoxBranch.loss_names
     stages = staticmethod(proposal_stages)
 
     @staticmethod
