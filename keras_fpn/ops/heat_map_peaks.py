@@ -160,8 +160,11 @@ def _higher(near, block, sizes, tile, tiles, side, peaks, pixels):
     both = ops.logical_and(inside[:, 0, :, None], inside[:, 1, None])
     values = ops.where(both, values, -float("inf"))
     values = ops.reshape(values, (-1, _TILE * _TILE))
-    best = ops.cast(ops.argmax(values, axis=1), "int32")
     value = ops.max(values, axis=1)
+    # Not `ops.argmax`, which looks at the bits of floats on TensorFlow.
+    numbers = ops.arange(_TILE * _TILE, dtype="int32")
+    best = ops.where(values == value[:, None], numbers, _TILE * _TILE - 1)
+    best = ops.min(best, axis=1)
     pixel = first + ops.stack([best // _TILE, best % _TILE], axis=1)
     better = value > peaks
     return ops.where(better, value, peaks), ops.where(better[:, None], pixel, pixels)

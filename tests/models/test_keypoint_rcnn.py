@@ -66,6 +66,7 @@ def test_the_boxes_are_those_of_faster_rcnn_with_the_same_layers(model, found):
     assert "keypoints" not in boxes
 
 
+@pytest.mark.ci
 def test_a_mirrored_photo_exchanges_left_and_right(model):
     # The mirror image of the results in the mirrored photo: what its second view gives.
     [plain] = model.detect(PHOTO[:, ::-1])
@@ -82,6 +83,7 @@ def test_a_mirrored_photo_exchanges_left_and_right(model):
         model.detect(PHOTO, flip=True, merge="weighted_boxes")
 
 
+@pytest.mark.ci
 def test_it_is_saved_and_loaded(model, found, tmp_path):
     model.save(tmp_path / "keypoints.keras")
     model.save_weights(tmp_path / "keypoints.weights.h5")
@@ -115,6 +117,7 @@ def test_it_detects_alike_in_a_fresh_process(model, found, tmp_path):
     assert_array_equal(np.float32(keypoints), found["keypoints"])
 
 
+@pytest.mark.ci
 @pytest.mark.tensorflow_only
 def test_it_is_served_with_its_keypoints(model, found, tmp_path):
     import tensorflow as tf
@@ -158,6 +161,7 @@ def dataset(tmp_path_factory):
     return photos_with_keypoints(tmp_path_factory.mktemp("photos"))
 
 
+@pytest.mark.ci
 def test_fit_learns_keypoints(dataset):
     keras.utils.set_random_seed(0)
     model = tiny_keypoint_rcnn(filled=False)

@@ -1,6 +1,7 @@
 """Keypoint R-CNN equals torchvision and detectron2, stage by stage, on two photographs.
 
-What it shares with Faster R-CNN is compared by the checks of Faster R-CNN.
+What it shares with Faster R-CNN is compared by the checks of Faster R-CNN. One photo
+stands for both in .ci/run, a different one for each reference.
 """
 
 import numpy as np
@@ -42,7 +43,9 @@ def detectron2_model(detectron2_folder):
     return *loaded("keypoint_rcnn_resnet50_fpn_detectron2_3x", golden, load), golden
 
 
-@pytest.mark.parametrize("image", ["image0", "image1"])
+@pytest.mark.parametrize(
+    "image", ["image0", pytest.param("image1", marks=pytest.mark.slow)]
+)
 def test_torchvision(torchvision_model, image):
     run = torchvision.Run(*torchvision_model, image, 0.1)
     torchvision.test_photo_is_resized_and_padded_alike(run)
@@ -66,7 +69,9 @@ def test_torchvision(torchvision_model, image):
     assert_same_keypoints(got, recorded["keypoints"][..., :2], scores, tolerance)
 
 
-@pytest.mark.parametrize("image", ["image0", "image1"])
+@pytest.mark.parametrize(
+    "image", [pytest.param("image0", marks=pytest.mark.slow), "image1"]
+)
 def test_detectron2(detectron2_model, image):
     model, trunk, golden = detectron2_model
     run = SmallerRun(model, trunk, golden, image)
