@@ -3,7 +3,14 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from keras_fpn.models import cascade_rcnn, fast_rcnn, faster_rcnn, mask_rcnn, rpn
+from keras_fpn.models import (
+    cascade_rcnn,
+    fast_rcnn,
+    faster_rcnn,
+    keypoint_rcnn,
+    mask_rcnn,
+    rpn,
+)
 from keras_fpn.weights import SHIPPED, Checkpoint, get_checkpoint
 from keras_fpn.weights.registry import known_names
 from keras_fpn.weights.shipped import ShippedCheckpoint
@@ -15,6 +22,7 @@ _FAMILIES = (
     (cascade_rcnn.cascade_mask_rcnn_fpn, cascade_rcnn.MASK_FAMILY),
     (fast_rcnn.fast_rcnn_fpn, fast_rcnn.FAMILY),
     (rpn.rpn_fpn, rpn.FAMILY),
+    (keypoint_rcnn.keypoint_rcnn_fpn, keypoint_rcnn.FAMILY),
 )
 
 

@@ -16,9 +16,15 @@ PUBLISHED = {
     "faster_rcnn_mobilenet_v3_large_320_fpn_coco": 19_386_354,
     "mask_rcnn_resnet50_fpn_coco": 44_401_393,
     "mask_rcnn_resnet50_fpn_v2_coco": 46_359_409,
+    "keypoint_rcnn_resnet50_fpn_coco": 59_137_258,
 }
+KEYPOINTS = "keypoint_rcnn_resnet50_fpn_coco"
 # Of these the background's four box outputs and its mask do not exist here.
-BACKGROUND = {"faster": 4 * (1024 + 1), "mask": 4 * (1024 + 1) + 256 + 1}
+BACKGROUND = {
+    "faster": 4 * (1024 + 1),
+    "mask": 4 * (1024 + 1) + 256 + 1,
+    "keypoint": 4 * (1024 + 1),
+}
 
 # In every run; the others, which take seconds to build each, in .ci/run.
 QUICK = {
@@ -50,6 +56,9 @@ DETECTRON2 = {
     # 44.34, two more stages, and the boxes of 79 classes less.
     "cascade_mask_rcnn_resnet50_fpn_detectron2_3x": 71.98,
     "rpn_resnet50_fpn_detectron2_1x": 27.39,  # 41.70 less the two layers of the heads
+    # Those of torchvision, less the background's box.
+    "keypoint_rcnn_resnet50_fpn_detectron2_1x": 59.13,
+    "keypoint_rcnn_resnet50_fpn_detectron2_3x": 59.13,
 }
 
 
@@ -60,7 +69,7 @@ def test_presets_are_the_published_ones_and_ours():
     averages = [next(iter(preset.metrics.values())) for preset in published]
     assert [metrics["box AP"] for metrics in averages] == [
         *(37.0, 46.7, 32.8, 22.8),
-        *(37.9, 47.4),
+        *(37.9, 47.4, 54.6),
     ]
     for preset in published:
         assert "torchvision" in preset.source
@@ -83,7 +92,7 @@ def test_preset_has_the_published_number_of_parameters(name):
     count = sum(int(np.prod(v.shape)) for v in model.trainable_variables)
     assert count == PUBLISHED[name] - BACKGROUND[name.split("_")[0]]
     assert model.name == name
-    assert len(model.class_names) == 90
+    assert len(model.class_names) == (1 if name == KEYPOINTS else 90)
 
 
 @pytest.mark.parametrize("name", quick_or_ci(DETECTRON2))
@@ -98,7 +107,18 @@ def test_preset_of_detectron2_has_its_number_of_parameters(name):
         assert isinstance(model, keras_fpn.models.RPN)
         assert model.class_names == ["object"]
         return
-    kinds = {"faster": "FasterRCNN", "fast": "FastRCNN", "mask": "MaskRCNN"}
+    if name.startswith("keypoint"):
+        assert type(model) is keras_fpn.models.KeypointRCNN
+        assert (model.class_names, model.category_ids) == (["person"], [1])
+        assert model.detections.coder.beta == 0.5
+        assert model.proposals.training_post_nms_top_k == 1500
+        return
+    kinds = {
+        "faster": "FasterRCNN",
+        "fast": "FastRCNN",
+        "mask": "MaskRCNN",
+        "cascade": "CascadeMaskRCNN",
+    }
     kind = kinds[name.split("_")[0]]
     assert type(model) is getattr(keras_fpn.models, kind)
     assert (model.class_names[79], model.category_ids[79]) == ("toothbrush", 90)

@@ -65,6 +65,7 @@ def check_dataset(
         photos=photos,
         keypoint_names=dataset.keypoint_names,
         flip_pairs=dataset.flip_pairs,
+        skeleton=dataset.skeleton,
     )
     return checked(listing, strict, report)
 
@@ -112,6 +113,7 @@ def checked(
         category_ids=listing.category_ids,
         keypoint_names=listing.keypoint_names,
         flip_pairs=listing.flip_pairs,
+        skeleton=listing.skeleton,
         name=found.name,
     )
     found.statistics = statistics(dataset)

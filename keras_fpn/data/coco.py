@@ -60,6 +60,7 @@ def read_coco(
         photos=list(photos.values()),
         keypoint_names=names,
         flip_pairs=pairs,
+        skeleton=_skeleton(kept, len(names), path),
         order="x, y, width, height",
     )
     return checked(listing, strict, report)
@@ -160,6 +161,25 @@ def _keypoint_names(categories, path):
         )
     names = next(iter(lists), ())
     return names, flip_pairs(names)
+
+
+def _skeleton(categories, joints, path):
+    """Returns the pairs of keypoints that lines join, from 0; in files from 1."""
+    for category in categories:
+        lines = category.get("skeleton")
+        if not category.get("keypoints") or not lines:
+            continue
+        try:
+            pairs = [(int(first) - 1, int(second) - 1) for first, second in lines]
+        except (TypeError, ValueError):
+            pairs = [(-1, -1)]
+        if not all(0 <= index < joints for pair in pairs for index in pair):
+            raise ValueError(
+                f"A skeleton must be pairs of keypoints, 1..{joints}; received "
+                f"{str(lines)[:60]} in path={str(path)!r}."
+            )
+        return tuple(pairs)
+    return ()
 
 
 def flip_pairs(names):

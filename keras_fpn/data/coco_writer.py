@@ -52,6 +52,9 @@ def coco_dict(dataset: Dataset) -> dict[str, list]:
         categories.append({"id": int(category), "name": name})
         if dataset.keypoint_names:
             categories[-1]["keypoints"] = list(dataset.keypoint_names)
+        if dataset.skeleton:
+            lines = [[first + 1, second + 1] for first, second in dataset.skeleton]
+            categories[-1]["skeleton"] = lines
     return {"images": images, "annotations": annotations, "categories": categories}
 
 

@@ -102,6 +102,7 @@ class Dataset:
         keypoint_names: tuple of J str, possibly empty.
         flip_pairs: tuple of pairs of ints: keypoints (left eye, right eye) that are
             exchanged when the photo is flipped.
+        skeleton: tuple of pairs of ints: keypoints that pictures join by a line.
         name: str, for reports.
 
     Raises:
@@ -113,13 +114,15 @@ class Dataset:
     category_ids: tuple[int, ...]
     keypoint_names: tuple[str, ...] = ()
     flip_pairs: tuple[tuple[int, int], ...] = ()
+    skeleton: tuple[tuple[int, int], ...] = ()
     name: str = ""
 
     def __post_init__(self):
         for field in ("photos", "class_names", "category_ids", "keypoint_names"):
             object.__setattr__(self, field, tuple(getattr(self, field)))
-        pairs = tuple((int(first), int(second)) for first, second in self.flip_pairs)
-        object.__setattr__(self, "flip_pairs", pairs)
+        for field in ("flip_pairs", "skeleton"):
+            pairs = tuple((int(one), int(two)) for one, two in getattr(self, field))
+            object.__setattr__(self, field, pairs)
         if len(self.class_names) != len(self.category_ids):
             raise ValueError(
                 "Every class must have one name and one category id; received "

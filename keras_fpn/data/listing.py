@@ -45,7 +45,7 @@ class Listing:
 
     Args:
         found: Report, with the defects of the files themselves.
-        class_names, keypoint_names, flip_pairs: see `Dataset`.
+        class_names, keypoint_names, flip_pairs, skeleton: see `Dataset`.
         photos: list of ListedPhoto; if the format does not number them, they get the
             image ids that `image_ids` makes.
         category_ids: see `Dataset`; by default 1, 2, ...
@@ -59,6 +59,7 @@ class Listing:
     category_ids: tuple = ()
     keypoint_names: tuple = ()
     flip_pairs: tuple = ()
+    skeleton: tuple = ()
     order: str = "x1, y1, x2, y2"
     fractions: bool = False
 

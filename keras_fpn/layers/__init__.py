@@ -15,6 +15,8 @@ from keras_fpn.layers.fapn import fapn
 from keras_fpn.layers.feature_align import FeatureAlign
 from keras_fpn.layers.feature_selection import FeatureSelection
 from keras_fpn.layers.fpn import FeaturePyramid
+from keras_fpn.layers.keypoint_head import KeypointHead, KeypointPredictor
+from keras_fpn.layers.keypoint_peaks import LogitPeaks, ProbabilityPeaks
 from keras_fpn.layers.lateral import LateralConnection, SmoothingConvolution
 from keras_fpn.layers.leading_rows import LeadingRows
 from keras_fpn.layers.mask_detections import MaskDetections
@@ -43,14 +45,18 @@ __all__ = [
     "FeatureAlign",
     "FeaturePyramid",
     "FeatureSelection",
+    "KeypointHead",
+    "KeypointPredictor",
     "LateralConnection",
     "LeadingRows",
+    "LogitPeaks",
     "MaskDetections",
     "MaskPredictor",
     "MeanProbabilities",
     "MultiLevelAnchors",
     "NoTopDown",
     "NormalizePixels",
+    "ProbabilityPeaks",
     "ProposalDetections",
     "Proposals",
     "PyramidRoIAlign",

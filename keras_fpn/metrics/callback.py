@@ -7,12 +7,19 @@ from collections.abc import Callable
 import keras
 import numpy as np
 
+from keras_fpn.data.keypoints import check_keypoints
 from keras_fpn.data.loader import Loader
 from keras_fpn.data.proposals import check_proposals
 from keras_fpn.data.stream import stream_batches
 from keras_fpn.metrics.coco import evaluate_boxes
 from keras_fpn.metrics.convert import coco_ground_truth, detections_to_coco
-from keras_fpn.metrics.evaluation import class_agnostic, compared, predicts_masks
+from keras_fpn.metrics.evaluation import (
+    class_agnostic,
+    compared,
+    compared_keypoints,
+    locates_keypoints,
+    predicts_masks,
+)
 from keras_fpn.models.compiled import compiled_call
 from keras_fpn.models.results import Frame, of_photo, with_masks
 
@@ -24,7 +31,8 @@ class CocoEvaluation(keras.callbacks.Callback):
 
     A class-agnostic detector, such as `keras_fpn.models.RPN`, is measured by its recall
     instead: "val_AR100", "val_AR1000" and their scales. Of a detector that predicts
-    masks, "val_mask_AP" or "val_mask_AR100", ..., are added.
+    masks, "val_mask_AP" or "val_mask_AR100", ..., are added; of one that locates
+    keypoints, "val_keypoint_AP", ...
 
     Put it before callbacks that monitor these numbers, and tell those that more is
     better:
@@ -48,13 +56,15 @@ class CocoEvaluation(keras.callbacks.Callback):
         metrics: `Metrics` of the last epoch, or None; `ProposalRecall` of a
             class-agnostic detector.
         masks: the same numbers for masks, or None.
+        keypoints: `Metrics` of keypoints, or None.
         results: list of dict, the last epoch's detections in COCO's form; empty for a
             class-agnostic detector.
 
     Raises:
         ValueError: the loader augments photos, or they have no objects; from `fit`, the
-            model has other classes, predicts masks and an object has none, or takes
-            proposals and the photos have none.
+            model has other classes, predicts masks and an object has none, locates
+            keypoints that objects do not have, or takes proposals and the photos have
+            none.
     """
 
     def __init__(self, loader: Loader, prefix: str = "val_"):
@@ -66,7 +76,7 @@ class CocoEvaluation(keras.callbacks.Callback):
             )
         self.loader = loader
         self.prefix = prefix
-        self.metrics = self.masks = None
+        self.metrics = self.masks = self.keypoints = None
         self.results: list[dict] = []
         self._ground_truth = coco_ground_truth(loader.dataset)
         # Bad ground truth raises now instead of after the first epoch.
@@ -87,6 +97,7 @@ class CocoEvaluation(keras.callbacks.Callback):
                 "photos whose objects have none."
             )
         check_proposals(model, self.loader.dataset)
+        check_keypoints(model, self.loader.dataset)
         if class_agnostic(model):
             return
         names, expected = model.class_names, self.loader.dataset.class_names
@@ -100,9 +111,10 @@ class CocoEvaluation(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         values = self.evaluate().values
-        if self.masks is not None:
-            masks = self.masks.values
-            values = values | {f"mask_{name}": value for name, value in masks.items()}
+        for kind, more in (("mask", self.masks), ("keypoint", self.keypoints)):
+            if more is not None:
+                named = {f"{kind}_{name}": v for name, v in more.values.items()}
+                values = values | named
         if logs is not None:
             logs |= {f"{self.prefix}{name}": value for name, value in values.items()}
 
@@ -139,6 +151,8 @@ class CocoEvaluation(keras.callbacks.Callback):
         self.metrics = compared(model, truth, self.results, proposals, "bbox")
         if predicts_masks(model):
             self.masks = compared(model, truth, self.results, proposals, "segm")
+        if locates_keypoints(model):
+            self.keypoints = compared_keypoints(model, truth, self.results)
         return self.metrics
 
     def _without(self, skipped):

@@ -4,11 +4,13 @@ import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 
 from keras_fpn.data.dataset import Dataset, Photo
+from keras_fpn.data.keypoints import check_keypoints
 from keras_fpn.data.proposals import check_proposals
 from keras_fpn.metrics.check import shortened
 from keras_fpn.metrics.coco import Metrics, evaluate_boxes
 from keras_fpn.metrics.convert import coco_ground_truth, detections_to_coco
 from keras_fpn.metrics.proposals import ProposalRecall, evaluate_proposals, proposing
+from keras_fpn.models.keypoint_set import COCO_PERSON
 from keras_fpn.preprocessing import read_photo
 
 
@@ -31,6 +33,8 @@ class Evaluation:
             it was not measured.
         masks: the same numbers for masks, of a detector that predicts them; None if the
             data set does not have a mask for every object.
+        keypoints: COCO's numbers for keypoints, of a detector that locates them; None
+            if the data set does not have any.
     """
 
     dataset: Dataset
@@ -40,6 +44,7 @@ class Evaluation:
     metrics: Metrics | None
     proposals: ProposalRecall | None
     masks: Metrics | ProposalRecall | None = None
+    keypoints: Metrics | None = None
 
 
 def evaluate_photos(
@@ -78,6 +83,9 @@ def evaluate_photos(
             proposals, or takes some that the data set does not have.
     """
     check_proposals(model, dataset)
+    pointed = locates_keypoints(model) and bool(dataset.keypoint_names)
+    if pointed:
+        check_keypoints(model, dataset)
     agnostic = class_agnostic(model)
     if agnostic:
         category_ids = model.category_ids
@@ -115,12 +123,18 @@ def evaluate_photos(
         metrics=None if agnostic else boxes,
         proposals=boxes if agnostic else recall,
         masks=compared(model, truth, results, proposals, "segm") if masked else None,
+        keypoints=compared_keypoints(model, truth, results) if pointed else None,
     )
 
 
 def predicts_masks(model):
     """Returns whether a detector predicts masks, bool."""
     return "masks" in getattr(model, "targets", ())
+
+
+def locates_keypoints(model):
+    """Returns whether a detector locates keypoints, bool."""
+    return getattr(model, "keypoint_set", None) is not None
 
 
 def class_agnostic(model):
@@ -144,6 +158,15 @@ def compared(model, truth: dict, results: list[dict], proposals: list, kind: str
     field = {"bbox": "boxes", "segm": "masks"}[kind]
     found = ((number, one[field], one["scores"]) for number, one in proposals)
     return evaluate_proposals(truth, found, kind)
+
+
+def compared_keypoints(model, truth: dict, results: list[dict]):
+    """Returns `Metrics` of keypoints, by the sigmas of the detector's `keypoint_set`.
+
+    Args:
+        model, truth, results: as of `compared`.
+    """
+    return evaluate_boxes(truth, results, "keypoints", model.keypoint_set.sigmas)
 
 
 def shared_categories(class_names: Sequence[str], dataset: Dataset):
@@ -194,6 +217,11 @@ def _notes(model, dataset, dropped):
     notes = []
     if predicts_masks(model) and not dataset.has_masks:
         notes.append("Not every object has a mask: only boxes were compared.")
+    if locates_keypoints(model) and not dataset.keypoint_names:
+        notes.append("The data set has no keypoints: only boxes were compared.")
+    elif locates_keypoints(model) and model.keypoint_set.sigmas != COCO_PERSON.sigmas:
+        sigmas = ", ".join(f"{sigma:g}" for sigma in model.keypoint_set.sigmas)
+        notes.append(f"Keypoints were compared with the sigmas {sigmas}.")
     if class_agnostic(model):
         return notes
     unknown = [name for name in dataset.class_names if name not in model.class_names]

@@ -20,6 +20,13 @@ from keras_fpn.models.fast_rcnn import FastRCNN, FastRCNNParts, fast_rcnn_fpn
 from keras_fpn.models.faster_rcnn import FasterRCNN, faster_rcnn_fpn
 from keras_fpn.models.fold import fold_batch_norms
 from keras_fpn.models.ground_truth import GroundTruth
+from keras_fpn.models.keypoint_branch import KeypointBranch
+from keras_fpn.models.keypoint_rcnn import (
+    KeypointRCNN,
+    KeypointRCNNParts,
+    keypoint_rcnn_fpn,
+)
+from keras_fpn.models.keypoint_set import COCO_PERSON, KeypointSet
 from keras_fpn.models.mask_branch import MaskBranch
 from keras_fpn.models.mask_rcnn import MaskRCNN, MaskRCNNParts, mask_rcnn_fpn
 from keras_fpn.models.mask_targets import MaskTargets
@@ -38,6 +45,7 @@ from keras_fpn.models.two_stage import TwoStageParts
 from keras_fpn.sampler import FullSample, Sample
 
 __all__ = [
+    "COCO_PERSON",
     "RESULTS",
     "RPN",
     "Assignment",
@@ -57,6 +65,10 @@ __all__ = [
     "FasterRCNN",
     "FullSample",
     "GroundTruth",
+    "KeypointBranch",
+    "KeypointRCNN",
+    "KeypointRCNNParts",
+    "KeypointSet",
     "MaskBranch",
     "MaskRCNN",
     "MaskRCNNParts",
@@ -77,6 +89,7 @@ __all__ = [
     "fast_rcnn_fpn",
     "faster_rcnn_fpn",
     "fold_batch_norms",
+    "keypoint_rcnn_fpn",
     "mask_rcnn_fpn",
     "paper_row",
     "paper_rows",

@@ -81,6 +81,7 @@ def copy_weights(
     target: Parts,
     known: Sequence[tuple[int, int]] | None,
     origin: str = "the source",
+    left_out: Sequence[str] = (),
 ):
     """Copies weights between the parts of two detectors of the same architecture.
 
@@ -90,6 +91,7 @@ def copy_weights(
             both have. Columns of other classes are not changed. None changes no weights
             that belong to classes.
         origin: str, name of the source in errors, such as its file.
+        left_out: names of layers whose weights are not copied.
 
     Raises:
         ValueError: the weights of the two do not have the same shapes. In that case
@@ -98,6 +100,8 @@ def copy_weights(
     skipped = class_weights(target)
     theirs, own, pairs = source.layers(), target.layers(), []
     for name, layer in own.items():
+        if name in left_out:
+            continue
         received = theirs[name].weights if name in theirs else []
         if len(received) != len(layer.weights):
             raise ValueError(_misfit(name, origin))

@@ -58,7 +58,8 @@ def detect(
     Returns:
         list with a dict for each photo: "boxes" float32 (n, 4), xyxy, pixels of the
         photo; "labels" int32 (n,), indices into `class_names`; "scores" float32 (n,),
-        highest first; and the detector's other outputs, if it has any.
+        highest first; and the detector's other outputs, if it has any, such as
+        "keypoints" float32 (n, J, 3), x, y, pixels of the photo, and score.
 
     Raises:
         ValueError: a photo cannot be read, an argument is out of range, or proposals
@@ -99,6 +100,9 @@ def detect(
                     size,
                     proposals=None if given is None else given[0],
                     iou_threshold=model.nms_threshold,
+                    flip_pairs=model.keypoint_set.flip_pairs
+                    if model.keypoint_set
+                    else (),
                     **views,
                     **limits,
                 )

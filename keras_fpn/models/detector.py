@@ -19,6 +19,7 @@ from keras_fpn.models.export_formats import (
     check_export_format,
 )
 from keras_fpn.models.ground_truth import TARGETS, ground_truth
+from keras_fpn.models.keypoint_set import KeypointSet
 from keras_fpn.models.limits import shared_limits
 from keras_fpn.models.loss_means import loss_means
 from keras_fpn.models.parts import (
@@ -200,6 +201,11 @@ class Detector(model_class()):  # type: ignore[misc]  # depends on the backend
     def mask_paste(self) -> Paste:
         """The rule by which predicted masks, if any, become pixels of a photo."""
         return ExactPaste()
+
+    @property
+    def keypoint_set(self) -> KeypointSet | None:
+        """`KeypointSet` of a detector that locates keypoints; None of others."""
+        return None
 
     @property
     def metrics(self):

@@ -25,6 +25,8 @@ class GroundTruth:
         masks: uint8 (B, G, h, w), coverage, 0..255, within `mask_windows`; None if the
             batch has no masks.
         mask_windows: float32 (B, G, 4), xyxy, input-image pixels; None without masks.
+        keypoints: float32 (B, G, J, 3), x, y, input-image pixels, and visibility: 0
+            not annotated, 1 hidden, 2 visible; None if they are not needed.
     """
 
     boxes: Any
@@ -35,6 +37,7 @@ class GroundTruth:
     weights: Any
     masks: Any = None
     mask_windows: Any = None
+    keypoints: Any = None
 
     @property
     def objects(self):
@@ -50,7 +53,8 @@ def ground_truth(targets: dict, sample_weight=None, needed: Sequence[str] = TARG
         targets: dict with "boxes" float (B, G, 4), xyxy, input-image pixels, and
             "labels" int (B, G), -1 for padding; optional "is_crowd" bool (B, G) and
             "image_ids" int (B,). "masks" uint8 (B, G, h, w) and "mask_windows" float
-            (B, G, 4), as from `keras_fpn.data.Loader`, are read only if needed.
+            (B, G, 4), as from `keras_fpn.data.Loader`, are read only if needed, and so
+            are "keypoints" float (B, G, J, 3).
         sample_weight: float (B,); None means 1 for all images.
         needed: names of the targets that the losses read.
 
@@ -61,7 +65,8 @@ def ground_truth(targets: dict, sample_weight=None, needed: Sequence[str] = TARG
     if missing:
         raise ValueError(
             f"Targets must contain {list(needed)}; received {sorted(targets)}, without "
-            f"{missing}. Masks come from keras_fpn.data.Loader(..., masks=True)."
+            f"{missing}. Masks come from keras_fpn.data.Loader(..., masks=True), "
+            "keypoints from the Loader of a data set that has some."
         )
     boxes = ops.cast(targets["boxes"], "float32")
     labels = ops.cast(targets["labels"], "int32")
@@ -87,6 +92,18 @@ def ground_truth(targets: dict, sample_weight=None, needed: Sequence[str] = TARG
         masks = ops.pad(targets["masks"], ((0, 0), (0, 1), (0, 0), (0, 0)))
         windows = ops.cast(targets["mask_windows"], "float32")
         windows = ops.pad(windows, ((0, 0), (0, 1), (0, 0)))
+    keypoints = None
+    if "keypoints" in needed:
+        keypoints = ops.cast(targets["keypoints"], "float32")
+        keypoints = ops.pad(keypoints, ((0, 0), (0, 1), (0, 0), (0, 0)))
     return GroundTruth(
-        boxes, labels, labels >= 0, is_crowd > 0, image_ids, weights, masks, windows
+        boxes,
+        labels,
+        labels >= 0,
+        is_crowd > 0,
+        image_ids,
+        weights,
+        masks,
+        windows,
+        keypoints,
     )

@@ -29,6 +29,7 @@ def detect_in_views(
     score_threshold: float,
     max_detections: int,
     proposals=None,
+    flip_pairs: Sequence[tuple[int, int]] = (),
 ):
     """Returns what a detector finds in all views of a photo, merged within each class.
 
@@ -49,6 +50,7 @@ def detect_in_views(
         score_threshold, max_detections: limits of the merged results.
         proposals: float (n, 4), xyxy, pixels of the photo; None for a detector that
             takes none.
+        flip_pairs: pairs of keypoints that a mirror exchanges.
 
     Returns:
         dict, as one of those that `detect` returns.
@@ -63,12 +65,13 @@ def detect_in_views(
                 boxes = np.asarray(proposals, np.float32).reshape(-1, 4)
                 given = [mirrored({"boxes": boxes}, photo.shape[1])["boxes"]]
             [found] = detect([np.ascontiguousarray(photo[:, ::-1])], scaled, given)
-            views.append(mirrored(found, photo.shape[1]))
+            views.append(mirrored(found, photo.shape[1], flip_pairs))
     found = {name: np.concatenate([view[name] for view in views]) for name in views[0]}
-    if merge == "weighted_boxes" and "masks" in found:
+    if merge == "weighted_boxes" and {"masks", "keypoints"} & set(found):
         raise ValueError(
-            "Boxes of a detector of masks must be kept as they are, because masks have "
-            f"no mean; received merge={merge!r}. Use 'nms' or 'soft_nms'."
+            "Boxes of a detector of masks or keypoints must be kept as they are, "
+            f"because these have no mean; received merge={merge!r}. Use 'nms' or "
+            "'soft_nms'."
         )
     rows, boxes, scores = MERGES[merge](
         found["boxes"], found[SCORES], found["labels"], iou_threshold, len(views)

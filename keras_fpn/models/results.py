@@ -4,13 +4,13 @@ The outputs for a batch are padded to a fixed number of rows. The results for a 
 have only the rows of found objects, in pixels of the photo.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from keras_fpn.models.pasted_masks import Paste, full_masks, run_length_masks
-from keras_fpn.preprocessing import boxes_to_photo
+from keras_fpn.preprocessing import boxes_to_photo, points_to_photo
 
 COUNT = "num_detections"  # name of the output with the number of rows that were found
 SCORES = "scores"  # rows are sorted by score, highest first
@@ -36,7 +36,8 @@ class Result:
 
     Attributes:
         kind: str, how rows are converted to the photo: "boxes" are xyxy in pixels and
-            are scaled, "masks" are crops that are pasted, a "value" is not changed.
+            are scaled, and so are "keypoints", x, y, score; "masks" are crops that are
+            pasted, a "value" is not changed.
         padding: int or float, value of the rows after the last found one.
     """
 
@@ -50,6 +51,7 @@ RESULTS = {
     SCORES: Result("value", 0.0),
     "masks": Result("masks", 0.0),  # probabilities in cells of "mask_windows"
     "mask_windows": Result("boxes", 0.0),  # if missing, masks are over "boxes"
+    "keypoints": Result("keypoints", 0.0),
 }
 
 
@@ -145,6 +147,8 @@ def check_mask_form(masks: str):
 def _rows_in_photo(kind, rows, frame):
     if kind == "boxes":
         return boxes_to_photo(rows, frame.image_size, frame.photo_size)
+    if kind == "keypoints":
+        return points_to_photo(rows, frame.image_size, frame.photo_size)
     return rows
 
 
@@ -167,20 +171,27 @@ def with_masks(found: dict, photo_size: tuple[int, int], form: str, paste: Paste
     return {**others, "masks": masks}
 
 
-def mirrored(found: dict, width: float):
+def mirrored(found: dict, width: float, flip_pairs: Sequence[tuple[int, int]] = ()):
     """Returns the results for the mirror image of a photo.
 
     Args:
         found: dict, as returned by `of_photo`.
         width: of the photo, pixels.
+        flip_pairs: pairs of ints, keypoints that are exchanged.
     """
     return {
-        name: _mirrored_rows(RESULTS[name].kind, rows, width)
+        name: _mirrored_rows(RESULTS[name].kind, rows, width, flip_pairs)
         for name, rows in found.items()
     }
 
 
-def _mirrored_rows(kind, rows, width):
+def _mirrored_rows(kind, rows, width, flip_pairs):
+    if kind == "keypoints":
+        order = np.arange(rows.shape[1])
+        for first, second in flip_pairs:
+            order[[first, second]] = second, first
+        x, y, scores = np.moveaxis(rows[:, order], -1, 0)
+        return np.stack([width - x, y, scores], axis=-1)
     if kind == "boxes":
         x1, y1, x2, y2 = rows.T
         return np.stack([width - x2, y1, width - x1, y2], axis=1)

@@ -10,6 +10,7 @@ from keras_fpn.preprocessing.photo import read_photo
 from keras_fpn.preprocessing.proposals import checked_proposals, proposal_batch
 from keras_fpn.preprocessing.resize import (
     boxes_to_photo,
+    points_to_photo,
     resize,
     resized_size,
     scaled_boxes,
@@ -19,6 +20,7 @@ __all__ = [
     "Preprocessing",
     "boxes_to_photo",
     "checked_proposals",
+    "points_to_photo",
     "proposal_batch",
     "read_photo",
     "resize",

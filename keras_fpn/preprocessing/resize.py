@@ -120,6 +120,23 @@ def boxes_to_photo(boxes, resized_size, photo_size):
     return np.asarray(boxes, np.float32) * np.array([across, down, across, down])
 
 
+def points_to_photo(points, resized_size, photo_size):
+    """Scales points from a resized photo to the photo itself; nothing is clipped.
+
+    Args:
+        points: float (..., 3), x, y, pixels of the resized photo, and a value that is
+            not changed.
+        resized_size, photo_size: as of `boxes_to_photo`.
+
+    Returns:
+        float32 (..., 3), x, y, pixels of the photo, and the value.
+    """
+    photo, resized = np.asarray([photo_size, resized_size], np.float32)
+    down, across = photo / resized
+    scale = np.array([across, down, 1], np.float32)
+    return np.asarray(points, np.float32) * scale
+
+
 def scaled_boxes(boxes, size, resized_size):
     """Scales boxes from an image to the same image of another size.
 

@@ -4,9 +4,11 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from keras_fpn.preprocessing import read_photo
 from keras_fpn.report.pictures import picture_paths, save_picture
-from keras_fpn.visualize import draw_detections, draw_masks
+from keras_fpn.visualize import draw_detections, draw_keypoints, draw_masks
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -63,6 +65,8 @@ def detect_photos(
             picture = pixels
             if "masks" in found:
                 picture = draw_masks(pixels, found["masks"], labels)
+            if "keypoints" in found:
+                picture = _with_keypoints(picture, found["keypoints"], labels, model)
             picture = draw_detections(
                 picture, boxes, labels, scores, model.class_names, title
             )
@@ -71,3 +75,10 @@ def detect_photos(
             yield DetectedPhoto(photo, error=error)
         else:
             yield DetectedPhoto(photo, found, path)
+
+
+def _with_keypoints(picture, keypoints, labels, model):
+    """Draws the keypoints whose score is above the model's `keypoint_threshold`."""
+    seen = np.where(keypoints[..., 2:] > model.keypoint_threshold, 2, 0)
+    points = np.concatenate([keypoints[..., :2], seen], axis=-1)
+    return draw_keypoints(picture, points, labels, model.keypoint_set.skeleton)

@@ -38,6 +38,7 @@ def write_evaluation(
         "boxes": evaluation.metrics and evaluation.metrics.to_dict(),
         "proposals": recall and recall.to_dict(),
         "masks": masks and masks.to_dict(),
+        "keypoints": evaluation.keypoints and evaluation.keypoints.to_dict(),
     }
     write_coco_results(evaluation.results, folder / DETECTIONS)
     texts = {METRICS: json.dumps(summary, indent=2, ensure_ascii=False) + "\n"}

@@ -48,6 +48,8 @@ def evaluation_text(evaluation: Evaluation):
         tables += ["masks:", metrics_table(None, evaluation.masks)]
     elif evaluation.masks is not None:
         tables += ["masks:", metrics_table(evaluation.masks)]
+    if evaluation.keypoints is not None:
+        tables += ["keypoints:", metrics_table(evaluation.keypoints)]
     notes = [f"Note: {note}" for note in evaluation.notes]
     return "\n\n".join([f"{head}; in %", *tables, *notes])
 

@@ -44,7 +44,7 @@ def draw_training_photos(loader, folder: str | Path, count: int, epoch: int = 0)
         x, y, weight = loader.load(batch, epoch)
         if weight[0] == 0:  # it could not be read
             continue
-        picture = _picture(photo, x, y, loader.dataset.class_names)
+        picture = _picture(photo, x, y, loader.dataset)
         drawn.append(save_picture(picture, path.with_suffix(".jpg")))
         picture.thumbnail((_THUMBNAIL, _THUMBNAIL))
         thumbnails.append(picture)
@@ -53,7 +53,7 @@ def draw_training_photos(loader, folder: str | Path, count: int, epoch: int = 0)
     return drawn
 
 
-def _picture(photo, x, y, class_names):
+def _picture(photo, x, y, dataset):
     """Returns the picture of the one photo in a batch, with a title."""
     height, width = (int(side) for side in x["image_sizes"][0])
     pixels = np.rint(x["images"][0, :height, :width]).astype(np.uint8)
@@ -65,7 +65,8 @@ def _picture(photo, x, y, class_names):
         masks = full_masks(crops, windows, (height, width), ExactPaste())
         picture = draw_masks(picture, masks, labels)
     if "keypoints" in y:
-        picture = draw_keypoints(picture, y["keypoints"][0][rows], labels)
+        points = y["keypoints"][0][rows]
+        picture = draw_keypoints(picture, points, labels, dataset.skeleton)
     crowds = int(y["is_crowd"][0].sum())
     padded_height, padded_width = x["images"].shape[1:3]
     title = (
@@ -74,7 +75,7 @@ def _picture(photo, x, y, class_names):
     )
     title += f", crowd regions: {crowds}" if crowds else ""
     boxes = y["boxes"][0][rows]
-    return draw_detections(picture, boxes, labels, None, class_names, title)
+    return draw_detections(picture, boxes, labels, None, dataset.class_names, title)
 
 
 def _contact_sheet(pictures):

@@ -20,7 +20,7 @@ XYXY = "xyxy"
 
 _SWAPPED = [1, 0, 3, 2]  # xyxy to yxyx, and back
 _OUTPUTS = {"boxes", "labels", "scores", "num_detections"}
-_MASKS = {"masks", "mask_windows"}  # a model may have them, too
+_OTHERS = {"masks", "mask_windows", "keypoints"}  # a model may have them, too
 # Outputs of a photo beyond the limit of a request; the others are 0.
 _UNREAD = {"labels": -1, "detection_classes": -1, "status": TOO_MANY}
 
@@ -120,6 +120,12 @@ class Signatures:
         if "mask_windows" in found:
             windows = self._garden_boxes(found["mask_windows"], own)
             outputs["detection_outer_boxes"] = windows
+        if "keypoints" in found:
+            points = found["keypoints"][..., 1::-1]  # y, x
+            if self._normalized:
+                points = tf.math.divide_no_nan(points, own[:, None, None])
+            outputs["detection_keypoints"] = points
+            outputs["detection_keypoint_scores"] = found["keypoints"][..., 2]
         return outputs
 
     def _garden_boxes(self, boxes, own):
@@ -167,6 +173,10 @@ def _in_photos(name, value, scale, there):
     result = RESULTS[name]
     if result.kind == "boxes":
         return value * tf.tile(scale[:, ::-1], (1, 2))[:, None, :]  # 0 without a photo
+    if result.kind == "keypoints":
+        own = tf.cast(there, tf.float32)[:, None]  # of scores
+        scale = tf.concat([scale[:, ::-1], own], axis=1)
+        return value * scale[:, None, None]
     there = tf.reshape(there, [-1] + [1] * (value.shape.rank - 1))
     return tf.where(there, value, tf.cast(result.padding, value.dtype))
 
@@ -181,9 +191,9 @@ def _pad_rows(value, count, fill=0):
 def check_outputs(model):
     """Raises ValueError if a model has outputs that cannot be served yet."""
     names = set(model.output)
-    if names - _MASKS != _OUTPUTS:
+    if names - _OTHERS != _OUTPUTS:
         raise ValueError(
             f"A model to export must have the outputs {sorted(_OUTPUTS)}, and may have "
-            f"{sorted(_MASKS)}; received {model.name} with {sorted(names)}. Other "
+            f"{sorted(_OTHERS)}; received {model.name} with {sorted(names)}. Other "
             "outputs cannot be served yet."
         )

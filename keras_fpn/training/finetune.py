@@ -6,6 +6,7 @@ import keras
 
 from keras_fpn.data import Dataset, RandomFlip
 from keras_fpn.levels import ordered_names
+from keras_fpn.models.keypoint_set import keypoint_set
 from keras_fpn.preprocessing import Preprocessing
 from keras_fpn.training.plan import TrainingPlan
 from keras_fpn.training.schedules import WarmupCosine, scaled_learning_rate
@@ -77,8 +78,14 @@ def finetuning_plan(
     if learning_rate is None:
         learning_rate = scaled_learning_rate(LEARNING_RATE, batch_size)
 
+    keypoints = None
+    if source.keypoint_set is not None and dataset.keypoint_names:
+        keypoints = keypoint_set(
+            dataset.keypoint_names, dataset.flip_pairs, dataset.skeleton
+        )
+
     def build(class_names, category_ids):
-        return with_classes(source, class_names, category_ids, preprocessing)
+        return with_classes(source, class_names, category_ids, preprocessing, keypoints)
 
     return TrainingPlan(
         name=name,

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from keras_fpn.data import Dataset, Loader
+from keras_fpn.data.keypoints import check_keypoints
 from keras_fpn.data.proposals import check_proposals
 from keras_fpn.distribute.devices import Devices, make_devices
 from keras_fpn.metrics import CocoEvaluation
@@ -209,6 +210,7 @@ def _compiled(plan, dataset, seed):
     if plan.frozen_through is not None:
         freeze_bottom_up(model.backbone, plan.frozen_through)
     check_proposals(model, dataset)
+    check_keypoints(model, dataset)
     loader = Loader(
         dataset,
         model.preprocessing,

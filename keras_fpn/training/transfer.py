@@ -3,7 +3,9 @@
 import dataclasses
 from collections.abc import Sequence
 
+from keras_fpn.layers import KeypointPredictor
 from keras_fpn.models.class_columns import copy_weights, renewed
+from keras_fpn.models.keypoint_set import KeypointSet
 from keras_fpn.preprocessing import Preprocessing
 
 
@@ -22,6 +24,7 @@ def with_classes(
     class_names: Sequence[str],
     category_ids: Sequence[int],
     preprocessing: Preprocessing | None = None,
+    keypoints: KeypointSet | None = None,
 ):
     """Builds a detector of the same architecture for other classes.
 
@@ -37,6 +40,8 @@ def with_classes(
         category_ids: K identifiers in the data set's files.
         preprocessing: None, that of the source, which also replaces a mean and a
             deviation that are None.
+        keypoints: `KeypointSet`, of a detector that locates some; None, those of the
+            source. Keypoints that have the same name in both keep their weights.
 
     Returns:
         detector of the same kind, not compiled; its training step is 0. One that is
@@ -46,15 +51,24 @@ def with_classes(
         class_names, category_ids = source.class_names, source.category_ids
     own = source.preprocessing
     preprocessing = (preprocessing or own).completed(own.mean, own.std)
+    parts = renewed(source.parts, len(class_names))
+    if keypoints is not None:
+        parts = _with_keypoints(parts, keypoints)
     model = type(source)(
-        parts=renewed(source.parts, len(class_names)),
+        parts=parts,
         preprocessing=preprocessing,
         class_names=class_names,
         category_ids=[int(number) for number in category_ids],
         name=source.name,
     )
     model.seed = source.seed
-    copy_weights(source.parts, model.parts, _known_labels(source, model))
+    known = _known_labels(source, model)
+    if keypoints is None:
+        copy_weights(source.parts, model.parts, known)
+        return model
+    replaced = ("keypoint_predictor",)
+    copy_weights(source.parts, model.parts, known, left_out=replaced)
+    _copy_keypoints(source, model)
     return model
 
 
@@ -88,3 +102,30 @@ def _known_labels(source, model):
         for label, name in enumerate(new_names)
         if name in old_names
     ]
+
+
+def _with_keypoints(parts, keypoints):
+    """Returns parts with a new predictor of other keypoints."""
+    predictor = KeypointPredictor(len(keypoints), name="keypoint_predictor")
+    branch = dataclasses.replace(
+        parts.keypoint, keypoint_predictor=predictor, keypoint_set=keypoints
+    )
+    return dataclasses.replace(parts, keypoint=branch)
+
+
+def _copy_keypoints(source, model):
+    """Copies the heat maps' weights of keypoints that have the same name in both."""
+    old_names = source.keypoint_set.names
+    known = [
+        (new, old_names.index(name))
+        for new, name in enumerate(model.keypoint_set.names)
+        if name in old_names
+    ]
+    if not known:
+        return
+    new, old = (list(indices) for indices in zip(*known, strict=True))
+    layers = (source.keypoint_predictor.upsample, model.keypoint_predictor.upsample)
+    (kernel, bias), (own_kernel, own_bias) = (one.get_weights() for one in layers)
+    own_kernel, own_bias = own_kernel.copy(), own_bias.copy()
+    own_kernel[:, :, new], own_bias[new] = kernel[:, :, old], bias[old]
+    layers[1].set_weights([own_kernel, own_bias])

@@ -8,6 +8,7 @@ import os
 
 from keras_fpn.layers import ConvNorm, FeatureAlign, FeaturePyramid, TwoFCBoxHead
 from keras_fpn.levels import level_number, ordered_names
+from keras_fpn.weights.keypoint_slots import detectron2_keypoint_slots
 from keras_fpn.weights.mapping import (
     Slot,
     as_is,
@@ -84,6 +85,8 @@ def detectron2_slots(model):
         slots += dense_slots(predictor.box_deltas, f"{prefix}.bbox_pred")
     if hasattr(model, "mask_head"):
         slots += detectron2_mask_slots(model.mask_head, model.mask_predictor)
+    if hasattr(model, "keypoint_head"):
+        slots += detectron2_keypoint_slots(model)
     return slots
 
 

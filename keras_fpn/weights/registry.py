@@ -11,6 +11,7 @@ import hashlib
 import itertools
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 _BASE_URL = "https://download.pytorch.org/models/"
 _DETECTRON2_URL = "https://dl.fbaipublicfiles.com/detectron2/"
@@ -42,6 +43,9 @@ COCO_CLASS_NAMES = tuple(
 _USED = [name != "N/A" for name in COCO_CLASS_NAMES]
 COCO_80_CATEGORY_IDS = tuple(itertools.compress(COCO_CATEGORY_IDS, _USED))
 COCO_80_CLASS_NAMES = tuple(itertools.compress(COCO_CLASS_NAMES, _USED))
+
+# The only class with keypoints in COCO, and the only one of such detectors.
+_PERSON: dict[str, Any] = {"class_names": ("person",), "category_ids": (1,)}
 
 
 @dataclass(frozen=True)
@@ -81,8 +85,8 @@ class Checkpoint:
         digest: `Digest`, the start of a hash that the publisher writes into the file
             name: 8 digits of the SHA-256, or 6 of the MD5; None without a `url`.
         num_classes: int, classes without background.
-        metrics: dict of data set -> metric -> value, as published. AP of boxes
-            and of masks, and top-1 accuracy, in percent.
+        metrics: dict of data set -> metric -> value, as published. AP of boxes, masks
+            and keypoints, and top-1 accuracy, in percent.
         source: str, who published the weights and the metrics, and under what name.
         license: str, what is known about the terms.
         size_mb: float, size of the file in units of 2**20 bytes; None if not published.
@@ -154,19 +158,33 @@ def _coco_detector(name, file, values, enum, size_mb):
 
 def _detectron2_detector(name, config, number, digits, values):
     """Returns a checkpoint of detectron2; only those with a box AP have classes."""
-    classes = "box AP" in values
+    classes: dict[str, Any] = {"num_classes": 1}
+    if "keypoint AP" in values:
+        classes = {"num_classes": 1, **_PERSON}
+    elif "box AP" in values:
+        classes = {
+            "num_classes": len(COCO_80_CLASS_NAMES),
+            "class_names": COCO_80_CLASS_NAMES,
+            "category_ids": COCO_80_CATEGORY_IDS,
+        }
     return Checkpoint(
         name=name,
         url=f"{_DETECTRON2_URL}{config}/{number}/model_final_{digits}.pkl",
         digest=Digest("md5", digits),
-        num_classes=len(COCO_80_CLASS_NAMES) if classes else 1,
         metrics={"COCO val2017": values},
         source=f"detectron2, model zoo, {config}",
         license="CC BY-SA 3.0, as stated by detectron2's model zoo",
         size_mb=None,
-        class_names=COCO_80_CLASS_NAMES if classes else None,
-        category_ids=COCO_80_CATEGORY_IDS if classes else None,
+        **classes,
     )
+
+
+def _torchvision_keypoints(file, box_ap, keypoint_ap, size_mb):
+    metrics = {"COCO val2017": {"box AP": box_ap, "keypoint AP": keypoint_ap}}
+    source = "models.detection.KeypointRCNN_ResNet50_FPN_Weights.COCO_V1"
+    name = "keypoint_rcnn_resnet50_fpn_coco"
+    checkpoint = _checkpoint(name, file, 1, metrics, source, size_mb)
+    return dataclasses.replace(checkpoint, **_PERSON)
 
 
 def _imagenet_classifier(backbone, version, sha256, top_1, enum, size_mb):
@@ -287,6 +305,20 @@ _DETECTRON2 = [
         "480dd8",
         {"box AP": 44.3, "mask AP": 38.5},
     ),
+    (
+        "keypoint_rcnn_resnet50_fpn_detectron2_1x",
+        "COCO-Keypoints/keypoint_rcnn_R_50_FPN_1x",
+        137261548,
+        "04e291",
+        {"box AP": 53.6, "keypoint AP": 64.0},
+    ),
+    (
+        "keypoint_rcnn_resnet50_fpn_detectron2_3x",
+        "COCO-Keypoints/keypoint_rcnn_R_50_FPN_3x",
+        137849621,
+        "a6e10b",
+        {"box AP": 55.4, "keypoint AP": 65.5},
+    ),
 ]
 
 # The authors link the file, at Google Drive, but state neither hash nor terms.
@@ -324,6 +356,9 @@ CHECKPOINTS = {
         *(_coco_detector(*row) for row in _COCO),
         *(_detectron2_detector(*row) for row in _DETECTRON2),
         _FAPN,
+        _torchvision_keypoints(
+            "keypointrcnn_resnet50_fpn_coco-fc266e95.pth", 54.6, 65.0, 226.054
+        ),
         *(_imagenet_classifier(*row) for row in _IMAGENET),
     ]
 }

@@ -9,6 +9,7 @@ import re
 
 from keras_fpn.layers import ConvBoxHead, ConvNorm, FeaturePyramid, TwoFCBoxHead
 from keras_fpn.levels import ordered_names
+from keras_fpn.weights.keypoint_slots import torchvision_keypoint_slots
 from keras_fpn.weights.mapping import (
     cells_first,
     conv_norm_slots,
@@ -70,6 +71,8 @@ def torchvision_slots(model):
         slots += _predictor_slots(model.box_predictor)
     if hasattr(model, "mask_head"):
         slots += torchvision_mask_slots(model.mask_head, model.mask_predictor)
+    if hasattr(model, "keypoint_head"):
+        slots += torchvision_keypoint_slots(model)
     return slots
 
 

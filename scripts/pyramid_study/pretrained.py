@@ -68,7 +68,8 @@ def object_pictures(dataset):
         for box, label in zip(photo.objects.boxes, photo.objects.labels, strict=True):
             center, side = (box[:2] + box[2:]) / 2, _MARGIN * np.max(box[2:] - box[:2])
             window = [*(center - side / 2), *(center + side / 2)]
-            shown = scene.crop([round(float(edge)) for edge in window])
+            left, top, right, bottom = (round(float(edge)) for edge in window)
+            shown = scene.crop((left, top, right, bottom))
             pictures.append(np.asarray(shown.resize((_SIDE, _SIDE))))
             labels.append(label)
     return np.stack(pictures), np.array(labels)

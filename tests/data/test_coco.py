@@ -13,6 +13,7 @@ from data.tiny_sets import (
 
 from keras_fpn.data import read_coco
 from keras_fpn.data.coco import flip_pairs
+from keras_fpn.data.coco_writer import coco_dict
 from keras_fpn.data.masks import segment_mask
 
 SQUARE = [10, 20, 40, 20, 40, 60, 10, 60]
@@ -83,6 +84,23 @@ def test_keypoints_come_with_names_and_pairs(tmp_path):
     )
     assert dataset[1].objects.keypoints.shape == (0, 3, 3)
     assert report.defects == {}
+
+
+def test_a_skeleton_counts_from_0_and_in_files_from_1(tmp_path):
+    cat = {"id": 3, "name": "cat", "keypoints": ["nose", "ear", "tail"]}
+    path = write_coco_set(
+        tmp_path, [INSIDE], categories=[{**cat, "skeleton": [[1, 3], [2, 1]]}]
+    )
+    dataset, _ = read(read_coco, path)
+    assert dataset.skeleton == ((0, 2), (1, 0))
+    [written] = coco_dict(dataset)["categories"]
+    assert written["skeleton"] == [[1, 3], [2, 1]]
+    for wrong in ([[0, 1]], [[1, 4]], [[1]], 7, ["ab"]):
+        path = write_coco_set(
+            tmp_path, [INSIDE], categories=[{**cat, "skeleton": wrong}]
+        )
+        with pytest.raises(ValueError, match=r"pairs of keypoints, 1\.\.3; received"):
+            read_coco(path)
 
 
 def test_broken_keypoints_count_as_not_annotated(tmp_path):

@@ -12,6 +12,7 @@ from metrics.made import (
     result,
     summarized,
 )
+from numpy.testing import assert_allclose
 
 from keras_fpn.metrics import evaluate_boxes
 
@@ -338,3 +339,51 @@ def test_masks_that_reach_far_away_are_measured_by_what_is_in_the_photo():
     assert evaluate_boxes(truth, found, "segm").values["AP"] == pytest.approx(1)
     found[0]["segmentation"] = [[-far, 60, far, 60, far, far, -far, far]]
     assert evaluate_boxes(truth, found, "segm").values["AP"] == 0
+
+
+# One object of area 400, so that s * s is 400, with two keypoints whose sigmas are 0.1:
+# the similarity of a keypoint d pixels away is exp(-d^2 / (2 * 400 * (2 * 0.1)^2)), and
+# 2 * 400 * 0.04 = 32.
+def keypoint_case(distances, visible=(2, 2), sigmas=(0.1, 0.1)):
+    """AP at each threshold of one detection, distances of its keypoints given."""
+    points = np.array([[10.0, 10.0], [30.0, 20.0]])
+    flags = np.array(visible, float)[:, None]
+    truth = ground_truth([(1, 3, (5, 5, 40, 20))])
+    truth["annotations"][0] |= {
+        "keypoints": np.hstack([points, flags]).ravel().tolist(),
+        "area": 400.0,
+    }
+    moved = points + [[distance, 0] for distance in distances]
+    scores = np.full((2, 1), 0.5)
+    found = result(1, 3, (5, 5, 40, 20), 0.9)
+    found["keypoints"] = np.hstack([moved, scores]).ravel().tolist()
+    metrics = evaluate_boxes(truth, [found], "keypoints", sigmas=sigmas)
+    return np.nanmean(metrics.precision, axis=(1, 2))  # NaN: other classes
+
+
+@pytest.mark.parametrize(
+    ("distances", "similarity"),
+    [
+        ((0, 0), 1.0),
+        ((4, 0), (np.exp(-0.5) + 1) / 2),  # 16 / 32; 0.803
+        ((4, 4), np.exp(-0.5)),  # 0.607
+        ((0, 100), 0.5),
+        ((100, 100), 0.0),
+    ],
+)
+def test_the_similarity_of_keypoints_is_the_mean_of_theirs(distances, similarity):
+    thresholds = np.linspace(0.5, 0.95, 10)
+    expected = (similarity >= thresholds - 1e-9).astype(float)  # 0.5 is reached
+    assert_allclose(keypoint_case(distances), expected, atol=1e-6)
+
+
+def test_keypoints_that_are_not_annotated_are_not_compared():
+    expected = np.ones(10)
+    assert_allclose(keypoint_case((0, 100), visible=(2, 0)), expected, atol=1e-6)
+    assert keypoint_case((0, 100), visible=(1, 1)).sum() < 2
+
+
+def test_larger_sigmas_forgive_more():
+    # 16 / (2 * 400 * 0.16) = 0.125, and exp(-0.125) is 0.88.
+    assert_allclose(keypoint_case((4, 4), sigmas=(0.2, 0.2)).sum(), 8, atol=1e-6)
+    assert_allclose(keypoint_case((4, 4)).sum(), 3, atol=1e-6)

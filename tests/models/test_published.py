@@ -3,7 +3,8 @@ import pytest
 
 from keras_fpn.backbones import resnet
 from keras_fpn.box_coder import BoxCoder
-from keras_fpn.models import published, published_detectron2
+from keras_fpn.layers import ProbabilityPeaks
+from keras_fpn.models import published, published_detectron2, published_keypoints
 from keras_fpn.models.pasted_masks import ExactPaste
 from keras_fpn.models.published import (
     COCO_OF_BACKBONE,
@@ -217,3 +218,31 @@ def test_cocos_weights_are_those_of_the_backbones_first_architecture():
         "resnet50": "faster_rcnn_resnet50_fpn_coco",
         "mobilenet_v3_large": "faster_rcnn_mobilenet_v3_large_fpn_coco",
     }
+
+
+def test_keypoint_rcnn_of_detectron2_differs_from_faster_rcnn_in_four_settings():
+    functions = published_keypoints.KEYPOINT_RCNN
+    assert set(functions) == {
+        "keypoint_rcnn_resnet50_fpn_coco",
+        "keypoint_rcnn_resnet50_fpn_detectron2_1x",
+        "keypoint_rcnn_resnet50_fpn_detectron2_3x",
+    }
+    [*_, last] = functions.values()
+    parts, faster = last(), published_detectron2.faster_rcnn_parts()
+    assert parts.pop("backbone").name == faster.pop("backbone").name
+    changed = {
+        name: described(part)
+        for name, part in parts.items()
+        if name not in faster or described(part) != described(faster[name])
+    }
+    proposals = described(faster["proposals"])
+    assert changed == {
+        "proposals": {**proposals, "training_post_nms_top_k": 1500},
+        "detections": {"coder": coder((10.0, 10.0, 5.0, 5.0), beta=0.5)},
+        "keypoint_peaks": {},
+    }
+    assert type(parts["keypoint_peaks"]) is ProbabilityPeaks
+    [first, *_] = functions.values()
+    assert list(first()) == ["backbone"]
+    stem = first()["backbone"].get_layer("stem")
+    assert stem.epsilon == 0.0

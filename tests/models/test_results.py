@@ -63,6 +63,7 @@ def test_the_table_holds_how_rows_are_padded():
         "scores": ("value", 0.0),
         "masks": ("masks", 0.0),
         "mask_windows": ("boxes", 0.0),
+        "keypoints": ("keypoints", 0.0),
     }
 
 
@@ -84,6 +85,27 @@ def in_form(form, index=1, threshold=0.5, outputs=None, **limits):
     outputs = outputs or OUTPUTS | {"masks": MASKS, "mask_windows": WINDOWS}
     found = of_photo(outputs, index, FRAME, **limits)
     return with_masks(found, FRAME.photo_size, form, ExactPaste(threshold))
+
+
+KEYPOINTS = np.array([[[10, 20, 0.5], [30, 40, -2]], [[0, 0, 1], [160, 100, 3]]], float)
+
+
+def test_keypoints_are_scaled_to_the_photo_and_their_scores_are_not():
+    rows = np.zeros((2, 4, 2, 3), "float32")
+    rows[1, :2] = KEYPOINTS
+    found = of_photo({**OUTPUTS, "keypoints": rows}, 1, FRAME)
+    expected = [[[25, 40, 0.5], [75, 80, -2]], [[0, 0, 1], [400, 200, 3]]]
+    assert_allclose(found["keypoints"], expected, rtol=1e-6)
+
+
+def test_keypoints_of_the_mirrored_photo_exchange_left_and_right():
+    found = {"keypoints": KEYPOINTS}
+    plain = mirrored(found, 160)["keypoints"]
+    assert_array_equal(plain[0], [[150, 20, 0.5], [130, 40, -2]])
+    exchanged = mirrored(found, 160, [(0, 1)])["keypoints"]
+    assert_array_equal(exchanged, plain[:, ::-1])
+    again = mirrored({"keypoints": exchanged}, 160, [(0, 1)])["keypoints"]
+    assert_array_equal(again, KEYPOINTS)
 
 
 def test_masks_are_pasted_over_their_windows_in_the_photo():

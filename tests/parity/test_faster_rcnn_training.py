@@ -64,8 +64,8 @@ PROPOSALS = {"fasterrcnn_resnet50_fpn_large": "fasterrcnn_resnet50_fpn"}
 class Run:
     """One training step of ours, with everything it is compared with."""
 
-    def __init__(self, reference, golden):
-        preset, self.pixels = RECORDINGS[reference]
+    def __init__(self, reference, golden, preset=None):
+        preset, self.pixels = RECORDINGS.get(reference, (preset, 0.1))
         self.reference, self.golden = reference, golden
         others = PROPOSALS.get(reference)
         recording = Golden(golden.folder, others) if others else golden
@@ -84,20 +84,22 @@ class Run:
         every_roi = Sample(EVERYTHING, positives)
         box = dataclasses.replace(model.parts.box, roi_sample=every_roi)
         model.parts = dataclasses.replace(model.parts, region=region, box=box)
-        photos = [golden[f"image{number}/pixels"] for number in range(2)]
-        self.inputs, resized = model.preprocessing.prepare(photos)
+        self.photos = photos = [golden[f"image{n}/pixels"] for n in range(2)]
+        self.inputs, self.resized = model.preprocessing.prepare(photos)
         self.targets = {
             "boxes": np.zeros((2, PLACES, 4), "float32"),
             "labels": np.full((2, PLACES), -1),
         }
-        for number, (photo, size) in enumerate(zip(photos, resized, strict=True)):
+        for number, (photo, size) in enumerate(zip(photos, self.resized, strict=True)):
             scale = np.array([size[1] / photo.shape[1], size[0] / photo.shape[0]] * 2)
             boxes = golden[f"train/image{number}/boxes"] * scale.astype("float32")
             self.targets["boxes"][number, : len(boxes)] = boxes
             labels = golden[f"train/image{number}/labels"] - 1
             self.targets["labels"][number, : len(labels)] = labels
         if masked:
-            masks = [self.recorded_masks(n, size) for n, size in enumerate(resized)]
+            masks = [
+                self.recorded_masks(n, size) for n, size in enumerate(self.resized)
+            ]
             self.targets |= mask_targets(masks, self.targets["boxes"])
 
     def recorded_masks(self, number, size):

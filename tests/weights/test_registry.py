@@ -35,7 +35,11 @@ def test_the_hash_is_the_one_in_the_file_name(checkpoint):
     if "detectron2" in checkpoint.name:
         assert checkpoint.digest.algorithm == "md5"
         assert re.fullmatch("[0-9a-f]{6}", digits)
-        tasks = {"cascade": "Misc", "mask": "COCO-InstanceSegmentation"}
+        tasks = {
+            "cascade": "Misc",
+            "keypoint": "COCO-Keypoints",
+            "mask": "COCO-InstanceSegmentation",
+        }
         task = tasks.get(checkpoint.name.partition("_")[0], "COCO-Detection")
         zoo = f"https://dl.fbaipublicfiles.com/detectron2/{task}"
         assert re.fullmatch(rf"{zoo}/\w+_R_(50|101)_FPN_[13]x/\d{{9}}", folder)
@@ -53,15 +57,22 @@ def test_a_number_comes_with_its_source_and_terms(checkpoint):
     metric = next(iter(metrics))
     assert all(20 < value < 100 for value in metrics.values())
     assert ("mask AP" in metrics) == ("mask" in checkpoint.name)
+    assert ("keypoint AP" in metrics) == ("keypoint" in checkpoint.name)
+    classes = checkpoint.num_classes
+    if "keypoint" in checkpoint.name:
+        assert (metric, classes) == ("box AP", 1)
+        assert checkpoint.class_names == ("person",)
+        assert checkpoint.category_ids == (1,)
+        classes = 80 if "detectron2" in checkpoint.name else 90
     if "detectron2" in checkpoint.name:
         kinds = {"box AP": 80, "AR@1000": 1}
-        assert (data, checkpoint.num_classes) == ("COCO val2017", kinds[metric])
+        assert (data, classes) == ("COCO val2017", kinds[metric])
         zoo = r"detectron2, model zoo, (COCO-\w+|Misc)/\w+x"
         assert re.fullmatch(zoo, checkpoint.source)
         assert "CC BY-SA 3.0" in checkpoint.license
         return
     kinds = {"COCO val2017": ("box AP", 90), "ImageNet-1K": ("top-1 accuracy", 1000)}
-    assert (metric, checkpoint.num_classes) == kinds[data]
+    assert (metric, classes) == kinds[data]
     assert re.fullmatch(
         r"torchvision 0\.27\.1, models\.(detection\.)?\w+_Weights\.\w+_V[12]",
         checkpoint.source,
@@ -82,7 +93,7 @@ def test_what_torchvision_publishes():
     detectors = {
         name: (*checkpoint.metrics["COCO val2017"].values(), checkpoint.digest.digits)
         for name, checkpoint in CHECKPOINTS.items()
-        if name.endswith("_coco")
+        if name.endswith("_coco") and name.startswith("faster")
     }
     assert detectors == published
 
@@ -103,7 +114,16 @@ def test_what_detectron2_publishes():
         "mask_rcnn_resnet50_fpn_detectron2_3x": (41.0, 37.2, "f10217"),
         "mask_rcnn_resnet101_fpn_detectron2_3x": (42.9, 38.6, "a3ec72"),
         "cascade_mask_rcnn_resnet50_fpn_detectron2_3x": (44.3, 38.5, "480dd8"),
+        "keypoint_rcnn_resnet50_fpn_detectron2_1x": (53.6, 64.0, "04e291"),
+        "keypoint_rcnn_resnet50_fpn_detectron2_3x": (55.4, 65.5, "a6e10b"),
     }
+
+
+def test_what_torchvision_publishes_for_keypoint_rcnn():
+    checkpoint = get_checkpoint("keypoint_rcnn_resnet50_fpn_coco")
+    metrics = {"box AP": 54.6, "keypoint AP": 65.0}
+    assert checkpoint.metrics == {"COCO val2017": metrics}
+    assert checkpoint.digest == Digest("sha256", "fc266e95")
 
 
 def test_fapns_number_comes_with_its_source_and_without_a_file():
