@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from keras_fpn.models import fast_rcnn, faster_rcnn, rpn
+from keras_fpn.models import fast_rcnn, faster_rcnn, retinanet, rpn
 from keras_fpn.weights import SHIPPED, Checkpoint, get_checkpoint
 from keras_fpn.weights.registry import known_names
 from keras_fpn.weights.shipped import ShippedCheckpoint
@@ -13,6 +13,7 @@ _FAMILIES = (
     (faster_rcnn.faster_rcnn_fpn, faster_rcnn.FAMILY),
     (fast_rcnn.fast_rcnn_fpn, fast_rcnn.FAMILY),
     (rpn.rpn_fpn, rpn.FAMILY),
+    (retinanet.retinanet_fpn, retinanet.FAMILY),
 )
 
 

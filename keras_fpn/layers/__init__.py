@@ -10,6 +10,8 @@ from keras_fpn.layers.compared_pyramids import (
 )
 from keras_fpn.layers.conv_norm import ConvNorm, DepthwiseConvNorm
 from keras_fpn.layers.deformable_convolution import DeformableConvolution
+from keras_fpn.layers.dense_detections import DenseDetections
+from keras_fpn.layers.dense_head import DenseHead, DensePredictor
 from keras_fpn.layers.detections import Detections
 from keras_fpn.layers.fapn import fapn
 from keras_fpn.layers.feature_align import FeatureAlign
@@ -33,6 +35,9 @@ __all__ = [
     "ConvNorm",
     "ConvolvedLevels",
     "DeformableConvolution",
+    "DenseDetections",
+    "DenseHead",
+    "DensePredictor",
     "DepthwiseConvNorm",
     "Detections",
     "FeatureAlign",

@@ -40,6 +40,7 @@ class ConvNorm(keras.layers.Layer):
         activation: str or callable as in `keras.activations`, or None.
         kernel_initializer: str or `keras.initializers.Initializer`.
         use_bias: bool, whether there is a bias where `norm` is None.
+        bias_initializer: str or `keras.initializers.Initializer`, of that bias.
 
     Call arguments:
         inputs: float (B, H, W, C).
@@ -64,6 +65,7 @@ class ConvNorm(keras.layers.Layer):
         activation: str | Callable | None = None,
         kernel_initializer: str | keras.initializers.Initializer = "he_normal",
         use_bias: bool = True,
+        bias_initializer: str | keras.initializers.Initializer = "zeros",
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -84,6 +86,7 @@ class ConvNorm(keras.layers.Layer):
         self.activation = keras.activations.get(activation)
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.use_bias = use_bias
+        self.bias_initializer = keras.initializers.get(bias_initializer)
 
     def build(self, input_shape):
         self.kernel = self._float32_weight(
@@ -93,7 +96,9 @@ class ConvNorm(keras.layers.Layer):
         if self.norm is None:
             self.bias = None
             if self.use_bias:
-                self.bias = self._float32_weight("bias", channels, "zeros")
+                self.bias = self._float32_weight(
+                    "bias", channels, self.bias_initializer
+                )
         elif self.norm == "group":
             self.group_norm = keras.layers.GroupNormalization(
                 math.gcd(GROUPS, channels[0]),
@@ -159,6 +164,7 @@ class ConvNorm(keras.layers.Layer):
             **arguments_of(self, ConvNorm),
             "activation": keras.activations.serialize(self.activation),
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+            "bias_initializer": keras.initializers.serialize(self.bias_initializer),
         }
 
     def _float32_weight(self, name, shape, initializer, trainable=True):

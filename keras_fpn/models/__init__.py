@@ -1,19 +1,26 @@
 """Detectors: their builders, their classes, and the parts of which they are made."""
 
-from keras_fpn.box_coder import BoxCoder
+from keras_fpn.box_coder import BoxCoder, GIoUCoder
 from keras_fpn.matcher import Match
 from keras_fpn.models.ablations import paper_row, paper_rows
 from keras_fpn.models.assignment import Assignment
 from keras_fpn.models.box_branch import BoxBranch
 from keras_fpn.models.class_columns import ClassColumns
+from keras_fpn.models.dense_branch import DenseBranch
 from keras_fpn.models.detector import Detector
 from keras_fpn.models.fast_rcnn import FastRCNN, FastRCNNParts, fast_rcnn_fpn
 from keras_fpn.models.faster_rcnn import FasterRCNN, faster_rcnn_fpn
 from keras_fpn.models.fold import fold_batch_norms
 from keras_fpn.models.ground_truth import GroundTruth
+from keras_fpn.models.loss_divisors import (
+    BatchPositives,
+    ImagePositives,
+    MovingPositives,
+)
 from keras_fpn.models.parts import Parts
 from keras_fpn.models.region_branch import RegionBranch
 from keras_fpn.models.results import RESULTS, Result
+from keras_fpn.models.retinanet import RetinaNet, RetinaNetParts, retinanet_fpn
 from keras_fpn.models.rpn import RPN, RPNParts, rpn_fpn
 from keras_fpn.models.segment_branch import SegmentBranch
 from keras_fpn.models.segment_proposals import (
@@ -28,20 +35,27 @@ __all__ = [
     "RESULTS",
     "RPN",
     "Assignment",
+    "BatchPositives",
     "BoxBranch",
     "BoxCoder",
     "ClassColumns",
+    "DenseBranch",
     "Detector",
     "FastRCNN",
     "FastRCNNParts",
     "FasterRCNN",
     "FullSample",
+    "GIoUCoder",
     "GroundTruth",
+    "ImagePositives",
     "Match",
+    "MovingPositives",
     "Parts",
     "RPNParts",
     "RegionBranch",
     "Result",
+    "RetinaNet",
+    "RetinaNetParts",
     "Sample",
     "SegmentBranch",
     "SegmentParts",
@@ -52,6 +66,7 @@ __all__ = [
     "fold_batch_norms",
     "paper_row",
     "paper_rows",
+    "retinanet_fpn",
     "rpn_fpn",
     "segment_proposals_fpn",
 ]

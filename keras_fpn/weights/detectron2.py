@@ -8,6 +8,7 @@ import os
 
 from keras_fpn.layers import ConvNorm, FeatureAlign, FeaturePyramid, TwoFCBoxHead
 from keras_fpn.levels import level_number, ordered_names
+from keras_fpn.weights.dense_slots import detectron2_dense_slots
 from keras_fpn.weights.mapping import (
     Slot,
     as_is,
@@ -23,7 +24,12 @@ from keras_fpn.weights.pickled_arrays import read_pickled_arrays
 from keras_fpn.weights.reader import read_torch
 
 # Not weights: the model has its own mean and deviation of pixels and anchors.
-_CONSTANTS = ("pixel_mean", "pixel_std", "proposal_generator.anchor_generator.")
+_CONSTANTS = (
+    "pixel_mean",
+    "pixel_std",
+    "proposal_generator.anchor_generator.",
+    "anchor_generator.",
+)
 _PREDICTOR = "roi_heads.box_predictor."
 
 
@@ -82,6 +88,8 @@ def detectron2_slots(model):
         predictor = model.box_predictor
         slots += dense_slots(predictor.class_logits, f"{_PREDICTOR}cls_score")
         slots += dense_slots(predictor.box_deltas, f"{_PREDICTOR}bbox_pred")
+    if hasattr(model, "dense_predictor"):
+        slots += detectron2_dense_slots(model)
     return slots
 
 

@@ -80,8 +80,7 @@ def classes_in(model, slots, tensors):
     for columns in model.parts.class_columns():
         for slot in slots:
             if slot.variable is columns.layer.bias and slot.key in tensors:
-                units = len(tensors[slot.key]) // columns.width
-                return units - int(columns.background)
+                return columns.count(len(tensors[slot.key]))
     return None
 
 

@@ -9,6 +9,7 @@ import re
 
 from keras_fpn.layers import ConvBoxHead, ConvNorm, FeaturePyramid, TwoFCBoxHead
 from keras_fpn.levels import ordered_names
+from keras_fpn.weights.dense_slots import torchvision_dense_slots
 from keras_fpn.weights.mapping import (
     cells_first,
     conv_norm_slots,
@@ -24,6 +25,9 @@ _LEGACY = (
     (r"(\.fpn\.(?:inner|layer)_blocks\.\d+)\.(weight|bias)$", r"\1.0.\2"),
     (r"(rpn\.head\.conv)\.(weight|bias)$", r"\1.0.0.\2"),
 )
+# The towers of RetinaNet's heads: convolutions had even numbers, ReLUs odd ones.
+_LEGACY_TOWER = r"(head\.\w+_head\.conv)\.([0246])\.(weight|bias)$"
+_FCOS = "head.regression_head.bbox_ctrness.weight"  # its towers keep such names
 _PREDICTOR = "roi_heads.box_predictor."
 
 
@@ -64,6 +68,8 @@ def torchvision_slots(model):
     if hasattr(model, "box_head"):
         slots += _box_head_slots(model.box_head, model.roi_align.output_size)
         slots += _predictor_slots(model.box_predictor)
+    if hasattr(model, "dense_predictor"):
+        slots += torchvision_dense_slots(model)
     return slots
 
 
@@ -96,8 +102,15 @@ def current_names(tensors):
             continue
         for pattern, replacement in _LEGACY:
             key = re.sub(pattern, replacement, key)
+        if _FCOS not in tensors:
+            key = re.sub(_LEGACY_TOWER, _current_tower, key)
         renamed[key] = tensor
     return renamed
+
+
+def _current_tower(match):
+    tower, place, kind = match.groups()
+    return f"{tower}.{int(place) // 2}.0.{kind}"
 
 
 def _as_tensors(source):
