@@ -57,6 +57,7 @@ def test_keeps_what_a_layer_owes(norm):
             "activation": "relu6",
             "kernel_initializer": "ones",
             "use_bias": False,
+            "bias_initializer": "ones",
         },
         (maps(2, 7, 6, 4),),
         ((None, None, None, 4),),
@@ -77,6 +78,7 @@ def test_depthwise_keeps_what_a_layer_owes():
             "activation": "hard_swish",
             "kernel_initializer": "ones",
             "use_bias": False,
+            "bias_initializer": "ones",
         },
         (maps(2, 7, 6, 4),),
         ((None, None, None, 4),),
@@ -338,3 +340,10 @@ def test_without_norm_and_bias_only_the_kernel_is_left():
     inputs = maps(1, 4, 4, 3)
     expected = inputs @ arrays(layer.kernel)[0, 0]
     assert_allclose(outputs_of(layer, inputs), expected, atol=1e-5)
+
+
+def test_a_bias_starts_as_asked_for():
+    for options, start in (({"bias_initializer": "ones"}, 1), ({}, 0)):
+        layer = ConvNorm(4, **options)
+        layer.build((None, None, None, 3))
+        assert_array_equal(layer.bias, [start] * 4)
