@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from keras_fpn.models import fast_rcnn, faster_rcnn, retinanet, rpn
+from keras_fpn.models import fast_rcnn, faster_rcnn, fcos, retinanet, rpn
 from keras_fpn.weights import SHIPPED, Checkpoint, get_checkpoint
 from keras_fpn.weights.registry import known_names
 from keras_fpn.weights.shipped import ShippedCheckpoint
@@ -14,6 +14,7 @@ _FAMILIES = (
     (fast_rcnn.fast_rcnn_fpn, fast_rcnn.FAMILY),
     (rpn.rpn_fpn, rpn.FAMILY),
     (retinanet.retinanet_fpn, retinanet.FAMILY),
+    (fcos.fcos_fpn, fcos.FAMILY),
 )
 
 

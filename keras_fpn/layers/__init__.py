@@ -19,6 +19,8 @@ from keras_fpn.layers.feature_selection import FeatureSelection
 from keras_fpn.layers.fpn import FeaturePyramid
 from keras_fpn.layers.lateral import LateralConnection, SmoothingConvolution
 from keras_fpn.layers.normalize import NormalizePixels
+from keras_fpn.layers.point_detections import PointDetections
+from keras_fpn.layers.point_head import PointPredictor
 from keras_fpn.layers.proposal_detections import ProposalDetections
 from keras_fpn.layers.proposals import Proposals
 from keras_fpn.layers.pyramid_roi_align import PyramidRoIAlign
@@ -47,6 +49,8 @@ __all__ = [
     "MultiLevelAnchors",
     "NoTopDown",
     "NormalizePixels",
+    "PointDetections",
+    "PointPredictor",
     "ProposalDetections",
     "Proposals",
     "PyramidRoIAlign",

@@ -10,6 +10,7 @@ from keras_fpn.models.dense_branch import DenseBranch
 from keras_fpn.models.detector import Detector
 from keras_fpn.models.fast_rcnn import FastRCNN, FastRCNNParts, fast_rcnn_fpn
 from keras_fpn.models.faster_rcnn import FasterRCNN, faster_rcnn_fpn
+from keras_fpn.models.fcos import FCOS, FCOSParts, fcos_fpn
 from keras_fpn.models.fold import fold_batch_norms
 from keras_fpn.models.ground_truth import GroundTruth
 from keras_fpn.models.loss_divisors import (
@@ -18,6 +19,8 @@ from keras_fpn.models.loss_divisors import (
     MovingPositives,
 )
 from keras_fpn.models.parts import Parts
+from keras_fpn.models.point_branch import PointBranch
+from keras_fpn.models.point_match import PointMatch
 from keras_fpn.models.region_branch import RegionBranch
 from keras_fpn.models.results import RESULTS, Result
 from keras_fpn.models.retinanet import RetinaNet, RetinaNetParts, retinanet_fpn
@@ -29,9 +32,11 @@ from keras_fpn.models.segment_proposals import (
     segment_proposals_fpn,
 )
 from keras_fpn.models.two_stage import TwoStageParts
+from keras_fpn.point_coder import PointCoder
 from keras_fpn.sampler import FullSample, Sample
 
 __all__ = [
+    "FCOS",
     "RESULTS",
     "RPN",
     "Assignment",
@@ -41,6 +46,7 @@ __all__ = [
     "ClassColumns",
     "DenseBranch",
     "Detector",
+    "FCOSParts",
     "FastRCNN",
     "FastRCNNParts",
     "FasterRCNN",
@@ -51,6 +57,9 @@ __all__ = [
     "Match",
     "MovingPositives",
     "Parts",
+    "PointBranch",
+    "PointCoder",
+    "PointMatch",
     "RPNParts",
     "RegionBranch",
     "Result",
@@ -63,6 +72,7 @@ __all__ = [
     "TwoStageParts",
     "fast_rcnn_fpn",
     "faster_rcnn_fpn",
+    "fcos_fpn",
     "fold_batch_norms",
     "paper_row",
     "paper_rows",

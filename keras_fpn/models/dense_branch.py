@@ -90,19 +90,23 @@ class DenseBranch(Parts):
             images: float (B, H, W, 3); only its size is read.
 
         Returns:
-            dict with "dense_pyramid", the pyramid and its coarser levels; "anchors",
-            "logits" and "deltas", each a dict by level.
+            dict with "dense_pyramid", the pyramid and its coarser levels; "anchors", a
+            dict by level; and what `predictions` returns.
         """
         dense_pyramid = self.levels(pyramid, bottom_up)  # P3..P7
         anchors = self.anchors(dense_pyramid, images)  # per level (N_l, 4)
+        predictions = self.predictions(dense_pyramid)
+        return {"dense_pyramid": dense_pyramid, "anchors": anchors, **predictions}
+
+    def predictions(self, dense_pyramid):
+        """Returns "logits" and "deltas", each a dict by level.
+
+        Args:
+            dense_pyramid: dict "P<l>" -> float (B, H_l, W_l, C).
+        """
         features = self.dense_head(dense_pyramid)  # of classes, of boxes
         logits, deltas = self.dense_predictor(*features)  # (B, N_l, K), (B, N_l, 4)
-        return {
-            "dense_pyramid": dense_pyramid,
-            "anchors": anchors,
-            "logits": logits,
-            "deltas": deltas,
-        }
+        return {"logits": logits, "deltas": deltas}
 
     def outputs(self, stages: dict, **limits):
         """Returns the detections, dict as returned by `DenseDetections`.

@@ -47,6 +47,11 @@ def retinanet_detectron2_parts(backbone: Callable = msra_resnet50):
     }
 
 
+def fcos_parts():
+    """Returns the parts of fcos_resnet50_fpn."""
+    return {"backbone": resnet50()}
+
+
 # The parts of each architecture that has a checkpoint, by the checkpoint's name.
 RETINANET: dict[str, Callable[[], dict]] = {
     "retinanet_resnet50_fpn_coco": retinanet_v1_parts,
@@ -57,6 +62,7 @@ RETINANET: dict[str, Callable[[], dict]] = {
         retinanet_detectron2_parts, msra_resnet101
     ),
 }
+FCOS: dict[str, Callable[[], dict]] = {"fcos_resnet50_fpn_coco": fcos_parts}
 
 # The checkpoint that weights="coco" loads, by the name of the backbone.
 RETINANET_COCO = {
@@ -64,3 +70,4 @@ RETINANET_COCO = {
     "msra_resnet50": "retinanet_resnet50_fpn_detectron2_3x",
     "msra_resnet101": "retinanet_resnet101_fpn_detectron2_3x",
 }
+FCOS_COCO = {"resnet50": "fcos_resnet50_fpn_coco"}

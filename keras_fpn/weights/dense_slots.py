@@ -3,7 +3,7 @@
 Source: the state dicts of torchvision 0.27 and of detectron2.
 """
 
-from keras_fpn.layers import ConvolvedLevels
+from keras_fpn.layers import ConvolvedLevels, PointPredictor
 from keras_fpn.levels import ordered_names
 from keras_fpn.weights.mapping import conv_norm_slots
 
@@ -24,9 +24,14 @@ def torchvision_dense_slots(model):
         (head.box_tower, "head.regression_head"),
     ):
         for number, convolution in enumerate(tower):
-            key = f"{prefix}.conv.{number}"
-            slots += conv_norm_slots(convolution, f"{key}.0", f"{key}.1")
+            keys = f"{prefix}.conv.{number}.0", f"{prefix}.conv.{number}.1"
+            if isinstance(predictor, PointPredictor):  # FCOS numbers ReLUs, too
+                keys = f"{prefix}.conv.{3 * number}", f"{prefix}.conv.{3 * number + 1}"
+            slots += conv_norm_slots(convolution, *keys)
     logits, deltas = predictor.class_logits, predictor.box_deltas
+    if isinstance(predictor, PointPredictor):
+        central = predictor.centerness
+        slots += conv_norm_slots(central, "head.regression_head.bbox_ctrness")
     slots += conv_norm_slots(logits, "head.classification_head.cls_logits")
     return slots + conv_norm_slots(deltas, "head.regression_head.bbox_reg")
 
@@ -42,10 +47,11 @@ def detectron2_dense_slots(model):
     """
     head, predictor = model.dense_head, model.dense_predictor
     slots = _level_slots(model.coarse_level, "detectron2", "backbone.top_block")
-    if head.norm is not None:
+    if head.norm is not None or isinstance(predictor, PointPredictor):
         raise ValueError(
-            "detectron2's checkpoints fit a DenseHead without norms; received "
-            f"norm={head.norm!r}."
+            "detectron2's checkpoints fit a DenseHead without norms and a "
+            f"DensePredictor; received norm={head.norm!r} and "
+            f"dense_predictor={predictor}."
         )
     for tower, prefix in (
         (head.class_tower, "head.cls_subnet"),

@@ -26,7 +26,8 @@ def fill_with_formula(model: keras.Model, seed: int = 1) -> None:
     their initial values; predictors are scaled by their outputs for an image of noise.
 
     Args:
-        model: `keras_fpn.models.FasterRCNN`, `FastRCNN`, `RPN` or `RetinaNet`.
+        model: `keras_fpn.models.FasterRCNN`, `FastRCNN`, `RPN`, `RetinaNet` or
+            `FCOS`.
         seed: int.
     """
     for variable in model.trainable_variables:

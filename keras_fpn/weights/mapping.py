@@ -172,7 +172,9 @@ def conv_norm_slots(layer: ConvNorm, conv_key, norm_key=None):
     slots = [Slot(f"{conv_key}.weight", layer.kernel, convert)]
     if layer.norm is None:
         return [*slots, Slot(f"{conv_key}.bias", layer.bias, as_is)]
-    if layer.norm == "group":
+    if layer.norm == "biased_group":
+        slots.append(Slot(f"{conv_key}.bias", layer.bias, as_is))
+    if layer.norm in ("group", "biased_group"):
         norm = layer.group_norm
         vectors = {"weight": norm.gamma, "bias": norm.beta}
     else:

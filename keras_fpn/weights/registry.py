@@ -237,6 +237,13 @@ _ONE_STAGE = [
         "RetinaNet_ResNet50_FPN_V2_Weights",
         146.037,
     ),
+    (
+        "fcos_resnet50_fpn",
+        "fcos_resnet50_fpn_coco-99b0c9b7.pth",
+        39.2,
+        "FCOS_ResNet50_FPN_Weights",
+        123.608,
+    ),
 ]
 
 # name, config, number of the training, digits of the MD5, metric, value
