@@ -17,6 +17,13 @@ PUBLISHED = {
     "faster_rcnn_mobilenet_v3_large_320_fpn_coco": 19_386_354,
 }
 
+# Those of torchvision's one-stage detectors, whose 91 columns are all there.
+ONE_STAGE = {
+    "retinanet_resnet50_fpn_coco": 34_014_999,
+    "retinanet_resnet50_fpn_v2_coco": 38_198_935,
+    "fcos_resnet50_fpn_coco": 32_269_600,
+}
+
 FAPN = "faster_rcnn_resnet50_fapn_detectron2_1x"
 
 # Parameters that detectron2 trains, in millions; its frozen norms are no parameters.
@@ -27,12 +34,17 @@ DETECTRON2 = {
     "faster_rcnn_resnet50_fapn_detectron2_1x": 46.14,  # 41.70 and its larger neck
     "fast_rcnn_resnet50_fpn_detectron2_1x": 41.11,  # 41.70 less the RPN head
     "rpn_resnet50_fpn_detectron2_1x": 27.39,  # 41.70 less the two layers of the heads
+    # torchvision's v2, less its norms and 9 * 11 columns, with biases in the towers.
+    "retinanet_resnet50_fpn_detectron2_1x": 37.92,
+    "retinanet_resnet50_fpn_detectron2_3x": 37.92,
+    "retinanet_resnet101_fpn_detectron2_3x": 56.86,
 }
 
 
 def test_presets_are_the_published_ones_and_ours():
     presets = keras_fpn.list_presets()
-    assert set(presets) == set(PUBLISHED) | set(DETECTRON2) | set(SHIPPED)
+    known = [PUBLISHED, ONE_STAGE, DETECTRON2, SHIPPED]
+    assert set(presets) == set().union(*known)
     published = [presets[name] for name in PUBLISHED]
     averages = [next(iter(preset.metrics.values())) for preset in published]
     assert [metrics["box AP"] for metrics in averages] == [37.0, 46.7, 32.8, 22.8]
@@ -60,6 +72,16 @@ def test_preset_has_the_published_number_of_parameters(name):
     assert len(model.class_names) == 90
 
 
+@pytest.mark.parametrize("name", ONE_STAGE)
+def test_one_stage_preset_has_the_published_number_of_parameters(name):
+    model = keras_fpn.from_preset(name, load_weights=False)
+    count = sum(int(np.prod(v.shape)) for v in model.trainable_variables)
+    assert count == ONE_STAGE[name]
+    # A column for each of COCO's ids from 0 on, so labels are ids.
+    assert model.category_ids == list(range(91))
+    assert (model.class_names[0], model.class_names[17]) == ("N/A", "cat")
+
+
 @pytest.mark.parametrize(
     "name",
     [
@@ -69,6 +91,9 @@ def test_preset_has_the_published_number_of_parameters(name):
         "faster_rcnn_resnet50_fapn_detectron2_1x",
         "fast_rcnn_resnet50_fpn_detectron2_1x",
         "rpn_resnet50_fpn_detectron2_1x",
+        "retinanet_resnet50_fpn_detectron2_1x",
+        pytest.param("retinanet_resnet50_fpn_detectron2_3x", marks=pytest.mark.ci),
+        pytest.param("retinanet_resnet101_fpn_detectron2_3x", marks=pytest.mark.ci),
     ],
 )
 def test_preset_of_detectron2_has_its_number_of_parameters(name):
@@ -82,7 +107,8 @@ def test_preset_of_detectron2_has_its_number_of_parameters(name):
         assert isinstance(model, keras_fpn.models.RPN)
         assert model.class_names == ["object"]
         return
-    kind = "FasterRCNN" if name.startswith("faster") else "FastRCNN"
+    kinds = {"faster": "FasterRCNN", "fast": "FastRCNN", "retinanet": "RetinaNet"}
+    kind = kinds[name.split("_")[0]]
     assert type(model) is getattr(keras_fpn.models, kind)
     assert (model.class_names[79], model.category_ids[79]) == ("toothbrush", 90)
 

@@ -43,7 +43,7 @@ def one_cell_kernel(norm, **options):
     return layer
 
 
-@pytest.mark.parametrize("norm", ["frozen_batch", "batch", "group"])
+@pytest.mark.parametrize("norm", ["frozen_batch", "batch", "group", "biased_group"])
 def test_keeps_what_a_layer_owes(norm):
     check_layer(
         ConvNorm,
@@ -319,7 +319,7 @@ def test_group_norm_does_not_see_the_rest_of_the_batch():
 
 @pytest.mark.parametrize("norm", ["layer", "Batch", True])
 def test_another_norm_is_refused(norm):
-    with pytest.raises(ValueError, match=f"'group'.; received norm={norm!r}"):
+    with pytest.raises(ValueError, match=f"_group'.; received norm={norm!r}"):
         ConvNorm(4, norm=norm)
 
 

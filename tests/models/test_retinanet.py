@@ -101,8 +101,6 @@ def test_it_detects_within_limits(model):
     assert_array_equal(above["scores"], found["scores"][found["scores"] > middle])
     [more] = model.detect(PHOTO, max_detections=50)
     assert len(more["boxes"]) == 50
-    predicted = model.predict(model.preprocessing.prepare([PHOTO])[0], verbose=0)
-    assert_allclose(predicted["scores"][0], found["scores"], rtol=1e-4)
 
 
 LOADED = """
@@ -169,28 +167,31 @@ def a_batch():
     return x, y
 
 
+@pytest.mark.ci
 def test_it_learns():
     keras.utils.set_random_seed(0)
     model = retinanet_fpn(
-        tiny_backbone(),
+        tiny_backbone(("C3", "C4")),
         num_classes=2,
         neck=FeaturePyramid(16, name="neck"),
+        coarse_level=SubsampledLevel(name="coarse_level"),
         dense_head=DenseHead(1, name="dense_head"),
     )
     x, y = a_batch()
     model.compile(keras.optimizers.Adam(0.005))
-    before = model.evaluate(x, y, verbose=0, return_dict=True)
     history = model.fit(x, y, batch_size=2, epochs=80, verbose=0).history
     assert set(history) == {"loss", "class_loss", "box_loss"}
-    assert_allclose(history["loss"][0], before["loss"], rtol=1e-3)
     assert history["loss"][-1] < 0.2 * history["loss"][0]
     found = model.predict_on_batch(x)
     assert_array_equal(found["labels"][:, 0], [0, 1])
     assert_allclose(found["boxes"][:, 0], y["boxes"][:, 0], atol=12)
 
 
+@pytest.mark.ci
 def test_folding_keeps_what_it_finds():
-    model = tiny_retinanet(backbone=normed_backbone())
+    model = tiny_retinanet(
+        backbone=normed_backbone(), coarse_level=SubsampledLevel(name="coarse_level")
+    )
     give_statistics(model)
     folded = fold_batch_norms(model)
     assert type(folded) is RetinaNet
@@ -209,13 +210,15 @@ def test_any_levels_from_c3_on_will_do(backbone):
     assert model.anchors.sizes[names[0]][0] == 4 * 2**first
 
 
+@pytest.mark.ci
 def test_other_parts():
     model = tiny_retinanet(
+        backbone=tiny_backbone(("C3", "C4")),
         neck=fapn(16, name="neck"),
         coarse_level=SubsampledLevel(name="coarse_level"),
         dense_head=None,
     )
-    assert list(model.anchors.sizes) == ["P3", "P4", "P5", "P6"]
+    assert list(model.anchors.sizes) == ["P3", "P4", "P5"]
     assert model.parts.dense.coarse_source == "pyramid"
     assert len(model.detect(PHOTO)[0]["boxes"]) > 0
 

@@ -56,7 +56,11 @@ def test_a_number_comes_with_its_source_and_terms(checkpoint):
         assert re.fullmatch(r"detectron2, model zoo, \w+x", checkpoint.source)
         assert "CC BY-SA 3.0" in checkpoint.license
         return
-    kinds = {"COCO val2017": ("box AP", 90), "ImageNet-1K": ("top-1 accuracy", 1000)}
+    columns = 90 if "rcnn" in checkpoint.name else 91  # with one for the id 0
+    kinds = {
+        "COCO val2017": ("box AP", columns),
+        "ImageNet-1K": ("top-1 accuracy", 1000),
+    }
     assert (metric, checkpoint.num_classes) == kinds[data]
     assert re.fullmatch(
         r"torchvision 0\.27\.1, models\.(detection\.)?\w+_Weights\.\w+_V[12]",
@@ -66,12 +70,15 @@ def test_a_number_comes_with_its_source_and_terms(checkpoint):
     assert data in checkpoint.license
 
 
-def test_what_is_published_for_faster_rcnn():
+def test_what_torchvision_publishes_for_coco():
     published = {
         "faster_rcnn_resnet50_fpn_coco": (37.0, "258fb6c6"),
         "faster_rcnn_resnet50_fpn_v2_coco": (46.7, "dd69338a"),
         "faster_rcnn_mobilenet_v3_large_fpn_coco": (32.8, "fb6a3cc7"),
         "faster_rcnn_mobilenet_v3_large_320_fpn_coco": (22.8, "907ea3f9"),
+        "retinanet_resnet50_fpn_coco": (36.4, "eeacb38b"),
+        "retinanet_resnet50_fpn_v2_coco": (41.5, "5905b1c5"),
+        "fcos_resnet50_fpn_coco": (39.2, "99b0c9b7"),
     }
     detectors = {
         name: (checkpoint.metrics["COCO val2017"]["box AP"], checkpoint.digest.digits)
@@ -93,6 +100,9 @@ def test_what_detectron2_publishes():
         "faster_rcnn_resnet101_fpn_detectron2_3x": (42.0, "f6e8b1"),
         "fast_rcnn_resnet50_fpn_detectron2_1x": (37.8, "e5f7ce"),
         "rpn_resnet50_fpn_detectron2_1x": (58.0, "02ce48"),
+        "retinanet_resnet50_fpn_detectron2_1x": (37.4, "bfca0b"),
+        "retinanet_resnet50_fpn_detectron2_3x": (38.7, "5bd44e"),
+        "retinanet_resnet101_fpn_detectron2_3x": (40.4, "971ab9"),
     }
 
 
