@@ -117,6 +117,8 @@ class DensePredictor(keras.layers.Layer):
         self.num_classes = num_classes
         self.num_anchors = num_anchors
 
+    first_delta = 0.0  # bias of the box deltas at the start: boxes are their anchors
+
     def build(self, class_features_shape, box_features_shape):
         self.class_logits = self.predicting(
             self.num_anchors * self.num_classes,
@@ -125,7 +127,7 @@ class DensePredictor(keras.layers.Layer):
             bias=-math.log(1 / PRIOR - 1),
         )
         self.box_deltas = self.predicting(
-            4 * self.num_anchors, "box_deltas", box_features_shape
+            4 * self.num_anchors, "box_deltas", box_features_shape, self.first_delta
         )
 
     def call(self, class_features, box_features):

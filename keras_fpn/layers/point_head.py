@@ -16,6 +16,9 @@ class PointPredictor(DensePredictor):
     distances are in strides and end in a ReLU, and centerness is predicted from the box
     tower.
 
+    At the start all distances are one stride, as in the paper. In torchvision they are
+    about 0, where the ReLU leaves half of them without a gradient.
+
     Args:
         num_classes: int, K.
 
@@ -32,6 +35,8 @@ class PointPredictor(DensePredictor):
 
     def __init__(self, num_classes: int, **kwargs):
         super().__init__(num_classes, num_anchors=1, **kwargs)
+
+    first_delta = 1.0  # strides
 
     def build(self, class_features_shape, box_features_shape):
         super().build(class_features_shape, box_features_shape)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from layer_checks import check_layer
+from layer_checks import check_layer, randomize
 from layers.test_dense_detections import by_loop, floats, random_inputs
 from layers.test_dense_head import FREE, pyramid_of
 from numpy.testing import assert_allclose, assert_array_equal
@@ -32,6 +32,8 @@ def test_towers_can_have_a_bias_before_the_norm():
 def test_distances_are_not_negative_and_centerness_reads_the_boxes_tower():
     predictor = PointPredictor(2)
     classes, boxes = pyramid_of(1, 2, 3), pyramid_of(1, 2, 3, seed=5)
+    predictor(classes, boxes)
+    randomize(predictor)
     logits, deltas, central = outputs_of(predictor, classes, boxes)
     assert deltas["P3"].shape == (1, 24, 4)
     assert deltas["P3"].min() == 0 < deltas["P3"].max()
@@ -39,6 +41,13 @@ def test_distances_are_not_negative_and_centerness_reads_the_boxes_tower():
     others = outputs_of(predictor, pyramid_of(1, 2, 3, seed=9), boxes)
     assert_array_equal(others[2]["P3"], central["P3"])
     assert np.abs(others[0]["P3"] - logits["P3"]).max() > 0
+
+
+def test_distances_start_at_one_stride():
+    zeros = {"P3": np.zeros((1, 2, 2, 4), "float32")}
+    _, deltas, central = outputs_of(PointPredictor(2), zeros, zeros)
+    assert_array_equal(deltas["P3"], 1)
+    assert_array_equal(central["P3"], 0)
 
 
 def inputs_of(batch, counts, seed):

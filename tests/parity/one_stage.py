@@ -7,6 +7,7 @@ DETECTRON2 = {"retinanet_R_50_FPN": "retinanet_resnet50_fpn_detectron2_1x"}
 MODELS = {
     "retinanet_resnet50_fpn": "retinanet_resnet50_fpn_coco",
     "retinanet_resnet50_fpn_v2": "retinanet_resnet50_fpn_v2_coco",
+    "fcos_resnet50_fpn": "fcos_resnet50_fpn_coco",
     **DETECTRON2,
 }
 

@@ -63,13 +63,14 @@ class Run:
         }
 
 
+# JAX takes minutes to compile each of these steps: there one recording stands for each
+# family of losses.
+ON_JAX = ("retinanet_resnet50_fpn", "fcos_resnet50_fpn")
+
+
 def _recording(reference):
-    # On JAX one recording stands for each family of losses.
     slow = reference not in ON_JAX and keras.backend.backend() == "jax"
     return pytest.param(reference, marks=[pytest.mark.slow] if slow else [])
-
-
-ON_JAX = ("retinanet_resnet50_fpn",)
 
 
 @pytest.fixture(scope="module", params=map(_recording, MODELS))
