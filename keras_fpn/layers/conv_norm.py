@@ -143,8 +143,8 @@ class ConvNorm(keras.layers.Layer):
         if self._is_group:
             raise ValueError(
                 "To be folded into the kernel, norm must be None, 'frozen_batch' or "
-                f"'batch'; received norm={self.norm!r} of the layer {self.name!r}, whose "
-                "statistics depend on each image. Leave that layer as it is."
+                f"'batch'; received norm={self.norm!r} of the layer {self.name!r}, "
+                "whose statistics depend on each image. Leave that layer as it is."
             )
         if self.norm is None:
             return self.kernel, self.bias

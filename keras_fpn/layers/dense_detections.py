@@ -10,6 +10,7 @@ from keras_fpn.layers.detections import ResultLimits, detections_spec
 from keras_fpn.levels import ordered_names
 from keras_fpn.ops.nms import grouped_nms
 from keras_fpn.ops.top_k import top_k_padded
+from keras_fpn.point_coder import PointCoder
 
 DENSE_CODER = BoxCoder(beta=0.0)
 
@@ -31,7 +32,7 @@ class DenseDetections(ResultLimits):
             one with the lower score is dropped.
         max_detections: int, D, maximum number of detections per image.
         pre_nms_top_k: int, candidates per level that are decoded.
-        coder: `BoxCoder` that decodes the deltas.
+        coder: `BoxCoder` or `PointCoder` that decodes the deltas.
         clip_first: bool. True clips boxes to the image before NMS, as torchvision does.
             False clips the final boxes and drops those that are then empty, as
             detectron2 does, so there can be fewer.
@@ -41,6 +42,8 @@ class DenseDetections(ResultLimits):
         logits: dict "P<l>" -> float (B, N_l, K).
         deltas: dict "P<l>" -> float (B, N_l, 4).
         image_sizes: float (B, 2), height and width without the padding, pixels.
+        centerness: dict "P<l>" -> float (B, N_l), logits of a second probability; with
+            it, scores are the geometric mean of both. None without.
         score_threshold, max_detections: replace the layer's own values in this call. A
             subclass that overrides `call` must accept both.
 
@@ -54,7 +57,7 @@ class DenseDetections(ResultLimits):
         nms_threshold: float = 0.5,
         max_detections: int = 300,
         pre_nms_top_k: int = 1000,
-        coder: BoxCoder = DENSE_CODER,
+        coder: BoxCoder | PointCoder = DENSE_CODER,
         clip_first: bool = True,
         **kwargs,
     ):
@@ -70,22 +73,11 @@ class DenseDetections(ResultLimits):
         logits,
         deltas,
         image_sizes,
+        centerness=None,
         score_threshold=None,
         max_detections=None,
     ):
-        limits = self.limits(score_threshold, max_detections)
-        return self.best(anchors, logits, deltas, image_sizes, limits)
-
-    def best(self, anchors, logits, deltas, image_sizes, limits, centerness=None):
-        """Returns the detections; see the class.
-
-        Args:
-            anchors, logits, deltas, image_sizes: as of `call`.
-            limits: (score threshold, maximum number of detections).
-            centerness: dict "P<l>" -> float (B, N_l), logits of a second probability;
-                then scores are the geometric mean of both. None without.
-        """
-        threshold, limit = limits
+        threshold, limit = self.limits(score_threshold, max_detections)
         found = [
             self._of_level(
                 anchors[name],
@@ -146,6 +138,7 @@ class DenseDetections(ResultLimits):
         logits,
         deltas,
         image_sizes,
+        centerness=None,
         score_threshold=None,
         max_detections=None,
     ):

@@ -3,30 +3,22 @@
 import keras
 
 from keras_fpn.layers.dense_detections import DenseDetections
-from keras_fpn.layers.detections import detections_spec
 from keras_fpn.point_coder import PointCoder
+
+POINT_CODER = PointCoder()
 
 
 @keras.saving.register_keras_serializable(package="keras_fpn")
 class PointDetections(DenseDetections):
-    """`DenseDetections` of points, whose scores also depend on their centerness.
+    """`DenseDetections` with the numbers of FCOS, to be called with the centerness.
 
-    The score is the geometric mean of the probability of the class and the centerness.
-
-    Source: Tian et al. 2019 (arXiv:1904.01355), Sec. 3.3; numbers and the square root
-    as in torchvision.
+    Source: Tian et al. 2019 (arXiv:1904.01355), Sec. 3.3; numbers, and the square root
+    of the product of both probabilities, as in torchvision.
 
     Args:
-        score_threshold, nms_threshold, max_detections, pre_nms_top_k, coder,
-            clip_first: as of `DenseDetections`.
-
-    Call arguments:
-        anchors, logits, deltas: as of `DenseDetections`.
-        centerness: dict "P<l>" -> float (B, N_l), logits.
-        image_sizes, score_threshold, max_detections: as of `DenseDetections`.
-
-    Returns:
-        dict, as returned by `Detections`.
+        score_threshold, nms_threshold, max_detections, pre_nms_top_k, clip_first: as of
+            `DenseDetections`.
+        coder: `PointCoder` that decodes the distances.
     """
 
     def __init__(
@@ -35,7 +27,7 @@ class PointDetections(DenseDetections):
         nms_threshold: float = 0.6,
         max_detections: int = 100,
         pre_nms_top_k: int = 1000,
-        coder: PointCoder = PointCoder(),  # noqa: B008  # it is frozen
+        coder: PointCoder = POINT_CODER,
         clip_first: bool = True,
         **kwargs,
     ):
@@ -48,29 +40,3 @@ class PointDetections(DenseDetections):
             clip_first,
             **kwargs,
         )
-
-    def call(
-        self,
-        anchors,
-        logits,
-        deltas,
-        centerness,
-        image_sizes,
-        score_threshold=None,
-        max_detections=None,
-    ):
-        limits = self.limits(score_threshold, max_detections)
-        return self.best(anchors, logits, deltas, image_sizes, limits, centerness)
-
-    def compute_output_spec(
-        self,
-        anchors,
-        logits,
-        deltas,
-        centerness,
-        image_sizes,
-        score_threshold=None,
-        max_detections=None,
-    ):
-        rows = max_detections or self.max_detections
-        return detections_spec(image_sizes.shape[0], rows)

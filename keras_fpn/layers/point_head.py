@@ -1,4 +1,4 @@
-"""The predictors of FCOS: classes, distances to sides, and centerness at every point."""
+"""The predictors of FCOS: classes, distances to sides, and centerness."""
 
 import keras
 from keras import ops

@@ -1,7 +1,7 @@
 """The only stage of a one-stage detector: classes and boxes at every anchor."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 from keras import ops
@@ -18,6 +18,7 @@ from keras_fpn.models.parts import Parts
 # positive in any case is torchvision's and detectron2's addition.
 DENSE_MATCH = Match(0.4, 0.5, allow_low_quality=True)
 
+IMAGE_POSITIVES = ImagePositives()
 COARSE_SOURCES = ("pyramid", "bottom_up")
 
 
@@ -52,9 +53,9 @@ class DenseBranch(Parts):
     detections: Any
     coarse_source: Any = "pyramid"
     dense_match: Any = DENSE_MATCH
-    loss_divisor: Any = ImagePositives()
+    loss_divisor: Any = IMAGE_POSITIVES
 
-    loss_names = ("class_loss", "box_loss")
+    loss_names: ClassVar[tuple[str, ...]] = ("class_loss", "box_loss")
 
     def __post_init__(self):
         if self.coarse_source not in COARSE_SOURCES:
@@ -188,9 +189,10 @@ def class_losses(logits: dict, labels, matches, truth):
         matches: int32 (B, N), 0..G-1.
         truth: `GroundTruth`.
     """
-    logits = all_levels(logits)
+    predicted = all_levels(logits)
     classes = ops.take_along_axis(truth.labels, matches, axis=1)
     classes = ops.where(labels == POSITIVE, classes, -1)
-    losses = sigmoid_focal(logits, classes[..., None] == ops.arange(logits.shape[-1]))
+    columns = ops.arange(predicted.shape[-1])
+    losses = sigmoid_focal(predicted, classes[..., None] == columns)
     counted = ops.cast(labels != IGNORED, "float32")
     return ops.sum(ops.sum(losses, axis=2) * counted, axis=1)

@@ -1,9 +1,10 @@
 """FCOS on a feature pyramid."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import keras
 
@@ -71,7 +72,7 @@ class FCOS(Detector):
 
 def _complete(parts, num_classes):
     parts = with_levels(parts, source="pyramid")
-    defaults = {
+    defaults: dict[str, Callable[..., Any]] = {
         "dense_head": partial(DenseHead, norm="biased_group"),
         "detections": PointDetections,
     }

@@ -14,6 +14,9 @@ from keras_fpn.models.loss_divisors import BatchPositives
 from keras_fpn.models.point_match import PointMatch
 from keras_fpn.point_coder import centerness
 
+POINT_MATCH = PointMatch()
+BATCH_POSITIVES = BatchPositives()
+
 
 @keras.saving.register_keras_serializable(package="keras_fpn")
 @dataclass(frozen=True)
@@ -34,8 +37,8 @@ class PointBranch(DenseBranch):
         ValueError: as in `DenseBranch`.
     """
 
-    dense_match: Any = PointMatch()
-    loss_divisor: Any = BatchPositives()
+    dense_match: Any = POINT_MATCH
+    loss_divisor: Any = BATCH_POSITIVES
 
     loss_names = ("class_loss", "box_loss", "centerness_loss")
 
@@ -51,7 +54,7 @@ class PointBranch(DenseBranch):
         Args:
             stages, **limits: as of `DenseBranch.outputs`.
         """
-        names = "anchors", "logits", "deltas", "centerness", "image_sizes"
+        names = "anchors", "logits", "deltas", "image_sizes", "centerness"
         return self.detections(*(stages[name] for name in names), **limits)
 
     def losses(self, stages: dict, truth, training: bool):

@@ -48,9 +48,7 @@ class PointMatch(Config):
 
     def __post_init__(self):
         if self.radius <= 0:
-            raise ValueError(
-                f"radius must be above 0; received radius={self.radius}."
-            )
+            raise ValueError(f"radius must be above 0; received radius={self.radius}.")
 
     def __call__(self, anchors, truth):
         points, limits = _points_and_limits(anchors)

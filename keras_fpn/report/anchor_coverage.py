@@ -162,8 +162,7 @@ def level_strides(model):
     # What reads the anchors' levels: the RPN, or the head of a one-stage detector.
     levels = shapes.get("rpn_pyramid") or shapes["dense_pyramid"]
     return {
-        level: _PROBE_SIDE // int(levels[level][1])
-        for level in model.anchors.sizes
+        level: _PROBE_SIDE // int(levels[level][1]) for level in model.anchors.sizes
     }
 
 

@@ -58,13 +58,13 @@ def inputs_of(batch, counts, seed):
         for name, rows in logits.items()
     }
     deltas = {name: np.abs(rows) for name, rows in deltas.items()}
-    return anchors, logits, deltas, central, sizes
+    return anchors, logits, deltas, sizes, central
 
 
 def test_scores_are_the_geometric_mean_with_centerness():
     layer = PointDetections(0.3, max_detections=20, pre_nms_top_k=4)
-    anchors, logits, deltas, central, sizes = inputs_of(2, {"P3": 40, "P4": 11}, 3)
-    found = outputs_of(layer, anchors, logits, deltas, central, sizes)
+    anchors, logits, deltas, sizes, central = inputs_of(2, {"P3": 40, "P4": 11}, 3)
+    found = outputs_of(layer, anchors, logits, deltas, sizes, central)
     chances = {}
     for name, values in logits.items():
         both = [1 / (1 + np.exp(-v)) for v in (values, central[name][..., None])]

@@ -85,9 +85,11 @@ def test_it_learns():
     )
     x, y = a_batch()
     model.compile(keras.optimizers.Adam(0.005))
-    history = model.fit(x, y, batch_size=2, epochs=120, verbose=0).history
+    history = model.fit(x, y, batch_size=2, epochs=80, verbose=0).history
     assert set(history) == {"loss", *model.loss_names}
-    assert history["loss"][-1] < 0.3 * history["loss"][0]
+    # The centerness loss does not fall to 0, because its targets are probabilities.
+    assert history["class_loss"][-1] < 0.2 * history["class_loss"][0]
+    assert history["box_loss"][-1] < 0.3 * history["box_loss"][0]
     found = model.predict_on_batch(x)
     assert_array_equal(found["labels"][:, 0], [0, 1])
     assert_allclose(found["boxes"][:, 0], y["boxes"][:, 0], atol=12)

@@ -137,9 +137,7 @@ def test_a_fresh_process_loads_it_with_the_state_of_its_losses(model, tmp_path):
     other = tiny_retinanet(loss_divisor=MovingPositives(name="loss_divisor"))
     other.load_weights(tmp_path / "model.weights.h5")
     assert arrays(other.loss_divisor.average) == 123.5
-    assert_array_equal(
-        other.detect(PHOTO)[0]["boxes"], model.detect(PHOTO)[0]["boxes"]
-    )
+    assert_array_equal(other.detect(PHOTO)[0]["boxes"], model.detect(PHOTO)[0]["boxes"])
 
 
 def test_other_classes_keep_their_columns_of_every_anchor(model):

@@ -216,9 +216,8 @@ def test_other_classes_keep_all_but_the_predictor_of_classes(tmp_path, monkeypat
     model = tiny(num_classes=5)
     with pytest.warns(UserWarning, match="has 3 classes and this model has 5"):
         load_checkpoint(model, tmp_path / "model.pth")
-    assert_array_equal(
-        model.dense_predictor.box_deltas.bias, tensors["head.regression_head.bbox_reg.bias"]
-    )
+    deltas = tensors["head.regression_head.bbox_reg.bias"]
+    assert_array_equal(model.dense_predictor.box_deltas.bias, deltas)
     bias = arrays(model.dense_predictor.class_logits.bias)
     assert bias.shape == (45,)
     np.testing.assert_allclose(bias, -np.log(99), rtol=1e-5)
