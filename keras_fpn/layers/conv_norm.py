@@ -41,7 +41,6 @@ class ConvNorm(keras.layers.Layer):
         activation: str or callable as in `keras.activations`, or None.
         kernel_initializer: str or `keras.initializers.Initializer`.
         use_bias: bool, whether there is a bias where `norm` is None.
-        bias_initializer: str or `keras.initializers.Initializer`, of that bias.
 
     Call arguments:
         inputs: float (B, H, W, C).
@@ -53,7 +52,15 @@ class ConvNorm(keras.layers.Layer):
 
     Raises:
         ValueError: `norm` or `padding` is unknown.
+
+    Attributes:
+        bias_initializer: str or `keras.initializers.Initializer`; a layer that makes
+            this one can replace it before it is built.
     """
+
+    # Not an argument: runs that older versions began are resumed only with equal
+    # configs, and theirs do not have it.
+    bias_initializer: str | keras.initializers.Initializer = "zeros"
 
     def __init__(
         self,
@@ -66,7 +73,6 @@ class ConvNorm(keras.layers.Layer):
         activation: str | Callable | None = None,
         kernel_initializer: str | keras.initializers.Initializer = "he_normal",
         use_bias: bool = True,
-        bias_initializer: str | keras.initializers.Initializer = "zeros",
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -87,7 +93,6 @@ class ConvNorm(keras.layers.Layer):
         self.activation = keras.activations.get(activation)
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.use_bias = use_bias
-        self.bias_initializer = keras.initializers.get(bias_initializer)
 
     def build(self, input_shape):
         self.kernel = self._float32_weight(
@@ -165,7 +170,6 @@ class ConvNorm(keras.layers.Layer):
             **arguments_of(self, ConvNorm),
             "activation": keras.activations.serialize(self.activation),
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
-            "bias_initializer": keras.initializers.serialize(self.bias_initializer),
         }
 
     @property

@@ -162,10 +162,10 @@ class DensePredictor(keras.layers.Layer):
             filters,
             3,
             kernel_initializer=keras.initializers.RandomNormal(stddev=0.01),
-            bias_initializer=keras.initializers.Constant(bias),
             dtype=self.dtype_policy,
             name=name,
         )
+        layer.bias_initializer = keras.initializers.Constant(bias)
         layer.build(tuple(shapes[ordered_names(shapes)[0]]))
         return layer
 
