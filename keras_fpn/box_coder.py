@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import keras
 from keras import ops
 
-from keras_fpn.boxes import box_sides, split_boxes
+from keras_fpn.boxes import box_sides, generalized_iou, split_boxes
 from keras_fpn.config import Config
 from keras_fpn.losses import smooth_l1
 
@@ -73,6 +73,36 @@ class BoxCoder(Config):
         # the sum and of the gradient, which a multiplication by 0 would not.
         differences = ops.where(positive[..., None], differences, 0.0)
         return ops.sum(smooth_l1(differences, self.beta), axis=-1)
+
+
+@keras.saving.register_keras_serializable(package="keras_fpn")
+@dataclass(frozen=True)
+class GIoUCoder(BoxCoder):
+    """A `BoxCoder` whose loss compares the decoded boxes, by their generalized IoU.
+
+    `beta` has no effect.
+
+    Source: Rezatofighi et al. 2019 (arXiv:1902.09630); torchvision's RetinaNet v2.
+    """
+
+    def loss(self, deltas, boxes, anchors, positive):
+        """Returns 1 - GIoU of each box, float32 (B, N), 0 if not positive.
+
+        Args:
+            deltas, boxes, anchors, positive: as in `BoxCoder.loss`.
+        """
+        predicted = self.decode(ops.cast(deltas, "float32"), anchors)
+        return giou_loss(predicted, boxes, positive)
+
+
+def giou_loss(predicted, boxes, positive):
+    """Returns 1 - GIoU of each pair of boxes, float32 (B, N), 0 if not positive.
+
+    Args:
+        predicted, boxes: float32 (B, N, 4), xyxy, pixels.
+        positive: bool (B, N).
+    """
+    return ops.where(positive, 1.0 - generalized_iou(predicted, boxes), 0.0)
 
 
 def with_coder(config: dict):

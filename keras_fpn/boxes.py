@@ -81,3 +81,30 @@ def iou_of_areas(shared, areas, other_areas):
     """
     union = areas + other_areas - shared
     return ops.where(union > 0, shared / ops.where(union > 0, union, 1.0), 0.0)
+
+
+def generalized_iou(boxes, others):
+    """Returns the generalized IoU of each pair of boxes, -1..1.
+
+    It is the IoU, less the share of the smallest box around both that neither covers.
+    So it also grows when boxes without overlap come closer.
+
+    Source: Rezatofighi et al. 2019 (arXiv:1902.09630), Algorithm 1.
+
+    Args:
+        boxes, others: float (..., 4), xyxy, with x2 >= x1 and y2 >= y1; leading axes
+            broadcast.
+
+    Returns:
+        float (...).
+    """
+    shared = intersections(boxes, others)
+    areas, other_areas = box_areas(boxes), box_areas(others)
+    x1, y1, x2, y2 = split_boxes(boxes)
+    u1, v1, u2, v2 = split_boxes(others)
+    width = ops.maximum(x2, u2) - ops.minimum(x1, u1)
+    height = ops.maximum(y2, v2) - ops.minimum(y1, v1)
+    around = width * height
+    uncovered = around - (areas + other_areas - shared)
+    uncovered = ops.where(around > 0, uncovered / ops.where(around > 0, around, 1.0), 0)
+    return iou_of_areas(shared, areas, other_areas) - uncovered

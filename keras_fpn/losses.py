@@ -2,6 +2,10 @@
 
 from keras import ops
 
+# Lin et al. 2017 (arXiv:1708.02002), Sec. 5.1: the weight of positives, and the power
+# by which easy examples count less.
+FOCAL_ALPHA, FOCAL_GAMMA = 0.25, 2.0
+
 
 def smooth_l1(differences, beta: float):
     """Returns |x| - beta / 2 above beta and x^2 / (2 beta) below, elementwise.
@@ -29,6 +33,24 @@ def binary_cross_entropy(logits, targets):
         targets: float (...), 0..1.
     """
     return ops.relu(logits) - logits * targets + ops.log1p(ops.exp(-ops.abs(logits)))
+
+
+def sigmoid_focal(logits, positive):
+    """Returns the focal loss of a sigmoid, elementwise; large logits are safe.
+
+    It is a_t * (1 - p_t)^2 * -log(p_t), where p_t is the predicted probability of the
+    truth, and a_t is 0.25 for positives and 0.75 for negatives.
+
+    Source: Lin et al. 2017 (arXiv:1708.02002), Eq. 5.
+
+    Args:
+        logits: float (...).
+        positive: bool (...), the truth.
+    """
+    wrong = ops.where(positive, -logits, logits)  # log odds of what is not true
+    alpha = ops.where(positive, FOCAL_ALPHA, 1.0 - FOCAL_ALPHA)
+    entropy = ops.relu(wrong) + ops.log1p(ops.exp(-ops.abs(wrong)))
+    return alpha * ops.power(ops.sigmoid(wrong), FOCAL_GAMMA) * entropy
 
 
 def softmax_cross_entropy(logits, labels):

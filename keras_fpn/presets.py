@@ -7,8 +7,10 @@ from keras_fpn.models import (
     cascade_rcnn,
     fast_rcnn,
     faster_rcnn,
+    fcos,
     keypoint_rcnn,
     mask_rcnn,
+    retinanet,
     rpn,
 )
 from keras_fpn.weights import SHIPPED, Checkpoint, get_checkpoint
@@ -23,6 +25,8 @@ _FAMILIES = (
     (fast_rcnn.fast_rcnn_fpn, fast_rcnn.FAMILY),
     (rpn.rpn_fpn, rpn.FAMILY),
     (keypoint_rcnn.keypoint_rcnn_fpn, keypoint_rcnn.FAMILY),
+    (retinanet.retinanet_fpn, retinanet.FAMILY),
+    (fcos.fcos_fpn, fcos.FAMILY),
 )
 
 

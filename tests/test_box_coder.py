@@ -3,8 +3,15 @@ import math
 import numpy as np
 import pytest
 from keras import ops
+from on_backend import gradient
 
-from keras_fpn.box_coder import MAX_LOG_SCALE, BoxCoder, decode_boxes, encode_boxes
+from keras_fpn.box_coder import (
+    MAX_LOG_SCALE,
+    BoxCoder,
+    GIoUCoder,
+    decode_boxes,
+    encode_boxes,
+)
 
 WEIGHTS = (10.0, 10.0, 5.0, 5.0)
 
@@ -149,3 +156,26 @@ def test_a_beta_of_0_is_the_l1_loss():
     deltas = coder.encode(anchors, anchors) + floats([[[0.25, 0, -0.5, 2]]])
     loss = coder.loss(deltas, anchors, anchors, np.array([[True]]))
     np.testing.assert_allclose(loss, [[2.75]], rtol=1e-5)
+
+
+def test_a_coder_can_compare_the_decoded_boxes():
+    coder = GIoUCoder(WEIGHTS)
+    anchors = floats([[[0, 0, 4, 2]] * 3])
+    # Without deltas boxes are their anchors: 1 - 1, 1 - 1/3 and 1 + 1/3, as in
+    # test_boxes.py.
+    boxes = floats([[[0, 0, 4, 2], [2, 0, 6, 2], [8, 0, 12, 2]]])
+    positive = np.array([[True, True, True]])
+    loss = coder.loss(np.zeros((1, 3, 4)), boxes, anchors, positive)
+    np.testing.assert_allclose(loss, [[0, 2 / 3, 4 / 3]], atol=1e-6)
+    loss = coder.loss(coder.encode(boxes, anchors), boxes, anchors, positive)
+    np.testing.assert_allclose(loss, np.zeros((1, 3)), atol=1e-5)
+
+
+def test_a_gradient_of_decoded_boxes_is_finite_beside_empty_ones():
+    coder, none = GIoUCoder(), np.zeros((1, 2, 4), "float32")
+    anchors, positive = floats([[ANCHOR, [0, 0, 0, 0]]]), np.array([[True, False]])
+    boxes = floats([[BOX, [0, 0, 0, 0]]])
+    got = gradient(lambda x: coder.loss(x, boxes, anchors, positive), none)
+    assert np.isfinite(got).all()
+    assert np.abs(got[0, 0]).max() > 0
+    np.testing.assert_array_equal(got[0, 1], 0)

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 from keras import ops
 from plain_loops import iou_by_loop
 
@@ -6,6 +7,7 @@ from keras_fpn.boxes import (
     box_areas,
     box_sides,
     clip_boxes,
+    generalized_iou,
     intersections,
     iou_of_areas,
     split_boxes,
@@ -139,3 +141,23 @@ def test_rows_are_taken_from_their_own_image():
 def test_a_box_of_less_than_a_square_pixel_has_an_iou():
     tiny = floats([0, 0, 0.5, 0.5])
     assert iou(tiny, tiny) == 1
+
+
+def test_generalized_iou_by_hand():
+    box = [0, 0, 4, 2]
+    others = [
+        [0, 0, 4, 2],  # the same: 1
+        [2, 0, 6, 2],  # 4 of 12 shared, nothing uncovered: 1/3
+        [8, 0, 12, 2],  # around both 24, covered 16: -8/24
+        [4, 2, 6, 4],  # around both 24, covered 12: -12/24
+        [0, 0, 4, 4],  # half of it: 1/2
+    ]
+    got = ops.convert_to_numpy(generalized_iou(floats(box), floats(others)))
+    np.testing.assert_allclose(got, [1, 1 / 3, -1 / 3, -1 / 2, 1 / 2], rtol=1e-6)
+
+
+def test_generalized_iou_of_empty_boxes_is_a_number():
+    point = floats([3, 3, 3, 3])
+    assert float(generalized_iou(point, point)) == 0
+    assert float(generalized_iou(point, floats([3, 3, 7, 5]))) == 0  # around is the box
+    assert float(generalized_iou(point, floats([4, 3, 8, 5]))) == pytest.approx(-0.2)

@@ -5,7 +5,12 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from on_backend import gradient, outputs_of
 
-from keras_fpn.losses import binary_cross_entropy, smooth_l1, softmax_cross_entropy
+from keras_fpn.losses import (
+    binary_cross_entropy,
+    sigmoid_focal,
+    smooth_l1,
+    softmax_cross_entropy,
+)
 
 
 def floats(values):
@@ -73,6 +78,45 @@ def test_binary_cross_entropy_slopes_by_probability_minus_target():
         lambda x: binary_cross_entropy(x, floats([1, 0])), floats([math.log(3)] * 2)
     )
     assert_allclose(got, [-0.25, 0.75], rtol=1e-5)
+
+
+def test_focal_loss_by_hand():
+    log_odds = math.log(3)  # probability 3/4
+    logits = floats([0, 0, log_odds, log_odds])
+    positive = np.array([True, False, True, False])
+    expected = [
+        0.25 * 0.25 * math.log(2),
+        0.75 * 0.25 * math.log(2),
+        0.25 * (1 / 4) ** 2 * math.log(4 / 3),
+        0.75 * (3 / 4) ** 2 * math.log(4),
+    ]
+    got = outputs_of(sigmoid_focal, logits, positive)
+    assert_allclose(got, expected, rtol=1e-5)
+
+
+def test_focal_loss_equals_its_plain_formula_and_slope():
+    generator = np.random.default_rng(2)
+    logits, positive = generator.normal(0, 3, 50), generator.uniform(0, 1, 50) < 0.5
+
+    def plain(logits):
+        chance = 1 / (1 + np.exp(-logits))
+        truth = np.where(positive, chance, 1 - chance)
+        return -np.where(positive, 0.25, 0.75) * (1 - truth) ** 2 * np.log(truth)
+
+    got = outputs_of(sigmoid_focal, floats(logits), positive)
+    assert_allclose(got, plain(logits), rtol=1e-4, atol=1e-7)
+    slope = (plain(logits + 1e-5) - plain(logits - 1e-5)) / 2e-5
+    got = gradient(lambda x: sigmoid_focal(x, positive), floats(logits))
+    assert_allclose(got, slope, rtol=1e-3, atol=1e-5)
+
+
+def test_focal_loss_of_large_logits_is_finite():
+    logits = floats([1e4, 1e4, -1e4, -1e4])
+    positive = np.array([True, False, True, False])
+    got = outputs_of(sigmoid_focal, logits, positive)
+    assert_array_equal(got, [0, 7500, 2500, 0])
+    slope = gradient(lambda x: sigmoid_focal(x, positive), logits)
+    assert_allclose(slope, [0, 0.75, -0.25, 0], atol=1e-6)
 
 
 def test_softmax_cross_entropy_by_hand():

@@ -41,6 +41,13 @@ def quick_or_ci(names):
     ]
 
 
+# Those of torchvision's one-stage detectors, whose 91 columns are all there.
+ONE_STAGE = {
+    "retinanet_resnet50_fpn_coco": 34_014_999,
+    "retinanet_resnet50_fpn_v2_coco": 38_198_935,
+    "fcos_resnet50_fpn_coco": 32_269_600,
+}
+
 FAPN = "faster_rcnn_resnet50_fapn_detectron2_1x"
 
 # Parameters that detectron2 trains, in millions; its frozen norms are no parameters.
@@ -59,12 +66,17 @@ DETECTRON2 = {
     # Those of torchvision, less the background's box.
     "keypoint_rcnn_resnet50_fpn_detectron2_1x": 59.13,
     "keypoint_rcnn_resnet50_fpn_detectron2_3x": 59.13,
+    # torchvision's v2, less its norms and 9 * 11 columns, with biases in the towers.
+    "retinanet_resnet50_fpn_detectron2_1x": 37.92,
+    "retinanet_resnet50_fpn_detectron2_3x": 37.92,
+    "retinanet_resnet101_fpn_detectron2_3x": 56.86,
 }
 
 
 def test_presets_are_the_published_ones_and_ours():
     presets = keras_fpn.list_presets()
-    assert set(presets) == set(PUBLISHED) | set(DETECTRON2) | set(SHIPPED)
+    known = [PUBLISHED, ONE_STAGE, DETECTRON2, SHIPPED]
+    assert set(presets) == set().union(*known)
     published = [presets[name] for name in PUBLISHED]
     averages = [next(iter(preset.metrics.values())) for preset in published]
     assert [metrics["box AP"] for metrics in averages] == [
@@ -95,6 +107,17 @@ def test_preset_has_the_published_number_of_parameters(name):
     assert len(model.class_names) == (1 if name == KEYPOINTS else 90)
 
 
+@pytest.mark.ci
+@pytest.mark.parametrize("name", ONE_STAGE)
+def test_one_stage_preset_has_the_published_number_of_parameters(name):
+    model = keras_fpn.from_preset(name, load_weights=False)
+    count = sum(int(np.prod(v.shape)) for v in model.trainable_variables)
+    assert count == ONE_STAGE[name]
+    # A column for each of COCO's ids from 0 on, so labels are ids.
+    assert model.category_ids == list(range(91))
+    assert (model.class_names[0], model.class_names[17]) == ("N/A", "cat")
+
+
 @pytest.mark.parametrize("name", quick_or_ci(DETECTRON2))
 def test_preset_of_detectron2_has_its_number_of_parameters(name):
     preset = keras_fpn.list_presets()[name]
@@ -118,6 +141,7 @@ def test_preset_of_detectron2_has_its_number_of_parameters(name):
         "fast": "FastRCNN",
         "mask": "MaskRCNN",
         "cascade": "CascadeMaskRCNN",
+        "retinanet": "RetinaNet",
     }
     kind = kinds[name.split("_")[0]]
     assert type(model) is getattr(keras_fpn.models, kind)

@@ -10,6 +10,8 @@ from keras_fpn.layers.compared_pyramids import (
 )
 from keras_fpn.layers.conv_norm import ConvNorm, DepthwiseConvNorm
 from keras_fpn.layers.deformable_convolution import DeformableConvolution
+from keras_fpn.layers.dense_detections import DenseDetections
+from keras_fpn.layers.dense_head import DenseHead, DensePredictor
 from keras_fpn.layers.detections import Detections
 from keras_fpn.layers.fapn import fapn
 from keras_fpn.layers.feature_align import FeatureAlign
@@ -22,6 +24,8 @@ from keras_fpn.layers.leading_rows import LeadingRows
 from keras_fpn.layers.mask_detections import MaskDetections
 from keras_fpn.layers.mask_head import FCNMaskHead, MaskPredictor
 from keras_fpn.layers.normalize import NormalizePixels
+from keras_fpn.layers.point_detections import PointDetections
+from keras_fpn.layers.point_head import PointPredictor
 from keras_fpn.layers.proposal_detections import ProposalDetections
 from keras_fpn.layers.proposals import Proposals
 from keras_fpn.layers.pyramid_roi_align import PyramidRoIAlign
@@ -39,6 +43,9 @@ __all__ = [
     "ConvNorm",
     "ConvolvedLevels",
     "DeformableConvolution",
+    "DenseDetections",
+    "DenseHead",
+    "DensePredictor",
     "DepthwiseConvNorm",
     "Detections",
     "FCNMaskHead",
@@ -56,6 +63,8 @@ __all__ = [
     "MultiLevelAnchors",
     "NoTopDown",
     "NormalizePixels",
+    "PointDetections",
+    "PointPredictor",
     "ProbabilityPeaks",
     "ProposalDetections",
     "Proposals",

@@ -9,7 +9,7 @@ from keras import ops
 from keras_fpn.config import arguments_of
 from keras_fpn.distribute.replicas import global_sum, replica_count
 
-NORMS = ("frozen_batch", "batch", "group")
+NORMS = ("frozen_batch", "batch", "group", "biased_group")
 BATCH_MOMENTUM = 0.9  # PyTorch's 0.1: it defines the momentum as 1 minus this
 GROUPS = 32  # Wu & He 2018 (arXiv:1803.08494), Sec. 4
 
@@ -35,7 +35,8 @@ class ConvNorm(keras.layers.Layer):
         norm: str or None. None means no norm. "frozen_batch" is a batch norm whose
             statistics, scale and offset are never changed by training. "batch" is a
             batch norm whose statistics in training are those of the batch on all
-            replicas. "group" is a group norm.
+            replicas. "group" is a group norm; "biased_group" is one after a bias, which
+            is not without effect, because groups have several channels.
         epsilon: float, added to the variance.
         activation: str or callable as in `keras.activations`, or None.
         kernel_initializer: str or `keras.initializers.Initializer`.
@@ -51,7 +52,15 @@ class ConvNorm(keras.layers.Layer):
 
     Raises:
         ValueError: `norm` or `padding` is unknown.
+
+    Attributes:
+        bias_initializer: str or `keras.initializers.Initializer`; a layer that makes
+            this one can replace it before it is built.
     """
+
+    # Not an argument: runs that older versions began are resumed only with equal
+    # configs, and theirs do not have it.
+    bias_initializer: str | keras.initializers.Initializer = "zeros"
 
     def __init__(
         self,
@@ -90,11 +99,10 @@ class ConvNorm(keras.layers.Layer):
             "kernel", self._kernel_shape(input_shape[-1]), self.kernel_initializer
         )
         channels = (self.filters,)
-        if self.norm is None:
-            self.bias = None
-            if self.use_bias:
-                self.bias = self._float32_weight("bias", channels, "zeros")
-        elif self.norm == "group":
+        self.bias = None
+        if self.norm == "biased_group" or (self.norm is None and self.use_bias):
+            self.bias = self._float32_weight("bias", channels, self.bias_initializer)
+        if self._is_group:
             self.group_norm = keras.layers.GroupNormalization(
                 math.gcd(GROUPS, channels[0]),
                 epsilon=self.epsilon,
@@ -102,7 +110,7 @@ class ConvNorm(keras.layers.Layer):
                 name="group_norm",
             )
             self.group_norm.build((*input_shape[:-1], *channels))
-        else:
+        elif self.norm is not None:
             live = self.norm == "batch"
             for name, start, trained in (
                 ("gamma", "ones", live),
@@ -114,8 +122,11 @@ class ConvNorm(keras.layers.Layer):
                 setattr(self, name, weight)
 
     def call(self, inputs, training=False):
-        if self.norm == "group":
-            outputs = self.group_norm(self._convolve(inputs, self.kernel))
+        if self._is_group:
+            outputs = self._convolve(inputs, self.kernel)
+            if self.bias is not None:
+                outputs = outputs + ops.cast(self.bias, outputs.dtype)
+            outputs = self.group_norm(outputs)
         elif self.norm == "batch" and training and self.trainable:
             outputs = self._batch_norm(self._convolve(inputs, self.kernel))
         else:
@@ -134,11 +145,11 @@ class ConvNorm(keras.layers.Layer):
             ValueError: the norm is a group norm, which cannot be folded because its
                 statistics depend on each image.
         """
-        if self.norm == "group":
+        if self._is_group:
             raise ValueError(
                 "To be folded into the kernel, norm must be None, 'frozen_batch' or "
-                f"'batch'; received norm='group' of the layer {self.name!r}, whose "
-                "statistics depend on each image. Leave that layer as it is."
+                f"'batch'; received norm={self.norm!r} of the layer {self.name!r}, "
+                "whose statistics depend on each image. Leave that layer as it is."
             )
         if self.norm is None:
             return self.kernel, self.bias
@@ -160,6 +171,10 @@ class ConvNorm(keras.layers.Layer):
             "activation": keras.activations.serialize(self.activation),
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
         }
+
+    @property
+    def _is_group(self):
+        return self.norm in ("group", "biased_group")
 
     def _float32_weight(self, name, shape, initializer, trainable=True):
         # autocast=False: under mixed precision, folding still needs float32 values.

@@ -8,6 +8,7 @@ from keras_fpn.boxes import box_sides, clip_boxes, take_rows
 from keras_fpn.config import arguments_of
 from keras_fpn.levels import ordered_names
 from keras_fpn.ops.nms import grouped_nms
+from keras_fpn.ops.top_k import top_k_padded
 
 MIN_SIDE = 1e-3  # pixels; narrower boxes are dropped, as in torchvision
 
@@ -75,7 +76,7 @@ class Proposals(keras.layers.Layer):
         boxes, scores = [], []
         for name in ordered_names(anchors):
             logits = ops.cast(objectness[name], "float32")
-            logits, best = _top_k_padded(logits, pre)
+            logits, best = top_k_padded(logits, pre)
             best_anchors = ops.take(anchors[name], best, axis=0)
             best_deltas = take_rows(ops.cast(deltas[name], "float32"), best)
             boxes.append(self.coder.decode(best_deltas, best_anchors))
@@ -111,14 +112,3 @@ class Proposals(keras.layers.Layer):
     @classmethod
     def from_config(cls, config):
         return cls(**with_coder(config))
-
-
-def _top_k_padded(logits, k):
-    """Returns the k highest logits (B, k) and their indices, padded with -inf.
-
-    `ops.top_k` raises if k is above the number of candidates, hence the padding.
-    """
-    batch, count = ops.shape(logits)
-    padding = ops.full((batch, k), -float("inf"))
-    values, indices = ops.top_k(ops.concatenate([logits, padding], axis=1), k)
-    return values, ops.minimum(indices, count - 1)

@@ -1,6 +1,6 @@
 """Detectors: their builders, their classes, and the parts of which they are made."""
 
-from keras_fpn.box_coder import BoxCoder
+from keras_fpn.box_coder import BoxCoder, GIoUCoder
 from keras_fpn.matcher import Match
 from keras_fpn.models.ablations import paper_row, paper_rows
 from keras_fpn.models.assignment import Assignment
@@ -15,9 +15,11 @@ from keras_fpn.models.cascade_rcnn import (
     cascade_rcnn_fpn,
 )
 from keras_fpn.models.class_columns import ClassColumns
+from keras_fpn.models.dense_branch import DenseBranch
 from keras_fpn.models.detector import Detector
 from keras_fpn.models.fast_rcnn import FastRCNN, FastRCNNParts, fast_rcnn_fpn
 from keras_fpn.models.faster_rcnn import FasterRCNN, faster_rcnn_fpn
+from keras_fpn.models.fcos import FCOS, FCOSParts, fcos_fpn
 from keras_fpn.models.fold import fold_batch_norms
 from keras_fpn.models.ground_truth import GroundTruth
 from keras_fpn.models.keypoint_branch import KeypointBranch
@@ -27,13 +29,21 @@ from keras_fpn.models.keypoint_rcnn import (
     keypoint_rcnn_fpn,
 )
 from keras_fpn.models.keypoint_set import COCO_PERSON, KeypointSet
+from keras_fpn.models.loss_divisors import (
+    BatchPositives,
+    ImagePositives,
+    MovingPositives,
+)
 from keras_fpn.models.mask_branch import MaskBranch
 from keras_fpn.models.mask_rcnn import MaskRCNN, MaskRCNNParts, mask_rcnn_fpn
 from keras_fpn.models.mask_targets import MaskTargets
 from keras_fpn.models.parts import Parts
 from keras_fpn.models.pasted_masks import ExactPaste, WholePixelPaste
+from keras_fpn.models.point_branch import PointBranch
+from keras_fpn.models.point_match import PointMatch
 from keras_fpn.models.region_branch import RegionBranch
 from keras_fpn.models.results import RESULTS, Result
+from keras_fpn.models.retinanet import RetinaNet, RetinaNetParts, retinanet_fpn
 from keras_fpn.models.rpn import RPN, RPNParts, rpn_fpn
 from keras_fpn.models.segment_branch import SegmentBranch
 from keras_fpn.models.segment_proposals import (
@@ -42,13 +52,16 @@ from keras_fpn.models.segment_proposals import (
     segment_proposals_fpn,
 )
 from keras_fpn.models.two_stage import TwoStageParts
+from keras_fpn.point_coder import PointCoder
 from keras_fpn.sampler import FullSample, Sample
 
 __all__ = [
     "COCO_PERSON",
+    "FCOS",
     "RESULTS",
     "RPN",
     "Assignment",
+    "BatchPositives",
     "BoxBranch",
     "BoxCoder",
     "CascadeBranch",
@@ -58,13 +71,17 @@ __all__ = [
     "CascadeRCNNParts",
     "CascadeStage",
     "ClassColumns",
+    "DenseBranch",
     "Detector",
     "ExactPaste",
+    "FCOSParts",
     "FastRCNN",
     "FastRCNNParts",
     "FasterRCNN",
     "FullSample",
+    "GIoUCoder",
     "GroundTruth",
+    "ImagePositives",
     "KeypointBranch",
     "KeypointRCNN",
     "KeypointRCNNParts",
@@ -74,10 +91,16 @@ __all__ = [
     "MaskRCNNParts",
     "MaskTargets",
     "Match",
+    "MovingPositives",
     "Parts",
+    "PointBranch",
+    "PointCoder",
+    "PointMatch",
     "RPNParts",
     "RegionBranch",
     "Result",
+    "RetinaNet",
+    "RetinaNetParts",
     "Sample",
     "SegmentBranch",
     "SegmentParts",
@@ -88,11 +111,13 @@ __all__ = [
     "cascade_rcnn_fpn",
     "fast_rcnn_fpn",
     "faster_rcnn_fpn",
+    "fcos_fpn",
     "fold_batch_norms",
     "keypoint_rcnn_fpn",
     "mask_rcnn_fpn",
     "paper_row",
     "paper_rows",
+    "retinanet_fpn",
     "rpn_fpn",
     "segment_proposals_fpn",
 ]

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,8 @@ class Family:
             architecture, by name.
         coco: dict of backbone name -> name of the checkpoint that `weights="coco"`
             loads.
+        of_strides: dict of the strides of a backbone's levels, as a tuple of (level,
+            stride) -> function that returns the parts for such a backbone, by name.
     """
 
     detector: type[Detector]
@@ -61,6 +63,9 @@ class Family:
     complete: Callable[[dict[str, Any], int], dict[str, Any]]
     published: Mapping[str, Callable[[], dict[str, Any]]]
     coco: Mapping[str, str]
+    of_strides: Mapping[tuple, Callable[[], dict[str, Any]]] = field(
+        default_factory=lambda: PARTS_OF_STRIDES
+    )
 
 
 def build(
@@ -191,7 +196,7 @@ def _backbone_and_its_parts(family, backbone, weights, published):
         _check_belongs(backbone, published["backbone"], weights)
         return {**published, "backbone": backbone}
     strides = tuple(_strides(backbone).items())
-    fitting = PARTS_OF_STRIDES.get(strides, dict)()
+    fitting = family.of_strides.get(strides, dict)()
     names = family.parts.names()
     fitting = {name: part for name, part in fitting.items() if name in names}
     return {**fitting, "backbone": backbone}

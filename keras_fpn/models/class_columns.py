@@ -18,15 +18,23 @@ _STATISTICS = "moving_variance_initializer"  # only configs of norms have this k
 class ClassColumns:
     """The units of a layer that belong to classes, in the order of the labels.
 
+    They are `repeats` groups, each with the units of all classes.
+
     Attributes:
         layer: `keras.layers.Layer`; the last axis of its weights is the units.
         width: int, number of adjacent units per class.
-        background: bool, whether the last units belong to the background.
+        background: bool, whether the last units of a group belong to the background.
+        repeats: int, number of groups, such as one per anchor of a cell.
     """
 
     layer: keras.layers.Layer
     width: int = 1
     background: bool = False
+    repeats: int = 1
+
+    def count(self, units: int):
+        """Returns how many classes a number of units stands for, int."""
+        return units // (self.repeats * self.width) - int(self.background)
 
 
 def class_weights(parts: Parts):
@@ -126,13 +134,18 @@ def _copy_columns(source, target, known):
     for received, own in zip(
         source.layer.get_weights(), target.layer.get_weights(), strict=True
     ):
-        received = received.reshape(*received.shape[:-1], -1, source.width)
-        changed = np.array(own).reshape(*own.shape[:-1], -1, target.width)
+        received = received.reshape(_by_class(received, source))
+        changed = np.array(own).reshape(_by_class(own, target))
         changed[..., new, :] = received[..., old, :]
         if target.background:
             changed[..., -1, :] = received[..., -1, :]
         weights.append(changed.reshape(own.shape))
     target.layer.set_weights(weights)
+
+
+def _by_class(array, columns):
+    """Returns the shape (..., repeats, classes, width) of weights."""
+    return (*array.shape[:-1], columns.repeats, -1, columns.width)
 
 
 def _misfit(name, origin):

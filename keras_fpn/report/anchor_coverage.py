@@ -159,9 +159,10 @@ def level_strides(model):
     shapes = model.trunk.compute_output_shape(
         {"images": (1, _PROBE_SIDE, _PROBE_SIDE, 3), "image_sizes": (1, 2)}
     )
+    # What reads the anchors' levels: the RPN, or the head of a one-stage detector.
+    levels = shapes.get("rpn_pyramid") or shapes["dense_pyramid"]
     return {
-        level: _PROBE_SIDE // int(shapes["rpn_pyramid"][level][1])
-        for level in model.anchors.sizes
+        level: _PROBE_SIDE // int(levels[level][1]) for level in model.anchors.sizes
     }
 
 

@@ -8,6 +8,7 @@ import os
 
 from keras_fpn.layers import ConvNorm, FeatureAlign, FeaturePyramid, TwoFCBoxHead
 from keras_fpn.levels import level_number, ordered_names
+from keras_fpn.weights.dense_slots import detectron2_dense_slots
 from keras_fpn.weights.keypoint_slots import detectron2_keypoint_slots
 from keras_fpn.weights.mapping import (
     Slot,
@@ -25,7 +26,12 @@ from keras_fpn.weights.pickled_arrays import read_pickled_arrays
 from keras_fpn.weights.reader import read_torch
 
 # Not weights: the model has its own mean and deviation of pixels and anchors.
-_CONSTANTS = ("pixel_mean", "pixel_std", "proposal_generator.anchor_generator.")
+_CONSTANTS = (
+    "pixel_mean",
+    "pixel_std",
+    "proposal_generator.anchor_generator.",
+    "anchor_generator.",
+)
 
 
 def load_detectron2(model, source, keep_classes: bool = True) -> None:
@@ -87,6 +93,8 @@ def detectron2_slots(model):
         slots += detectron2_mask_slots(model.mask_head, model.mask_predictor)
     if hasattr(model, "keypoint_head"):
         slots += detectron2_keypoint_slots(model)
+    if hasattr(model, "dense_predictor"):
+        slots += detectron2_dense_slots(model)
     return slots
 
 

@@ -18,7 +18,7 @@ _DELTA_DEVIATION = 0.3
 
 
 def fill_with_formula(model: keras.Model, seed: int = 1) -> None:
-    """Fills a detector with an RPN or a box head with random weights.
+    """Fills a detector with an RPN, a box head or a dense head with random weights.
 
     They are the same on every machine.
 
@@ -26,7 +26,8 @@ def fill_with_formula(model: keras.Model, seed: int = 1) -> None:
     their initial values; predictors are scaled by their outputs for an image of noise.
 
     Args:
-        model: `keras_fpn.models.FasterRCNN`, `FastRCNN` or `RPN`.
+        model: `keras_fpn.models.FasterRCNN`, `FastRCNN`, `RPN`, `RetinaNet` or
+            `FCOS`.
         seed: int.
     """
     for variable in model.trainable_variables:
@@ -42,6 +43,11 @@ def fill_with_formula(model: keras.Model, seed: int = 1) -> None:
         _, objectness, deltas = next(iter(model.rpn_head.towers.values()))
         _rescale(objectness, outputs["objectness"], _LOGIT_DEVIATION)
         _rescale(deltas, outputs["deltas"], _DELTA_DEVIATION)
+    if hasattr(model, "dense_predictor"):
+        outputs = model.trunk(inputs, training=False)
+        predictor = model.dense_predictor
+        _rescale(predictor.class_logits, outputs["logits"], _LOGIT_DEVIATION)
+        _rescale(predictor.box_deltas, outputs["deltas"], _DELTA_DEVIATION)
     if not hasattr(model, "box_head"):
         return
     outputs = model.trunk(inputs, training=False)

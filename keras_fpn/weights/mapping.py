@@ -80,8 +80,7 @@ def classes_in(model, slots, tensors):
     for columns in model.parts.class_columns():
         for slot in slots:
             if slot.variable is columns.layer.bias and slot.key in tensors:
-                units = len(tensors[slot.key]) // columns.width
-                return units - int(columns.background)
+                return columns.count(len(tensors[slot.key]))
     return None
 
 
@@ -173,7 +172,9 @@ def conv_norm_slots(layer: ConvNorm, conv_key, norm_key=None):
     slots = [Slot(f"{conv_key}.weight", layer.kernel, convert)]
     if layer.norm is None:
         return [*slots, Slot(f"{conv_key}.bias", layer.bias, as_is)]
-    if layer.norm == "group":
+    if layer.norm == "biased_group":
+        slots.append(Slot(f"{conv_key}.bias", layer.bias, as_is))
+    if layer.norm in ("group", "biased_group"):
         norm = layer.group_norm
         vectors = {"weight": norm.gamma, "bias": norm.beta}
     else:

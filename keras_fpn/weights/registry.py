@@ -39,6 +39,10 @@ COCO_CLASS_NAMES = tuple(
 )
 
 
+# torchvision's one-stage detectors have a column for each id from 0 on.
+COCO_91_CATEGORY_IDS = (0, *COCO_CATEGORY_IDS)
+COCO_91_CLASS_NAMES = ("N/A", *COCO_CLASS_NAMES)
+
 # detectron2 has a column for each of the 80 classes that COCO uses.
 _USED = [name != "N/A" for name in COCO_CLASS_NAMES]
 COCO_80_CATEGORY_IDS = tuple(itertools.compress(COCO_CATEGORY_IDS, _USED))
@@ -156,6 +160,16 @@ def _coco_detector(name, file, values, enum, size_mb):
     )
 
 
+def _one_stage_detector(*row):
+    """Returns a one-stage checkpoint of torchvision, whose columns have ids 0..90."""
+    return dataclasses.replace(
+        _coco_detector(*row),
+        num_classes=len(COCO_91_CLASS_NAMES),
+        class_names=COCO_91_CLASS_NAMES,
+        category_ids=COCO_91_CATEGORY_IDS,
+    )
+
+
 def _detectron2_detector(name, config, number, digits, values):
     """Returns a checkpoint of detectron2; only those with a box AP have classes."""
     classes: dict[str, Any] = {"num_classes": 1}
@@ -240,6 +254,30 @@ _COCO = [
     ),
 ]
 
+_ONE_STAGE = [
+    (
+        "retinanet_resnet50_fpn",
+        "retinanet_resnet50_fpn_coco-eeacb38b.pth",
+        {"box AP": 36.4},
+        "RetinaNet_ResNet50_FPN_Weights",
+        130.267,
+    ),
+    (
+        "retinanet_resnet50_fpn_v2",
+        "retinanet_resnet50_fpn_v2_coco-5905b1c5.pth",
+        {"box AP": 41.5},
+        "RetinaNet_ResNet50_FPN_V2_Weights",
+        146.037,
+    ),
+    (
+        "fcos_resnet50_fpn",
+        "fcos_resnet50_fpn_coco-99b0c9b7.pth",
+        {"box AP": 39.2},
+        "FCOS_ResNet50_FPN_Weights",
+        123.608,
+    ),
+]
+
 # name, config, number of the training, digits of the MD5, metrics
 _DETECTRON2 = [
     (
@@ -319,6 +357,27 @@ _DETECTRON2 = [
         "a6e10b",
         {"box AP": 55.4, "keypoint AP": 65.5},
     ),
+    (
+        "retinanet_resnet50_fpn_detectron2_1x",
+        "COCO-Detection/retinanet_R_50_FPN_1x",
+        190397773,
+        "bfca0b",
+        {"box AP": 37.4},
+    ),
+    (
+        "retinanet_resnet50_fpn_detectron2_3x",
+        "COCO-Detection/retinanet_R_50_FPN_3x",
+        190397829,
+        "5bd44e",
+        {"box AP": 38.7},
+    ),
+    (
+        "retinanet_resnet101_fpn_detectron2_3x",
+        "COCO-Detection/retinanet_R_101_FPN_3x",
+        190397697,
+        "971ab9",
+        {"box AP": 40.4},
+    ),
 ]
 
 # The authors link the file, at Google Drive, but state neither hash nor terms.
@@ -354,6 +413,7 @@ CHECKPOINTS = {
     checkpoint.name: checkpoint
     for checkpoint in [
         *(_coco_detector(*row) for row in _COCO),
+        *(_one_stage_detector(*row) for row in _ONE_STAGE),
         *(_detectron2_detector(*row) for row in _DETECTRON2),
         _FAPN,
         _torchvision_keypoints(

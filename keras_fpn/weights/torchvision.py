@@ -9,6 +9,7 @@ import re
 
 from keras_fpn.layers import ConvBoxHead, ConvNorm, FeaturePyramid, TwoFCBoxHead
 from keras_fpn.levels import ordered_names
+from keras_fpn.weights.dense_slots import torchvision_dense_slots
 from keras_fpn.weights.keypoint_slots import torchvision_keypoint_slots
 from keras_fpn.weights.mapping import (
     cells_first,
@@ -28,6 +29,9 @@ _LEGACY = (
     # There they count from 1.
     (r"(\.mask_head)\.mask_fcn(\d)", lambda m: f"{m[1]}.{int(m[2]) - 1}.0"),
 )
+# The towers of RetinaNet's heads: convolutions had even numbers, ReLUs odd ones.
+_LEGACY_TOWER = r"(head\.\w+_head\.conv)\.([0246])\.(weight|bias)$"
+_FCOS = "head.regression_head.bbox_ctrness.weight"  # its towers keep such names
 _PREDICTOR = "roi_heads.box_predictor."
 
 
@@ -73,6 +77,8 @@ def torchvision_slots(model):
         slots += torchvision_mask_slots(model.mask_head, model.mask_predictor)
     if hasattr(model, "keypoint_head"):
         slots += torchvision_keypoint_slots(model)
+    if hasattr(model, "dense_predictor"):
+        slots += torchvision_dense_slots(model)
     return slots
 
 
@@ -105,8 +111,15 @@ def current_names(tensors):
             continue
         for pattern, replacement in _LEGACY:
             key = re.sub(pattern, replacement, key)
+        if _FCOS not in tensors:
+            key = re.sub(_LEGACY_TOWER, _current_tower, key)
         renamed[key] = tensor
     return renamed
+
+
+def _current_tower(match):
+    tower, place, kind = match.groups()
+    return f"{tower}.{int(place) // 2}.0.{kind}"
 
 
 def _as_tensors(source):

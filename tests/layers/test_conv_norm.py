@@ -43,7 +43,7 @@ def one_cell_kernel(norm, **options):
     return layer
 
 
-@pytest.mark.parametrize("norm", ["frozen_batch", "batch", "group"])
+@pytest.mark.parametrize("norm", ["frozen_batch", "batch", "group", "biased_group"])
 def test_keeps_what_a_layer_owes(norm):
     check_layer(
         ConvNorm,
@@ -317,7 +317,7 @@ def test_group_norm_does_not_see_the_rest_of_the_batch():
 
 @pytest.mark.parametrize("norm", ["layer", "Batch", True])
 def test_another_norm_is_refused(norm):
-    with pytest.raises(ValueError, match=f"'group'.; received norm={norm!r}"):
+    with pytest.raises(ValueError, match=f"_group'.; received norm={norm!r}"):
         ConvNorm(4, norm=norm)
 
 
@@ -338,3 +338,12 @@ def test_without_norm_and_bias_only_the_kernel_is_left():
     inputs = maps(1, 4, 4, 3)
     expected = inputs @ arrays(layer.kernel)[0, 0]
     assert_allclose(outputs_of(layer, inputs), expected, atol=1e-5)
+
+
+def test_a_bias_starts_as_asked_for():
+    for start in (0, 1):
+        layer = ConvNorm(4)
+        if start:
+            layer.bias_initializer = "ones"
+        layer.build((None, None, None, 3))
+        assert_array_equal(layer.bias, [start] * 4)

@@ -75,6 +75,27 @@ def test_known_classes_are_copied_wherever_they_stand():
         assert_array_equal(own, other)
 
 
+@keras.saving.register_keras_serializable(package="tests")
+@dataclass(frozen=True)
+class Repeated(Parts):
+    layer: Any
+
+    def class_columns(self):
+        return (ClassColumns(self.layer, repeats=2),)
+
+
+def test_columns_that_repeat_are_copied_in_every_group():
+    source, target = keras.layers.Dense(6), keras.layers.Dense(4)  # 3 and 2 classes
+    for layer in (source, target):
+        layer.build((None, 1))
+    source.bias.assign([10, 11, 12, 20, 21, 22])
+    copy_weights(*(Tree(Repeated(one)) for one in (source, target)), known=[(1, 0)])
+    assert_array_equal(target.bias, [0, 10, 0, 20])
+    [columns] = Repeated(source).class_columns()
+    assert columns.count(6) == 3
+    assert ClassColumns(source, background=True).count(6) == 5
+
+
 @pytest.mark.parametrize("known", [None, []])
 def test_without_known_classes_their_weights_stay(known):
     source, target = tree(3, start=1000), tree(3)

@@ -71,7 +71,12 @@ def test_a_number_comes_with_its_source_and_terms(checkpoint):
         assert re.fullmatch(zoo, checkpoint.source)
         assert "CC BY-SA 3.0" in checkpoint.license
         return
-    kinds = {"COCO val2017": ("box AP", 90), "ImageNet-1K": ("top-1 accuracy", 1000)}
+    columns = 91 if checkpoint.num_classes == 91 else 90  # with one for the id 0
+    assert (columns == 91) == checkpoint.name.startswith(("retinanet", "fcos"))
+    kinds = {
+        "COCO val2017": ("box AP", columns),
+        "ImageNet-1K": ("top-1 accuracy", 1000),
+    }
     assert (metric, classes) == kinds[data]
     assert re.fullmatch(
         r"torchvision 0\.27\.1, models\.(detection\.)?\w+_Weights\.\w+_V[12]",
@@ -89,11 +94,14 @@ def test_what_torchvision_publishes():
         "faster_rcnn_mobilenet_v3_large_320_fpn_coco": (22.8, "907ea3f9"),
         "mask_rcnn_resnet50_fpn_coco": (37.9, 34.6, "bf2d0c1e"),
         "mask_rcnn_resnet50_fpn_v2_coco": (47.4, 41.8, "73cbd019"),
+        "retinanet_resnet50_fpn_coco": (36.4, "eeacb38b"),
+        "retinanet_resnet50_fpn_v2_coco": (41.5, "5905b1c5"),
+        "fcos_resnet50_fpn_coco": (39.2, "99b0c9b7"),
     }
     detectors = {
         name: (*checkpoint.metrics["COCO val2017"].values(), checkpoint.digest.digits)
         for name, checkpoint in CHECKPOINTS.items()
-        if name.endswith("_coco") and name.startswith("faster")
+        if name.endswith("_coco") and not name.startswith("keypoint")
     }
     assert detectors == published
 
@@ -116,6 +124,9 @@ def test_what_detectron2_publishes():
         "cascade_mask_rcnn_resnet50_fpn_detectron2_3x": (44.3, 38.5, "480dd8"),
         "keypoint_rcnn_resnet50_fpn_detectron2_1x": (53.6, 64.0, "04e291"),
         "keypoint_rcnn_resnet50_fpn_detectron2_3x": (55.4, 65.5, "a6e10b"),
+        "retinanet_resnet50_fpn_detectron2_1x": (37.4, "bfca0b"),
+        "retinanet_resnet50_fpn_detectron2_3x": (38.7, "5bd44e"),
+        "retinanet_resnet101_fpn_detectron2_3x": (40.4, "971ab9"),
     }
 
 

@@ -1,0 +1,263 @@
+"""RetinaNet: trains, detects, is saved, loaded, folded, fine-tuned and exported."""
+
+import json
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+from models.tiny import give_statistics, normed_backbone, tiny_backbone
+from numpy.testing import assert_allclose, assert_array_equal
+from on_backend import arrays
+from PIL import Image
+from process_environment import environment_of_its_own
+from skimage import data
+
+import keras_fpn
+from keras_fpn.layers import (
+    DenseDetections,
+    DenseHead,
+    FeaturePyramid,
+    MultiLevelAnchors,
+    SubsampledLevel,
+    fapn,
+)
+from keras_fpn.metrics import proposing
+from keras_fpn.models import (
+    MovingPositives,
+    RetinaNet,
+    fold_batch_norms,
+    retinanet_fpn,
+)
+from keras_fpn.preprocessing import Preprocessing
+from keras_fpn.report.anchor_coverage import level_strides
+from keras_fpn.training.transfer import with_classes
+
+PHOTO = data.coffee()
+NAMES = ["cat", "dog", "cow"]
+
+
+def tiny_retinanet(**arguments):
+    first = {
+        "backbone": tiny_backbone(),
+        "class_names": NAMES,
+        "neck": FeaturePyramid(16, name="neck"),
+        "dense_head": DenseHead(1, norm="group", name="dense_head"),
+        "detections": DenseDetections(max_detections=20, name="detections"),
+        "preprocessing": Preprocessing(min_size=96, max_size=160),
+    }
+    model = retinanet_fpn(**{**first, **arguments})
+    keras_fpn.weights.fill_with_formula(model)
+    return model
+
+
+@pytest.fixture(scope="module")
+def model():
+    return tiny_retinanet(loss_divisor=MovingPositives(name="loss_divisor"))
+
+
+def test_the_layers_of_the_graph_are_the_papers(model):
+    names = [layer.name for layer in model.layers[2:]]
+    assert names == [
+        "normalize",
+        "tiny",
+        "neck",
+        "coarse_level",
+        "dense_head",
+        "anchors",
+        "dense_predictor",
+        "detections",
+    ]
+    assert list(model.trunk.output["dense_pyramid"]) == ["P3", "P4", "P5", "P6", "P7"]
+    assert list(model.trunk.output["bottom_up"]) == ["C3", "C4", "C5"]
+    assert model.loss_names == ("class_loss", "box_loss")
+    assert (model.score_threshold, model.nms_threshold) == (0.05, 0.5)
+
+
+def test_default_anchors_are_torchvisions(model):
+    assert model.anchors.sizes == {
+        "P3": (32, 40, 50),
+        "P4": (64, 80, 101),
+        "P5": (128, 161, 203),
+        "P6": (256, 322, 406),
+        "P7": (512, 645, 812),
+    }
+    assert model.anchors.ratios == (0.5, 1.0, 2.0)
+    assert model.dense_predictor.num_anchors == 9
+    assert model.coarse_level.convolutions["P6"].kernel.shape[2] == 8  # from C5
+    assert level_strides(model) == {f"P{level}": 2**level for level in range(3, 8)}
+
+
+def test_it_detects_within_limits(model):
+    [found] = model.detect(PHOTO)
+    assert len(found["boxes"]) == 20
+    assert set(found["labels"]) <= {0, 1, 2}
+    assert (np.diff(found["scores"]) <= 0).all()
+    [few] = model.detect(PHOTO, max_detections=3)
+    assert_array_equal(few["boxes"], found["boxes"][:3])
+    middle = float(found["scores"][5])
+    [above] = model.detect(PHOTO, score_threshold=middle)
+    assert_array_equal(above["scores"], found["scores"][found["scores"] > middle])
+    [more] = model.detect(PHOTO, max_detections=50)
+    assert len(more["boxes"]) == 50
+
+
+LOADED = """
+import sys, keras, numpy as np
+from PIL import Image
+import keras_fpn
+model = keras.models.load_model(sys.argv[1])
+[found] = model.detect(np.asarray(Image.open(sys.argv[2])))
+average = float(model.loss_divisor.average)
+import json
+print(json.dumps([found["boxes"].tolist(), model.class_names, average]))
+"""
+
+
+def test_a_fresh_process_loads_it_with_the_state_of_its_losses(model, tmp_path):
+    model.loss_divisor.average.assign(123.5)
+    model.save(tmp_path / "model.keras")
+    Image.fromarray(PHOTO).save(tmp_path / "photo.png")
+    arguments = [tmp_path / "model.keras", tmp_path / "photo.png"]
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", LOADED, *map(str, arguments)],
+        env=environment_of_its_own(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    boxes, names, average = json.loads(done.stdout.splitlines()[-1])
+    assert_allclose(boxes, model.detect(PHOTO)[0]["boxes"], atol=1e-3)
+    assert (names, average) == (NAMES, 123.5)
+    again = retinanet_fpn(weights=tmp_path / "model.keras")
+    assert type(again) is RetinaNet
+    assert arrays(again.loss_divisor.average) == 123.5
+    model.save_weights(tmp_path / "model.weights.h5")
+    other = tiny_retinanet(loss_divisor=MovingPositives(name="loss_divisor"))
+    other.load_weights(tmp_path / "model.weights.h5")
+    assert arrays(other.loss_divisor.average) == 123.5
+    assert_array_equal(other.detect(PHOTO)[0]["boxes"], model.detect(PHOTO)[0]["boxes"])
+
+
+def test_other_classes_keep_their_columns_of_every_anchor(model):
+    new = with_classes(model, ["owl", "cat"], [5, 9])
+    assert type(new) is RetinaNet
+    assert new.category_ids == [5, 9]
+    bias = arrays(new.dense_predictor.class_logits.kernel).reshape(-1, 9, 2)
+    old = arrays(model.dense_predictor.class_logits.kernel).reshape(-1, 9, 3)
+    assert_array_equal(bias[:, :, 1], old[:, :, 0])
+    assert np.abs(bias[:, :, 0] - old[:, :, 1]).max() > 0
+    assert_array_equal(
+        arrays(new.dense_predictor.box_deltas.kernel),
+        arrays(model.dense_predictor.box_deltas.kernel),
+    )
+    assert_allclose(arrays(new.dense_predictor.class_logits.bias), -4.59512, rtol=1e-5)
+
+
+def a_batch():
+    images = np.random.default_rng(0).uniform(0, 60, (2, 96, 128, 3)).astype("float32")
+    boxes = np.array([[[20, 16, 84, 80]], [[40, 8, 72, 88]]], "float32")
+    for image, [(x1, y1, x2, y2)] in zip(images, boxes.astype(int), strict=True):
+        image[y1:y2, x1:x2] = (230, 120, 40)
+    x = {"images": images, "image_sizes": np.array([[96, 128]] * 2, "float32")}
+    y = {"boxes": boxes, "labels": np.array([[0], [1]]), "image_ids": np.array([4, 9])}
+    return x, y
+
+
+@pytest.mark.ci
+def test_it_learns():
+    keras.utils.set_random_seed(0)
+    model = retinanet_fpn(
+        tiny_backbone(("C3", "C4")),
+        num_classes=2,
+        neck=FeaturePyramid(16, name="neck"),
+        coarse_level=SubsampledLevel(name="coarse_level"),
+        dense_head=DenseHead(1, name="dense_head"),
+    )
+    x, y = a_batch()
+    model.compile(keras.optimizers.Adam(0.005))
+    history = model.fit(x, y, batch_size=2, epochs=80, verbose=0).history
+    assert set(history) == {"loss", "class_loss", "box_loss"}
+    assert history["loss"][-1] < 0.2 * history["loss"][0]
+    found = model.predict_on_batch(x)
+    assert_array_equal(found["labels"][:, 0], [0, 1])
+    assert_allclose(found["boxes"][:, 0], y["boxes"][:, 0], atol=12)
+
+
+@pytest.mark.ci
+def test_folding_keeps_what_it_finds():
+    model = tiny_retinanet(
+        backbone=normed_backbone(), coarse_level=SubsampledLevel(name="coarse_level")
+    )
+    give_statistics(model)
+    folded = fold_batch_norms(model)
+    assert type(folded) is RetinaNet
+    [expected], [found] = model.detect(PHOTO), folded.detect(PHOTO)
+    assert len(expected["scores"]) > 5
+    assert_allclose(found["scores"], expected["scores"], atol=1e-3)
+
+
+@pytest.mark.parametrize("backbone", [("C3", "C4"), ("C2", "C3", "C4"), ("C4", "C5")])
+def test_any_levels_from_c3_on_will_do(backbone):
+    model = retinanet_fpn(tiny_backbone(backbone), num_classes=2)
+    kept = [name for name in backbone if name != "C2"]
+    first, last = int(kept[0][1]), int(kept[-1][1])
+    names = [f"P{level}" for level in range(first, last + 3)]
+    assert list(model.anchors.sizes) == names
+    assert model.anchors.sizes[names[0]][0] == 4 * 2**first
+
+
+@pytest.mark.ci
+def test_other_parts():
+    model = tiny_retinanet(
+        backbone=tiny_backbone(("C3", "C4")),
+        neck=fapn(16, name="neck"),
+        coarse_level=SubsampledLevel(name="coarse_level"),
+        dense_head=None,
+    )
+    assert list(model.anchors.sizes) == ["P3", "P4", "P5"]
+    assert model.parts.dense.coarse_source == "pyramid"
+    assert len(model.detect(PHOTO)[0]["boxes"]) > 0
+
+
+def test_maps_of_a_mobilenet_have_anchors_of_their_strides():
+    model = retinanet_fpn("mobilenet_v3_large", num_classes=2)
+    smallest = {name: sizes[0] for name, sizes in model.anchors.sizes.items()}
+    assert smallest == {"P5": 128, "P6": 128, "P7": 256, "P8": 512}
+
+
+def test_parts_that_do_not_fit_are_refused():
+    with pytest.raises(ValueError, match=r"from C3 on; received .*\['C2'\]"):
+        retinanet_fpn(tiny_backbone(("C2",)))
+    with pytest.raises(ValueError, match=r"there are, 3; received num_anchors=9"):
+        tiny_retinanet(
+            anchors=MultiLevelAnchors({f"P{n}": (32,) for n in range(3, 8)}),
+            dense_predictor=keras_fpn.layers.DensePredictor(3),
+        )
+    with pytest.raises(ValueError, match=r"received 'rpn_head'. Near names"):
+        tiny_retinanet(rpn_head=keras.layers.Dense(1))
+    with pytest.raises(ValueError, match=r"of RetinaNet .*'resnet50'.*'resnet18'"):
+        retinanet_fpn("resnet18", weights="coco")
+
+
+def test_it_has_no_proposals(model):
+    with pytest.raises(ValueError, match="received a RetinaNet"):
+        proposing(model)
+
+
+@pytest.mark.tensorflow_only
+def test_it_is_exported_and_answers_as_detect_does(model, tmp_path):
+    import tensorflow as tf
+
+    from keras_fpn.export import export_saved_model
+
+    folder = export_saved_model(model, tmp_path / "retinanet")
+    serve = tf.saved_model.load(str(folder)).signatures["image_tensor"]
+    found = {k: v.numpy()[0] for k, v in serve(inputs=tf.constant(PHOTO[None])).items()}
+    [expected] = model.detect(PHOTO)
+    count = len(expected["scores"])
+    assert found["num_detections"] == count > 0
+    boxes = found["detection_boxes"][:count, [1, 0, 3, 2]]
+    assert_allclose(boxes, expected["boxes"], atol=0.01)
+    assert_array_equal(found["detection_classes"][:count], expected["labels"] + 1)
