@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from keras_fpn.weights.registry import COCO_CATEGORY_IDS, COCO_CLASS_NAMES
+from keras_fpn.weights.coco_classes import COCO_CATEGORY_IDS, COCO_CLASS_NAMES
 
 
 @dataclass(frozen=True)

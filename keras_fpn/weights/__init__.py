@@ -1,5 +1,6 @@
 """Checkpoints: finding them, reading them safely, loading them into a model."""
 
+from keras_fpn.weights.checkpoint import Checkpoint
 from keras_fpn.weights.detectron2 import load_detectron2
 from keras_fpn.weights.download import fetch
 from keras_fpn.weights.formula import fill_with_formula
@@ -7,7 +8,7 @@ from keras_fpn.weights.imagenet import load_imagenet
 from keras_fpn.weights.keras_applications import load_keras_applications
 from keras_fpn.weights.pickled_arrays import read_pickled_arrays
 from keras_fpn.weights.reader import read_torch
-from keras_fpn.weights.registry import Checkpoint, get_checkpoint
+from keras_fpn.weights.registry import get_checkpoint
 from keras_fpn.weights.shipped import SHIPPED
 from keras_fpn.weights.torchvision import load_torchvision
 

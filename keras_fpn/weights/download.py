@@ -16,7 +16,7 @@ import rich.console
 import rich.progress
 
 from keras_fpn.files import PathLike
-from keras_fpn.weights.registry import Checkpoint, Digest
+from keras_fpn.weights.checkpoint import Checkpoint, Digest
 
 try:
     import fcntl

@@ -5,7 +5,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from keras_fpn.weights.registry import Digest
+from keras_fpn.weights.checkpoint import Digest
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 

@@ -10,7 +10,7 @@ from keras_fpn import cli
 from keras_fpn.cli.errors import CommandError
 from keras_fpn.cli.load_detector import load_detector
 from keras_fpn.models import checkpoints
-from keras_fpn.weights.registry import Digest
+from keras_fpn.weights.checkpoint import Digest
 
 FAPN = "faster_rcnn_resnet50_fapn_detectron2_1x"  # not downloaded
 BOX = {"bbox": [10, 20, 30, 40]}

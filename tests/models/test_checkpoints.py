@@ -17,8 +17,8 @@ from keras_fpn.models.checkpoints import (
 )
 from keras_fpn.models.class_columns import ClassColumns
 from keras_fpn.weights import get_checkpoint
+from keras_fpn.weights.checkpoint import Digest
 from keras_fpn.weights.mapping import Slot, as_is
-from keras_fpn.weights.registry import Digest
 
 NAMES = ("small_one", "small_two", "small_three", "large_one")
 V2 = "faster_rcnn_resnet50_fpn_v2_coco"

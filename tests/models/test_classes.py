@@ -3,7 +3,7 @@ import re
 import pytest
 
 from keras_fpn.models.classes import Classes, resolved_classes
-from keras_fpn.weights.registry import COCO_CATEGORY_IDS, COCO_CLASS_NAMES
+from keras_fpn.weights.coco_classes import COCO_CATEGORY_IDS, COCO_CLASS_NAMES
 
 OWN = Classes(["cat", "dog"], [17, 18])
 

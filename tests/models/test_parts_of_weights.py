@@ -16,7 +16,7 @@ from keras_fpn.models import Assignment, faster_rcnn, faster_rcnn_fpn
 from keras_fpn.preprocessing import Preprocessing
 from keras_fpn.training.transfer import with_classes
 from keras_fpn.weights import SHIPPED
-from keras_fpn.weights.registry import Digest
+from keras_fpn.weights.checkpoint import Digest
 
 SIZES = {"P2": (8,), "P3": (16,), "P4": (32,), "P5": (64,), "P6": (128,)}
 

@@ -11,7 +11,7 @@ import time
 import pytest
 
 from keras_fpn.weights import Checkpoint, download, fetch, get_checkpoint
-from keras_fpn.weights.registry import Digest
+from keras_fpn.weights.checkpoint import Digest
 
 # Three pieces, so that a cut can fall into the second.
 CONTENT = bytes(range(256)) * 3000

@@ -6,12 +6,9 @@ import re
 import pytest
 
 from keras_fpn.weights import Checkpoint, get_checkpoint
-from keras_fpn.weights.registry import (
-    CHECKPOINTS,
-    COCO_CATEGORY_IDS,
-    COCO_CLASS_NAMES,
-    Digest,
-)
+from keras_fpn.weights.checkpoint import Digest
+from keras_fpn.weights.coco_classes import COCO_CATEGORY_IDS, COCO_CLASS_NAMES
+from keras_fpn.weights.registry import CHECKPOINTS
 
 DOWNLOADED = [c for c in CHECKPOINTS.values() if c.url is not None]
 FAPN = "faster_rcnn_resnet50_fapn_detectron2_1x"
