@@ -83,6 +83,7 @@ def _composed_parts_are_only_named(monkeypatch):
     So is FaPN's neck, whose layers have tests of their own.
     """
     monkeypatch.setattr(published_detectron2, "fapn", _named("fapn"))
+    monkeypatch.setattr(published_keypoints, "resnet50", _named("resnet50"))
     monkeypatch.setattr(resnet, "_resnet", lambda name, *_: (name, {}))
     for name in ("resnet18", "resnet50", "mobilenet_v2", "mobilenet_v3_large"):
         stand_in = _named(name)
@@ -243,6 +244,4 @@ def test_keypoint_rcnn_of_detectron2_differs_from_faster_rcnn_in_four_settings()
     }
     assert type(parts["keypoint_peaks"]) is ProbabilityPeaks
     [first, *_] = functions.values()
-    assert list(first()) == ["backbone"]
-    stem = first()["backbone"].get_layer("stem")
-    assert stem.epsilon == 0.0
+    assert first() == {"backbone": ("resnet50", {"epsilon": 0.0})}
