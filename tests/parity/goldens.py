@@ -124,12 +124,22 @@ def step_on_recorded_proposals(model, losses, inputs, slots):
     """
     variables = model.trainable_variables
     found, gradients, proposals = step(losses, variables, inputs)
+    return found, gradient_norms(variables, gradients, slots), proposals
+
+
+def gradient_norms(variables, gradients, slots):
+    """Returns the norms of gradients by the reference's names, dict of str -> float.
+
+    Args:
+        variables: list of `keras.Variable`.
+        gradients: list of arrays, one per variable.
+        slots: list of `Slot`.
+    """
     keys = {id(slot.variable): slot.key for slot in slots}
-    norms = {
+    return {
         keys[id(variable)]: float(np.linalg.norm(gradient.ravel()))
         for variable, gradient in zip(variables, gradients, strict=True)
     }
-    return found, norms, proposals
 
 
 def assert_same_norms(norms, golden, tolerance, median):

@@ -7,7 +7,8 @@ pixels to losses, and gradients parameter by parameter.
 import keras
 import numpy as np
 import pytest
-from parity.goldens import Golden, assert_same_norms, losses_and_gradient_norms
+from gradients import loss_and_gradients
+from parity.goldens import Golden, assert_same_norms, gradient_norms
 from parity.one_stage import DETECTRON2, MODELS, loaded
 
 from keras_fpn.models.ground_truth import ground_truth
@@ -22,6 +23,8 @@ LOSSES = {
     "box_loss": "bbox_regression",
     "centerness_loss": "bbox_ctrness",
 }
+# The body of Faster R-CNN v2: see `test_faster_rcnn_training`.
+GRADIENT_TOLERANCE = {"retinanet_resnet50_fpn_v2": 1e-2}
 DETECTRON2_LOSSES = {"class_loss": "loss_cls", "box_loss": "loss_box_reg"}
 
 
@@ -84,7 +87,9 @@ def run(request, parity_folder, detectron2_folder):
 def step(run):
     """Losses, and gradients by the reference's name of the parameter."""
     slots = (detectron2_slots if run.of_detectron2 else torchvision_slots)(run.model)
-    return losses_and_gradient_norms(run.model, run.losses, run.inputs, slots)
+    variables = run.model.trainable_variables
+    losses, gradients = loss_and_gradients(run.losses, variables, run.inputs)
+    return losses, gradient_norms(variables, gradients, slots)
 
 
 def test_losses_are_equal(run, step):
@@ -98,4 +103,5 @@ def test_losses_are_equal(run, step):
 
 def test_every_parameters_gradient_norm_is_equal(run, step):
     _, norms = step
-    assert_same_norms(norms, run.golden, tolerance=5e-3, median=2.5e-3)
+    tolerance = GRADIENT_TOLERANCE.get(run.golden.model, 5e-3)
+    assert_same_norms(norms, run.golden, tolerance, median=2.5e-3)
