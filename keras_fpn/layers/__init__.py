@@ -1,7 +1,12 @@
 """Layers of which detectors are made; each also works alone in a functional model."""
 
 from keras_fpn.layers.anchors import MultiLevelAnchors, StridedAnchors
-from keras_fpn.layers.box_head import BoxPredictor, ConvBoxHead, TwoFCBoxHead
+from keras_fpn.layers.box_head import (
+    BoxPredictor,
+    ClassAgnosticBoxPredictor,
+    ConvBoxHead,
+    TwoFCBoxHead,
+)
 from keras_fpn.layers.coarse_levels import ConvolvedLevels, SubsampledLevel
 from keras_fpn.layers.compared_pyramids import (
     NoTopDown,
@@ -39,6 +44,7 @@ from keras_fpn.layers.top_down import TopDownMerge
 
 __all__ = [
     "BoxPredictor",
+    "ClassAgnosticBoxPredictor",
     "ConvBoxHead",
     "ConvNorm",
     "ConvolvedLevels",

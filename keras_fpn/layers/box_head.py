@@ -119,44 +119,45 @@ class BoxPredictor(keras.layers.Layer):
 
     Args:
         num_classes: int, K, without the background.
-        class_agnostic: bool, whether all classes share one box.
 
     Call arguments:
         hidden: float (B, R, D).
 
     Returns:
         class_logits: float (B, R, K + 1).
-        box_deltas: float (B, R, K, 4), as in `keras_fpn.box_coder`; (B, R, 1, 4) if
-            all classes share one box.
+        box_deltas: float (B, R, K, 4), as in `keras_fpn.box_coder`.
     """
 
-    def __init__(self, num_classes: int, class_agnostic: bool = False, **kwargs):
+    def __init__(self, num_classes: int, **kwargs):
         super().__init__(**kwargs)
         self.num_classes = num_classes
-        self.class_agnostic = class_agnostic
+
+    # Whether all classes share one box.
+    class_agnostic = False
+
+    @property
+    def boxes_per_roi(self):
+        """int, how many boxes are predicted for each RoI."""
+        return 1 if self.class_agnostic else self.num_classes
 
     def build(self, hidden_shape):
         self.class_logits = self._dense("class_logits", self.num_classes + 1, 0.01)
-        self.box_deltas = self._dense("box_deltas", self._boxes * 4, 0.001)
+        self.box_deltas = self._dense("box_deltas", self.boxes_per_roi * 4, 0.001)
         self.class_logits.build(hidden_shape)
         self.box_deltas.build(hidden_shape)
 
     def call(self, hidden):
         batch, rois = ops.shape(hidden)[:2]
         deltas = self.box_deltas(hidden)
-        deltas = ops.reshape(deltas, (batch, rois, self._boxes, 4))
+        deltas = ops.reshape(deltas, (batch, rois, self.boxes_per_roi, 4))
         return self.class_logits(hidden), deltas
 
     def compute_output_shape(self, hidden_shape):
         outer = tuple(hidden_shape[:2])
-        return (*outer, self.num_classes + 1), (*outer, self._boxes, 4)
+        return (*outer, self.num_classes + 1), (*outer, self.boxes_per_roi, 4)
 
     def get_config(self):
-        return {**super().get_config(), **arguments_of(self, BoxPredictor)}
-
-    @property
-    def _boxes(self):
-        return 1 if self.class_agnostic else self.num_classes
+        return {**super().get_config(), "num_classes": self.num_classes}
 
     def _dense(self, name, units, stddev):
         return keras.layers.Dense(
@@ -165,6 +166,26 @@ class BoxPredictor(keras.layers.Layer):
             dtype=self.dtype_policy,
             name=name,
         )
+
+
+@keras.saving.register_keras_serializable(package="keras_fpn")
+class ClassAgnosticBoxPredictor(BoxPredictor):
+    """A `BoxPredictor` whose classes share one box.
+
+    Source: Dai et al. 2016 (arXiv:1605.06409), Sec. 3; Cascade R-CNN in detectron2.
+
+    Args:
+        num_classes: int, K, without the background.
+
+    Call arguments:
+        hidden: float (B, R, D).
+
+    Returns:
+        class_logits: float (B, R, K + 1).
+        box_deltas: float (B, R, 1, 4), as in `keras_fpn.box_coder`.
+    """
+
+    class_agnostic = True
 
 
 def _flatten(roi_features):

@@ -26,7 +26,7 @@ class CascadeStage(Parts):
 
     Attributes:
         box_head: layer, (B, R, P, P, C) -> (B, R, D).
-        box_predictor: `BoxPredictor` with one box for all classes.
+        box_predictor: `ClassAgnosticBoxPredictor`.
         refined_boxes: `RefinedBoxes`; the losses use its box coder too.
         match: `Match` of RoIs in training.
     """
@@ -77,12 +77,12 @@ class CascadeBranch(RoIBranch):
             raise ValueError(
                 "A cascade must have at least one stage; received cascade=()."
             )
-        shared = [stage.box_predictor.class_agnostic for stage in self.cascade]
-        if not all(shared):
+        predictors = [stage.box_predictor for stage in self.cascade]
+        if not all(predictor.class_agnostic for predictor in predictors):
             raise ValueError(
-                "All classes must share one box in every stage of a cascade, because "
-                "its next stage has one RoI; received predictors with class_agnostic="
-                f"{shared}. Pass BoxPredictor(num_classes, class_agnostic=True)."
+                "In a cascade all classes must share one box, which is the RoI of the "
+                f"next stage; received {predictors}. Pass "
+                "ClassAgnosticBoxPredictor(num_classes)."
             )
         last, decoder = self.cascade[-1].refined_boxes.coder, self.detections.coder
         if last != decoder:

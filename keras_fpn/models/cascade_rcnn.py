@@ -10,7 +10,7 @@ import keras
 
 from keras_fpn.box_coder import BoxCoder
 from keras_fpn.layers import (
-    BoxPredictor,
+    ClassAgnosticBoxPredictor,
     Detections,
     FeaturePyramid,
     MeanProbabilities,
@@ -125,7 +125,7 @@ def with_cascade(parts: dict[str, Any], num_classes: int):
         parts["cascade"] = tuple(
             CascadeStage(
                 TwoFCBoxHead(name=f"box_head_{number}"),
-                BoxPredictor(num_classes, True, name=f"box_predictor_{number}"),
+                ClassAgnosticBoxPredictor(num_classes, name=f"box_predictor_{number}"),
                 RefinedBoxes(coder, name=f"refined_boxes_{number}"),
                 Match(iou, iou),
             )

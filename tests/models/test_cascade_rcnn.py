@@ -18,6 +18,7 @@ from skimage import data
 from keras_fpn.box_coder import BoxCoder
 from keras_fpn.layers import (
     BoxPredictor,
+    ClassAgnosticBoxPredictor,
     Detections,
     FCNMaskHead,
     FeaturePyramid,
@@ -50,7 +51,7 @@ def two_stages(num_classes):
     return tuple(
         CascadeStage(
             TwoFCBoxHead(16, name=f"box_head_{number}"),
-            BoxPredictor(num_classes, True, name=f"box_predictor_{number}"),
+            ClassAgnosticBoxPredictor(num_classes, name=f"box_predictor_{number}"),
             RefinedBoxes(coder, name=f"refined_boxes_{number}"),
             Match(iou, iou),
         )
@@ -336,7 +337,7 @@ def test_stages_that_do_not_fit_are_named():
     own = dataclasses.replace(
         stages[1], box_predictor=BoxPredictor(3, name="box_predictor_2")
     )
-    with pytest.raises(ValueError, match=r"class_agnostic=\[True, False\]"):
+    with pytest.raises(ValueError, match=r"<BoxPredictor name=box_predictor_2"):
         tiny_cascade(cascade=(stages[0], own))
     with pytest.raises(ValueError, match=r"\(20.*received detections.coder=.*10"):
         tiny_cascade(detections=Detections(coder=CODERS[0], name="detections"))
