@@ -110,7 +110,8 @@ def axis_of(low, high, size, output_size: int, aligned: bool):
     last = first + ((samples - 1.0) * step)[..., None]
     limit = ops.cast(size, "float32")[..., None] - 1.0
     begin = ops.floor(ops.clip(first, 0.0, limit))
-    cells = ops.max(ops.floor(ops.clip(last, 0.0, limit)) - begin, axis=-1) + 2.0
+    read = ops.floor(ops.clip(last, 0.0, limit)) - begin
+    cells = ops.max(read, axis=-1, initial=0.0) + 2.0  # also of no boxes
     count = ops.where(samples > 0, cells, 0.0)
     return Axis(
         first, step, samples, size, ops.cast(begin, "int32"), ops.cast(count, "int32")

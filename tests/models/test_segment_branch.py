@@ -19,8 +19,8 @@ from keras_fpn.matcher import POSITIVE
 from keras_fpn.models import (
     Sample,
     SegmentBranch,
-    box_branch,
     region_branch,
+    roi_branch,
     segment_branch,
 )
 from keras_fpn.models.segment_match import match_segments
@@ -155,7 +155,7 @@ def test_xla_compiles_the_losses():
 
 
 def test_random_numbers_are_not_those_of_other_branches():
-    branches = (region_branch, box_branch, segment_branch)
+    branches = (region_branch, roi_branch, segment_branch)
     assert len({branch.PURPOSE for branch in branches}) == len(branches)
 
 

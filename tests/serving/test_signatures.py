@@ -168,7 +168,7 @@ def test_masks_are_crops_of_outer_boxes(tmp_path, normalized):
 
 def test_outputs_that_have_no_name_for_servers_are_refused(tmp_path):
     model = FixedDetector(Preprocessing())
-    model.output = {**model.output, "keypoints": None}
-    with pytest.raises(ValueError, match=r"received fixed with \['boxes', 'keypoints'"):
+    model.output = {**model.output, "depths": None}
+    with pytest.raises(ValueError, match=r"received fixed with \['boxes', 'depths'"):
         export_saved_model(model, tmp_path)
     assert list(tmp_path.iterdir()) == []

@@ -131,7 +131,10 @@ def test_what_large_data_have_normalised_is_frozen_through_c2(levels, norm, froz
     images = keras.Input((None, None, 3))
     maps = {name: ConvNorm(8, 3, 2, norm=norm, name=name)(images) for name in levels}
     source = types.SimpleNamespace(
-        backbone=keras.Model(images, maps), preprocessing=Preprocessing()
+        backbone=keras.Model(images, maps),
+        preprocessing=Preprocessing(),
+        targets=("boxes", "labels"),
+        keypoint_set=None,
     )
     assert finetuning_plan(source, dataset()).frozen_through == frozen
 
