@@ -171,6 +171,7 @@ def test_each_file_gets_one_fault_and_the_rest_by_size():
     assert mutate.shares(sizes, 1000, seed=1) == sizes  # no place is drawn twice
 
 
+@pytest.mark.ci
 def test_what_tests_do_not_look_at_is_listed_and_a_stopped_run_goes_on(
     repository_root, checkout
 ):

@@ -141,6 +141,7 @@ def test_proposals_of_other_photos_are_named(made, tmp_path):
     assert "(image id 1)" in err
 
 
+@pytest.mark.ci
 def test_finetune_trains_and_validates_with_them(made, tmp_path, monkeypatch):
     given, trained = [], finetune.run_training
 

@@ -88,6 +88,7 @@ def test_gradients_of_the_finest_map_reach_every_weight_but_the_others_smoothing
     assert sorted(unmoved) == ["smooth_C4/bias", "smooth_C4/kernel"]
 
 
+@pytest.mark.ci
 @pytest.mark.tensorflow_only
 def test_xla_compiles_it():
     import tensorflow as tf

@@ -200,6 +200,7 @@ def without_download(monkeypatch):
     monkeypatch.setattr(faster_rcnn, "FAMILY", family)
 
 
+@pytest.mark.ci
 def test_published_weights_go_into_a_model_of_their_epsilon(without_download):
     for backbone in (None, "resnet50", backbones.resnet50(epsilon=0.0)):
         with pytest.raises(_Published):

@@ -49,6 +49,7 @@ def a_batch():
     return x, {"boxes": boxes, "labels": np.array([[0], [1]])}
 
 
+@pytest.mark.ci
 def test_it_learns_and_its_offsets_too():
     keras.utils.set_random_seed(0)
     model = faster_rcnn_fpn(
@@ -103,6 +104,7 @@ def test_its_batch_norms_are_folded():
     assert folded.neck.merge["C3"].compare.bias is not None
 
 
+@pytest.mark.ci
 @pytest.mark.tensorflow_only
 def test_it_is_exported_and_answers_as_detect_does(model, tmp_path):
     import tensorflow as tf

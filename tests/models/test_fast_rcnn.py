@@ -209,6 +209,7 @@ def small(**arguments):
     )
 
 
+@pytest.mark.ci
 def test_it_learns_a_scene_by_heart():
     keras.utils.set_random_seed(0)
     model = small()

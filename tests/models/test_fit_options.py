@@ -75,6 +75,7 @@ def check_close(changes, expected):
         np.testing.assert_allclose(change, other, rtol=1e-3, atol=1e-5 * largest)
 
 
+@pytest.mark.ci
 def test_accumulated_steps_change_nothing_and_then_apply_their_mean(steps, first):
     [second] = steps.taken([2], first_step=1)
     waiting, both = steps.taken([1, 2], gradient_accumulation_steps=2)
@@ -100,6 +101,7 @@ def test_averages_follow_the_weights(steps):
         np.testing.assert_allclose(np.array(average), expected, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.ci
 def test_mixed_bfloat16_trains_float32_weights_with_nearly_the_same_losses():
     model = two_levels()
     x, y = batch(1)

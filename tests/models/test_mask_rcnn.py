@@ -69,6 +69,7 @@ def test_masks_read_the_levels_that_boxes_read():
     assert model.mask_roi_align.levels == ("P2",)
 
 
+@pytest.mark.ci
 def test_with_the_parts_of_faster_rcnn_its_boxes_are_the_same(model):
     faster = tiny_detector()
     own = type(model.parts)(

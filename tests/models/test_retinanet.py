@@ -89,6 +89,7 @@ def test_default_anchors_are_torchvisions(model):
     assert level_strides(model) == {f"P{level}": 2**level for level in range(3, 8)}
 
 
+@pytest.mark.ci
 def test_it_detects_within_limits(model):
     [found] = model.detect(PHOTO)
     assert len(found["boxes"]) == 20
@@ -115,6 +116,7 @@ print(json.dumps([found["boxes"].tolist(), model.class_names, average]))
 """
 
 
+@pytest.mark.ci
 def test_a_fresh_process_loads_it_with_the_state_of_its_losses(model, tmp_path):
     model.loss_divisor.average.assign(123.5)
     model.save(tmp_path / "model.keras")
@@ -246,6 +248,7 @@ def test_it_has_no_proposals(model):
         proposing(model)
 
 
+@pytest.mark.ci
 @pytest.mark.tensorflow_only
 def test_it_is_exported_and_answers_as_detect_does(model, tmp_path):
     import tensorflow as tf

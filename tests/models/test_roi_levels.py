@@ -24,6 +24,7 @@ def read(monkeypatch):
     return calls
 
 
+@pytest.mark.ci
 def test_training_and_inference_read_p2_to_p5(read):
     model = tiny_detector()
     inputs = {

@@ -87,6 +87,7 @@ def test_it_is_saved_and_loaded(model, tmp_path):
         )
 
 
+@pytest.mark.ci
 def test_it_learns_on_data_of_any_classes():
     # The recall after 40 steps depends on the initial weights, and these on the tests
     # that ran before, unless the seed is set here.

@@ -191,6 +191,7 @@ def test_other_rows_of_table_6_are_other_parts():
     assert crops["masks"].shape[1:] == (28, 28)
 
 
+@pytest.mark.ci
 def test_the_recall_of_masks_is_logged_with_that_of_boxes(scenes):
     model = tiny_segments(
         segment_windows=SegmentWindows(2.0, name="segment_windows"),
@@ -303,6 +304,7 @@ def test_there_is_one_class_and_no_coco_weights():
         tiny_segments(rpn_head=keras.layers.Dense(1))
 
 
+@pytest.mark.ci
 @pytest.mark.tensorflow_only
 def test_it_is_served_with_its_masks(model, tmp_path):
     import tensorflow as tf

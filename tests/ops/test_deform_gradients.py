@@ -57,6 +57,7 @@ def test_gradients_have_the_precision_of_their_tensors():
         assert np.quantile(error, 0.95) < 0.03
 
 
+@pytest.mark.ci
 @pytest.mark.tensorflow_only
 def test_xla_compiles_it_and_its_gradients():
     import tensorflow as tf

@@ -111,7 +111,11 @@ def test_bad_photos_have_a_status_and_no_part_in_their_neighbors(ask):
     statuses = dict(zip(BAD, rest["status"].tolist(), strict=True))
     assert statuses == {name: status for name, (_, status) in BAD.items()}
     for name, value in alone.items():
-        np.testing.assert_array_equal(mixed[name][places], value, name)
+        if value.dtype == object:
+            np.testing.assert_array_equal(mixed[name][places], value, name)
+            continue
+        # Some CPUs round the sums of a convolution otherwise in a larger batch.
+        np.testing.assert_allclose(mixed[name][places], value, 1e-5, 1e-4, name)
     assert not rest["num_detections"].any()
     assert not rest["detection_boxes"].any()
     assert not rest["detection_scores"].any()

@@ -25,7 +25,7 @@ from keras_fpn.layers import (  # noqa: E402
 )
 from keras_fpn.preprocessing import Preprocessing  # noqa: E402
 
-PICTURES, STEPS = 4, 150
+PICTURES, STEPS = 4, 200
 
 
 def model_of(dataset):
@@ -49,7 +49,9 @@ def main(result):
         PICTURES, seed=3, size=(64, 64), objects=(1, 2), sides=(16, 32)
     )
     model = model_of(dataset)
-    model.compile(keras.optimizers.Adam(3e-3, global_clipnorm=10.0))
+    # At a constant rate the last steps, and with them the result, are left to rounding.
+    rate = keras.optimizers.schedules.CosineDecay(3e-3, STEPS)
+    model.compile(keras.optimizers.Adam(rate, global_clipnorm=10.0))
     loader = Loader(dataset, model.preprocessing, PICTURES)
     x, y, _ = loader.load(loader.batches(0)[0], epoch=0)
     losses = []
