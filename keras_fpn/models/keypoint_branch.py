@@ -68,8 +68,8 @@ class KeypointBranch(Parts):
         logits = self.keypoint_predictor(hidden)  # (B, D', S, S, J)
         return {"keypoints": self.keypoint_peaks(logits, boxes, count)}
 
-    def losses(self, stages: dict, sampled, truth, most: int):
-        """Returns the loss of the keypoints of the sampled positives.
+    def losses(self, stages: dict, positives, truth):
+        """Returns the loss of the keypoints of the RoIs that are positives.
 
         It is the cross entropy of a softmax over the cells of each heat map, for the
         annotated keypoints within the RoI; to be divided by their number, as in
@@ -77,9 +77,8 @@ class KeypointBranch(Parts):
 
         Args:
             stages: dict with "pyramid".
-            sampled: `SampledRoIs`, positives first.
+            positives: `SampledRoIs`; those that are not positive do not count.
             truth: `GroundTruth` with keypoints.
-            most: int, maximum number of positives per image.
 
         Returns:
             sums: dict with "keypoint_loss", float32 scalar.
@@ -89,12 +88,12 @@ class KeypointBranch(Parts):
             ValueError: objects have another number of keypoints than the detector.
         """
         self._check(truth.keypoints)
-        rois, matches = sampled.boxes[:, :most], sampled.matches[:, :most]
+        rois, matches = positives.boxes, positives.matches
         roi_features = self.keypoint_roi_align(stages["pyramid"], rois)
         logits = self.keypoint_predictor(self.keypoint_head(roi_features))
         keypoints = take_rows(truth.keypoints, matches)  # (B, S, J, 3)
         targets, valid = heat_map_cells(keypoints, rois, logits.shape[2])
-        positive = sampled.labels[:, :most] == POSITIVE
+        positive = positives.labels == POSITIVE
         weights = ops.cast(ops.logical_and(valid, positive[..., None]), "float32")
         weights = weights * truth.weights[:, None, None]
         shape = (*ops.shape(rois)[:2], logits.shape[2] ** 2, len(self.keypoint_set))

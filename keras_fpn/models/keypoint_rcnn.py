@@ -58,15 +58,13 @@ class KeypointRCNN(FasterRCNN):
 
     @staticmethod
     def results(parts, stages, **limits):
-        found = parts.box.outputs(stages, **limits)
+        found = FasterRCNN.results(parts, stages, **limits)
         return [found, parts.keypoint.outputs(stages, found)]
 
-    def stage_losses(self, stages, truth, seed, step, training):
-        region, box, keypoint = self.parts.region, self.parts.box, self.parts.keypoint
-        yield region.losses(stages, truth, seed, step)
-        sampled = box.sampled(stages, truth, seed, step)
-        yield box.losses(stages, sampled, truth, training)
-        yield keypoint.losses(stages, sampled, truth, box.roi_sample.max_positives)
+    def roi_losses(self, stages, sampled, truth, training):
+        yield from super().roi_losses(stages, sampled, truth, training)
+        positives = self.parts.box.positives(sampled)
+        yield self.parts.keypoint.losses(stages, positives, truth)
 
     @property
     def keypoint_set(self):

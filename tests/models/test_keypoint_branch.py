@@ -15,8 +15,8 @@ from keras_fpn.layers import (
 )
 from keras_fpn.matcher import NEGATIVE, POSITIVE
 from keras_fpn.models import KeypointBranch, KeypointSet
-from keras_fpn.models.box_branch import SampledRoIs
 from keras_fpn.models.keypoint_branch import heat_map_cells
+from keras_fpn.models.roi_branch import SampledRoIs
 
 PAIR = KeypointSet(("a", "b"))
 ROI = (10.0, 20.0, 18.0, 24.0)  # 8 wide, 4 high
@@ -126,7 +126,7 @@ def loss_by_loop(branch, stages, sampled, keypoints, image_weights=(1, 1)):
 
 def test_the_loss_is_the_cross_entropy_of_the_cells_of_visible_keypoints():
     branch, stages, sampled, keypoints = made()
-    sums, count = branch.losses(stages, sampled, truth_with(keypoints), most=2)
+    sums, count = branch.losses(stages, sampled, truth_with(keypoints))
     expected, number = loss_by_loop(branch, stages, sampled, keypoints)
     assert (number, arrays(count)) == (4, 4)
     assert_allclose(arrays(sums["keypoint_loss"]), expected, rtol=1e-5)
@@ -135,7 +135,7 @@ def test_the_loss_is_the_cross_entropy_of_the_cells_of_visible_keypoints():
 def test_an_image_of_weight_0_does_not_count():
     branch, stages, sampled, keypoints = made()
     truth = truth_with(keypoints, sample_weight=np.array([1.0, 0.0]))
-    sums, count = branch.losses(stages, sampled, truth, most=2)
+    sums, count = branch.losses(stages, sampled, truth)
     expected, number = loss_by_loop(branch, stages, sampled, keypoints, (1, 0))
     assert (number, arrays(count)) == (2, 2)
     assert_allclose(arrays(sums["keypoint_loss"]), expected, rtol=1e-5)
@@ -144,13 +144,23 @@ def test_an_image_of_weight_0_does_not_count():
 def test_without_visible_keypoints_the_loss_is_0():
     branch, stages, sampled, keypoints = made()
     truth = truth_with(keypoints * [1, 1, 0])
-    sums, count = branch.losses(stages, sampled, truth, most=2)
+    sums, count = branch.losses(stages, sampled, truth)
     assert_array_equal([arrays(count), arrays(sums["keypoint_loss"])], [0, 0])
+
+
+def first(sampled, count):
+    """Returns the sampled RoIs of the first slots."""
+    return SampledRoIs(
+        *(
+            value[:, :count]
+            for value in (sampled.boxes, sampled.labels, sampled.matches)
+        )
+    )
 
 
 def test_only_the_slots_of_positives_are_looked_at():
     branch, stages, sampled, keypoints = made()
-    _, count = branch.losses(stages, sampled, truth_with(keypoints), most=1)
+    _, count = branch.losses(stages, first(sampled, 1), truth_with(keypoints))
     assert arrays(count) == 3
 
 
@@ -160,4 +170,4 @@ def test_a_wrong_number_of_keypoints_is_refused():
     branch, stages, sampled, keypoints = made()
     truth = truth_with(keypoints[:, :, :1])
     with pytest.raises(ValueError, match=r"\(B, G, 2, 3\); received .*2, 3, 1, 3\)"):
-        branch.losses(stages, sampled, truth, most=2)
+        branch.losses(stages, sampled, truth)

@@ -10,6 +10,7 @@ import json
 
 import keras
 import numpy as np
+import pytest
 from gradients import step
 
 MATCHED = 0.98  # near-ties may swap in top-k and suppression
@@ -27,6 +28,27 @@ MODELS = {
         0.5,
     ),
 }
+
+
+def some_on_jax(values, kept, ids=str):
+    """Returns parameters of tests, of which on JAX all but those kept are `slow`.
+
+    JAX compiles each model for a minute or more, for every size of photo.
+
+    Args:
+        values: list of parameters.
+        kept: list of those that stand for the others on JAX.
+        ids: function from a parameter to its name.
+    """
+    on_jax = keras.backend.backend() == "jax"
+    return [
+        pytest.param(
+            value,
+            marks=[pytest.mark.slow] if on_jax and value not in kept else [],
+            id=ids(value),
+        )
+        for value in values
+    ]
 
 
 class Golden:

@@ -6,7 +6,7 @@ here all is from one forward pass per photo.
 
 import numpy as np
 import pytest
-from parity.goldens import Golden, assert_same_boxes
+from parity.goldens import Golden, assert_same_boxes, some_on_jax
 from parity.masks import (
     CASCADE,
     RECORDED,
@@ -78,7 +78,11 @@ class Run:
         self.golden.assert_stage(got, f"{self.image}/{stage}", **tolerance)
 
 
-@pytest.fixture(scope="module", params=MODELS, ids=[model[1] for model in MODELS])
+def _name(model):
+    return model[1]
+
+
+@pytest.fixture(scope="module", params=some_on_jax(MODELS, MODELS[-2:], _name))
 def detector(request, parity_folder):
     _, _, of_torchvision = request.param
     folder = parity_folder
@@ -87,7 +91,7 @@ def detector(request, parity_folder):
     return Detector(*request.param, folder)
 
 
-@pytest.fixture(scope="module", params=["image0", "image1"])
+@pytest.fixture(scope="module", params=some_on_jax(["image0", "image1"], ["image0"]))
 def run(request, detector):
     return Run(detector, request.param)
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from parity.goldens import Golden, assert_same_boxes
+from parity.goldens import Golden, assert_same_boxes, some_on_jax
 from parity.one_stage import DETECTRON2, MODELS, loaded
 
 from keras_fpn.levels import ordered_names
@@ -46,7 +46,10 @@ class Run:
             self.golden.assert_stage(level, f"{self.image}/{name}")
 
 
-@pytest.fixture(scope="module", params=MODELS)
+ON_JAX = ("retinanet_resnet50_fpn", "fcos_resnet50_fpn")
+
+
+@pytest.fixture(scope="module", params=some_on_jax(MODELS, ON_JAX))
 def detector(request, parity_folder, detectron2_folder):
     reference = request.param
     of_detectron2 = reference in DETECTRON2
@@ -60,7 +63,7 @@ def detector(request, parity_folder, detectron2_folder):
     return model, compiled_function(model, stages_and_results), golden
 
 
-@pytest.fixture(scope="module", params=["image0", "image1"])
+@pytest.fixture(scope="module", params=some_on_jax(["image0", "image1"], ["image0"]))
 def run(request, detector):
     return Run(*detector, request.param)
 
