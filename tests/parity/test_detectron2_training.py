@@ -40,6 +40,9 @@ LOSSES = {
     **{f"class_loss_{n}": f"loss_cls_stage{n - 1}" for n in (1, 2, 3)},
     **{f"box_loss_{n}": f"loss_box_reg_stage{n - 1}" for n in (1, 2, 3)},
 }
+# The RPN alone has few positives: noise of 2e-5 (of 255) on its pixels moves the norms
+# of its first layers by up to 4e-3, and so does another CPU (docs/decisions.md).
+GRADIENT_TOLERANCE = {RPN[1]: 1e-2}  # elsewhere 5e-3
 RECORDINGS = (FASTER_RCNN, RPN, FAPN, MASK_RCNN, CASCADE)
 # The recording kept every labelled anchor and proposal: nothing random.
 EVERY_ANCHOR = FullSample(2**18, 0.5)
@@ -148,4 +151,5 @@ def test_losses_are_equal(run, step):
 
 def test_every_parameters_gradient_norm_is_equal(run, step):
     _, norms, _ = step
-    assert_same_norms(norms, run.golden, tolerance=5e-3, median=2.5e-3)
+    tolerance = GRADIENT_TOLERANCE.get(run.golden.model, 5e-3)
+    assert_same_norms(norms, run.golden, tolerance, median=2.5e-3)
