@@ -18,7 +18,7 @@ ALLOWED = frozenset(
     ExtractJpegShape Fill Floor FloorDiv FloorMod GatherNd GatherV2 Greater
     GreaterEqual Identity IdentityN If IgnoreErrorsDataset InvertPermutation Less
     LessEqual Log LogicalAnd LogicalOr MapDataset MatMul Max MaxPool Maximum Mean
-    MergeV2Checkpoints Min Minimum MirrorPad Mul Neg NoOp OptionsDataset Pack Pad
+    MergeV2Checkpoints Min Minimum MirrorPad Mul Neg NoOp OneHot OptionsDataset Pack Pad
     PadV2 ParseExampleV2 PartitionedCall Placeholder Prod Range ReadVariableOp
     RealDiv Relu Relu6 Reshape ResizeBilinear RestoreV2 Rsqrt SaveV2
     ScaleAndTranslate Select SelectV2 Shape ShardedFilename Sigmoid Softmax Sqrt

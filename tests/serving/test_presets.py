@@ -20,6 +20,13 @@ pytestmark = pytest.mark.tensorflow_only
 
 PRESETS = sorted(keras_fpn.list_presets())
 IN_EVERY_RUN = {"faster_rcnn_resnet18_fpn_scenes"}
+# Not tried yet at their own size. Small detectors of their kinds are exported and asked
+# by tests of their own; some of these find nothing in photos of 64 pixels.
+NOT_TRIED = (
+    *("cascade", "keypoint", "retinanet", "fcos"),
+    *("mask_rcnn_resnet50_fpn_v2", "mask_rcnn_resnet50_fpn_detectron2"),
+    "mask_rcnn_resnet101",
+)
 # For detectors that take some: x1, y1, x2, y2, pixels of the photo.
 PROPOSALS = np.array(
     [[0, 0, 300, 200], [100, 50, 500, 350], [350, 120, 420, 260]], np.float32
@@ -33,6 +40,8 @@ def marks_of(name):
     first = next(n for n in PRESETS if (presets[n].builder, presets[n].parts) == own)
     if name in IN_EVERY_RUN:
         return []
+    if name.startswith(NOT_TRIED):
+        return [pytest.mark.slow]
     return [pytest.mark.ci if name == first else pytest.mark.slow]
 
 

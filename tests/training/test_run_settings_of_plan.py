@@ -159,6 +159,8 @@ def test_putting_weights_back_is_refused(dataset, tmp_path):
         prepared(dataset, tmp_path).run([callback])
 
 
+# In .ci/run JAX keeps what it compiled, and warns that it cannot.
+@pytest.mark.filterwarnings("ignore:Error writing persistent compilation cache")
 def test_a_disk_too_full_for_the_history_is_said(dataset, tmp_path):
     training = prepared(dataset, tmp_path)
     with (
