@@ -15,8 +15,7 @@ from keras_fpn.layers import (
     PointPredictor,
 )
 from keras_fpn.models.build import Family, build, with_defaults
-from keras_fpn.models.detector import Detector
-from keras_fpn.models.one_stage import dense_stages, strides_of_levels, with_levels
+from keras_fpn.models.one_stage import OneStageDetector, strides_of_levels, with_levels
 from keras_fpn.models.point_branch import PointBranch
 from keras_fpn.models.published_one_stage import FCOS as PUBLISHED
 from keras_fpn.models.published_one_stage import FCOS_COCO
@@ -38,13 +37,11 @@ class FCOSParts(PyramidParts):
 
 
 @keras.saving.register_keras_serializable(package="keras_fpn")
-class FCOS(Detector):
+class FCOS(OneStageDetector):
     """A one-stage detector without anchors of several shapes.
 
     Each cell predicts the classes, the distances to the sides of the box around it, and
     how central it is there.
-
-    `trunk` outputs what `dense_stages` returns.
 
     Source: Tian et al. 2019 (arXiv:1904.01355); numbers as in torchvision.
 
@@ -57,18 +54,6 @@ class FCOS(Detector):
     """
 
     loss_names = PointBranch.loss_names
-    stages = staticmethod(dense_stages)
-
-    @staticmethod
-    def results(parts, stages, **limits):
-        return parts.dense.outputs(stages, **limits)
-
-    def stage_losses(self, stages, truth, seed, step, training):
-        yield self.parts.dense.losses(stages, truth, training)
-
-    def final_part(self):
-        return self.parts.dense.detections
-
 
 def _complete(parts, num_classes):
     parts = with_levels(parts, source="pyramid")

@@ -9,7 +9,6 @@ from keras import ops
 from keras_fpn.boxes import split_boxes, take_rows
 from keras_fpn.layers.leading_rows import LeadingRows
 from keras_fpn.matcher import POSITIVE
-from keras_fpn.models.ground_truth import TARGETS
 from keras_fpn.models.keypoint_set import COCO_PERSON
 from keras_fpn.models.parts import Parts
 
@@ -39,7 +38,7 @@ class KeypointBranch(Parts):
     keypoint_set: Any = COCO_PERSON
 
     loss_names = ("keypoint_loss",)
-    targets = (*TARGETS, "keypoints")
+    targets = ("keypoints",)
 
     def __post_init__(self):
         count = self.keypoint_predictor.num_keypoints
@@ -88,12 +87,15 @@ class KeypointBranch(Parts):
             ValueError: objects have another number of keypoints than the detector.
         """
         self._check(truth.keypoints)
-        rois, matches = positives.boxes, positives.matches
+        positive = positives.labels == POSITIVE
+        count = ops.sum(ops.cast(positive, "int32"), axis=1)
+        rois = LeadingRows()(positives.boxes, count)  # positives come first
+        rows = ops.shape(rois)[1]
+        matches, positive = positives.matches[:, :rows], positive[:, :rows]
         roi_features = self.keypoint_roi_align(stages["pyramid"], rois)
         logits = self.keypoint_predictor(self.keypoint_head(roi_features))
         keypoints = take_rows(truth.keypoints, matches)  # (B, S, J, 3)
         targets, valid = heat_map_cells(keypoints, rois, logits.shape[2])
-        positive = positives.labels == POSITIVE
         weights = ops.cast(ops.logical_and(valid, positive[..., None]), "float32")
         weights = weights * truth.weights[:, None, None]
         shape = (*ops.shape(rois)[:2], logits.shape[2] ** 2, len(self.keypoint_set))

@@ -12,7 +12,8 @@ from keras_fpn.layers import (
     LogitPeaks,
     PyramidRoIAlign,
 )
-from keras_fpn.models.build import Family, build, with_box, with_defaults, with_region
+from keras_fpn.models import faster_rcnn
+from keras_fpn.models.build import Family, build, with_defaults
 from keras_fpn.models.faster_rcnn import FasterRCNN
 from keras_fpn.models.keypoint_branch import KeypointBranch
 from keras_fpn.models.keypoint_set import COCO_PERSON
@@ -53,7 +54,7 @@ class KeypointRCNN(FasterRCNN):
     """
 
     loss_names = FasterRCNN.loss_names + KeypointBranch.loss_names
-    targets = KeypointBranch.targets
+    targets = FasterRCNN.targets + KeypointBranch.targets
     monitor = "keypoint_AP"
 
     @staticmethod
@@ -78,7 +79,7 @@ class KeypointRCNN(FasterRCNN):
 
 
 def _complete(parts, num_classes):
-    parts = with_box(with_region(parts), num_classes)
+    parts = faster_rcnn.FAMILY.complete(parts, num_classes)
     read = {
         name: getattr(parts["roi_align"], name)
         for name in ("sampling_ratio", "aligned", "levels")

@@ -1,10 +1,11 @@
-"""Shared by one-stage detectors: the graph up to the predictions, default levels."""
+"""Shared by one-stage detectors: the detector with a dense head, default levels."""
 
 from typing import Any
 
 from keras_fpn.layers import ConvolvedLevels, FeaturePyramid
 from keras_fpn.levels import level_number, ordered_names
 from keras_fpn.models.build import with_defaults
+from keras_fpn.models.detector import Detector
 
 # Lin et al. 2017 (arXiv:1708.02002), Sec. 4: P3 to P7, because P2 would cost much.
 _FINEST = 3
@@ -31,6 +32,29 @@ def dense_stages(parts, images, image_sizes):
         "pyramid": pyramid,
         **parts.dense.stages(pyramid, bottom_up, images),
     }
+
+
+class OneStageDetector(Detector):
+    """A detector whose head predicts objects at every cell of the pyramid.
+
+    `trunk` outputs what `dense_stages` returns.
+
+    Args:
+        parts: `PyramidParts` with a branch `dense`.
+        preprocessing, class_names, category_ids, name: as in `Detector`.
+    """
+
+    stages = staticmethod(dense_stages)
+
+    @staticmethod
+    def results(parts, stages, **limits):
+        return parts.dense.outputs(stages, **limits)
+
+    def stage_losses(self, stages, truth, seed, step, training):
+        yield self.parts.dense.losses(stages, truth, training)
+
+    def final_part(self):
+        return self.parts.dense.detections
 
 
 def with_levels(parts: dict[str, Any], source: str):

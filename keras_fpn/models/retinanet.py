@@ -14,8 +14,7 @@ from keras_fpn.layers import (
 )
 from keras_fpn.models.build import Family, build, with_defaults
 from keras_fpn.models.dense_branch import DenseBranch
-from keras_fpn.models.detector import Detector
-from keras_fpn.models.one_stage import dense_stages, strides_of_levels, with_levels
+from keras_fpn.models.one_stage import OneStageDetector, strides_of_levels, with_levels
 from keras_fpn.models.published_one_stage import RETINANET, RETINANET_COCO
 from keras_fpn.models.two_stage import PyramidParts
 from keras_fpn.preprocessing import Preprocessing
@@ -40,10 +39,8 @@ class RetinaNetParts(PyramidParts):
 
 
 @keras.saving.register_keras_serializable(package="keras_fpn")
-class RetinaNet(Detector):
+class RetinaNet(OneStageDetector):
     """A one-stage detector: a head that classifies and refines every anchor.
-
-    `trunk` outputs what `dense_stages` returns.
 
     Source: Lin et al. 2017 (arXiv:1708.02002); numbers as in torchvision.
 
@@ -56,18 +53,6 @@ class RetinaNet(Detector):
     """
 
     loss_names = DenseBranch.loss_names
-    stages = staticmethod(dense_stages)
-
-    @staticmethod
-    def results(parts, stages, **limits):
-        return parts.dense.outputs(stages, **limits)
-
-    def stage_losses(self, stages, truth, seed, step, training):
-        yield self.parts.dense.losses(stages, truth, training)
-
-    def final_part(self):
-        return self.parts.dense.detections
-
 
 def _complete(parts, num_classes):
     parts = with_levels(parts, source="bottom_up")

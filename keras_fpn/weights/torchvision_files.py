@@ -60,13 +60,13 @@ def _one_stage_detector(*row):
     )
 
 
-def _torchvision_keypoints(file, box_ap, keypoint_ap, size_mb):
-    metrics = {"COCO val2017": {"box AP": box_ap, "keypoint AP": keypoint_ap}}
-    source = "models.detection.KeypointRCNN_ResNet50_FPN_Weights.COCO_V1"
-    name = "keypoint_rcnn_resnet50_fpn_coco"
-    checkpoint = _checkpoint(name, file, 1, metrics, source, size_mb)
+def _person_detector(*row):
+    """Returns a checkpoint of torchvision with the one class "person"."""
     return dataclasses.replace(
-        checkpoint, class_names=PERSON_CLASS_NAMES, category_ids=PERSON_CATEGORY_IDS
+        _coco_detector(*row),
+        num_classes=1,
+        class_names=PERSON_CLASS_NAMES,
+        category_ids=PERSON_CATEGORY_IDS,
     )
 
 
@@ -164,8 +164,12 @@ _IMAGENET = [
 TORCHVISION = [
     *(_coco_detector(*row) for row in _COCO),
     *(_one_stage_detector(*row) for row in _ONE_STAGE),
-    _torchvision_keypoints(
-        "keypointrcnn_resnet50_fpn_coco-fc266e95.pth", 54.6, 65.0, 226.054
+    _person_detector(
+        "keypoint_rcnn_resnet50_fpn",
+        "keypointrcnn_resnet50_fpn_coco-fc266e95.pth",
+        {"box AP": 54.6, "keypoint AP": 65.0},
+        "KeypointRCNN_ResNet50_FPN_Weights",
+        226.054,
     ),
     *(_imagenet_classifier(*row) for row in _IMAGENET),
 ]
