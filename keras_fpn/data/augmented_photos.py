@@ -101,7 +101,7 @@ def _check_masks(dataset):
     bare = dataset.photos_without_masks
     if bare:
         raise ValueError(
-            f"Photos must have masks where they are needed; received {bare[0].path} "
-            f"and {len(bare) - 1} more without. Pass masks=False and no CopyPaste, or "
-            "leave those photos out."
+            "Photos must have masks where they are needed; received "
+            f"{len(bare)} without, such as {bare[0].path}. Pass masks=False and no "
+            "CopyPaste, or leave those photos out."
         )

@@ -55,6 +55,7 @@ class FCOS(OneStageDetector):
 
     loss_names = PointBranch.loss_names
 
+
 def _complete(parts, num_classes):
     parts = with_levels(parts, source="pyramid")
     defaults: dict[str, Callable[..., Any]] = {

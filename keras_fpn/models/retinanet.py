@@ -54,6 +54,7 @@ class RetinaNet(OneStageDetector):
 
     loss_names = DenseBranch.loss_names
 
+
 def _complete(parts, num_classes):
     parts = with_levels(parts, source="bottom_up")
     defaults = {"dense_head": DenseHead, "detections": DenseDetections}
