@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from keras import ops
 from on_backend import compiled
-from parity.goldens import Golden, assert_same_boxes
+from parity.goldens import ONE_IMAGE, Golden, assert_same_boxes
 
 import keras_fpn
 from keras_fpn.levels import ordered_names
@@ -80,7 +80,7 @@ def detector(detectron2_folder):
 
 
 # It has the scope of a test: pytest would build the detector again for the other image.
-@pytest.fixture(params=["image0", "image1"])
+@pytest.fixture(params=ONE_IMAGE)
 def run(request, detector):
     return detector(request.param)
 

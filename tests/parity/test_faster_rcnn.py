@@ -5,13 +5,19 @@ import functools
 import numpy as np
 import pytest
 from on_backend import compiled
-from parity.goldens import MODELS, Golden, assert_same_boxes
+from parity.goldens import IMAGES, MODELS, Golden, assert_same_boxes, covered
 
 import keras_fpn
 from keras_fpn.levels import ordered_names
 from keras_fpn.models.compiled import compiled_call
 
 pytestmark = pytest.mark.parity
+
+
+ON_JAX = (
+    "faster_rcnn_resnet50_fpn_coco",
+    "faster_rcnn_mobilenet_v3_large_320_fpn_coco",
+)
 
 
 class Run:
@@ -30,7 +36,7 @@ class Run:
         return [maps[name] for name in ordered_names(maps)]
 
 
-@pytest.fixture(scope="module", params=MODELS)
+@pytest.fixture(scope="module", params=covered(list(MODELS), MODELS, ON_JAX))
 def detector(request, parity_folder):
     reference, pixels = MODELS[request.param]
     golden = Golden(parity_folder, reference)
@@ -41,7 +47,7 @@ def detector(request, parity_folder):
 
 
 # It has the scope of a test: pytest would build a detector again for the other image.
-@pytest.fixture(params=["image0", "image1"])
+@pytest.fixture(params=covered(IMAGES, IMAGES, ["image0"]))
 def run(request, detector):
     return detector(request.param)
 

@@ -6,7 +6,7 @@ here all is from one forward pass per photo.
 
 import numpy as np
 import pytest
-from parity.goldens import Golden, assert_same_boxes, some_on_jax
+from parity.goldens import ONE_IMAGE, Golden, assert_same_boxes, covered
 from parity.masks import (
     CASCADE,
     RECORDED,
@@ -82,7 +82,7 @@ def _name(model):
     return model[1]
 
 
-@pytest.fixture(scope="module", params=some_on_jax(MODELS, MODELS[-2:], _name))
+@pytest.fixture(scope="module", params=covered(MODELS, MODELS, MODELS[-2:], _name))
 def detector(request, parity_folder):
     _, _, of_torchvision = request.param
     folder = parity_folder
@@ -91,7 +91,7 @@ def detector(request, parity_folder):
     return Detector(*request.param, folder)
 
 
-@pytest.fixture(scope="module", params=some_on_jax(["image0", "image1"], ["image0"]))
+@pytest.fixture(scope="module", params=ONE_IMAGE)
 def run(request, detector):
     return Run(detector, request.param)
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from parity.goldens import Golden, assert_same_boxes, some_on_jax
+from parity.goldens import ONE_IMAGE, Golden, assert_same_boxes, covered
 from parity.one_stage import DETECTRON2, MODELS, loaded
 
 from keras_fpn.levels import ordered_names
@@ -49,7 +49,7 @@ class Run:
 ON_JAX = ("retinanet_resnet50_fpn", "fcos_resnet50_fpn")
 
 
-@pytest.fixture(scope="module", params=some_on_jax(MODELS, ON_JAX))
+@pytest.fixture(scope="module", params=covered(MODELS, MODELS, ON_JAX))
 def detector(request, parity_folder, detectron2_folder):
     reference = request.param
     of_detectron2 = reference in DETECTRON2
@@ -63,7 +63,7 @@ def detector(request, parity_folder, detectron2_folder):
     return model, compiled_function(model, stages_and_results), golden
 
 
-@pytest.fixture(scope="module", params=some_on_jax(["image0", "image1"], ["image0"]))
+@pytest.fixture(scope="module", params=ONE_IMAGE)
 def run(request, detector):
     return Run(*detector, request.param)
 
