@@ -11,6 +11,7 @@ from keras_fpn.cli.options import (
     add_output,
     add_size_options,
 )
+from keras_fpn.cli.terminal import photo_progress
 
 ANNOTATIONS = "instances.json"
 AUGMENTATIONS = ("flip", "crop", "color", "scale", "jitter", "paste")
@@ -136,6 +137,8 @@ def run(arguments):
                 split=arguments.split,
                 report=reports.append,
             )
+            if arguments.action == "check" and dataset.semantic_names:
+                _check_pixels(dataset, reports[0])
     finally:
         print(*reports, sep="\n", end="\n" if reports else "")
     faulty = bool(reports[0].defects)
@@ -144,6 +147,18 @@ def run(arguments):
     from keras_fpn.cli.look import look
 
     return look(dataset, arguments)
+
+
+def _check_pixels(dataset, report):
+    """Reads all label images, with a progress bar; adds defects to the report."""
+    from keras_fpn.data.check import check_pixel_labels
+
+    with photo_progress() as bar:
+        check_pixel_labels(
+            dataset,
+            report,
+            lambda photos: bar.track(photos, description="Reading labels"),
+        )
 
 
 def _write_scenes(arguments):

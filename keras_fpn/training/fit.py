@@ -10,6 +10,7 @@ import keras
 from keras_fpn.data import Dataset, Loader
 from keras_fpn.data.keypoints import check_keypoints
 from keras_fpn.data.proposals import check_proposals
+from keras_fpn.data.semantic import check_semantic
 from keras_fpn.distribute.devices import Devices, make_devices
 from keras_fpn.metrics import CocoEvaluation
 from keras_fpn.training.freezing import exclude_from_decay, freeze_bottom_up
@@ -211,6 +212,7 @@ def _compiled(plan, dataset, seed):
         freeze_bottom_up(model.backbone, plan.frozen_through)
     check_proposals(model, dataset)
     check_keypoints(model, dataset)
+    check_semantic(model, dataset)
     loader = Loader(
         dataset,
         model.preprocessing,
@@ -220,6 +222,7 @@ def _compiled(plan, dataset, seed):
         shuffle=True,
         shapes=plan.shapes,
         masks="masks" in model.targets,
+        semantic="semantic_map" in model.targets,
         on_error="skip",  # up to 1 %: see StopWithoutPhotos
         fill=True,
     )
