@@ -57,9 +57,7 @@ def test_photos_without_labels_are_refused():
 
 @pytest.mark.parametrize("names", [("sky", "grass"), ("grass",), ("grass", "sky", "x")])
 def test_other_classes_are_refused(names):
-    with pytest.raises(
-        ValueError, match=r"same order; received \['things', .*'sky'\]"
-    ):
+    with pytest.raises(ValueError, match=r"same order; received \['things', .*'sky'\]"):
         check_semantic(model(stuff_names=names), dataset())
 
 
