@@ -12,6 +12,7 @@ from keras_fpn.data.label_images import read_label_images
 from keras_fpn.data.loader import Loader
 from keras_fpn.data.mask_crops import mask_crops
 from keras_fpn.data.open_dataset import open_dataset
+from keras_fpn.data.panoptic_writer import write_panoptic
 from keras_fpn.data.photometric import Photometric
 from keras_fpn.data.proposal_files import read_proposals, write_proposals
 from keras_fpn.data.proposals import with_proposals
@@ -61,6 +62,7 @@ __all__ = [
     "write_coco",
     "write_coco_results",
     "write_csv",
+    "write_panoptic",
     "write_proposals",
     "write_voc",
     "write_yolo",
