@@ -44,7 +44,8 @@ def add_parser(commands):
         "detect",
         help="find objects in photos",
         description="Finds objects in photos, draws them with their names and scores, "
-        "and writes them as COCO results with --json.",
+        "and writes them as COCO results with --json. Of a detector that labels pixels "
+        "its maps are drawn.",
     )
     add = parser.add_argument
     add(
@@ -119,9 +120,15 @@ def _check_targets(named, output, json_file):
 def _detect(model, title, photos, proposals, arguments):
     """Detects with a progress bar; a photo that fails gets a line on stderr."""
     from keras_fpn.data.image_files import image_ids
+    from keras_fpn.metrics.pixels import finds_objects
     from keras_fpn.report import detect_photos
 
-    outcome = _Outcome()
+    outcome, limits = _Outcome(), {}
+    if finds_objects(model):  # another has no scores
+        limits = {
+            "score_threshold": arguments.threshold,
+            "max_detections": arguments.max_detections,
+        }
     detected = detect_photos(
         model,
         photos,
@@ -130,8 +137,7 @@ def _detect(model, title, photos, proposals, arguments):
         proposals,
         min_size=arguments.min_size,
         max_size=arguments.max_size,
-        score_threshold=arguments.threshold,
-        max_detections=arguments.max_detections,
+        **limits,
         **views(arguments),
     )
     start = time.perf_counter()
@@ -157,6 +163,8 @@ def _results(detected, image_id, model):
     from keras_fpn.metrics import detections_to_coco
 
     found = detected.found
+    if "boxes" not in found:
+        return []
     results = detections_to_coco(found, image_id, model.category_ids)
     return [
         {

@@ -3,6 +3,7 @@
 import json
 import warnings
 
+import numpy as np
 import pytest
 from PIL import Image
 from rich.console import Console
@@ -154,3 +155,16 @@ def test_scales_must_be_above_zero(called, tmp_path, capsys):
     with pytest.raises(SystemExit):
         called(tmp_path, "--scales", "1,0")
     assert "must be above 0; received 1,0" in capsys.readouterr().err
+
+
+def test_a_model_without_objects_gets_no_limits(folder, called, detector, capsys):
+    detector.targets = ("semantic_map",)
+
+    def label(images, **limits):
+        assert limits.keys() == {"min_size", "max_size"}
+        return [{"semantic_map": np.ones(images[0].shape[:2], np.uint8)}]
+
+    detector.detect = label
+    code, results, pictures = called(folder / "a.png")
+    assert (code, results, pictures) == (0, [], ["a.png"])
+    assert "1 photo, 0 boxes" in capsys.readouterr().out
