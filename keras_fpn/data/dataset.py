@@ -147,10 +147,10 @@ class Dataset:
                 "Every class of stuff must have one name and one category id; received "
                 f"stuff_names={self.stuff_names}, stuff_ids={self.stuff_ids}."
             )
-        if len(self.stuff_names) > MOST_CLASSES:
+        if len(self.stuff_names) >= MOST_CLASSES:  # 0 stands for things
             raise ValueError(
-                f"There must be at most {MOST_CLASSES} classes of stuff, because maps "
-                f"hold them in a byte; received {len(self.stuff_names)}."
+                f"There must be at most {MOST_CLASSES - 1} classes of stuff, because "
+                f"maps hold them in a byte; received {len(self.stuff_names)}."
             )
 
     def __len__(self):

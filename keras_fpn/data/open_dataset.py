@@ -93,17 +93,19 @@ def open_dataset(
 
 def _read_semantic(folder, split, common):
     """Reads a folder of semantic label images, or of it the folders of one split."""
-    parts = [folder / IMAGES, folder / LABELS]
+    images, labels = folder / IMAGES, folder / LABELS
     if split is not None:
-        parts = [part / split for part in parts]
-    names = folder / CLASSES
-    if "class_names" not in common and not names.is_file():
+        images, labels = images / split, labels / split
+    names, selected = folder / CLASSES, common.pop("class_names", None)
+    if names.is_file():
+        return read_semantic_images(images, labels, names, selected, **common)
+    if selected is None:
         raise ValueError(
             "Semantic label images must have the names of their values, from 0 on, one "
             f"per line in {CLASSES}; received the folder {folder} without. Write it, "
             "or pass class_names."
         )
-    return read_semantic_images(*parts, **{"class_names": names, **common})
+    return read_semantic_images(images, labels, selected, **common)
 
 
 def splits_of(path: PathLike) -> list[str]:

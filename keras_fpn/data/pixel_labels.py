@@ -20,7 +20,7 @@ import numpy as np
 from keras_fpn.preprocessing.photo import open_image
 
 IGNORED = 255
-MOST_CLASSES = 254  # values of uint8 but 255, and but 0, which may stand for things
+MOST_CLASSES = 255  # values of uint8 but `IGNORED`
 _IDS = 1 << 24  # of three channels of a byte
 _LAST = threading.local()  # what each thread read last: an image has many segments
 _SHOWN = 5  # ids in a message
@@ -49,14 +49,15 @@ class SemanticImage:
 
     Args:
         path: pathlib.Path.
-        classes: int, number of classes.
+        labels: tuple of int, the label of each value from 0 on; 255 for a class that
+            is ignored.
     """
 
     path: pathlib.Path
-    classes: int
+    labels: tuple[int, ...]
 
     def semantic_map(self, size):
-        """Returns uint8 (H, W), 0..classes - 1, or 255.
+        """Returns uint8 (H, W), labels, or 255.
 
         Args:
             size: (height, width) of the photo.
@@ -65,25 +66,27 @@ class SemanticImage:
             ValueError: the file cannot be read, has another size or several channels,
                 or a pixel has an index without a class.
         """
-        labels = _read(self.path)
-        if labels.ndim != 2 or labels.dtype.kind not in "bui":
+        values, count = _read(self.path), len(self.labels)
+        if values.ndim != 2 or values.dtype.kind not in "bui":
             raise ValueError(
                 "A semantic label image must have one channel of class indices; "
-                f"received {self.path} of shape {labels.shape}, {labels.dtype}."
+                f"received {self.path} of shape {values.shape}, {values.dtype}."
             )
-        _check_size(self.path, labels.shape, size)
+        _check_size(self.path, values.shape, size)
         wrong = [
             value
-            for value in np.unique(labels).tolist()
-            if not 0 <= value < self.classes and value != IGNORED
+            for value in np.unique(values).tolist()
+            if not 0 <= value < count and value != IGNORED
         ]
         if wrong:
             raise ValueError(
-                f"Pixels of a semantic label image must be 0..{self.classes - 1}, one "
+                f"Pixels of a semantic label image must be 0..{count - 1}, one "
                 f"for each class, or {IGNORED} to ignore; received {self.path} with "
                 f"{_few(wrong)}."
             )
-        return labels.astype(np.uint8)
+        table = np.full(IGNORED + 1, IGNORED, np.uint8)
+        table[:count] = self.labels
+        return table[values.astype(np.uint8)]
 
     def panoptic_map(self, size):
         """Raises ValueError: classes do not tell one thing from the next."""
@@ -93,8 +96,9 @@ class SemanticImage:
         )
 
     def signature(self):
-        """Returns bytes of the file's name."""
-        return self.path.name.encode("utf-8", errors="surrogateescape")
+        """Returns bytes of the file's name and the labels."""
+        name = self.path.name.encode("utf-8", errors="surrogateescape")
+        return name + bytes(self.labels)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

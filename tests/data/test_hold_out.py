@@ -64,7 +64,7 @@ def test_one_photo_with_objects_cannot_be_parted():
 
 
 def test_photos_with_pixel_labels_need_no_objects():
-    labels = SemanticImage(pathlib.Path("1.png"), 2)
+    labels = SemanticImage(pathlib.Path("1.png"), (0, 1))
     bare = photos(30, objects=0)
     labeled = [dataclasses.replace(photo, pixel_labels=labels) for photo in bare]
     larger, smaller = hold_out(dataset(labeled))

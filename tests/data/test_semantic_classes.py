@@ -17,7 +17,7 @@ def model(targets=("boxes", "semantic_map"), **names):
 
 def dataset(count=2, labeled=2, stuff=STUFF, class_names=("cat",)):
     none = Objects([], [], [])
-    labels = SemanticImage(pathlib.Path("x.png"), 3)
+    labels = SemanticImage(pathlib.Path("x.png"), (0, 1, 2))
     photos = [
         Photo(i, pathlib.Path(f"{i}.jpg"), 8, 9, none, pixel_labels=labels)
         for i in range(count)

@@ -38,6 +38,19 @@ def test_values_are_classes(tmp_path):
     assert len(sample["boxes"]) == 0
 
 
+def test_class_names_choose_classes_by_name(tmp_path):
+    dataset, _ = read(open_dataset, write_set(tmp_path), class_names=["road", "sky"])
+    assert (dataset.class_names, dataset.category_ids) == (("road", "sky"), (1, 0))
+    expected = np.where(values() == 255, 255, 1 - values().astype(int))
+    labels = dataset[0].pixel_labels.semantic_map(SIZE)
+    np.testing.assert_array_equal(labels, expected)
+    dataset, _ = read(open_dataset, tmp_path, class_names=["road"])
+    labels = dataset[0].pixel_labels.semantic_map(SIZE)
+    np.testing.assert_array_equal(labels, np.where(values() == 1, 0, 255))
+    with pytest.raises(ValueError, match=r"received \['x'\], class_names=\['sky', "):
+        open_dataset(tmp_path, class_names=["sky", "x"])
+
+
 def test_a_palette_does_not_change_the_values(tmp_path):
     write_set(tmp_path)
     image = Image.fromarray(values())
@@ -96,8 +109,8 @@ def test_names_are_needed(tmp_path):
         open_dataset(tmp_path)
     dataset, _ = read(open_dataset, tmp_path, class_names=["a", "b"])
     assert dataset.semantic_names == ("a", "b")
-    many = [str(i) for i in range(255)]
-    with pytest.raises(ValueError, match=r"1 to 254 names.*received 255"):
+    many = [str(i) for i in range(256)]
+    with pytest.raises(ValueError, match=r"1 to 255 names.*received 256"):
         read_semantic_images(tmp_path / "images", tmp_path / "semantic", many)
     with pytest.raises(ValueError, match=r"labels must be a folder; .*nowhere'"):
         read_semantic_images(tmp_path / "images", tmp_path / "nowhere", many)

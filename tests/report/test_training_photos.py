@@ -68,7 +68,8 @@ def test_semantic_maps_are_drawn_and_boxes_stay_in_place(dataset, tmp_path):
         dataset,
         photos=tuple(
             dataclasses.replace(
-                photo, pixel_labels=SemanticImage(photo.path.with_suffix(".map.png"), 2)
+                photo,
+                pixel_labels=SemanticImage(photo.path.with_suffix(".map.png"), (0, 1)),
             )
             for photo in dataset.photos
         ),
