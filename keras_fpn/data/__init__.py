@@ -12,7 +12,7 @@ from keras_fpn.data.label_images import read_label_images
 from keras_fpn.data.loader import Loader
 from keras_fpn.data.mask_crops import mask_crops
 from keras_fpn.data.open_dataset import open_dataset
-from keras_fpn.data.panoptic_writer import write_panoptic
+from keras_fpn.data.panoptic_writer import PanopticWriter, write_panoptic
 from keras_fpn.data.photometric import Photometric
 from keras_fpn.data.proposal_files import read_proposals, write_proposals
 from keras_fpn.data.proposals import with_proposals
@@ -37,6 +37,7 @@ __all__ = [
     "LoaderSequence",
     "MultiScale",
     "Objects",
+    "PanopticWriter",
     "Photo",
     "Photometric",
     "RandomFlip",

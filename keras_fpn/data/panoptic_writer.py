@@ -14,6 +14,70 @@ from keras_fpn.data.pixel_labels import ranked
 from keras_fpn.files import PathLike, printable, replacing, write_text
 
 
+class PanopticWriter:
+    """Writes panoptic maps one by one: PNGs into a folder, at last the json beside it.
+
+    Args:
+        path: str or Path of the json file; the folder has its name. Parent folders are
+            created.
+        classes: `Dataset` or detector with the names and ids of things, `class_names`
+            and `category_ids`, and of stuff, `stuff_names` and `stuff_ids`.
+    """
+
+    def __init__(self, path: PathLike, classes):
+        self._path = pathlib.Path(path)
+        self._classes = classes
+        self._images: list[dict] = []
+        self._annotations: list[dict] = []
+        self._names: set[str] = set()
+
+    def add(self, image_id: int, photo: PathLike, panoptic_map, segments) -> None:
+        """Writes the PNG of a photo.
+
+        Args:
+            image_id: of the photo.
+            photo: str or Path of its file, after which the PNG is named; with the image
+                id appended if there is a PNG of that name.
+            panoptic_map: int (H, W), and its segments, as `model.detect` returns them;
+                see `keras_fpn.data.pixel_labels`.
+
+        Raises:
+            ValueError: the map does not fit its segments, or a label has no class.
+            OSError: the PNG cannot be written.
+        """
+        photo, numbers = pathlib.Path(photo), np.asarray(panoptic_map)
+        _check_map(numbers, segments, photo)
+        infos = [_segment_info(one, numbers, self._classes) for one in segments]
+        name = f"{photo.stem}.png"
+        if name.lower() in self._names:
+            name = f"{photo.stem}_{image_id}.png"
+        self._names.add(name.lower())
+        _write_png(self._path.with_suffix("") / name, numbers)
+        image = {
+            "id": int(image_id),
+            "file_name": relative_path(photo, self._path.parent),
+            "height": int(numbers.shape[0]),
+            "width": int(numbers.shape[1]),
+        }
+        self._images.append(image)
+        self._annotations.append(
+            {"image_id": int(image_id), "file_name": name, "segments_info": infos}
+        )
+
+    def close(self) -> None:
+        """Writes the json file.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        contents = {
+            "images": self._images,
+            "annotations": self._annotations,
+            "categories": _categories(self._classes),
+        }
+        write_text(self._path, printable(json.dumps(contents, ensure_ascii=False)))
+
+
 def write_panoptic(
     dataset: Dataset, path: PathLike, found: Iterable[dict] | None = None
 ) -> None:
@@ -33,40 +97,17 @@ def write_panoptic(
             photo or its segments, or a label has no class.
         OSError: a file cannot be written.
     """
-    path = pathlib.Path(path)
-    folder = path.with_suffix("")
+    writer = PanopticWriter(path, dataset)
     results = _truth(dataset) if found is None else found
-    images, annotations = [], []
-    for photo, result, name in zip(
-        dataset.photos, results, _names(dataset), strict=True
-    ):
-        size = photo.height, photo.width
-        numbers, segments = np.asarray(result["panoptic_map"]), result["segments"]
-        _check_map(numbers, segments, size, photo)
-        _write_png(folder / name, numbers)
-        images.append(
-            {
-                "id": int(photo.image_id),
-                "file_name": relative_path(pathlib.Path(photo.path), path.parent),
-                "height": int(photo.height),
-                "width": int(photo.width),
-            }
-        )
-        annotations.append(
-            {
-                "image_id": int(photo.image_id),
-                "file_name": name,
-                "segments_info": [
-                    _segment_info(segment, numbers, dataset) for segment in segments
-                ],
-            }
-        )
-    contents = {
-        "images": images,
-        "annotations": annotations,
-        "categories": _categories(dataset),
-    }
-    write_text(path, printable(json.dumps(contents, ensure_ascii=False)))
+    for photo, result in zip(dataset.photos, results, strict=True):
+        numbers, size = result["panoptic_map"], (photo.height, photo.width)
+        if np.shape(numbers) != size:
+            raise ValueError(
+                f"A panoptic map must have the height and width of its photo, {size}; "
+                f"received shape {np.shape(numbers)} for {photo.path}."
+            )
+        writer.add(photo.image_id, photo.path, numbers, result["segments"])
+    writer.close()
 
 
 def _truth(dataset):
@@ -82,29 +123,19 @@ def _truth(dataset):
         yield {"panoptic_map": numbers, "segments": segments}
 
 
-def _names(dataset):
-    """Returns the names of the PNGs: those of the photos, with the id if not unique."""
-    stems = [pathlib.PurePath(photo.path.name).stem for photo in dataset.photos]
-    return [
-        f"{stem}.png" if stems.count(stem) == 1 else f"{stem}_{photo.image_id}.png"
-        for stem, photo in zip(stems, dataset.photos, strict=True)
-    ]
-
-
-def _check_map(numbers, segments, size, photo):
+def _check_map(numbers, segments, photo):
     ids = [segment["id"] for segment in segments]
-    if numbers.shape != size or len(set(ids)) < len(ids):
+    if numbers.ndim != 2 or len(set(ids)) < len(ids):
         raise ValueError(
-            f"A panoptic map must have the height and width of its photo, {size}, and "
-            f"segments different ids; received shape {numbers.shape}, ids {ids} for "
-            f"{photo.path}."
+            "A panoptic map must be (H, W), and its segments must have different ids; "
+            f"received shape {numbers.shape}, ids {ids} for {photo}."
         )
     ranks, unknown = ranked(numbers, np.array(ids, int))
     lacking = np.bincount(ranks.ravel(), minlength=len(ids) + 1)[1:] == 0
     if unknown or lacking.any():
         raise ValueError(
             "Every number in a panoptic map must be the id of a segment, 1 to 2^24 - 1,"
-            f" and every segment must have pixels; received {photo.path} with "
+            f" and every segment must have pixels; received {photo} with "
             f"{unknown[:5]} and without {np.array(ids)[lacking][:5].tolist()}."
         )
 
@@ -116,9 +147,9 @@ def _write_png(path, numbers):
         image.save(partial, format="PNG")
 
 
-def _segment_info(segment, numbers, dataset):
+def _segment_info(segment, numbers, classes):
     """Returns the entry of one segment in segments_info."""
-    ids = dataset.category_ids if segment["isthing"] else dataset.stuff_ids
+    ids = classes.category_ids if segment["isthing"] else classes.stuff_ids
     label = int(segment["label"])
     if not 0 <= label < len(ids):
         raise ValueError(
@@ -138,13 +169,13 @@ def _segment_info(segment, numbers, dataset):
     return info
 
 
-def _categories(dataset):
+def _categories(classes):
     """Returns COCO's categories of things and stuff."""
     return [
         {"id": int(number), "name": name, "isthing": isthing}
         for names, ids, isthing in (
-            (dataset.class_names, dataset.category_ids, 1),
-            (dataset.stuff_names, dataset.stuff_ids, 0),
+            (classes.class_names, classes.category_ids, 1),
+            (classes.stuff_names, classes.stuff_ids, 0),
         )
         for name, number in zip(names, ids, strict=True)
     ]

@@ -120,4 +120,4 @@ def test_photos_of_one_name_get_their_ids(dataset, tmp_path):
     ]
     twins = dataclasses.replace(dataset, photos=tuple(photos))
     write_panoptic(twins, tmp_path / "found.json", found())
-    assert {p.name for p in (tmp_path / "found").iterdir()} == {"a_7.png", "a_9.png"}
+    assert {p.name for p in (tmp_path / "found").iterdir()} == {"a.png", "a_9.png"}
