@@ -126,11 +126,6 @@ def _check_targets(named, output, json_file, panoptic_file):
     for option, file in (("--json", json_file), ("--panoptic", panoptic_file)):
         if file is not None and file.is_dir():
             raise CommandError(f"{option} must be a file; received the folder {file}.")
-    if panoptic_file is not None and panoptic_file.suffix == "":
-        raise CommandError(
-            "--panoptic must name a .json file, beside which the folder of PNGs has "
-            f"its name; received {panoptic_file}."
-        )
     make_output(output)
 
 
@@ -145,7 +140,8 @@ def _panoptic_writer(model, path):
             "--panoptic must be given for a panoptic detector; received a "
             f"{type(model).__name__}. Leave it out."
         )
-    return PanopticWriter(path, model)
+    with reported(ValueError, prefix="--panoptic: "):
+        return PanopticWriter(path, model)
 
 
 def _detect(model, title, photos, proposals, arguments, writer):

@@ -22,10 +22,18 @@ class PanopticWriter:
             created.
         classes: `Dataset` or detector with the names and ids of things, `class_names`
             and `category_ids`, and of stuff, `stuff_names` and `stuff_ids`.
+
+    Raises:
+        ValueError: the json file has no suffix, so that the folder would have its path.
     """
 
     def __init__(self, path: PathLike, classes):
         self._path = pathlib.Path(path)
+        if self._path.suffix == "":
+            raise ValueError(
+                "Panoptic maps must be written to a .json file, beside which the "
+                f"folder of PNGs has its name; received path={str(path)!r}."
+            )
         self._classes = classes
         self._images: list[dict] = []
         self._annotations: list[dict] = []
@@ -42,7 +50,8 @@ class PanopticWriter:
                 see `keras_fpn.data.pixel_labels`.
 
         Raises:
-            ValueError: the map does not fit its segments, or a label has no class.
+            ValueError: the map does not fit its segments, a label has no class, or the
+                PNG would replace the photo.
             OSError: the PNG cannot be written.
         """
         photo, numbers = pathlib.Path(photo), np.asarray(panoptic_map)
@@ -52,7 +61,13 @@ class PanopticWriter:
         if name.lower() in self._names:
             name = f"{photo.stem}_{image_id}.png"
         self._names.add(name.lower())
-        _write_png(self._path.with_suffix("") / name, numbers)
+        file = self._path.with_suffix("") / name
+        if file.resolve() == photo.resolve():
+            raise ValueError(
+                "The PNG of a panoptic map must not replace its photo; received "
+                f"{photo} and path={str(self._path)!r}. Name another json file."
+            )
+        _write_png(file, numbers)
         image = {
             "id": int(image_id),
             "file_name": relative_path(photo, self._path.parent),

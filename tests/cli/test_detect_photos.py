@@ -202,10 +202,18 @@ def test_segments_are_written_as_coco_panoptic(folder, called, panoptic, tmp_pat
         assert [(s["label"], s["isthing"]) for s in segments] == [(1, True), (0, False)]
 
 
+def test_the_segments_need_a_file_beside_which_a_folder_can_be(
+    folder, called, panoptic, tmp_path, capsys
+):
+    out = tmp_path / "out"
+    argv = ["detect", folder / "a.png", "--output", out, "--panoptic", tmp_path / "a"]
+    assert cli.main([str(one) for one in argv]) == 2
+    assert "must be written to a .json file" in capsys.readouterr().err
+
+
 def test_only_a_panoptic_detector_has_segments(folder, called, tmp_path, capsys):
     for name, message in (
         ("a.json", "must be given for a panoptic detector; received a FakeDetector"),
-        ("a", "must name a .json file"),
         ("", "--panoptic must be a file; received the folder"),
     ):
         argv = ["detect", folder / "a.png", "--output", tmp_path / "out"]

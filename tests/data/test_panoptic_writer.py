@@ -121,3 +121,14 @@ def test_photos_of_one_name_get_their_ids(dataset, tmp_path):
     twins = dataclasses.replace(dataset, photos=tuple(photos))
     write_panoptic(twins, tmp_path / "found.json", found())
     assert {p.name for p in (tmp_path / "found").iterdir()} == {"a.png", "a_9.png"}
+
+
+def test_a_photo_is_not_replaced(dataset, tmp_path):
+    photo = tmp_path / "photos" / "a.png"
+    photo.parent.mkdir()
+    photo.write_bytes(b"a photo")
+    photos = (dataclasses.replace(dataset[0], path=photo),)
+    one = dataclasses.replace(dataset, photos=photos)
+    with pytest.raises(ValueError, match=r"must not replace its photo; .*a\.png"):
+        write_panoptic(one, tmp_path / "photos.json")
+    assert photo.read_bytes() == b"a photo"
