@@ -4,7 +4,7 @@ from PIL import ImageFont
 from skimage import data
 
 from keras_fpn.visualize import boxes as visualize
-from keras_fpn.visualize import class_color, draw_detections
+from keras_fpn.visualize import class_color, draw_detections, lettering
 
 NAMES = ["person", "bicycle", "dining table"]
 GREY = np.full((480, 640, 3), 128, np.uint8)
@@ -233,25 +233,25 @@ def test_every_label_contrasts_with_its_ground():
 
 def test_letters_that_pillow_lacks_are_taken_from_a_font_that_has_them(monkeypatch):
     own, other = ImageFont.load_default(20), ImageFont.load_default(21)
-    monkeypatch.setattr(visualize.ImageFont, "load_default", lambda size: own)
-    monkeypatch.setattr(visualize, "_lacking", lambda font, letters: font is own)
-    monkeypatch.setattr(visualize, "_SYSTEM_FONTS", ("absent.ttf", "present.ttf"))
+    monkeypatch.setattr(lettering.ImageFont, "load_default", lambda size: own)
+    monkeypatch.setattr(lettering, "_lacking", lambda font, letters: font is own)
+    monkeypatch.setattr(lettering, "_SYSTEM_FONTS", ("absent.ttf", "present.ttf"))
 
     def truetype(name, size):
         if name == "absent.ttf":
             raise OSError("cannot open resource")
         return other
 
-    monkeypatch.setattr(visualize.ImageFont, "truetype", truetype)
-    assert visualize._font_for(["кот"], 20) is other
-    monkeypatch.setattr(visualize, "_SYSTEM_FONTS", ("absent.ttf",))
-    assert visualize._font_for(["кот"], 20) is own
+    monkeypatch.setattr(lettering.ImageFont, "truetype", truetype)
+    assert lettering.font_for(["кот"], 20) is other
+    monkeypatch.setattr(lettering, "_SYSTEM_FONTS", ("absent.ttf",))
+    assert lettering.font_for(["кот"], 20) is own
 
 
 def test_unknown_letters_are_recognised_by_their_sign():
     font = ImageFont.load_default(20)
-    assert visualize._lacking(font, set("abcXYZ 0.98…/-")) == 0
-    assert visualize._lacking(font, set("aк")) == 1
+    assert lettering._lacking(font, set("abcXYZ 0.98…/-")) == 0
+    assert lettering._lacking(font, set("aк")) == 1
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,9 @@ from keras_fpn.cli.options import (
     add_output,
     add_size_options,
 )
+from keras_fpn.cli.terminal import photo_progress
 
-ANNOTATIONS = "instances.json"
+ANNOTATIONS, PANOPTIC = "instances.json", "panoptic.json"
 AUGMENTATIONS = ("flip", "crop", "color", "scale", "jitter", "paste")
 
 
@@ -119,6 +120,12 @@ def _add_scenes_options(parser):
         action="store_true",
         help="write PNG, which is exact but larger, instead of JPEG",
     )
+    add(
+        "--panoptic",
+        action="store_true",
+        help="write a COCO panoptic data set, in which textures and clutter are stuff: "
+        f"{PANOPTIC} and the folder panoptic instead of {ANNOTATIONS}",
+    )
 
 
 def run(arguments):
@@ -136,6 +143,8 @@ def run(arguments):
                 split=arguments.split,
                 report=reports.append,
             )
+            if arguments.action == "check" and dataset.semantic_names:
+                _check_pixels(dataset, reports[0])
     finally:
         print(*reports, sep="\n", end="\n" if reports else "")
     faulty = bool(reports[0].defects)
@@ -146,13 +155,26 @@ def run(arguments):
     return look(dataset, arguments)
 
 
+def _check_pixels(dataset, report):
+    """Reads all label images, with a progress bar; adds defects to the report."""
+    from keras_fpn.data.check import check_pixel_labels
+
+    with photo_progress() as bar:
+        check_pixel_labels(
+            dataset,
+            report,
+            lambda photos: bar.track(photos, description="Reading labels"),
+        )
+
+
 def _write_scenes(arguments):
     """Generates the data set; returns the exit code."""
     from keras_fpn.data.scenes import write_scenes
 
-    if (arguments.output / ANNOTATIONS).exists():
+    name = PANOPTIC if arguments.panoptic else ANNOTATIONS
+    if (arguments.output / name).exists():
         raise CommandError(
-            f"The folder must not contain {ANNOTATIONS} yet; received "
+            f"The folder must not contain {name} yet; received "
             f"{arguments.output}, which does. Name another folder, or delete it."
         )
     suffix = ".png" if arguments.png else ".jpg"
@@ -163,6 +185,7 @@ def _write_scenes(arguments):
             arguments.seed,
             tuple(arguments.size),
             suffix=suffix,
+            stuff=arguments.panoptic,
         )
     print(f"{arguments.count} scenes; annotations: {path}")
     return 0

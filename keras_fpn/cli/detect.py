@@ -44,7 +44,8 @@ def add_parser(commands):
         "detect",
         help="find objects in photos",
         description="Finds objects in photos, draws them with their names and scores, "
-        "and writes them as COCO results with --json.",
+        "and writes them as COCO results with --json. Of a detector that labels pixels "
+        "its maps are drawn.",
     )
     add = parser.add_argument
     add(
@@ -61,6 +62,13 @@ def add_parser(commands):
     add_detector_options(parser)
     add_output(parser, "out", "the annotated pictures")
     add("--json", metavar="FILE", type=Path, help="write the boxes as COCO results")
+    add(
+        "--panoptic",
+        metavar="FILE",
+        type=Path,
+        help="write the segments of a panoptic detector as a COCO panoptic json, and "
+        "beside it a folder of PNGs with its name",
+    )
     add(
         "--threshold",
         metavar="SCORE",
@@ -87,14 +95,18 @@ def run(arguments):
     if not named:
         raise CommandError("Name at least one photo or folder, or give --sample.")
     photos = photos_named(named)
-    _check_targets(named, arguments.output, arguments.json)
+    _check_targets(named, arguments.output, arguments.json, arguments.panoptic)
     model, title = load_detector(arguments.preset, arguments.weights)
     proposals = of_photos(model, photos, arguments.proposals)
-    outcome = _detect(model, title, photos, proposals, arguments)
+    writer = _panoptic_writer(model, arguments.panoptic)
+    outcome = _detect(model, title, photos, proposals, arguments, writer)
+    failed = "The results could not be written: "
+    if writer is not None:
+        with reported(OSError, code=1, prefix=failed):
+            writer.close()
     if arguments.json is not None:
         from keras_fpn.data import write_coco_results
 
-        failed = "The results could not be written: "
         with reported(OSError, code=1, prefix=failed):
             write_coco_results(outcome.results, arguments.json)
     print(_summary(outcome, arguments.json))
@@ -103,7 +115,7 @@ def run(arguments):
     return 1 if outcome.failed else 0
 
 
-def _check_targets(named, output, json_file):
+def _check_targets(named, output, json_file, panoptic_file):
     folders = {Path(path).resolve() for path in named if Path(path).is_dir()}
     if output.resolve() in folders:
         raise CommandError(
@@ -111,17 +123,40 @@ def _check_targets(named, output, json_file):
             f"read its pictures as photos; received --output {output}. Name another "
             "folder."
         )
-    if json_file is not None and json_file.is_dir():
-        raise CommandError(f"--json must be a file; received the folder {json_file}.")
+    for option, file in (("--json", json_file), ("--panoptic", panoptic_file)):
+        if file is not None and file.is_dir():
+            raise CommandError(f"{option} must be a file; received the folder {file}.")
     make_output(output)
 
 
-def _detect(model, title, photos, proposals, arguments):
+def _panoptic_writer(model, path):
+    """Returns the `PanopticWriter` of --panoptic, or None."""
+    from keras_fpn.data import PanopticWriter
+
+    if path is None:
+        return None
+    if not hasattr(model, "stuff_names"):
+        raise CommandError(
+            "--panoptic must be given for a panoptic detector; received a "
+            f"{type(model).__name__}. Leave it out."
+        )
+    with reported(ValueError, prefix="--panoptic: "):
+        return PanopticWriter(path, model)
+
+
+def _detect(model, title, photos, proposals, arguments, writer):
     """Detects with a progress bar; a photo that fails gets a line on stderr."""
     from keras_fpn.data.image_files import image_ids
+    from keras_fpn.metrics.pixels import finds_objects
     from keras_fpn.report import detect_photos
 
-    outcome = _Outcome()
+    failed = "The segments could not be written: "
+    outcome, limits = _Outcome(), {}
+    if finds_objects(model):  # another has no scores
+        limits = {
+            "score_threshold": arguments.threshold,
+            "max_detections": arguments.max_detections,
+        }
     detected = detect_photos(
         model,
         photos,
@@ -130,8 +165,7 @@ def _detect(model, title, photos, proposals, arguments):
         proposals,
         min_size=arguments.min_size,
         max_size=arguments.max_size,
-        score_threshold=arguments.threshold,
-        max_detections=arguments.max_detections,
+        **limits,
         **views(arguments),
     )
     start = time.perf_counter()
@@ -146,6 +180,10 @@ def _detect(model, title, photos, proposals, arguments):
                     continue
                 outcome.pictures.append(one.picture)
                 outcome.results += _results(one, image_id, model)
+                if writer is not None:
+                    with reported(OSError, code=1, prefix=failed):
+                        maps = one.found["panoptic_map"], one.found["segments"]
+                        writer.add(image_id, one.photo, *maps)
         except KeyboardInterrupt:
             outcome.interrupted = True
     outcome.seconds = time.perf_counter() - start
@@ -157,6 +195,8 @@ def _results(detected, image_id, model):
     from keras_fpn.metrics import detections_to_coco
 
     found = detected.found
+    if "boxes" not in found:
+        return []
     results = detections_to_coco(found, image_id, model.category_ids)
     return [
         {

@@ -81,4 +81,5 @@ def _loader(dataset, preprocessing, arguments):
         shuffle=True,
         masks=bool(objects) and all(each.segments is not None for each in objects),
         on_error="skip",
+        semantic=dataset.has_semantic,
     )

@@ -2,6 +2,7 @@
 
 from keras_fpn.data.check import check_dataset
 from keras_fpn.data.coco import read_coco
+from keras_fpn.data.coco_panoptic import read_coco_panoptic
 from keras_fpn.data.coco_writer import write_coco, write_coco_results
 from keras_fpn.data.copy_paste import CopyPaste
 from keras_fpn.data.csv_boxes import read_csv, write_csv
@@ -11,6 +12,7 @@ from keras_fpn.data.label_images import read_label_images
 from keras_fpn.data.loader import Loader
 from keras_fpn.data.mask_crops import mask_crops
 from keras_fpn.data.open_dataset import open_dataset
+from keras_fpn.data.panoptic_writer import PanopticWriter, write_panoptic
 from keras_fpn.data.photometric import Photometric
 from keras_fpn.data.proposal_files import read_proposals, write_proposals
 from keras_fpn.data.proposals import with_proposals
@@ -20,6 +22,7 @@ from keras_fpn.data.report import Report
 from keras_fpn.data.rescale import LargeScaleJitter, MultiScale
 from keras_fpn.data.safe_crop import SafeCrop
 from keras_fpn.data.sample import load_sample
+from keras_fpn.data.semantic_images import read_semantic_images
 from keras_fpn.data.statistics import statistics
 from keras_fpn.data.stream import stream_batches
 from keras_fpn.data.voc import read_voc
@@ -34,6 +37,7 @@ __all__ = [
     "LoaderSequence",
     "MultiScale",
     "Objects",
+    "PanopticWriter",
     "Photo",
     "Photometric",
     "RandomFlip",
@@ -45,9 +49,11 @@ __all__ = [
     "open_dataset",
     "random_generator",
     "read_coco",
+    "read_coco_panoptic",
     "read_csv",
     "read_label_images",
     "read_proposals",
+    "read_semantic_images",
     "read_voc",
     "read_yolo",
     "statistics",
@@ -57,6 +63,7 @@ __all__ = [
     "write_coco",
     "write_coco_results",
     "write_csv",
+    "write_panoptic",
     "write_proposals",
     "write_voc",
     "write_yolo",

@@ -18,6 +18,7 @@ class AugmentedPhotos:
             which the augmentations before it were applied.
         seed: int, random seed.
         masks: bool, whether samples have masks; with `CopyPaste` they always do.
+        semantic: bool, whether samples have semantic maps.
         on_error: "stop", a photo that cannot be read raises; "skip", its sample is
             None and a warning names it.
 
@@ -25,10 +26,11 @@ class AugmentedPhotos:
         skipped: dict, image id -> str, why a photo could not be read the last time.
 
     Raises:
-        ValueError: on_error is neither, or masks are needed and a photo has none.
+        ValueError: on_error is neither, or masks or semantic maps are needed and a
+            photo has none.
     """
 
-    def __init__(self, dataset, augment, seed, masks, on_error):
+    def __init__(self, dataset, augment, seed, masks, on_error, semantic=False):
         self._pastes = any(isinstance(a, CopyPaste) for a in augment)
         if on_error not in ("stop", "skip"):
             raise ValueError(
@@ -36,6 +38,9 @@ class AugmentedPhotos:
             )
         if masks or self._pastes:
             _check_masks(dataset)
+        if semantic:
+            _check_semantic(dataset)
+        self._semantic = semantic
         self._dataset, self._augment = dataset, augment
         self._seed, self._masks, self._on_error = seed, masks, on_error
         self.skipped = {}
@@ -81,7 +86,8 @@ class AugmentedPhotos:
     def _read(self, photo):
         """Returns the sample of a photo, or None if it is skipped."""
         try:
-            sample = load_sample(photo, masks=self._masks or self._pastes)
+            masks = self._masks or self._pastes
+            sample = load_sample(photo, masks, self._semantic)
             self.skipped.pop(photo.image_id, None)
             return sample
         except (ValueError, OSError) as error:
@@ -104,4 +110,15 @@ def _check_masks(dataset):
             "Photos must have masks where they are needed; received "
             f"{len(bare)} without, such as {bare[0].path}. Pass masks=False and no "
             "CopyPaste, or leave those photos out."
+        )
+
+
+def _check_semantic(dataset):
+    """Raises if a photo has no pixel labels."""
+    bare = dataset.photos_without_semantic
+    if bare:
+        raise ValueError(
+            "Photos must have pixel labels where semantic maps are needed; received "
+            f"{bare[0].path} and {len(bare) - 1} more without. Pass semantic=False, or "
+            "leave those photos out."
         )

@@ -39,7 +39,8 @@ def check_dataset(
     photos = []
     for photo in dataset.photos:
         size = photo.height, photo.width
-        listed = ListedPhoto(pathlib.Path(photo.path), size, photo.image_id)
+        path, pixel_labels = pathlib.Path(photo.path), photo.pixel_labels
+        listed = ListedPhoto(path, size, photo.image_id, pixel_labels=pixel_labels)
         objects = photo.objects
         for i in range(len(objects)):
             points = None if objects.keypoints is None else objects.keypoints[i].ravel()
@@ -66,6 +67,8 @@ def check_dataset(
         keypoint_names=dataset.keypoint_names,
         flip_pairs=dataset.flip_pairs,
         skeleton=dataset.skeleton,
+        stuff_names=dataset.stuff_names,
+        stuff_ids=dataset.stuff_ids,
     )
     return checked(listing, strict, report)
 
@@ -100,6 +103,7 @@ def checked(
         for photo, header in zip(listing.photos, headers, strict=True)
         if _is_usable(photo, header, found)
     ]
+    sound = _with_fitting_labels(sound, found)
     _note_repeated_files([photo for photo, _ in sound], found)
     check_order(
         [(photo.path, size, _boxes(photo)) for photo, size in sound],
@@ -114,6 +118,8 @@ def checked(
         keypoint_names=listing.keypoint_names,
         flip_pairs=listing.flip_pairs,
         skeleton=listing.skeleton,
+        stuff_names=listing.stuff_names,
+        stuff_ids=listing.stuff_ids,
         name=found.name,
     )
     found.statistics = statistics(dataset)
@@ -168,6 +174,51 @@ def _is_usable(photo, header, found):
     return True
 
 
+def _with_fitting_labels(sound, found):
+    """Returns those of (ListedPhoto, size) whose label images fit, if they have any.
+
+    Only their headers are read.
+    """
+    paths = [photo.pixel_labels and photo.pixel_labels.path for photo, _ in sound]
+    headers = dict(zip(paths, [None] * len(paths), strict=True))
+    files = [path for path in headers if path is not None]
+    headers |= dict(zip(files, read_headers(files), strict=True))
+    fitting = []
+    for (photo, size), path in zip(sound, paths, strict=True):
+        header = headers[path]
+        if path is None:
+            fitting.append((photo, size))
+        elif header is None:
+            found.add("missing_labels", str(path))
+        elif isinstance(header, str):
+            found.add("bad_labels", f"{path}: {header}")
+        elif header.stored_size != size:
+            found.add(
+                "bad_labels",
+                f"{path}: {_by(header.stored_size)}, its photo {photo.path.name} is "
+                f"{_by(size)}",
+            )
+        else:
+            fitting.append((photo, size))
+    return fitting
+
+
+def check_pixel_labels(dataset: Dataset, found: Report, progress: Callable = iter):
+    """Reads the pixel labels of all photos; adds what is wrong with them to a report.
+
+    Args:
+        dataset: Dataset.
+        found: Report.
+        progress: function that takes the list of photos and yields each of them.
+    """
+    for photo in progress(dataset.photos):
+        if photo.pixel_labels is not None:
+            try:
+                photo.pixel_labels.semantic_map((photo.height, photo.width))
+            except ValueError as error:
+                found.add("wrong_pixels", str(error))
+
+
 def _note_repeated_files(photos, found):
     """Notes files that are listed under several image ids."""
     ids = collections.defaultdict(list)
@@ -211,6 +262,7 @@ def _checked_photo(photo, size, listing):
             segments=None if all(s is None for s in segments) else tuple(segments),
             keypoints=keypoints,
         ),
+        pixel_labels=photo.pixel_labels,
     )
 
 
@@ -258,7 +310,7 @@ def _valid_segment(one, unit, size, found):
         return None
     try:
         check_segment(segment, size)
-        if isinstance(segment, dict) or (unit == 1).all():
+        if not isinstance(segment, (list, tuple)) or (unit == 1).all():
             return segment
         scaled = [(np.reshape(p, (-1, 2)) * unit).ravel().tolist() for p in segment]
         check_segment(scaled, size)

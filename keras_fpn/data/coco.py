@@ -46,11 +46,17 @@ def read_coco(
             images are not found, or `checked` raises.
     """
     path = pathlib.Path(path)
-    contents = _load(path)
+    contents = load_coco(path)
+    first = next(iter(contents.get("annotations", [])), None)
+    if isinstance(first, dict) and "segments_info" in first:
+        raise ValueError(
+            "COCO instances must be annotated one by one; received the panoptic file "
+            f"path={str(path)!r}. Read it with read_coco_panoptic."
+        )
     found = Report(path.stem, f"COCO, {path}")
-    categories = _categories(contents, path)
-    labels, kept = _labels(categories, class_list(class_names), path)
-    photos = _photos(contents, images, path, found)
+    categories = coco_categories(contents, path)
+    labels, kept = selected_labels(categories, class_list(class_names), path)
+    photos = listed_photos(contents, images, path, found)
     names, pairs = _keypoint_names(kept, path)
     _add_objects(contents, photos, categories, labels, found)
     listing = Listing(
@@ -66,7 +72,7 @@ def read_coco(
     return checked(listing, strict, report)
 
 
-def _load(path):
+def load_coco(path):
     """Returns the dict of a COCO annotation file."""
     try:
         contents = json.loads(read_text(path))
@@ -97,7 +103,7 @@ def _load(path):
     return contents
 
 
-def _number(value):
+def whole_number(value):
     """Returns an int, also of 7.0 or "7"; None for anything else."""
     if isinstance(value, str) and value.isascii() and value.isdigit():
         return int(value)
@@ -105,11 +111,13 @@ def _number(value):
     return int(value) if whole and value == value // 1 else None
 
 
-def _categories(contents, path):
+def coco_categories(contents, path):
     """Returns the categories, dict of id -> dict, sorted by id."""
     categories = {}
     for category in contents["categories"]:
-        number = _number(category.get("id")) if isinstance(category, dict) else None
+        number = (
+            whole_number(category.get("id")) if isinstance(category, dict) else None
+        )
         if number is None or not isinstance(category.get("name"), str):
             raise ValueError(
                 "A category must have an integer as id and a name; received "
@@ -129,7 +137,7 @@ def _categories(contents, path):
     return dict(sorted(categories.items()))
 
 
-def _labels(categories, class_names, path):
+def selected_labels(categories, class_names, path):
     """Returns dict of category id -> label, and the categories by label."""
     kept = list(categories.values())
     if class_names is not None:
@@ -193,7 +201,7 @@ def flip_pairs(names):
     return tuple(pairs)
 
 
-def _photos(contents, images, path, found):
+def listed_photos(contents, images, path, found):
     """Returns the listed photos, dict of image id -> ListedPhoto."""
     entries = _single_entries(contents["images"], path, found)
     names = [entry["file_name"] for entry in entries.values()]
@@ -202,7 +210,7 @@ def _photos(contents, images, path, found):
         raise ValueError(f"images must be a folder; received images={str(folder)!r}.")
     photos = {}
     for number, entry in entries.items():
-        sides = _number(entry.get("height")), _number(entry.get("width"))
+        sides = whole_number(entry.get("height")), whole_number(entry.get("width"))
         size = sides if all(sides) else None
         photos[number] = ListedPhoto(resolved(folder, entry["file_name"]), size, number)
     return photos
@@ -212,7 +220,7 @@ def _single_entries(images, path, found):
     """Returns the images of the file with a usable id, dict of id -> dict."""
     entries, ambiguous = {}, set()
     for entry in images:
-        number = _number(entry.get("id")) if isinstance(entry, dict) else None
+        number = whole_number(entry.get("id")) if isinstance(entry, dict) else None
         name = entry.get("file_name") if isinstance(entry, dict) else None
         if number is None or not 0 <= number <= _LAST_ID or not isinstance(name, str):
             raise ValueError(
@@ -259,7 +267,7 @@ def _add_objects(contents, photos, categories, labels, found):
             found.add("unreadable_object", f"number {index + 1}: {annotation!r}")
             continue
         where = f"annotation {annotation.get('id', f'number {index + 1}')}"
-        photo = photos.get(_number(annotation.get("image_id")))
+        photo = photos.get(whole_number(annotation.get("image_id")))
         if photo is None:
             found.add("unknown_image", f"{where}: {annotation.get('image_id')!r}")
             continue
@@ -271,7 +279,7 @@ def _add_objects(contents, photos, categories, labels, found):
         if same_id:
             found.add("shared_id", where)
         same_id.append(annotation)
-        category = _number(annotation.get("category_id"))
+        category = whole_number(annotation.get("category_id"))
         if category not in categories:
             received = annotation.get("category_id")
             found.add("unknown_category", f"{where}: category id {received!r}")

@@ -5,6 +5,8 @@ import pathlib
 
 from keras_fpn.data.dataset import Dataset
 from keras_fpn.data.image_files import relative_path
+from keras_fpn.data.pixel_labels import ImageSegment
+from keras_fpn.data.segments import mask_segment
 from keras_fpn.data.statistics import object_areas
 from keras_fpn.data.text_files import shortest_float
 from keras_fpn.files import PathLike, printable, write_text
@@ -44,7 +46,9 @@ def coco_dict(dataset: Dataset) -> dict[str, list]:
         size = {"height": int(photo.height), "width": int(photo.width)}
         image_id = int(photo.image_id)
         images.append({"id": image_id, "file_name": photo.path.name, **size})
-        for annotation in _annotations(photo.objects, dataset):
+        for annotation in _annotations(
+            photo.objects, (photo.height, photo.width), dataset
+        ):
             ids = {"id": len(annotations) + 1, "image_id": image_id}
             annotations.append({**ids, **annotation})
     categories = []
@@ -72,8 +76,8 @@ def write_coco_results(results: list[dict], path: PathLike) -> None:
     write_text(path, printable(f"[\n{lines}\n]\n" if results else "[]\n"))
 
 
-def _annotations(objects, dataset):
-    """Returns a list of COCO annotations of objects, without their ids."""
+def _annotations(objects, size, dataset):
+    """Returns a list of COCO annotations of a photo's objects, without their ids."""
     annotations = []
     areas = object_areas(objects)
     for i, box in enumerate(objects.boxes):
@@ -86,7 +90,7 @@ def _annotations(objects, dataset):
         }
         segment = objects.segments[i] if objects.segments else None
         if segment is not None:
-            annotation["segmentation"] = _json_segment(segment)
+            annotation["segmentation"] = _json_segment(segment, size)
         if objects.keypoints is not None:
             points = objects.keypoints[i]
             annotation["keypoints"] = [*map(shortest_float, points.ravel())]
@@ -95,7 +99,9 @@ def _annotations(objects, dataset):
     return annotations
 
 
-def _json_segment(segment):
+def _json_segment(segment, size):
+    if isinstance(segment, ImageSegment):
+        return mask_segment(segment.mask(size))
     if not isinstance(segment, dict):
         return [[float(number) for number in polygon] for polygon in segment]
     counts = segment["counts"]

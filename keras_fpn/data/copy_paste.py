@@ -25,6 +25,7 @@ class CopyPaste:
     is left; fully covered objects are dropped, and covered visible keypoints become
     hidden ones. Crowd regions and objects without a mask are not pasted. Proposals that
     overlap a pasted object by an IoU of 0.5 or more are pasted with it, and come first.
+    Semantic maps take the labels of the pasted pixels.
 
     Objects keep their position if both images have the same size. Otherwise the other
     image is placed at random so that, along each axis, one of the two contains the
@@ -48,7 +49,8 @@ class CopyPaste:
 
     Raises:
         ValueError: an argument is outside 0..1; a sample has no masks; the two have
-            images of different dtypes, or different keypoints, or only one proposals.
+            images of different dtypes, or different keypoints, or only one has
+            proposals or a semantic map.
     """
 
     probability: float = 1.0
@@ -90,6 +92,12 @@ def _check_pair(sample, other):
             "Both samples must have proposals, or neither; received them for one of "
             f"image_id={sample['image_id']} and {other['image_id']}. Give them to all "
             "photos with keras_fpn.data.with_proposals."
+        )
+    if ("semantic_map" in sample) != ("semantic_map" in other):
+        raise ValueError(
+            "Both samples must have semantic maps, or neither; received one for one of "
+            f"image_id={sample['image_id']} and {other['image_id']}. Load both with "
+            "semantic=True."
         )
     dtypes = [each["image"].dtype for each in (sample, other)]
     if dtypes[0] != dtypes[1]:
@@ -144,6 +152,10 @@ def _pasted(sample, pasted, corner):
     cover[place] = pasted["masks"].any(axis=0)
     image = sample["image"].copy()
     image[cover] = pasted["image"][cover[place]]
+    if "semantic_map" in sample:
+        labels = sample["semantic_map"].copy()
+        labels[cover] = pasted["semantic_map"][cover[place]]
+        sample = {**sample, "semantic_map": labels}
     masks = np.zeros((len(pasted["masks"]), *cover.shape), bool)
     masks[:, *place] = pasted["masks"]
     pasted = {**pasted, "masks": masks}

@@ -6,6 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from keras_fpn.data.pixel_labels import MOST_CLASSES, PixelLabels
+
+THINGS = "things"  # the name of value 0 of a panoptic data set's semantic maps
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Objects:
@@ -17,8 +21,9 @@ class Objects:
         labels: int32 (G,), 0-based indices into the class_names of the data set.
         is_crowd: bool (G,), True for a region of many objects.
         segments: list of G: each None, a list of polygons (flat lists x, y, x, y, ...),
-            or a COCO run-length dict of "size" and "counts"; None for a photo
-            without any masks.
+            a COCO run-length dict of "size" and "counts", or an
+            `keras_fpn.data.pixel_labels.ImageSegment`; None for a photo without any
+            masks.
         keypoints: float32 (G, J, 3), x, y and visibility: 0 not annotated, 1 hidden,
             2 visible; or None.
 
@@ -81,6 +86,8 @@ class Photo:
         objects: Objects, of length 0 for a photo without objects.
         proposals: float32 (R, 4), xyxy, pixels, best first, boxes in which objects may
             be; or None. See `keras_fpn.data.with_proposals`.
+        pixel_labels: `keras_fpn.data.pixel_labels.PixelLabels`, from which semantic and
+            panoptic maps are read; or None.
     """
 
     image_id: int
@@ -89,6 +96,7 @@ class Photo:
     width: int
     objects: Objects
     proposals: np.ndarray | None = dataclasses.field(default=None, compare=False)
+    pixel_labels: PixelLabels | None = dataclasses.field(default=None, compare=False)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,9 +112,12 @@ class Dataset:
             exchanged when the photo is flipped.
         skeleton: tuple of pairs of ints: keypoints that pictures join by a line.
         name: str, for reports.
+        stuff_names, stuff_ids: as class_names and category_ids, of the classes without
+            countable objects, such as sky; empty unless the data set is panoptic.
 
     Raises:
-        ValueError: class_names and category_ids differ in length.
+        ValueError: class_names and category_ids differ in length, or stuff_names and
+            stuff_ids; or there are more than 254 names of stuff.
     """
 
     photos: tuple[Photo, ...]
@@ -116,9 +127,12 @@ class Dataset:
     flip_pairs: tuple[tuple[int, int], ...] = ()
     skeleton: tuple[tuple[int, int], ...] = ()
     name: str = ""
+    stuff_names: tuple[str, ...] = ()
+    stuff_ids: tuple[int, ...] = ()
 
     def __post_init__(self):
-        for field in ("photos", "class_names", "category_ids", "keypoint_names"):
+        tuples = "photos class_names category_ids keypoint_names stuff_names stuff_ids"
+        for field in tuples.split():
             object.__setattr__(self, field, tuple(getattr(self, field)))
         for field in ("flip_pairs", "skeleton"):
             pairs = tuple((int(one), int(two)) for one, two in getattr(self, field))
@@ -127,6 +141,16 @@ class Dataset:
             raise ValueError(
                 "Every class must have one name and one category id; received "
                 f"class_names={self.class_names}, category_ids={self.category_ids}."
+            )
+        if len(self.stuff_names) != len(self.stuff_ids):
+            raise ValueError(
+                "Every class of stuff must have one name and one category id; received "
+                f"stuff_names={self.stuff_names}, stuff_ids={self.stuff_ids}."
+            )
+        if len(self.stuff_names) >= MOST_CLASSES:  # 0 stands for things
+            raise ValueError(
+                f"There must be at most {MOST_CLASSES - 1} classes of stuff, because "
+                f"maps hold them in a byte; received {len(self.stuff_names)}."
             )
 
     def __len__(self):
@@ -148,13 +172,34 @@ class Dataset:
         return [p for p in self.photos if len(p.objects) and p.objects.segments is None]
 
     @property
+    def has_semantic(self) -> bool:
+        """Whether every photo has pixel labels, and there are photos."""
+        return bool(self.photos) and not self.photos_without_semantic
+
+    @property
+    def photos_without_semantic(self) -> list[Photo]:
+        """The photos that have no pixel labels."""
+        return [photo for photo in self.photos if photo.pixel_labels is None]
+
+    @property
+    def semantic_names(self) -> tuple[str, ...]:
+        """The names of the values in semantic maps, from 0; see `pixel_labels`."""
+        if self.stuff_names:
+            return (THINGS, *self.stuff_names)
+        return self.class_names if self.has_semantic else ()
+
+    @property
     def has_proposals(self) -> bool:
         """Whether the photos have proposals."""
         return any(photo.proposals is not None for photo in self.photos)
 
     def without_empty(self) -> "Dataset":
-        """Returns a Dataset of the photos with at least one object."""
-        photos = tuple(photo for photo in self.photos if len(photo.objects))
+        """Returns a Dataset of the photos with an object, or with pixel labels."""
+        photos = tuple(
+            photo
+            for photo in self.photos
+            if len(photo.objects) or photo.pixel_labels is not None
+        )
         return dataclasses.replace(self, photos=photos)
 
     def __getitem__(self, index):

@@ -6,6 +6,7 @@ import json
 import numpy as np
 
 from keras_fpn.data.dataset import Dataset
+from keras_fpn.data.pixel_labels import ImageSegment
 
 _DIGITS = 16
 
@@ -27,6 +28,8 @@ def fingerprint(dataset: Dataset) -> str:
         digest.update(json.dumps(value).encode() + b"\n")
 
     add([list(dataset.class_names), [int(number) for number in dataset.category_ids]])
+    if dataset.stuff_names:
+        add([list(dataset.stuff_names), [int(number) for number in dataset.stuff_ids]])
     for photo in dataset.photos:
         sizes = [int(photo.height), int(photo.width)]
         add([int(photo.image_id), photo.path.name, *sizes, len(photo.objects)])
@@ -37,13 +40,17 @@ def fingerprint(dataset: Dataset) -> str:
             digest.update(np.ascontiguousarray(objects.keypoints).tobytes())
         for segment in objects.segments or ():
             digest.update(_bytes_of(segment))
+        if photo.pixel_labels is not None:
+            digest.update(photo.pixel_labels.signature())
         if photo.proposals is not None:
             digest.update(np.ascontiguousarray(photo.proposals).tobytes())
     return digest.hexdigest()[:_DIGITS]
 
 
 def _bytes_of(segment):
-    """Returns bytes of a segment: None, polygons, or a run-length dict."""
+    """Returns bytes of a segment; see `Objects.segments`."""
+    if isinstance(segment, ImageSegment):
+        return b""  # the signature of the image has them
     if isinstance(segment, dict) or segment is None:
         return repr(segment).encode()
     lengths = repr([len(part) for part in segment]).encode()

@@ -58,6 +58,8 @@ def flip_sample(sample, flip_pairs=()):
         flipped[name] = np.stack([width - x2, y1, width - x1, y2], axis=1)
     if "masks" in sample:
         flipped["masks"] = flip_masks(sample["masks"])
+    if "semantic_map" in sample:
+        flipped["semantic_map"] = sample["semantic_map"][:, ::-1]
     if "keypoints" in sample:
         flipped["keypoints"] = _flip_keypoints(sample["keypoints"], width, flip_pairs)
     return flipped

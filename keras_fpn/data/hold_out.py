@@ -13,7 +13,8 @@ def hold_out(dataset: Dataset) -> tuple[Dataset, Dataset]:
     """Splits a data set in two: one part to train on, one to validate on.
 
     Held out is about one seventh of the photos, at most 1000, with and without objects
-    in proportion. The choice depends only on their image ids.
+    in proportion; a photo with pixel labels counts as one with objects. The choice
+    depends only on their image ids.
 
     Args:
         dataset: Dataset.
@@ -25,8 +26,12 @@ def hold_out(dataset: Dataset) -> tuple[Dataset, Dataset]:
         ValueError: fewer than two photos have objects.
     """
     ranked = sorted(dataset.photos, key=_rank)
-    shown = [photo.image_id for photo in ranked if len(photo.objects)]
-    empty = [photo.image_id for photo in ranked if not len(photo.objects)]
+    annotated = [
+        len(photo.objects) > 0 or photo.pixel_labels is not None for photo in ranked
+    ]
+    pairs = list(zip(ranked, annotated, strict=True))
+    shown = [photo.image_id for photo, has_any in pairs if has_any]
+    empty = [photo.image_id for photo, has_any in pairs if not has_any]
     if len(shown) < 2:
         raise ValueError(
             "At least 2 photos must have objects to hold some out; received "

@@ -5,6 +5,7 @@ import pathlib
 from typing import Any
 
 from keras_fpn.data.image_files import image_ids
+from keras_fpn.data.pixel_labels import PixelLabels
 from keras_fpn.data.report import Report
 
 
@@ -17,7 +18,7 @@ class ListedObject:
         label: int, index into the class_names of the listing.
         where: str, how the report names it.
         is_crowd: bool.
-        segment: polygons or run lengths, see `Objects.segments`.
+        segment: polygons, run lengths or a segment of an image, see `Objects.segments`.
         keypoints: 3 J numbers, x, y, visibility, ...; or None.
     """
 
@@ -37,6 +38,7 @@ class ListedPhoto:
     size: tuple[int, int] | None = None
     image_id: int | None = None
     objects: list[ListedObject] = dataclasses.field(default_factory=list)
+    pixel_labels: PixelLabels | None = None
 
 
 @dataclasses.dataclass
@@ -45,7 +47,8 @@ class Listing:
 
     Args:
         found: Report, with the defects of the files themselves.
-        class_names, keypoint_names, flip_pairs, skeleton: see `Dataset`.
+        class_names, keypoint_names, flip_pairs, skeleton, stuff_names, stuff_ids: see
+            `Dataset`.
         photos: list of ListedPhoto; if the format does not number them, they get the
             image ids that `image_ids` makes.
         category_ids: see `Dataset`; by default 1, 2, ...
@@ -60,6 +63,8 @@ class Listing:
     keypoint_names: tuple = ()
     flip_pairs: tuple = ()
     skeleton: tuple = ()
+    stuff_names: tuple = ()
+    stuff_ids: tuple = ()
     order: str = "x1, y1, x2, y2"
     fractions: bool = False
 

@@ -22,6 +22,7 @@ from keras_fpn.data.batches import (
 from keras_fpn.data.buffers import Buffers
 from keras_fpn.data.dataset import Dataset
 from keras_fpn.data.mask_crops import CROP_SIDE, mask_crops
+from keras_fpn.data.pixel_labels import IGNORED
 from keras_fpn.data.proposals import most_proposals
 from keras_fpn.data.sample import resize_sample
 from keras_fpn.data.worker_rows import WorkerRows
@@ -71,6 +72,8 @@ class Loader:
             photos need after augmentation; with masks, whose padding is large, G is the
             smallest of up to 4 sizes that all photos of the batch need.
         masks: bool, whether to load masks, as crops; see `mask_crops`.
+        semantic: bool, whether to load semantic maps; see
+            `keras_fpn.data.pixel_labels`.
         on_error: "stop", a photo that cannot be read raises; "skip", it is named in a
             warning and in `skipped`, and an empty image of weight 0 takes its place.
         fill: bool, whether incomplete batches are completed with such empty images.
@@ -82,7 +85,8 @@ class Loader:
 
     Raises:
         ValueError: an argument is out of its range; there is no photo; two photos have
-            one id, or one beyond 32 bits; a photo fits no shape, or has no masks.
+            one id, or one beyond 32 bits; a photo fits no shape, or has no masks or no
+            pixel labels.
     """
 
     def __init__(
@@ -98,14 +102,17 @@ class Loader:
         masks: bool = False,
         on_error: str = "stop",
         fill: bool = False,
+        semantic: bool = False,
     ):
         self.dataset, self.preprocessing = dataset, preprocessing
         self.batch_size, self.augment = batch_size, tuple(augment)
         self.seed, self.shuffle, self.fill = seed, shuffle, fill
-        self.masks = masks
+        self.masks, self.semantic = masks, semantic
         _check_photos(dataset)
         self._buffers = Buffers()
-        self._photos = AugmentedPhotos(dataset, self.augment, seed, masks, on_error)
+        self._photos = AugmentedPhotos(
+            dataset, self.augment, seed, masks, on_error, semantic
+        )
         self._inputs = input_sizes(dataset, preprocessing, self.augment)
         sizes, divisor = self._inputs.sizes, preprocessing.size_divisor
         self.shapes = parse_shapes(shapes, sizes, divisor)
@@ -166,7 +173,8 @@ class Loader:
                 "image_ids", int32 (B,), -1 for an empty image; "photo_sizes", int32
                 (B, 2), height and width of the photo; if asked for "masks", uint8
                 (B, G, 56, 56), coverage, 0..255, within "mask_windows", float32
-                (B, G, 4), xyxy, input pixels, both 0 in padding; if the data set has
+                (B, G, 4), xyxy, input pixels, both 0 in padding; if asked for
+                "semantic_map", uint8 (B, H, W), 255 in padding; if the data set has
                 them "keypoints", float32 (B, G, J, 3), x, y, visibility.
             sample_weight: float32 (B,), 0 for an empty image, otherwise 1.
 
@@ -221,6 +229,8 @@ class Loader:
         x["image_sizes"][:] = batch.shape
         y["photo_sizes"][:] = batch.shape
         y["labels"][:] = y["image_ids"][:] = -1
+        if self.semantic:
+            y["semantic_map"][:] = IGNORED
         return x, y, weight
 
     def load_into(self, arrays, slot: int, batch: Batch, epoch: int) -> None:
@@ -258,6 +268,8 @@ class Loader:
             crops, windows = mask_crops(sample["masks"][rows], sample["boxes"][rows])
             y["masks"][slot, : len(rows)] = crops
             y["mask_windows"][slot, : len(rows)] = windows
+        if self.semantic:
+            y["semantic_map"][slot, :height, :width] = sample["semantic_map"]
         if self.max_proposals is not None:
             proposals = sample["proposals"][: self.max_proposals]
             x["proposals"][slot, : len(proposals)] = proposals
@@ -287,6 +299,8 @@ class Loader:
         if self.masks:
             y["masks"] = make((*objects, CROP_SIDE, CROP_SIDE), "uint8")
             y["mask_windows"] = make((*objects, 4), "float32")
+        if self.semantic:
+            y["semantic_map"] = make((batch, *shape), "uint8")
         if self.dataset.keypoint_names:
             joints = len(self.dataset.keypoint_names)
             y["keypoints"] = make((*objects, joints, 3), "float32")

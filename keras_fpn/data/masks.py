@@ -3,6 +3,7 @@
 import numpy as np
 from pycocotools import mask as coco_mask
 
+from keras_fpn.data.pixel_labels import ImageSegment
 from keras_fpn.data.segments import segment_runs
 
 
@@ -11,18 +12,21 @@ def segment_mask(segment, size):
 
     Args:
         segment: list of polygons, each a flat list x, y, x, y, ...; a COCO run-length
-            dict of "size" and "counts"; or None. Polygons with fewer than 3 corners
-            cover nothing.
+            dict of "size" and "counts"; an `ImageSegment`; or None. Polygons with fewer
+            than 3 corners cover nothing.
         size: height and width of the photo, pixels.
 
     Returns:
         bool (H, W); False everywhere for None.
 
     Raises:
-        ValueError: a polygon or a run-length dict is broken, or of another size.
+        ValueError: a polygon or a run-length dict is broken, or of another size; or
+            the image of a segment cannot be read.
     """
     if segment is None:
         return np.zeros(size, bool)
+    if isinstance(segment, ImageSegment):
+        return segment.mask(size)
     return coco_mask.decode(segment_runs(segment, size)).astype(bool)
 
 
@@ -54,6 +58,13 @@ def flip_masks(masks):
     for target, mask, (x1, y1, x2, y2) in zip(flipped, masks, extents, strict=True):
         target[y1:y2, width - x2 : width - x1] = mask[y1:y2, x1:x2][:, ::-1]
     return flipped
+
+
+def resize_map(labels, size):
+    """Resizes labels of pixels, (H, W), as `resize_masks` resizes masks."""
+    height, width = size
+    rows, columns = _sources(labels.shape[0], height), _sources(labels.shape[1], width)
+    return labels.take(rows, axis=0).take(columns, axis=1)
 
 
 def resize_masks(masks, size):

@@ -5,25 +5,38 @@ import re
 from collections.abc import Callable
 
 from keras_fpn.data.coco import read_coco
+from keras_fpn.data.coco_panoptic import read_coco_panoptic
 from keras_fpn.data.csv_boxes import is_box_csv, read_csv
 from keras_fpn.data.dataset import Dataset
 from keras_fpn.data.label_images import read_label_images
 from keras_fpn.data.report import warn_of_defects
+from keras_fpn.data.semantic_images import (
+    CLASSES,
+    IMAGES,
+    LABELS,
+    find_semantic,
+    read_semantic_images,
+)
 from keras_fpn.data.text_files import ClassNames
 from keras_fpn.data.voc import ANNOTATIONS, find_splits, read_voc
 from keras_fpn.data.yolo import read_yolo
 from keras_fpn.data.yolo_files import yolo_splits
 from keras_fpn.files import PathLike
 
-_FILES: dict[str, Callable] = {"coco": read_coco, "csv": read_csv}  # one split each
+_FILES: dict[str, Callable] = {  # one split each
+    "coco": read_coco,
+    "COCO panoptic": read_coco_panoptic,
+    "csv": read_csv,
+}
 _SPLIT: dict[str, Callable] = {"voc": read_voc, "yolo": read_yolo}
 _USUAL_SPLITS = ("train", "trainval", "val", "test")
 _SNIFFED = 65536  # bytes at either end of a json file, to see what it is
 _YOLO_SIGNS = ("classes.txt", "obj.names", "*.yaml", "*.yml")
 _FORMS = (
-    "a COCO .json; a folder of Pascal VOC (Annotations, JPEGImages) or a list in its "
-    "ImageSets; a YOLO data.yaml or folder (images, labels); a .csv of boxes; a folder "
-    "of label images (images, labels)"
+    "a COCO .json; a folder of Pascal VOC (Annotations, "
+    "JPEGImages) or a list in its ImageSets; a YOLO data.yaml or folder (images, "
+    "labels); a .csv of boxes; a folder of label images (images, labels) or of "
+    "semantic ones (images, semantic, classes.txt)"
 )
 
 
@@ -39,7 +52,7 @@ def open_dataset(
 
     The format is recognized from the path: a COCO json file, a CSV of boxes, a YOLO
     data.yaml, a list in the ImageSets of Pascal VOC, or a folder that holds one such
-    data set, or label images.
+    data set, or label images. A COCO file with segments_info is a panoptic one.
 
     Args:
         path: str or Path.
@@ -73,7 +86,26 @@ def open_dataset(
         return _FILES[kind](source, images, **common)
     if kind in _SPLIT:
         return _SPLIT[kind](source, split, **common)
+    if kind == "semantic":
+        return _read_semantic(source, split, common)
     return read_label_images(source / "images", source / "labels", **common)
+
+
+def _read_semantic(folder, split, common):
+    """Reads a folder of semantic label images, or of it the folders of one split."""
+    images, labels = folder / IMAGES, folder / LABELS
+    if split is not None:
+        images, labels = images / split, labels / split
+    names, selected = folder / CLASSES, common.pop("class_names", None)
+    if names.is_file():
+        return read_semantic_images(images, labels, names, selected, **common)
+    if selected is None:
+        raise ValueError(
+            "Semantic label images must have the names of their values, from 0 on, one "
+            f"per line in {CLASSES}; received the folder {folder} without. Write it, "
+            "or pass class_names."
+        )
+    return read_semantic_images(images, labels, selected, **common)
 
 
 def splits_of(path: PathLike) -> list[str]:
@@ -105,6 +137,8 @@ def _splits_in(kind, source):
         return list(find_splits(source))
     if kind == "yolo":
         return yolo_splits(source)
+    if kind == "semantic":
+        return [part.name for part in (source / LABELS).iterdir() if part.is_dir()]
     if source.is_dir():
         return []
     return [name for name in _USUAL_SPLITS if _names_split(source.stem, name)]
@@ -123,6 +157,8 @@ def _recognized(path, split):
     )
     if path.suffix.lower() == ".txt":
         kind = "voc" if "ImageSets" in path.parts else "yolo"
+    if kind == "coco" and _sniffed(path, b'"segments_info"'):
+        kind = "COCO panoptic"
     if kind is None:
         raise ValueError(f"A data set must be {_FORMS}; received path={str(path)!r}.")
     if split is not None and kind in _FILES:
@@ -175,26 +211,29 @@ def _folder_kinds(path):
         found.append(("voc", path))
     labels = path / "labels"
     signs = any(any(path.glob(sign)) for sign in _YOLO_SIGNS)
-    if signs or ((path / "images").is_dir() and any(labels.rglob("*.txt"))):
+    if find_semantic(path):
+        found.append(("semantic", path))
+    elif signs or ((path / "images").is_dir() and any(labels.rglob("*.txt"))):
         found.append(("yolo", path))
     elif (path / "images").is_dir() and any(labels.glob("*.png")):
         found.append(("label images", path))
     for folder in (path, path / "annotations"):
         for file in sorted(folder.glob("*.json")):
-            if _is_coco(file):
+            if _sniffed(file, b'"segments_info"'):
+                found.append(("COCO panoptic", file))
+            elif _sniffed(file, b'"images"', b'"annotations"', b'"categories"'):
                 found.append(("coco", file))
     found += [("csv", file) for file in sorted(path.glob("*.csv")) if is_box_csv(file)]
     return found
 
 
-def _is_coco(file):
-    """Returns whether both ends of a json file look like COCO annotations."""
+def _sniffed(file, *keys):
+    """Returns whether a json file is a dict with one of the keys at either end."""
     with open(file, "rb") as stream:
         text = stream.read(_SNIFFED)
         if file.stat().st_size > _SNIFFED:
             stream.seek(-min(_SNIFFED, file.stat().st_size), 2)
             text += stream.read()
-    keys = (b'"images"', b'"annotations"', b'"categories"')
     return text.lstrip(b"\xef\xbb\xbf \r\n\t")[:1] == b"{" and any(
         key in text for key in keys
     )

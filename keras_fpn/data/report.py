@@ -17,6 +17,17 @@ DEFECTS = {
     "ambiguous_image_id": ("different files with one id", "photo", "left out"),
     "unreadable_file": ("cannot be read", "annotation file", "left out with its photo"),
     "not_annotated": ("listed, but without annotations", "photo", "left out"),
+    "missing_labels": ("the label image is missing", "photo", "left out"),
+    "bad_labels": (
+        "the label image cannot be read, or has another size",
+        "photo",
+        "left out",
+    ),
+    "wrong_pixels": (
+        "the pixels of the label image do not fit the annotations",
+        "photo",
+        "kept; it will stop or be skipped when it is used",
+    ),
     "orphan_label": ("no photo with this name", "annotation file", "left out"),
     "unreadable_row": ("cannot be read", "row", "left out"),
     "unreadable_object": ("cannot be read", "annotation", "left out"),

@@ -6,6 +6,7 @@ import math
 import numpy as np
 
 from keras_fpn.data.limits import checked_range
+from keras_fpn.data.pixel_labels import IGNORED
 from keras_fpn.data.sample import crop_sample, resize_sample
 from keras_fpn.preprocessing import resized_size
 from keras_fpn.preprocessing.resize import check_sizes
@@ -62,7 +63,8 @@ class LargeScaleJitter:
 
     The image is resized so that its longer side is size times a factor between low and
     high. A side longer than size is cropped at a random position; a shorter one is
-    padded at the right or bottom with gray, which models normalize to 0.
+    padded at the right or bottom with gray, which models normalize to 0, and whose
+    semantic labels are ignored.
 
     Source: Ghiasi et al. 2021 (arXiv:2012.07177), Sec. 3. Deviation: the image is
     cropped, at whole pixels, before it is resized, which is faster and moves the crop
@@ -119,4 +121,8 @@ def _pad_to(sample, size):
         masks = np.zeros((len(sample["masks"]), size, size), bool)
         masks[:, :height, :width] = sample["masks"]
         padded["masks"] = masks
+    if "semantic_map" in sample:
+        labels = np.full((size, size), IGNORED, np.uint8)
+        labels[:height, :width] = sample["semantic_map"]
+        padded["semantic_map"] = labels
     return padded

@@ -9,6 +9,7 @@ A sample has, for G objects:
     image_id: int
     photo_size: (height, width) of the photo as read
     masks: bool (G, H, W), if requested
+    semantic_map: uint8 (H, W), if requested; see keras_fpn.data.pixel_labels
     keypoints: float32 (G, J, 3), x, y, visibility, if the data set has them; x and y
         are 0 where the visibility is 0
     proposals: float32 (R, 4), xyxy, of objects that may be there, if the photo has any
@@ -19,7 +20,7 @@ No function modifies its arguments; results may share memory with them.
 import numpy as np
 
 from keras_fpn.data.dataset import Photo
-from keras_fpn.data.masks import mask_extents, resize_masks, segment_mask
+from keras_fpn.data.masks import mask_extents, resize_map, resize_masks, segment_mask
 from keras_fpn.preprocessing import read_photo, resize, scaled_boxes
 from keras_fpn.preprocessing.resize import check_sizes
 
@@ -27,20 +28,22 @@ _PER_OBJECT = ("boxes", "labels", "is_crowd", "masks", "keypoints")
 _OF_BOXES = ("boxes", "proposals")
 
 
-def load_sample(photo: Photo, masks: bool = False) -> dict:
+def load_sample(photo: Photo, masks: bool = False, semantic: bool = False) -> dict:
     """Reads a photo from its file.
 
     Args:
         photo: keras_fpn.data.Photo.
         masks: bool, whether to draw the objects' segments. An object without any gets
             an empty mask.
+        semantic: bool, whether to read the semantic map.
 
     Returns:
         dict, a sample; see the module. Its image is uint8.
 
     Raises:
         ValueError: the file cannot be read or does not have the annotated size; or
-            masks are requested and the objects have no segments.
+            masks are requested and the objects have no segments; or the semantic map is
+            requested and the photo has no pixel labels, or they do not fit it.
     """
     image, objects = read_photo(photo.path), photo.objects
     size = image.shape[:2]
@@ -60,6 +63,8 @@ def load_sample(photo: Photo, masks: bool = False) -> dict:
     }
     if masks:
         sample["masks"] = _masks(photo, size)
+    if semantic:
+        sample["semantic_map"] = _semantic_map(photo, size)
     if objects.keypoints is not None:
         points = objects.keypoints
         sample["keypoints"] = np.where(points[..., 2:] > 0, points, np.float32(0))
@@ -96,6 +101,8 @@ def resize_sample(sample, size, resize=resize):
         resized[name] = scaled_boxes(sample[name], (old_height, old_width), size)
     if "masks" in sample:
         resized["masks"] = resize_masks(sample["masks"], size)
+    if "semantic_map" in sample:
+        resized["semantic_map"] = resize_map(sample["semantic_map"], size)
     if "keypoints" in sample:
         points = sample["keypoints"] * np.append(scale, 1)
         resized["keypoints"] = points.astype(np.float32)
@@ -143,6 +150,8 @@ def crop_sample(sample, window, keep=None):
     left = ~cut | has_area(clipped)
     if keep is not None:
         left &= keep
+    if "semantic_map" in sample:
+        cropped["semantic_map"] = sample["semantic_map"][y1:y2, x1:x2]
     if "masks" in sample:
         cropped["masks"] = sample["masks"][:, y1:y2, x1:x2]
         for row in np.flatnonzero(cut & left):
@@ -217,3 +226,13 @@ def _masks(photo, size):
     for mask, segment in zip(drawn, segments, strict=True):
         mask[:] = segment_mask(segment, size)
     return drawn
+
+
+def _semantic_map(photo, size):
+    """Returns uint8 (H, W), the semantic map of a photo."""
+    if photo.pixel_labels is None:
+        raise ValueError(
+            "Photos must have pixel labels if semantic maps are requested; received "
+            f"{photo.path}, which has none. Load it with semantic=False."
+        )
+    return photo.pixel_labels.semantic_map(size)

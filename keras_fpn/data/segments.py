@@ -6,6 +6,7 @@
 import numpy as np
 import pycocotools.mask
 
+from keras_fpn.data.pixel_labels import ImageSegment
 from keras_fpn.data.polygons import clip_polygon, outline_length
 
 _SHOWN = 60  # characters of a received value in messages
@@ -61,6 +62,8 @@ def segment_area(segment):
 
     That is the area inside polygons, or the number of pixels of run lengths.
     """
+    if isinstance(segment, ImageSegment):
+        return float(segment.area)
     if isinstance(segment, dict):
         return float(run_lengths(segment)[1::2].sum())
     return sum(map(_polygon_area, segment), 0.0)
@@ -74,16 +77,18 @@ def segment_runs(segment, size):
 
     Args:
         segment: list of polygons, of which those with fewer than 3 points are empty,
-            or run-length dict; see `Objects.segments`.
+            or another segment; see `Objects.segments`.
         size: height and width of the photo, pixels.
 
     Returns:
         COCO's run-length dict, its counts compressed: bytes or str.
 
     Raises:
-        ValueError: as `check_segment`.
+        ValueError: as `check_segment`; or the image of the segment cannot be read.
     """
     height, width = (int(side) for side in size)
+    if isinstance(segment, ImageSegment):
+        return mask_segment(segment.mask((height, width)))
     if isinstance(segment, dict):
         check_segment(segment, size)
         runs = {"size": [height, width], "counts": segment["counts"]}
@@ -105,7 +110,8 @@ def check_segment(segment, size):
     """Raises if a segment is broken or belongs to a photo of another size.
 
     Args:
-        segment: list of polygons or run-length dict; see `Objects.segments`.
+        segment: see `Objects.segments`; one in an image is only checked when it is
+            read.
         size: height and width of the photo, pixels.
 
     Raises:
@@ -118,6 +124,8 @@ def check_segment(segment, size):
             f"The photo of a mask must have 1 to {_MOST_PIXELS} pixels; received "
             f"(height, width)={tuple(size)}."
         )
+    if isinstance(segment, ImageSegment):
+        return
     if isinstance(segment, dict):
         _check_run_lengths(segment, size)
     elif isinstance(segment, (list, tuple)):

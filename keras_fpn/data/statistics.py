@@ -28,6 +28,8 @@ class Statistics:
         photos_with: int (K,), photos that show an object of each class.
         sizes: int (K, 3), objects that are small, medium, large, as in COCO:
             by the area of the mask, or of the box without a mask.
+        labeled: int, photos with pixel labels.
+        stuff: int, classes of stuff.
     """
 
     class_names: tuple[str, ...]
@@ -37,6 +39,8 @@ class Statistics:
     objects: np.ndarray
     photos_with: np.ndarray
     sizes: np.ndarray
+    labeled: int = 0
+    stuff: int = 0
 
     def __str__(self):
         lines = [
@@ -45,6 +49,13 @@ class Statistics:
             f"{_many(self.crowds, 'crowd region')}; "
             f"{_many(self.photos_without_objects, 'photo')} without objects"
         ]
+        if self.labeled:
+            classes = _many(self.stuff, "class", "classes")
+            stuff = f", {classes} of stuff" if self.stuff else ""
+            photos = _many(self.labeled, "photo")
+            lines.append(f"  {photos} with semantic labels{stuff}")
+            if not self.objects.any():
+                return "\n".join(lines)
         rows = list(zip(self.objects, self.photos_with, *self.sizes.T, strict=True))
         table = {name: rows[i] for i, name in enumerate(self.class_names) if rows[i][0]}
         absent = [name for name in self.class_names if name not in table]
@@ -86,6 +97,8 @@ def statistics(dataset: Dataset) -> Statistics:
         objects=sizes.sum(axis=1),
         photos_with=photos_with,
         sizes=sizes,
+        labeled=len(dataset) - len(dataset.photos_without_semantic),
+        stuff=len(dataset.stuff_names),
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from keras_fpn.data.keypoints import check_keypoints
 from keras_fpn.data.loader import Loader
 from keras_fpn.data.proposals import check_proposals
+from keras_fpn.data.semantic import check_semantic
 from keras_fpn.data.stream import stream_batches
 from keras_fpn.metrics.coco import evaluate_boxes
 from keras_fpn.metrics.convert import coco_ground_truth, detections_to_coco
@@ -20,6 +21,9 @@ from keras_fpn.metrics.evaluation import (
     locates_keypoints,
     predicts_masks,
 )
+from keras_fpn.metrics.panoptic import PanopticMetrics
+from keras_fpn.metrics.pixels import finds_objects, pixel_scores
+from keras_fpn.metrics.semantic import SemanticMetrics
 from keras_fpn.models.compiled import compiled_call
 from keras_fpn.models.results import Frame, of_photo, with_masks
 
@@ -32,7 +36,9 @@ class CocoEvaluation(keras.callbacks.Callback):
     A class-agnostic detector, such as `keras_fpn.models.RPN`, is measured by its recall
     instead: "val_AR100", "val_AR1000" and their scales. Of a detector that predicts
     masks, "val_mask_AP" or "val_mask_AR100", ..., are added; of one that locates
-    keypoints, "val_keypoint_AP", ...
+    keypoints, "val_keypoint_AP", ...; of one that predicts semantic maps, "val_mIoU"
+    and three more, and "val_PQ" and eight more of panoptic maps. See `SemanticMetrics`
+    and `PanopticMetrics`.
 
     Put it before callbacks that monitor these numbers, and tell those that more is
     better:
@@ -57,6 +63,8 @@ class CocoEvaluation(keras.callbacks.Callback):
             class-agnostic detector.
         masks: the same numbers for masks, or None.
         keypoints: `Metrics` of keypoints, or None.
+        semantic: `SemanticMetrics`, or None.
+        panoptic: `PanopticMetrics`, or None.
         results: list of dict, the last epoch's detections in COCO's form; empty for a
             class-agnostic detector.
 
@@ -77,10 +85,13 @@ class CocoEvaluation(keras.callbacks.Callback):
         self.loader = loader
         self.prefix = prefix
         self.metrics = self.masks = self.keypoints = None
+        self.semantic: SemanticMetrics | None = None
+        self.panoptic: PanopticMetrics | None = None
         self.results: list[dict] = []
         self._ground_truth = coco_ground_truth(loader.dataset)
         # Bad ground truth raises now instead of after the first epoch.
-        if evaluate_boxes(self._ground_truth, []).objects == 0:
+        objects = evaluate_boxes(self._ground_truth, []).objects
+        if objects == 0 and not loader.dataset.has_semantic:
             raise ValueError(
                 "Validation photos must have at least one object; received a loader of "
                 f"{len(loader.dataset)} photos without objects."
@@ -98,7 +109,8 @@ class CocoEvaluation(keras.callbacks.Callback):
             )
         check_proposals(model, self.loader.dataset)
         check_keypoints(model, self.loader.dataset)
-        if class_agnostic(model):
+        check_semantic(model, self.loader.dataset)
+        if class_agnostic(model) or not finds_objects(model):
             return
         names, expected = model.class_names, self.loader.dataset.class_names
         renamed = set(names) & set(expected) and list(names) != list(expected)
@@ -110,11 +122,17 @@ class CocoEvaluation(keras.callbacks.Callback):
             )
 
     def on_epoch_end(self, epoch, logs=None):
-        values = self.evaluate().values
-        for kind, more in (("mask", self.masks), ("keypoint", self.keypoints)):
+        self.evaluate()
+        values: dict[str, float] = {}
+        for kind, more in (
+            ("", self.metrics),
+            ("mask_", self.masks),
+            ("keypoint_", self.keypoints),
+            ("", self.semantic),
+            ("", self.panoptic),
+        ):
             if more is not None:
-                named = {f"{kind}_{name}": v for name, v in more.values.items()}
-                values = values | named
+                values |= {f"{kind}{name}": v for name, v in more.values.items()}
         if logs is not None:
             logs |= {f"{self.prefix}{name}": value for name, value in values.items()}
 
@@ -127,6 +145,7 @@ class CocoEvaluation(keras.callbacks.Callback):
         self._detect = self._detect or compiled_call(self.model)
         model, dataset = self.model, self.loader.dataset
         self.results, proposals, skipped = [], [], []
+        boxed, scores = finds_objects(model), pixel_scores(model, dataset)
         plan, loaded = self.loader.batches(0), stream_batches(self.loader)
         for batch, (x, y, weights) in zip(plan, loaded, strict=True):
             found = {name: np.asarray(v) for name, v in self._detect(x).items()}
@@ -139,6 +158,11 @@ class CocoEvaluation(keras.callbacks.Callback):
                     continue
                 frame = Frame(x["image_sizes"][row], y["photo_sizes"][row])
                 one = of_photo(found, row, frame)
+                if scores is not None:
+                    one = model.merged(one, frame.photo_size)
+                    scores.add(one, photo)
+                if not boxed:
+                    continue
                 if "masks" in one:
                     paste = model.mask_paste
                     one = with_masks(one, frame.photo_size, "rle", paste)
@@ -148,7 +172,10 @@ class CocoEvaluation(keras.callbacks.Callback):
                     ids = dataset.category_ids
                     self.results += detections_to_coco(one, photo.image_id, ids)
         truth = self._without(skipped)
-        self.metrics = compared(model, truth, self.results, proposals, "bbox")
+        if boxed:
+            self.metrics = compared(model, truth, self.results, proposals, "bbox")
+        if scores is not None:
+            self.semantic, self.panoptic = scores.semantic, scores.panoptic
         if predicts_masks(model):
             self.masks = compared(model, truth, self.results, proposals, "segm")
         if locates_keypoints(model):

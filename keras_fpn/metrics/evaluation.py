@@ -6,10 +6,14 @@ from collections.abc import Callable, Iterable, Sequence
 from keras_fpn.data.dataset import Dataset, Photo
 from keras_fpn.data.keypoints import check_keypoints
 from keras_fpn.data.proposals import check_proposals
+from keras_fpn.data.semantic import labels_pixels
 from keras_fpn.metrics.check import shortened
 from keras_fpn.metrics.coco import Metrics, evaluate_boxes
 from keras_fpn.metrics.convert import coco_ground_truth, detections_to_coco
+from keras_fpn.metrics.panoptic import PanopticMetrics
+from keras_fpn.metrics.pixels import finds_objects, pixel_scores
 from keras_fpn.metrics.proposals import ProposalRecall, evaluate_proposals, proposing
+from keras_fpn.metrics.semantic import SemanticMetrics
 from keras_fpn.models.keypoint_set import COCO_PERSON
 from keras_fpn.preprocessing import read_photo
 
@@ -28,13 +32,17 @@ class Evaluation:
         notes: what a reader must know about the numbers.
         results: all detections, in the form of COCO's results; see
             `detections_to_coco`.
-        metrics: COCO's numbers for boxes; None for a class-agnostic detector.
+        metrics: COCO's numbers for boxes; None for a class-agnostic detector, or one
+            that finds no boxes.
         proposals: recall of the first stage, or of a class-agnostic detector; None if
             it was not measured.
         masks: the same numbers for masks, of a detector that predicts them; None if the
             data set does not have a mask for every object.
         keypoints: COCO's numbers for keypoints, of a detector that locates them; None
             if the data set does not have any.
+        semantic: numbers of semantic maps, of a detector that predicts them; None if
+            the data set has no pixel labels.
+        panoptic: numbers of panoptic maps; None if there are none, or no truth.
     """
 
     dataset: Dataset
@@ -45,6 +53,8 @@ class Evaluation:
     proposals: ProposalRecall | None
     masks: Metrics | ProposalRecall | None = None
     keypoints: Metrics | None = None
+    semantic: SemanticMetrics | None = None
+    panoptic: PanopticMetrics | None = None
 
 
 def evaluate_photos(
@@ -63,6 +73,8 @@ def evaluate_photos(
     that the data set lacks are dropped and counted in a note. Of a class-agnostic
     detector, such as `keras_fpn.models.RPN`, only the recall is measured. One that
     takes proposals, such as `keras_fpn.models.FastRCNN`, gets those of the data set.
+    Semantic and panoptic maps are compared pixel by pixel, see `SemanticScores` and
+    `PanopticScores`.
 
     Args:
         model: detector, such as `keras_fpn.models.FasterRCNN`.
@@ -87,12 +99,12 @@ def evaluate_photos(
     if pointed:
         check_keypoints(model, dataset)
     agnostic = class_agnostic(model)
-    if agnostic:
-        category_ids = model.category_ids
-    else:
-        category_ids = shared_categories(model.class_names, dataset)
+    boxed = finds_objects(model)
+    scores = pixel_scores(model, dataset)
+    _check_comparable(boxed, scores, model, dataset)
+    category_ids = _category_ids(model, dataset) if boxed else []
     propose = proposing(model) if with_proposals and not agnostic else None
-    masked = predicts_masks(model) and dataset.has_masks
+    masked = boxed and predicts_masks(model) and dataset.has_masks
     truth = coco_ground_truth(dataset)
     results: list[dict] = []
     first_stage, proposals, count = [], [], 0
@@ -103,13 +115,17 @@ def evaluate_photos(
             [found] = model.detect([pixels], **given, **views)
             if propose:
                 first_stage.append((photo.image_id, *propose(pixels)))
+            if scores is not None:
+                scores.add(found, photo)
         except (ValueError, OSError) as error:
             raise PhotoError(f"{photo.path}: {error}") from error
+        if not boxed:
+            continue
         if agnostic:
             proposals.append((photo.image_id, found))
         count += len(found["labels"])
         results += detections_to_coco(found, photo.image_id, category_ids)
-    boxes = compared(model, truth, results, proposals, "bbox")
+    boxes = compared(model, truth, results, proposals, "bbox") if boxed else None
     recall = evaluate_proposals(truth, first_stage) if propose else None
     return Evaluation(
         dataset=dataset,
@@ -124,7 +140,26 @@ def evaluate_photos(
         proposals=boxes if agnostic else recall,
         masks=compared(model, truth, results, proposals, "segm") if masked else None,
         keypoints=compared_keypoints(model, truth, results) if pointed else None,
+        semantic=None if scores is None else scores.semantic,
+        panoptic=None if scores is None else scores.panoptic,
     )
+
+
+def _category_ids(model, dataset):
+    """Returns the category id of each label of a detector, or None."""
+    if class_agnostic(model):
+        return model.category_ids
+    return shared_categories(model.class_names, dataset)
+
+
+def _check_comparable(boxed, scores, model, dataset):
+    """Raises if a detector that finds no boxes has no pixels to be compared with."""
+    if not boxed and scores is None:
+        raise ValueError(
+            f"A {type(model).__name__} finds no boxes, so photos must have pixel "
+            f"labels; received the data set {dataset.name!r} without. Read a COCO "
+            "panoptic file or semantic label images."
+        )
 
 
 def predicts_masks(model):
@@ -222,7 +257,9 @@ def _notes(model, dataset, dropped):
     elif locates_keypoints(model) and model.keypoint_set.sigmas != COCO_PERSON.sigmas:
         sigmas = ", ".join(f"{sigma:g}" for sigma in model.keypoint_set.sigmas)
         notes.append(f"Keypoints were compared with the sigmas {sigmas}.")
-    if class_agnostic(model):
+    if labels_pixels(model) and not dataset.has_semantic:
+        notes.append("The data set has no pixel labels: only boxes were compared.")
+    if class_agnostic(model) or not finds_objects(model):
         return notes
     unknown = [name for name in dataset.class_names if name not in model.class_names]
     if unknown:

@@ -39,10 +39,13 @@ def write_evaluation(
         "proposals": recall and recall.to_dict(),
         "masks": masks and masks.to_dict(),
         "keypoints": evaluation.keypoints and evaluation.keypoints.to_dict(),
+        "semantic": evaluation.semantic and evaluation.semantic.to_dict(),
+        "panoptic": evaluation.panoptic and evaluation.panoptic.to_dict(),
     }
     write_coco_results(evaluation.results, folder / DETECTIONS)
     texts = {METRICS: json.dumps(summary, indent=2, ensure_ascii=False) + "\n"}
-    if with_page and evaluation.metrics is not None:
+    compared = evaluation.metrics, evaluation.semantic
+    if with_page and any(one is not None for one in compared):
         texts[PAGE] = evaluation_page(
             evaluation.dataset,
             evaluation.metrics,
@@ -51,6 +54,8 @@ def write_evaluation(
             recall,
             evaluation.notes,
             masks if isinstance(masks, Metrics) else None,
+            evaluation.semantic,
+            evaluation.panoptic,
         )
     for name, text in texts.items():
         write_text(folder / name, printable(text))

@@ -7,13 +7,26 @@ import math
 from collections.abc import Sequence
 
 from keras_fpn.data import Dataset
-from keras_fpn.metrics import Metrics, ProposalRecall, coco_ground_truth
+from keras_fpn.metrics import (
+    Metrics,
+    PanopticMetrics,
+    ProposalRecall,
+    SemanticMetrics,
+    coco_ground_truth,
+)
 from keras_fpn.metrics.proposals import LIMITS
 from keras_fpn.report.crops import draw_mistake
 from keras_fpn.report.curves import draw_class_curves, draw_mean_curves
 from keras_fpn.report.extra import from_extra
 from keras_fpn.report.mistakes import find_mistakes
-from keras_fpn.report.text import SCALES, counted, percent, shown_classes
+from keras_fpn.report.text import (
+    SCALES,
+    counted,
+    panoptic_rows,
+    percent,
+    semantic_rows,
+    shown_classes,
+)
 from keras_fpn.visualize import class_color
 
 TEMPLATE = "evaluation.html"
@@ -46,23 +59,26 @@ _COLUMNS = "AP AP50 AP75 AP_small AP_medium AP_large AR100".split()
 
 def evaluation_page(
     dataset: Dataset,
-    metrics: Metrics,
+    metrics: Metrics | None,
     results: Sequence[dict],
     model: str,
     proposals: ProposalRecall | None = None,
     notes: Sequence[str] = (),
     masks: Metrics | None = None,
+    semantic: SemanticMetrics | None = None,
+    panoptic: PanopticMetrics | None = None,
 ):
     """Returns an evaluation as HTML, str, which needs no other file.
 
     Args:
         dataset: the evaluated data set; its photos are read for the pictures.
-        metrics: the numbers for boxes.
+        metrics: the numbers for boxes; None for a detector that finds none.
         results: the detections, in the form of COCO's results.
         model: the detector's name.
         proposals: recall of the first stage, or None.
         notes: remarks at the top of the page.
         masks: the numbers for masks, or None.
+        semantic, panoptic: the numbers for maps, or None.
 
     Raises:
         ImportError: Jinja2 or matplotlib is not installed.
@@ -76,21 +92,26 @@ def evaluation_page(
     template = environment.from_string(source.read_text("utf-8"))
     return template.render(
         title=f"Evaluation on {dataset.name or 'a data set'}",
-        subtitle=f"{model} · {counted(metrics)}",
+        subtitle=f"{model} · {counted(metrics or semantic)}",
         notes=notes,
         numbers=[_numbers(one) for one in (metrics, masks) if one is not None],
-        curves=_curves(metrics),
+        curves=[] if metrics is None else _curves(metrics),
         columns=[
             "class",
             "objects",
             "found",
             *(name.removeprefix("AP_") for name in _COLUMNS),
         ],
-        classes=_class_rows(metrics),
-        absent=len(metrics.per_class) - len(shown_classes(metrics)),
+        classes=[] if metrics is None else _class_rows(metrics),
+        absent=0
+        if metrics is None
+        else len(metrics.per_class) - len(shown_classes(metrics)),
+        pixel_tables=_pixel_tables(semantic, panoptic),
         proposals=_proposal_rows(proposals),
-        mistakes=_mistake_groups(dataset, results),
-        footer="Computed by pycocotools. Pictures show parts of photos.",
+        mistakes=[] if metrics is None else _mistake_groups(dataset, results),
+        footer=""
+        if metrics is None
+        else "Computed by pycocotools. Pictures show parts of photos.",
     )
 
 
@@ -134,6 +155,31 @@ def _class_rows(metrics):
             )
         rows.append({"name": one.name, "color": _hex(label), "cells": cells})
     return rows
+
+
+def _pixel_tables(semantic, panoptic):
+    """Returns the tables of semantic and of panoptic maps, each with its title."""
+    tables = []
+    if panoptic is not None:
+        tables.append(
+            {
+                "title": "Panoptic quality, %",
+                "text": "PQ is the product of SQ, the mean IoU of matched segments, "
+                "and RQ, how many match. A segment matches one of its class at an IoU "
+                "above 0.50.",
+                "rows": panoptic_rows(panoptic),
+            }
+        )
+    if semantic is not None:
+        means = ", ".join(f"{n} {percent(v)}" for n, v in semantic.values.items())
+        tables.append(
+            {
+                "title": "Semantic maps, %",
+                "text": f"{means}. Pixels of all photos are counted together.",
+                "rows": semantic_rows(semantic),
+            }
+        )
+    return tables
 
 
 def _proposal_rows(proposals):

@@ -2,7 +2,13 @@
 
 import math
 
-from keras_fpn.metrics import Evaluation, Metrics, ProposalRecall
+from keras_fpn.metrics import (
+    Evaluation,
+    Metrics,
+    PanopticMetrics,
+    ProposalRecall,
+    SemanticMetrics,
+)
 from keras_fpn.metrics.proposals import LIMITS
 
 NO_VALUE = "-"
@@ -14,11 +20,13 @@ def percent(value: float):
     return NO_VALUE if math.isnan(value) else f"{100 * value:.1f}"
 
 
-def counted(metrics: Metrics | ProposalRecall | None):
+def counted(metrics: Metrics | ProposalRecall | SemanticMetrics | None):
     """Returns the numbers of photos, objects and, if counted, detections as text."""
     if metrics is None:
         return ""
-    counts = [(metrics.images, "photo"), (metrics.objects, "object")]
+    counts = [(metrics.images, "photo")]
+    if not isinstance(metrics, SemanticMetrics):
+        counts.append((metrics.objects, "object"))
     if isinstance(metrics, Metrics):
         counts.append((metrics.detections, "detection"))
     return ", ".join(f"{n:,} {noun}{'' if n == 1 else 's'}" for n, noun in counts)
@@ -40,18 +48,60 @@ def evaluation_text(evaluation: Evaluation):
         evaluation: what `keras_fpn.metrics.evaluate_photos` returned.
     """
     metrics = evaluation.metrics
-    counts = counted(metrics or evaluation.proposals)
+    counts = counted(metrics or evaluation.proposals or evaluation.semantic)
     head = f"{evaluation.dataset.name}: {evaluation.model_name}, {counts}"
-    table = metrics_table(metrics, evaluation.proposals)
-    tables = [table]
+    tables = [metrics_table(metrics, evaluation.proposals)]
     if isinstance(evaluation.masks, ProposalRecall):
         tables += ["masks:", metrics_table(None, evaluation.masks)]
     elif evaluation.masks is not None:
         tables += ["masks:", metrics_table(evaluation.masks)]
     if evaluation.keypoints is not None:
         tables += ["keypoints:", metrics_table(evaluation.keypoints)]
+    if evaluation.semantic is not None:
+        tables += ["semantic maps:", semantic_table(evaluation.semantic)]
+    if evaluation.panoptic is not None:
+        tables += ["panoptic maps:", panoptic_table(evaluation.panoptic)]
     notes = [f"Note: {note}" for note in evaluation.notes]
-    return "\n\n".join([f"{head}; in %", *tables, *notes])
+    return "\n\n".join([f"{head}; in %", *filter(None, tables), *notes])
+
+
+def semantic_rows(metrics: SemanticMetrics):
+    """Returns the rows of the classes that are in the truth or were predicted."""
+    rows = [["class", "IoU", "accuracy"]]
+    for one in metrics.per_class:
+        if one.pixels or one.found:
+            rows.append([one.name, *map(percent, one.values.values())])
+    return rows
+
+
+def panoptic_rows(metrics: PanopticMetrics):
+    """Returns the rows of means, and those of the classes with segments."""
+    rows = [["class", "PQ", "SQ", "RQ", "matched", "wrong", "missed"]]
+    for suffix in ("", "_things", "_stuff"):
+        values = [percent(metrics.values[f"{n}{suffix}"]) for n in rows[0][1:4]]
+        kind = suffix in ("", "_things"), suffix in ("", "_stuff")
+        counted = [one for one in metrics.per_class if kind[0 if one.isthing else 1]]
+        counts = [sum(getattr(one, name) for one in counted) for name in rows[0][4:]]
+        name = f"all {suffix[1:]}".strip()
+        rows.append([name, *values, *map(str, counts)])
+    for one in metrics.per_class:
+        counts = [one.matched, one.wrong, one.missed]
+        if any(counts):
+            values = [percent(value) for value in one.values.values()]
+            rows.append([one.name, *values, *map(str, counts)])
+    return rows
+
+
+def semantic_table(metrics: SemanticMetrics):
+    """Returns the numbers of semantic maps as a table, str, in percent."""
+    names = list(metrics.values)
+    means = [names, [percent(metrics.values[name]) for name in names]]
+    return "\n\n".join(map(_aligned, [means, semantic_rows(metrics)]))
+
+
+def panoptic_table(metrics: PanopticMetrics):
+    """Returns the numbers of panoptic maps as a table, str, in percent."""
+    return _aligned(panoptic_rows(metrics))
 
 
 def metrics_table(metrics: Metrics | None, proposals: ProposalRecall | None = None):

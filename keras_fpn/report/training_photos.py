@@ -6,9 +6,15 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from keras_fpn.data.pixel_labels import IGNORED
 from keras_fpn.models.pasted_masks import ExactPaste, full_masks
 from keras_fpn.report.pictures import picture_paths, save_picture
-from keras_fpn.visualize import draw_detections, draw_keypoints, draw_masks
+from keras_fpn.visualize import (
+    draw_detections,
+    draw_keypoints,
+    draw_masks,
+    draw_semantic,
+)
 
 CONTACT_SHEET = "contact_sheet.jpg"
 _THUMBNAIL = 400  # pixels, the longer side of a picture in the contact sheet
@@ -19,7 +25,7 @@ def draw_training_photos(loader, folder: str | Path, count: int, epoch: int = 0)
     """Saves pictures of the first photos of an epoch, and of all of them together.
 
     Photos are shown as training sees them: augmented, resized, with their padding cut
-    off, and with boxes, masks and keypoints drawn onto them.
+    off, and with boxes, masks, keypoints and semantic maps drawn onto them.
 
     Args:
         loader: `keras_fpn.data.Loader` with batches of one photo.
@@ -59,13 +65,17 @@ def _picture(photo, x, y, dataset):
     pixels = np.rint(x["images"][0, :height, :width]).astype(np.uint8)
     rows = y["labels"][0] >= 0
     labels = y["labels"][0][rows]
-    picture = Image.fromarray(pixels)
+    picture, factor = Image.fromarray(pixels), 1
+    if "semantic_map" in y:
+        picture = _with_semantic(pixels, y["semantic_map"][0, :height, :width], dataset)
+        factor = picture.width // width
     if "masks" in y:
         crops, windows = y["masks"][0][rows] / 255, y["mask_windows"][0][rows]
-        masks = full_masks(crops, windows, (height, width), ExactPaste())
+        size = height * factor, width * factor
+        masks = full_masks(crops, windows * factor, size, ExactPaste())
         picture = draw_masks(picture, masks, labels)
     if "keypoints" in y:
-        points = y["keypoints"][0][rows]
+        points = y["keypoints"][0][rows] * [factor, factor, 1]
         picture = draw_keypoints(picture, points, labels, dataset.skeleton)
     crowds = int(y["is_crowd"][0].sum())
     padded_height, padded_width = x["images"].shape[1:3]
@@ -74,8 +84,18 @@ def _picture(photo, x, y, dataset):
         f"{padded_width}x{padded_height}; objects: {len(labels) - crowds}"
     )
     title += f", crowd regions: {crowds}" if crowds else ""
-    boxes = y["boxes"][0][rows]
+    boxes = y["boxes"][0][rows] * factor
     return draw_detections(picture, boxes, labels, None, dataset.class_names, title)
+
+
+def _with_semantic(pixels, labels, dataset):
+    """Returns the picture of a semantic map, enlarged if it is small, without things.
+
+    Things are drawn as objects, which tells one from the next.
+    """
+    if dataset.stuff_names:
+        labels = np.where(labels == 0, IGNORED, labels)
+    return draw_semantic(pixels, labels, dataset.semantic_names)
 
 
 def _contact_sheet(pictures):

@@ -5,6 +5,7 @@ import math
 import keras
 
 from keras_fpn.data import Dataset, RandomFlip
+from keras_fpn.data.semantic import check_labeled
 from keras_fpn.levels import ordered_names
 from keras_fpn.models.keypoint_set import keypoint_set
 from keras_fpn.preprocessing import Preprocessing
@@ -59,10 +60,12 @@ def finetuning_plan(
         replicas: devices that share a batch.
 
     Raises:
-        ValueError: no photo shows an object, the detector is trained on masks and a
-            photo has none, or a number is out of its range.
+        ValueError: no photo shows an object or has pixel labels, the detector is
+            trained on masks or semantic maps and a photo has none, or a number is out
+            of its range.
     """
-    if not any(len(photo.objects) for photo in dataset.photos):
+    bare = not any(len(photo.objects) for photo in dataset.photos)
+    if bare and not dataset.has_semantic:
         raise ValueError(
             "Photos to train on must show objects; received the data set "
             f"{dataset.name!r}, {len(dataset)} photos without any. Look at it with "
@@ -70,6 +73,7 @@ def finetuning_plan(
         )
     if "masks" in source.targets:
         _check_masks(source, dataset)
+    check_labeled(source, dataset)
     preprocessing = resized(source.preprocessing, min_size, max_size)
     if batch_size is None:
         batch_size = default_batch_size(preprocessing, len(dataset), replicas)

@@ -10,6 +10,7 @@ import keras
 from keras_fpn.data import Dataset, Loader
 from keras_fpn.data.keypoints import check_keypoints
 from keras_fpn.data.proposals import check_proposals
+from keras_fpn.data.semantic import check_semantic, labels_pixels
 from keras_fpn.distribute.devices import Devices, make_devices
 from keras_fpn.metrics import CocoEvaluation
 from keras_fpn.training.freezing import exclude_from_decay, freeze_bottom_up
@@ -176,7 +177,15 @@ def prepare_training(
     if validation is not None:
         check_proposals(model, validation)
         evaluation = CocoEvaluation(
-            Loader(validation, model.preprocessing, 1, on_error="skip", fill=True)
+            Loader(
+                validation,
+                model.preprocessing,
+                1,
+                on_error="skip",
+                fill=True,
+                # Unused, but a photo whose labels cannot be read is skipped, too.
+                semantic=labels_pixels(model),
+            )
         )
     settings = settings_of(plan, model, loader, validation, seed)
     folder = RunFolder(output, settings, devices.is_chief)
@@ -211,6 +220,7 @@ def _compiled(plan, dataset, seed):
         freeze_bottom_up(model.backbone, plan.frozen_through)
     check_proposals(model, dataset)
     check_keypoints(model, dataset)
+    check_semantic(model, dataset)
     loader = Loader(
         dataset,
         model.preprocessing,
@@ -220,6 +230,7 @@ def _compiled(plan, dataset, seed):
         shuffle=True,
         shapes=plan.shapes,
         masks="masks" in model.targets,
+        semantic=labels_pixels(model),
         on_error="skip",  # up to 1 %: see StopWithoutPhotos
         fill=True,
     )

@@ -12,7 +12,15 @@ from keras_fpn.training.steps import RecentMeans, StepCallback, as_float, learni
 
 _REFRESH = 0.25  # seconds between changes of the line on a terminal
 _TIMED_STEPS = 50  # that the speed is the mean of
-_SHOWN_METRICS = ("val_AP", "val_AP50", "val_mask_AP", "val_AR1000", "val_mask_AR1000")
+_SHOWN_METRICS = (
+    "val_AP",
+    "val_AP50",
+    "val_mask_AP",
+    "val_AR1000",
+    "val_mask_AR1000",
+    "val_mIoU",
+    "val_PQ",
+)
 
 
 class Progress(StepCallback):

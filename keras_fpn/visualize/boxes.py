@@ -4,27 +4,13 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import ImageDraw
 
 from keras_fpn.preprocessing import read_photo
-from keras_fpn.visualize.colors import WHITE, check_labels, class_color, ink
+from keras_fpn.visualize.colors import check_labels, class_color, ink
+from keras_fpn.visualize.lettering import enlarged, font_for, letter_size, with_title
 
-# The "side" of a picture is the root of its area: unlike its shorter side, it stays
-# sensible for panoramas.
-_LEGIBLE_SIDE = 400  # labels would hide smaller photos, so those are enlarged,
-_LARGEST_SIDE = 4096  # unless their longer side would exceed this
-_FONT_SHARE = 1 / 36  # of the side
-_SMALLEST_FONT = 13  # pixels; the strokes of smaller letters run together
 _LINE_SHARE = 1 / 6  # of the font
-# Pillow's own font has only English letters; these are tried for others.
-_SYSTEM_FONTS = (
-    "DejaVuSans.ttf",
-    "NotoSansCJK-Regular.ttc",
-    "arial.ttf",
-    "msyh.ttc",
-    "Arial Unicode.ttf",
-)
-_TITLE_GROUND = (32, 32, 32)
 
 
 def draw_detections(
@@ -64,11 +50,7 @@ def draw_detections(
     boxes, labels, scores = boxes[seen], labels[seen], scores[seen]
     written = [text for text, kept in zip(written, seen, strict=True) if kept]
     boxes = np.clip(boxes, 0, [width, height, width, height])
-    factor = _enlargement(height, width)
-    picture = Image.fromarray(pixels)
-    if factor > 1:
-        size = picture.width * factor, picture.height * factor
-        picture = picture.resize(size, Image.Resampling.BICUBIC)
+    picture, factor = enlarged(pixels)
     names = [" ".join(str(class_names[label]).split()) for label in labels]
     pen = _Pen(picture, names if title is None else [*names, title])
     best_first = np.argsort(-scores, kind="stable")
@@ -78,7 +60,7 @@ def draw_detections(
         color = class_color(labels[i])
         pen.add_label(boxes[i] * factor, names[i], written[i], color)
     pen.draw_labels()
-    return picture if title is None else _with_title(picture, title, pen.font)
+    return picture if title is None else with_title(picture, title, pen.font)
 
 
 def _checked(boxes, labels, scores, class_names):
@@ -101,12 +83,6 @@ def _checked(boxes, labels, scores, class_names):
     return boxes, labels.astype(int), scores
 
 
-def _enlargement(height, width):
-    """Returns the whole factor by which a photo is enlarged; 1 unless it is small."""
-    wanted = -(-_LEGIBLE_SIDE // max(1.0, (height * width) ** 0.5))
-    return int(max(1, min(wanted, _LARGEST_SIDE // max(height, width))))
-
-
 class _Pen:
     """Draws on one picture, in sizes that fit it.
 
@@ -116,9 +92,8 @@ class _Pen:
     """
 
     def __init__(self, picture, texts):
-        side = (picture.width * picture.height) ** 0.5
-        size = max(_SMALLEST_FONT, round(side * _FONT_SHARE))
-        self.font = _font_for(texts, size)
+        size = letter_size(picture)
+        self.font = font_for(texts, size)
         self.line = math.ceil(size * _LINE_SHARE)
         self._rim = max(1, self.line // 4)
         self._size = np.array([picture.width, picture.height])
@@ -185,60 +160,8 @@ class _Pen:
         return places[int(np.argmin(hidden))]
 
 
-def _font_for(texts, size):
-    """Returns Pillow's own font, or a system font that lacks fewer of the letters."""
-    letters = set("".join(texts))
-    fonts = [ImageFont.load_default(size)]
-    for name in _SYSTEM_FONTS:
-        if not _lacking(fonts[0], letters):
-            break
-        try:
-            fonts.append(ImageFont.truetype(name, size))
-        except OSError:  # this system does not have it
-            continue
-        fonts.sort(key=lambda font: _lacking(font, letters))
-    return fonts[0]
-
-
-def _lacking(font, letters):
-    """Returns how many of the letters a font lacks."""
-    unknown = bytes(font.getmask("\uffff"))
-    return sum(bytes(font.getmask(letter)) == unknown for letter in letters)
-
-
 def _shared_area(box, others):
     """Returns the sum of the areas that a box shares with others, float."""
     corner = np.minimum(box[2:], others[:, 2:])
     sides = np.maximum(corner - np.maximum(box[:2], others[:, :2]), 0)
     return sides.prod(axis=1).sum()
-
-
-def _with_title(picture, title, font):
-    """Returns the picture below a strip with the title."""
-    margin = max(4, round(font.size / 2))
-    lines = _wrapped(title, font, picture.width - 2 * margin)
-    row = sum(font.getmetrics())
-    strip = row * len(lines) + margin
-    whole = Image.new("RGB", (picture.width, picture.height + strip), _TITLE_GROUND)
-    whole.paste(picture, (0, strip))
-    draw = ImageDraw.Draw(whole)
-    for i, line in enumerate(lines):
-        corner = (margin, margin / 2 + row * (i + 0.5))
-        draw.text(corner, line, fill=WHITE, font=font, anchor="lm")
-    return whole
-
-
-def _wrapped(text, font, room):
-    """Returns lines that fit into the room; words are broken only if too long."""
-    lines = [""]
-    for word in text.split():
-        longer = f"{lines[-1]} {word}".strip()
-        if font.getlength(longer) <= room:
-            lines[-1] = longer
-            continue
-        lines += [""] if lines[-1] else []
-        for letter in word:
-            if lines[-1] and font.getlength(lines[-1] + letter) > room:
-                lines.append("")
-            lines[-1] += letter
-    return lines

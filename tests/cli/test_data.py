@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from cli.calling import script_called
 from data.painted import color, painted_dataset
+from data.tiny_panoptic import CAT, ids_of_a, write_panoptic_set
 from models.tiny import tiny_detector
 from PIL import Image
 
@@ -69,6 +70,18 @@ def test_check_exits_with_one_if_anything_is_wrong(file, capsys):
     assert cli.main(["data", "check", str(file)]) == 1
     out = capsys.readouterr().out
     assert "Defects:\n  1 object: a box without area; left out" in out
+
+
+def test_check_reads_the_pixels_of_label_images(tmp_path, capsys):
+    file = write_panoptic_set(tmp_path)
+    assert cli.main(["data", "check", str(file)]) == 0
+    ids = ids_of_a()
+    ids[ids == CAT] = 8
+    write_panoptic_set(tmp_path, ids)
+    assert cli.main(["data", "check", str(file)]) == 1
+    out = capsys.readouterr().out
+    assert "1 photo: the pixels of the label image do not fit the annotations" in out
+    assert "a.png with ids 8, which they lack" in out
 
 
 def test_look_draws_photos_as_the_detector_sees_them(file, tmp_path, capsys, presets):

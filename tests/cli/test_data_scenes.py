@@ -36,3 +36,16 @@ def test_a_folder_with_a_data_set_is_left_alone(tmp_path, capsys):
 def test_sizes_that_no_scene_can_have_are_refused(tmp_path, capsys):
     assert scenes(tmp_path / "new", "--count", "1", "--size", "8", "8") == 2
     assert "received size=(8, 8)" in capsys.readouterr().err
+
+
+def test_scenes_become_a_panoptic_data_set(tmp_path, capsys):
+    folder = tmp_path / "scenes"
+    options = ["--count", "2", "--seed", "5", "--size", "64", "96", "--panoptic"]
+    assert scenes(folder, *options) == 0
+    assert "panoptic.json" in capsys.readouterr().out
+    dataset = open_dataset(folder, report=None)
+    expected = scene(5, 1, (64, 96), stuff=True)["semantic_map"]
+    labels = dataset[1].pixel_labels.semantic_map((64, 96))
+    np.testing.assert_array_equal(labels, expected)
+    assert scenes(folder, *options) == 2
+    assert "must not contain panoptic.json yet" in capsys.readouterr().err

@@ -3,6 +3,7 @@
 import json
 import warnings
 
+import numpy as np
 import pytest
 from PIL import Image
 from rich.console import Console
@@ -10,6 +11,7 @@ from rich.console import Console
 from keras_fpn import cli
 from keras_fpn.cli import detect
 from keras_fpn.cli.options import MERGES
+from keras_fpn.data import read_coco_panoptic
 from keras_fpn.models import image_pyramid
 from keras_fpn.preprocessing import read_photo
 
@@ -154,3 +156,67 @@ def test_scales_must_be_above_zero(called, tmp_path, capsys):
     with pytest.raises(SystemExit):
         called(tmp_path, "--scales", "1,0")
     assert "must be above 0; received 1,0" in capsys.readouterr().err
+
+
+def test_a_model_without_objects_gets_no_limits(folder, called, detector, capsys):
+    detector.targets = ("semantic_map",)
+
+    def label(images, **limits):
+        assert limits.keys() == {"min_size", "max_size"}
+        return [{"semantic_map": np.ones(images[0].shape[:2], np.uint8)}]
+
+    detector.detect = label
+    code, results, pictures = called(folder / "a.png")
+    assert (code, results, pictures) == (0, [], ["a.png"])
+    assert "1 photo, 0 boxes" in capsys.readouterr().out
+
+
+@pytest.fixture
+def panoptic(detector):
+    """The fake detector, which also finds two segments in every photo."""
+
+    def detect(images, **limits):
+        numbers = np.ones(images[0].shape[:2], np.int32)
+        numbers[:, 5:] = 2
+        segments = [
+            {"id": 1, "label": 1, "isthing": True, "score": 0.9},
+            {"id": 2, "label": 0, "isthing": False, "score": None},
+        ]
+        none = {"boxes": np.zeros((0, 4)), "labels": [], "scores": []}
+        return [{**none, "panoptic_map": numbers, "segments": segments}]
+
+    detector.stuff_names, detector.stuff_ids = ("sky",), (40,)
+    detector.detect = detect
+    return detector
+
+
+def test_segments_are_written_as_coco_panoptic(folder, called, panoptic, tmp_path):
+    file = tmp_path / "new" / "segments.json"
+    code, _, pictures = called(folder / "a.png", folder / "b.jpg", "--panoptic", file)
+    assert (code, pictures) == (0, ["a.png", "b.jpg"])
+    dataset = read_coco_panoptic(file)
+    assert (dataset.category_ids, dataset.stuff_ids) == ((17, 18), (40,))
+    for photo, size in zip(dataset.photos, ((50, 40), (20, 30)), strict=True):
+        numbers, segments = photo.pixel_labels.panoptic_map(size)
+        assert np.unique(numbers[:, 5:]).tolist() == [2]
+        assert [(s["label"], s["isthing"]) for s in segments] == [(1, True), (0, False)]
+
+
+def test_the_segments_need_a_file_beside_which_a_folder_can_be(
+    folder, called, panoptic, tmp_path, capsys
+):
+    out = tmp_path / "out"
+    argv = ["detect", folder / "a.png", "--output", out, "--panoptic", tmp_path / "a"]
+    assert cli.main([str(one) for one in argv]) == 2
+    assert "must be written to a .json file" in capsys.readouterr().err
+
+
+def test_only_a_panoptic_detector_has_segments(folder, called, tmp_path, capsys):
+    for name, message in (
+        ("a.json", "must be given for a panoptic detector; received a FakeDetector"),
+        ("", "--panoptic must be a file; received the folder"),
+    ):
+        argv = ["detect", folder / "a.png", "--output", tmp_path / "out"]
+        argv += ["--panoptic", tmp_path / name]
+        assert cli.main([str(one) for one in argv]) == 2
+        assert message in capsys.readouterr().err

@@ -5,6 +5,7 @@ import pytest
 
 from keras_fpn.data import Dataset, Objects, Photo
 from keras_fpn.data.hold_out import hold_out
+from keras_fpn.data.pixel_labels import SemanticImage
 
 
 def photos(count, first=1, objects=1):
@@ -60,3 +61,13 @@ def test_one_photo_with_objects_cannot_be_parted():
         ValueError, match=r"At least 2 photos must have .* 'pets' with 1"
     ):
         hold_out(dataset(photos(1), photos(5, first=2, objects=0)))
+
+
+def test_photos_with_pixel_labels_need_no_objects():
+    labels = SemanticImage(pathlib.Path("1.png"), (0, 1))
+    bare = photos(30, objects=0)
+    labeled = [dataclasses.replace(photo, pixel_labels=labels) for photo in bare]
+    larger, smaller = hold_out(dataset(labeled))
+    assert (len(larger), len(smaller)) == (26, 4)
+    with pytest.raises(ValueError, match="received 'pets' with 0"):
+        hold_out(dataset(bare))

@@ -7,7 +7,7 @@ from PIL import Image
 
 from keras_fpn.data.segments import mask_segment
 from keras_fpn.report import detect_photos
-from keras_fpn.visualize import class_color
+from keras_fpn.visualize import class_color, draw_panoptic, draw_semantic
 
 
 def test_each_photo_is_detected_alone_with_the_given_limits(detector, folder, tmp_path):
@@ -91,3 +91,31 @@ def test_masks_are_drawn_beneath_the_boxes(detector, tmp_path):
     assert pixels[250, 250].tolist() == [128] * 3
     tint = np.rint(0.6 * 128 + 0.4 * np.array(class_color(1)))
     assert_allclose(pixels[150, 150], tint, atol=2)
+
+
+def test_maps_are_drawn_instead_of_boxes(detector, folder, tmp_path):
+    numbers = np.zeros((50, 40), np.int32)
+    numbers[:20], numbers[20:] = 1, 2
+    segments = [
+        {"id": 1, "label": 1, "isthing": True, "score": 0.9},
+        {"id": 2, "label": 0, "isthing": False, "score": None},
+    ]
+    detect, detector.stuff_names = detector.detect, ["sky"]
+    maps = {"panoptic_map": numbers, "segments": segments}
+
+    def detect_with_maps(images, **limits):
+        semantic = (numbers - 1).astype(np.uint8)
+        return [{**one, **maps, "semantic_map": semantic} for one in detect(images)]
+
+    detector.detect = detect_with_maps
+    [one] = detect_photos(detector, [folder / "a.png"], tmp_path, "title")
+    expected = draw_panoptic(
+        folder / "a.png", numbers, segments, ("cat", "dog"), ["sky"], "title"
+    )
+    with Image.open(one.picture) as picture:
+        np.testing.assert_array_equal(np.asarray(picture), np.asarray(expected))
+    maps.clear()
+    [one] = detect_photos(detector, [folder / "a.png"], tmp_path)
+    expected = draw_semantic(folder / "a.png", numbers - 1, ("cat", "dog"))
+    with Image.open(one.picture) as picture:
+        np.testing.assert_array_equal(np.asarray(picture), np.asarray(expected))

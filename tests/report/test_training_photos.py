@@ -1,8 +1,11 @@
+import dataclasses
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from keras_fpn.data import Dataset, Loader, Objects, Photo
+from keras_fpn.data.pixel_labels import SemanticImage
 from keras_fpn.preprocessing import Preprocessing
 from keras_fpn.report import draw_training_photos
 
@@ -54,3 +57,34 @@ def test_photos_that_cannot_be_read_are_left_out(dataset, tmp_path):
         drawn = draw_training_photos(loader, tmp_path / "out", 2)
     assert [path.name for path in drawn] == ["1.jpg"]
     assert list(loader.skipped) == [0]
+
+
+def test_semantic_maps_are_drawn_and_boxes_stay_in_place(dataset, tmp_path):
+    for photo in dataset.photos:
+        labels = np.ones((photo.height, photo.width), np.uint8)
+        labels[:, : photo.width // 2] = 255
+        Image.fromarray(labels).save(photo.path.with_suffix(".map.png"))
+    labeled = dataclasses.replace(
+        dataset,
+        photos=tuple(
+            dataclasses.replace(
+                photo,
+                pixel_labels=SemanticImage(photo.path.with_suffix(".map.png"), (0, 1)),
+            )
+            for photo in dataset.photos
+        ),
+        class_names=("cat", "sky"),
+        category_ids=(7, 8),
+    )
+    pictures = []
+    for semantic in (False, True):
+        preprocessing = Preprocessing(min_size=80, max_size=100)
+        loader = Loader(labeled, preprocessing, batch_size=1, semantic=semantic)
+        [path] = draw_training_photos(loader, tmp_path / f"out {semantic}", 1)
+        with Image.open(path) as picture:
+            pictures.append(np.asarray(picture).astype(int))
+    plain, tinted = pictures
+    assert plain.shape == tinted.shape
+    # The left half is ignored, and has the same box; JPEG blurs what is near the other.
+    assert abs(plain[:, :320] - tinted[:, :320]).max() < 40
+    assert abs(plain[-100:, 400:650] - tinted[-100:, 400:650]).mean() > 20

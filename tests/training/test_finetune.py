@@ -142,3 +142,9 @@ def test_what_large_data_have_normalised_is_frozen_through_c2(levels, norm, froz
 def test_without_any_object_there_is_nothing_to_learn(source):
     with pytest.raises(ValueError, match=r"must show objects; .* 'pets', 7 photos"):
         finetuning_plan(source, dataset(7, objects=0))
+
+
+def test_a_model_of_semantic_maps_needs_pixel_labels():
+    source = types.SimpleNamespace(targets=("semantic_map",))
+    with pytest.raises(ValueError, match=r"received the data set 'pets', in which 0\."):
+        finetuning_plan(source, dataset())

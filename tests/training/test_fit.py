@@ -6,7 +6,7 @@ from training.mean_box import MeanBox
 from training.test_plan import plan
 
 from keras_fpn.cli import run_training
-from keras_fpn.data.scenes import scene_dataset
+from keras_fpn.data.scenes import STUFF_NAMES, scene_dataset
 from keras_fpn.distribute.devices import STRATEGIES
 from keras_fpn.training import prepare_training
 from keras_fpn.training.fit import Training
@@ -70,3 +70,25 @@ def test_on_one_accelerator_keras_chooses_the_device_and_the_compilation(
 
 def test_the_command_line_knows_the_strategies_without_loading_keras():
     assert run_training.STRATEGIES == STRATEGIES
+
+
+class LabelingMeanBox(MeanBox):
+    """A model that asks for semantic maps, too."""
+
+    targets = (*MeanBox.targets, "semantic_map")
+    stuff_names = STUFF_NAMES
+
+
+def test_semantic_maps_are_loaded_for_the_models_that_ask_for_them(tmp_path):
+    scenes = [scene_dataset(2, seed, size=(64, 64), stuff=True) for seed in (0, 1)]
+    for build, asked in ((MeanBox, False), (LabelingMeanBox, True)):
+        one = plan(build=build, optimizer=keras.optimizers.SGD, batch_size=2)
+        training = prepare_training(
+            one, scenes[0], tmp_path / build.__name__, scenes[1]
+        )
+        assert training.loader.semantic is asked
+        # So a photo whose labels cannot be read is skipped when it is measured on.
+        assert training.evaluation.loader.semantic is asked
+    bare = scene_dataset(2, size=(64, 64))
+    with pytest.raises(ValueError, match="must have pixel labels, because a Labeling"):
+        prepare_training(one, bare, tmp_path / "bare")

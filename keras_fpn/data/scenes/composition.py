@@ -9,7 +9,7 @@ from keras_fpn.data.scenes.painting import darken, paint, photographed, shadow_p
 from keras_fpn.data.scenes.random_stream import RandomStream
 from keras_fpn.data.scenes.shapes import SHAPES
 from keras_fpn.data.scenes.stamp import draw_stamp
-from keras_fpn.data.scenes.textures import background
+from keras_fpn.data.scenes.textures import TEXTURES, background
 from keras_fpn.data.scenes.visibility import Visibility
 
 _VISIBLE = 0.5  # least visible share of an object,
@@ -28,17 +28,20 @@ class Drawn:
         pixels: uint8 (H, W, 3), RGB.
         labels: tuple of G ints, indices into SHAPES.
         owner: int16 (H, W), the row of the object visible there, -1 for none.
+        stuff: uint8 (H, W), index of the texture there, or len(TEXTURES) for clutter;
+            where there is no object.
     """
 
     pixels: np.ndarray
     labels: tuple[int, ...]
     owner: np.ndarray
+    stuff: np.ndarray
 
 
 def compose(seed, index, size, objects, sides):
     """Returns a Drawn scene; see `SceneSettings` for the arguments."""
     random = RandomStream(seed, index)
-    pixels = background(random, *size)
+    pixels, stuff = background(random, *size)
     visibility = Visibility(size, _TELL_VISIBLE)
     light = random.turn()
     labels = []
@@ -51,9 +54,14 @@ def compose(seed, index, size, objects, sides):
         if random.happens(0.5):
             fallen = shadow_place(stamp, corner, light)
             darken(random, pixels, stamp, *_overlap(stamp, fallen, size))
-        paint(random, pixels, stamp, *_overlap(stamp, corner, size))
-        labels += [] if label is None else [label]
-    return Drawn(photographed(random, pixels), tuple(labels), visibility.owner)
+        here, part = _overlap(stamp, corner, size)
+        paint(random, pixels, stamp, here, part)
+        if label is None:
+            stuff[here][stamp.mask[part]] = len(TEXTURES)
+        else:
+            labels.append(label)
+    pixels = photographed(random, pixels)
+    return Drawn(pixels, tuple(labels), visibility.owner, stuff)
 
 
 def _things(random, objects, sides, shorter):

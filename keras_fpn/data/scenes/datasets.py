@@ -9,11 +9,14 @@ from PIL import Image
 
 from keras_fpn.data.coco_writer import write_coco
 from keras_fpn.data.dataset import Dataset, Objects, Photo
+from keras_fpn.data.panoptic_writer import write_panoptic
 from keras_fpn.data.sample import load_sample
-from keras_fpn.data.scenes.settings import CLASS_NAMES, SceneSettings
+from keras_fpn.data.scenes.settings import CLASS_NAMES, STUFF_NAMES, SceneSettings
 from keras_fpn.data.segments import label_image_objects
 from keras_fpn.files import PathLike
 
+INSTANCES, PANOPTIC = "instances.json", "panoptic.json"
+_STUFF_IDS = tuple(range(101, 101 + len(STUFF_NAMES)))
 _KEPT = 16  # last scenes: a thread needs the picture, then the objects
 
 
@@ -24,23 +27,27 @@ def scene(
     objects: tuple[int, int] = (8, 16),
     sides: tuple[float, float | None] = (8, None),
     masks: bool = True,
+    stuff: bool = False,
 ) -> dict:
     """Draws one scene.
 
     Args:
         seed, index, size, objects, sides: see `SceneSettings`.
         masks: bool, whether the sample has masks.
+        stuff: bool, whether the sample has a semantic map.
 
     Returns:
         dict, as `load_sample` returns it: "image", uint8 (H, W, 3); "boxes", float32
         (G, 4), around the visible part of each object; "labels", int32 (G,), indices
         into `CLASS_NAMES`; "is_crowd", bool (G,), all False; "image_id", int;
-        "photo_size", (height, width); "masks", bool (G, H, W), the visible pixels.
+        "photo_size", (height, width); "masks", bool (G, H, W), the visible pixels;
+        "semantic_map", uint8 (H, W), 0 for an object, 1 + an index into `STUFF_NAMES`.
 
     Raises:
         ValueError: an argument is out of its range, see `SceneSettings`.
     """
-    return load_sample(_photo(SceneSettings(seed, index, size, objects, sides)), masks)
+    photo = _photo(SceneSettings(seed, index, size, objects, sides), stuff)
+    return load_sample(photo, masks, stuff)
 
 
 def scene_dataset(
@@ -49,6 +56,7 @@ def scene_dataset(
     size: tuple[int, int] = (320, 320),
     objects: tuple[int, int] = (8, 16),
     sides: tuple[float, float | None] = (8, None),
+    stuff: bool = False,
 ) -> Dataset:
     """Returns scenes as a data set without files: each is drawn when it is used.
 
@@ -58,9 +66,11 @@ def scene_dataset(
     Args:
         count: int, number of scenes, 0 or more.
         seed, size, objects, sides: see `SceneSettings`.
+        stuff: bool, whether the data set is panoptic, with `STUFF_NAMES`; the pictures
+            are the same.
 
     Returns:
-        Dataset; category ids count from 1.
+        Dataset; category ids count from 1, those of stuff from 101.
 
     Raises:
         ValueError: count is negative or no integer, or `SceneSettings` raises.
@@ -71,12 +81,14 @@ def scene_dataset(
         )
     return Dataset(
         photos=tuple(
-            _photo(SceneSettings(seed, index, size, objects, sides))
+            _photo(SceneSettings(seed, index, size, objects, sides), stuff)
             for index in range(count)
         ),
         class_names=CLASS_NAMES,
         category_ids=tuple(range(1, len(CLASS_NAMES) + 1)),
         name=f"scenes of seed {seed}",
+        stuff_names=STUFF_NAMES if stuff else (),
+        stuff_ids=_STUFF_IDS if stuff else (),
     )
 
 
@@ -88,18 +100,21 @@ def write_scenes(
     objects: tuple[int, int] = (8, 16),
     sides: tuple[float, float | None] = (8, None),
     suffix: str = ".png",
+    stuff: bool = False,
 ) -> pathlib.Path:
     """Writes scenes as a COCO data set: `images` and `instances.json` in a folder.
 
-    Masks are stored as run lengths, exactly; PNG keeps the pixels exact too.
+    Masks are stored as run lengths, exactly; PNG keeps the pixels exact too. With
+    stuff, `panoptic.json` and the folder `panoptic` of PNGs are written instead.
 
     Args:
         folder: str or Path; created if missing. Existing files are replaced.
         count, seed, size, objects, sides: see `scene_dataset`.
         suffix: str, ".png", or ".jpg" for smaller files.
+        stuff: bool, whether to write a COCO panoptic data set.
 
     Returns:
-        pathlib.Path of the json file, for `read_coco`.
+        pathlib.Path of the json file, for `read_coco` or `read_coco_panoptic`.
 
     Raises:
         ValueError: the suffix is another, or `scene_dataset` raises.
@@ -107,7 +122,7 @@ def write_scenes(
     if suffix not in (".png", ".jpg"):
         raise ValueError(f"suffix must be .png or .jpg; received suffix={suffix!r}.")
     images = pathlib.Path(folder) / "images"
-    dataset = scene_dataset(count, seed, size, objects, sides)
+    dataset = scene_dataset(count, seed, size, objects, sides, stuff)
     images.mkdir(parents=True, exist_ok=True)
     photos = []
     for photo in dataset.photos:
@@ -115,8 +130,9 @@ def write_scenes(
         _save(Image.fromarray(np.asarray(photo.path)), path)
         found = photo.objects[:]  # while the scene is still cached
         photos.append(dataclasses.replace(photo, path=path, objects=found))
-    annotations = pathlib.Path(folder) / "instances.json"
-    write_coco(dataclasses.replace(dataset, photos=tuple(photos)), annotations)
+    written = dataclasses.replace(dataset, photos=tuple(photos))
+    annotations = pathlib.Path(folder) / (PANOPTIC if stuff else INSTANCES)
+    (write_panoptic if stuff else write_coco)(written, annotations)
     return annotations
 
 
@@ -128,8 +144,8 @@ def _save(image, path):
         image.save(path, quality=95, subsampling=0)
 
 
-def _photo(settings):
-    """Returns the Photo of a scene."""
+def _photo(settings, stuff):
+    """Returns the Photo of a scene, with pixel labels if `stuff` is True."""
     height, width = settings.size
     return Photo(
         image_id=settings.image_id,
@@ -137,6 +153,7 @@ def _photo(settings):
         height=height,
         width=width,
         objects=SceneObjects(settings),
+        pixel_labels=ScenePixels(settings) if stuff else None,
     )
 
 
@@ -185,6 +202,44 @@ class SceneObjects(Objects):
     labels = property(lambda self: self._found.labels)
     is_crowd = property(lambda self: self._found.is_crowd)
     segments = property(lambda self: self._found.segments)
+
+
+@dataclasses.dataclass(frozen=True)
+class ScenePixels:
+    """The pixel labels of one scene; see `keras_fpn.data.pixel_labels`.
+
+    Args:
+        settings: SceneSettings.
+    """
+
+    settings: SceneSettings
+    path = None
+
+    def semantic_map(self, size):
+        """Returns uint8 (H, W), 0 for an object, 1 + an index into `STUFF_NAMES`."""
+        drawn = _drawn(self.settings)
+        return np.where(drawn.owner >= 0, np.uint8(0), drawn.stuff + np.uint8(1))
+
+    def panoptic_map(self, size):
+        """Returns int32 (H, W) and its segments: the objects in order, then stuff."""
+        drawn = _drawn(self.settings)
+        count = len(drawn.labels)
+        stuff = count + 1 + drawn.stuff.astype(np.int32)
+        numbers = np.where(drawn.owner >= 0, drawn.owner + 1, stuff).astype(np.int32)
+        kinds = np.unique(drawn.stuff[drawn.owner < 0]).tolist()
+        segments = [
+            {"id": row + 1, "label": label, "isthing": True, "iscrowd": False}
+            for row, label in enumerate(drawn.labels)
+        ]
+        segments += [
+            {"id": count + 1 + kind, "label": kind, "isthing": False, "iscrowd": False}
+            for kind in kinds
+        ]
+        return numbers, segments
+
+    def signature(self):
+        """Returns bytes of the settings."""
+        return repr(self.settings).encode()
 
 
 @functools.lru_cache(maxsize=_KEPT)

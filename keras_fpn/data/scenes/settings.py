@@ -10,6 +10,8 @@ from keras_fpn.data.scenes.composition import compose
 from keras_fpn.data.scenes.shapes import SHAPES
 
 CLASS_NAMES = tuple(shape.name for shape in SHAPES)
+# In the order of `Drawn.stuff`: what backgrounds are made of, and what lies on them.
+STUFF_NAMES = ("clouds", "waves", "tiles", "bricks", "blotches", "clutter")
 _LEAST_SIZE = 32  # of a scene, pixels
 _LEAST_SIDE = 6  # of an object: the stroke of a ring is then a pixel wide
 

@@ -75,8 +75,14 @@ TEXTURES = (clouds, _waves, _tiles, _bricks, _blotches)
 
 
 def background(random, height, width):
-    """Returns float32 (height, width, 3) in 0..255: one or two textures."""
-    ground = _colored(random, height, width)
+    """Draws one or two textures.
+
+    Returns:
+        ground: float32 (height, width, 3), 0..255.
+        kinds: uint8 (height, width), indices into TEXTURES.
+    """
+    ground, kind = _colored(random, height, width)
+    kinds = np.full((height, width), kind, np.uint8)
     if random.happens(0.6):
         cosine, sine = random.turn()
         side = min(height, width)
@@ -87,17 +93,22 @@ def background(random, height, width):
         bend = random.between(0, 0.8) * side
         edge += np.float32(bend) * (clouds(random, height, width) - np.float32(0.5))
         share = np.clip(edge, 0, 1)[:, :, None]
-        ground = _blend(ground, _colored(random, height, width), share)
-    return ground
+        other, kind = _colored(random, height, width)
+        ground = _blend(ground, other, share)
+        kinds[edge >= np.float32(0.5)] = kind
+    return ground, kinds
 
 
 def _colored(random, height, width):
-    """Returns float32 (height, width, 3): a texture between two similar colors."""
+    """Returns float32 (height, width, 3), a texture between two similar colors; and the
+    index of the texture.
+    """
     first = dulled(random_color(random), random.between(0, 0.9))
     change = random.sign() * random.between(15, 75)
     second = [min(max(c + change + random.between(-30, 30), 0), 255) for c in first]
-    field = random.pick(TEXTURES)(random, height, width)
+    texture = random.pick(TEXTURES)
+    field = texture(random, height, width)
     pixels = np.empty((height, width, 3), np.float32)
     for channel, (low, high) in enumerate(zip(first, second, strict=True)):
         pixels[:, :, channel] = field * np.float32(high - low) + np.float32(low)
-    return pixels
+    return pixels, TEXTURES.index(texture)
