@@ -174,6 +174,17 @@ def test_weights_alone_are_written(zoo, tmp_path):
     assert_filled(detectron2_slots(model))
 
 
+def test_a_torch_file_may_have_detectron2s_names(zoo, tmp_path):
+    _, tensors = written("rpn_detectron2", tmp_path)
+    source = write_torch(tmp_path / "m.pth", tensors)
+    model = tiny("rpn_detectron2")
+    scramble(model)
+    load_checkpoint(model, source)
+    assert_filled(detectron2_slots(model))
+    done = convert_checkpoint(source, tmp_path / "m.weights.h5")
+    assert (done.preset, done.unused_numbers) == ("rpn_detectron2", 0)
+
+
 def test_a_whole_detector_is_written_and_its_classes_counted(zoo, tmp_path):
     source, _ = written("faster_coco", tmp_path, num_classes=5)
     done = convert_checkpoint(source, tmp_path / "m.keras")
