@@ -68,7 +68,7 @@ def load_weights_file(model: keras.Model, path: PathLike):
             f"{_size(shapes.values())}, and the model has {_size(own)}. "
             f"{look_alikes(layout_of(shapes, KERAS), KERAS)}"
         )
-    before = [np.array(weight) for weight in model.weights]
+    before = [np.array(keras.ops.convert_to_numpy(w)) for w in model.weights]
     try:
         with warnings.catch_warnings():
             # Keras only warns about layers that the file lacks.

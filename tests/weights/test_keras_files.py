@@ -21,9 +21,9 @@ class Gate(keras.layers.Layer):
         return self.inner(inputs)
 
 
-def built(*units, first=None):
+def built(*units, last=None):
     layers = [keras.layers.Dense(unit, name=f"fc{n}") for n, unit in enumerate(units)]
-    return keras.Sequential([keras.Input((2,)), *([first] if first else []), *layers])
+    return keras.Sequential([keras.Input((2,)), *layers, *([last] if last else [])])
 
 
 def values(model):
@@ -71,8 +71,8 @@ def test_a_file_of_another_model_changes_nothing(path, model, said):
 
 def test_what_keras_notices_last_changes_nothing_either(tmp_path):
     path = tmp_path / "m.weights.h5"
-    built(3, first=Gate()).save_weights(path)
-    model = built(3, 3)  # of the same shapes
+    built(3, last=Gate()).save_weights(path)
+    model = built(3, 3)  # of the same shapes, and the first layer fits
     before = values(model)
     with pytest.raises(ValueError, match=r"received .*m\.weights\.h5: .*\.\.\. "):
         load_weights_file(model, path)
