@@ -32,11 +32,14 @@ from keras_fpn import (  # noqa: E402
     visualize,
     weights,
 )
+from keras_fpn.conversion import Conversion, convert_checkpoint  # noqa: E402
 from keras_fpn.presets import Preset, from_preset, list_presets  # noqa: E402
 
 __all__ = [
+    "Conversion",
     "Preset",
     "backbones",
+    "convert_checkpoint",
     "data",
     "distribute",
     "export",

@@ -23,7 +23,7 @@ LAYERS = [
     "backbones preprocessing weights",
     "models",
     "presets",
-    "data visualize",
+    "conversion data visualize",
     "metrics",
     "report serving",
     "training export",
@@ -42,11 +42,11 @@ MAX_BODY_LINES = 60
 # Filters of warnings are the whole process's: these change them in the main thread, or
 # hold a lock. What threads read photos by must not.
 CHANGE_WARNING_FILTERS = {
-    "keras_fpn/cli/load_detector.py",
     "keras_fpn/cli/look.py",
     "keras_fpn/cli/terminal.py",
     "keras_fpn/data/image_files.py",
     "keras_fpn/training/checkpoints.py",
+    "keras_fpn/weights/keras_files.py",
 }
 
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)

@@ -7,8 +7,19 @@ import argparse
 import contextlib
 import sys
 
-from keras_fpn.cli import data, detect, evaluate, export, finetune, presets, train
+from keras_fpn.cli import (
+    convert,
+    data,
+    detect,
+    evaluate,
+    export,
+    finetune,
+    presets,
+    train,
+)
 from keras_fpn.cli.errors import CommandError
+
+_COMMANDS = (detect, evaluate, finetune, train, export, convert, data, presets)
 
 
 def main(argv: list[str] | None = None):
@@ -55,7 +66,7 @@ def _run(argv):
         "evaluates and exports detectors.",
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (detect, evaluate, finetune, train, export, data, presets):
+    for command in _COMMANDS:
         command.add_parser(commands).set_defaults(run=command.run)
     arguments = parser.parse_args(argv)
     try:

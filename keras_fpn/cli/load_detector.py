@@ -1,14 +1,12 @@
 """The detector that a command line asks for."""
 
-import warnings
 from pathlib import Path
 
-from keras_fpn.cli.errors import CommandError, one_line, reported
+from keras_fpn.cli.errors import CommandError, reported
 
 DEFAULT_PRESET = "faster_rcnn_resnet50_fpn_coco"
 PUBLISHED = "coco"
 RANDOM = "random"
-_EXCERPT = 200  # letters of Keras's messages, which list every layer
 
 
 def add_detector_options(parser):
@@ -62,6 +60,7 @@ def _load_file(preset, path):
     """Returns a saved detector, or a preset with the file's weights."""
     import keras_fpn
     from keras_fpn.models.checkpoints import published_name
+    from keras_fpn.weights.keras_files import load_weights_file
 
     if not path.is_file():
         raise CommandError(
@@ -76,27 +75,12 @@ def _load_file(preset, path):
     model = keras_fpn.from_preset(name, load_weights=False)
     with reported(ValueError, prefix="" if known else guess):
         if path.suffix == ".h5":
-            _load_h5(model, name, path)
+            load_weights_file(model, path)
         elif path.suffix == ".pkl" or "detectron2" in name:
             keras_fpn.weights.load_detectron2(model, path)
         else:
             keras_fpn.weights.load_torchvision(model, path)
     return model
-
-
-def _load_h5(model, name, path):
-    """Loads a .weights.h5 file, which must be of the model's architecture."""
-    with warnings.catch_warnings():
-        # Keras only warns about layers that the file lacks, then lists all layers.
-        warnings.filterwarnings("error", "Skipping nested container", UserWarning)
-        try:
-            model.load_weights(path)
-        except (ValueError, UserWarning) as error:
-            raise CommandError(
-                f"The file must hold the weights of {name}; received --weights {path}: "
-                f"{one_line(error)[:_EXCERPT]}... Name the preset whose weights it "
-                "holds: --preset NAME."
-            ) from error
 
 
 def _load_saved(preset, path):

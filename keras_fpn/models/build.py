@@ -97,6 +97,7 @@ def build(
         weights = find_weights(weights, family.published)
     file = SHIPPED[weights].path() if weights in SHIPPED else weights
     source = load_keras_file(file) if isinstance(file, Path) else None
+    _check_kind(family, source, weights)
     known = _published(family, weights)
     checkpoint = known and get_checkpoint(known)
     found = resolved_classes(classes_of(source or checkpoint), *classes)
@@ -121,6 +122,16 @@ def build(
     elif file is not None:
         load_checkpoint(model, file, source)
     return model
+
+
+def _check_kind(family, source, weights):
+    """Raises an error if a .keras file contains a detector of another kind."""
+    if source is not None and type(source.parts) is not family.parts:
+        raise ValueError(
+            f"weights must be of a {family.detector.__name__}; received "
+            f"weights={str(weights)!r}, which contains a {type(source).__name__}. Load "
+            "it with keras.models.load_model, or build that detector."
+        )
 
 
 def _check_pixels(model):

@@ -22,8 +22,11 @@ from keras_fpn.weights import (
     read_torch,
 )
 from keras_fpn.weights.detectron2 import detectron2_slots, is_pickle
-from keras_fpn.weights.mapping import classes_in
+from keras_fpn.weights.keras_files import load_weights_file
+from keras_fpn.weights.look_alikes import naming_look_alikes
+from keras_fpn.weights.mapping import check_names, classes_in
 from keras_fpn.weights.registry import known_names
+from keras_fpn.weights.tensor_names import publisher_of, weights_among
 from keras_fpn.weights.torchvision import torchvision_slots
 
 _EXCERPT = 300  # characters, because Keras's messages contain whole configs
@@ -143,19 +146,42 @@ def load_checkpoint(
         known = [(label, label) for label in range(count)] if same else None
         copy_weights(source.parts, model.parts, known, repr(str(weights)))
     elif isinstance(weights, Path) and weights.name.endswith(".h5"):
-        model.load_weights(weights)
+        load_weights_file(model, weights)
     else:
-        path = weights
-        if not isinstance(weights, Path):
-            path = fetch(get_checkpoint(weights))
-        of_detectron2 = is_pickle(path)
-        of_detectron2 = is_pickle(path)
-        tensors = (read_pickled_arrays if of_detectron2 else read_torch)(path)
-        slots_of = detectron2_slots if of_detectron2 else torchvision_slots
-        count = classes_in(model, slots_of(model), tensors)
+        path = weights if isinstance(weights, Path) else fetch(get_checkpoint(weights))
+        tensors = read_foreign(path)
+        publisher = publisher_of(tensors)
+        slots_of, load = foreign_loader(publisher)
+        with naming_look_alikes(tensors):
+            slots = slots_of(model)
+            # Before the classes, whose warning is about files of this architecture.
+            check_names(slots, weights_among(tensors, publisher))
+        count = classes_in(model, slots, tensors)
         fits = count is None or _same_count(model, weights, count)
-        load = load_detectron2 if of_detectron2 else load_torchvision
         load(model, tensors, keep_classes=fits)
+
+
+def read_foreign(path: Path):
+    """Returns the tensors in a torch file or a pickle, dict of str -> array.
+
+    Args:
+        path: `Path`; the suffix .pkl means a pickle of NumPy arrays.
+
+    Raises:
+        ValueError: as `read_torch` and `read_pickled_arrays`.
+    """
+    return (read_pickled_arrays if is_pickle(path) else read_torch)(path)
+
+
+def foreign_loader(publisher: str):
+    """Returns the functions that list a model's slots and that fill a model.
+
+    Args:
+        publisher: str, "detectron2" or "torchvision".
+    """
+    if publisher == "detectron2":
+        return detectron2_slots, load_detectron2
+    return torchvision_slots, load_torchvision
 
 
 def _same_count(model, weights, count):

@@ -10,6 +10,7 @@ from keras_fpn.layers import ConvNorm, FeatureAlign, FeaturePyramid, TwoFCBoxHea
 from keras_fpn.levels import level_number, ordered_names
 from keras_fpn.weights.dense_slots import detectron2_dense_slots
 from keras_fpn.weights.keypoint_slots import detectron2_keypoint_slots
+from keras_fpn.weights.look_alikes import naming_look_alikes
 from keras_fpn.weights.mapping import (
     Slot,
     as_is,
@@ -18,20 +19,12 @@ from keras_fpn.weights.mapping import (
     conv_norm_slots,
     dense_slots,
     fill,
-    without,
     without_classes,
 )
 from keras_fpn.weights.mask_slots import detectron2_mask_slots
 from keras_fpn.weights.pickled_arrays import read_pickled_arrays
 from keras_fpn.weights.reader import read_torch
-
-# Not weights: the model has its own mean and deviation of pixels and anchors.
-_CONSTANTS = (
-    "pixel_mean",
-    "pixel_std",
-    "proposal_generator.anchor_generator.",
-    "anchor_generator.",
-)
+from keras_fpn.weights.tensor_names import weights_among
 
 
 def load_detectron2(model, source, keep_classes: bool = True) -> None:
@@ -51,22 +44,17 @@ def load_detectron2(model, source, keep_classes: bool = True) -> None:
 
     Raises:
         ValueError: a tensor is missing, surplus, misshapen or not of floats (each
-            named), or parts of the model have no counterpart in detectron2; the model
-            stays unchanged.
+            named), or parts of the model have no counterpart in detectron2; the error
+            names the presets that the tensors may be of. The model stays unchanged.
     """
-    slots = detectron2_slots(model)
-    tensors = source
     if isinstance(source, (str, os.PathLike)):
         read = read_pickled_arrays if is_pickle(source) else read_torch
-        tensors = read(source)
-    tensors = {
-        key: tensor
-        for key, tensor in without(tensors, *_CONSTANTS).items()
-        if not key.endswith(".num_batches_tracked")
-    }
-    if not keep_classes:
-        slots, tensors = without_classes(model, slots, tensors)
-    fill(slots, tensors)
+        source = read(source)
+    with naming_look_alikes(source):
+        slots, tensors = detectron2_slots(model), weights_among(source, "detectron2")
+        if not keep_classes:
+            slots, tensors = without_classes(model, slots, tensors)
+        fill(slots, tensors)
 
 
 def is_pickle(path) -> bool:

@@ -37,16 +37,7 @@ def fill(slots, tensors):
         ValueError: a tensor is missing, surplus, of another shape or not of floats; no
             variable was changed.
     """
-    wanted = {slot.key for slot in slots}
-    missing = sorted(wanted - set(tensors))
-    surplus = sorted(set(tensors) - wanted)
-    if missing or surplus:
-        raise ValueError(
-            "The checkpoint must contain exactly the tensors of the model; received a "
-            f"checkpoint with {_names('missing', missing)} and "
-            f"{_names('surplus', surplus)}. Build the architecture it was made with, "
-            "for instance by keras_fpn.from_preset(name)."
-        )
+    check_names(slots, tensors)
     values, misshapen = [], []
     for slot in slots:
         tensor = np.asarray(tensors[slot.key])
@@ -67,6 +58,27 @@ def fill(slots, tensors):
         )
     for slot, value in zip(slots, values, strict=True):
         slot.variable.assign(value)
+
+
+def check_names(slots, tensors):
+    """Raises an error if tensors have other names than those of a model.
+
+    Args:
+        slots, tensors: as of `fill`.
+
+    Raises:
+        ValueError: a tensor is missing or surplus.
+    """
+    wanted = {slot.key for slot in slots}
+    missing = sorted(wanted - set(tensors))
+    surplus = sorted(set(tensors) - wanted)
+    if missing or surplus:
+        raise ValueError(
+            "The checkpoint must contain exactly the tensors of the model; received a "
+            f"checkpoint with {_names('missing', missing)} and "
+            f"{_names('surplus', surplus)}. Build the architecture it was made with, "
+            "for instance by keras_fpn.from_preset(name)."
+        )
 
 
 def classes_in(model, slots, tensors):

@@ -1,7 +1,6 @@
 """Checkpoints of torchvision: the tensor for each variable.
 
-Source: the state dicts of torchvision 0.27 and the renaming that its loaders apply to
-files of older module versions.
+Source: the state dicts of torchvision 0.27.
 """
 
 import os
@@ -11,6 +10,7 @@ from keras_fpn.layers import ConvBoxHead, ConvNorm, FeaturePyramid, TwoFCBoxHead
 from keras_fpn.levels import ordered_names
 from keras_fpn.weights.dense_slots import torchvision_dense_slots
 from keras_fpn.weights.keypoint_slots import torchvision_keypoint_slots
+from keras_fpn.weights.look_alikes import naming_look_alikes
 from keras_fpn.weights.mapping import (
     cells_first,
     conv_norm_slots,
@@ -22,16 +22,8 @@ from keras_fpn.weights.mapping import (
 )
 from keras_fpn.weights.mask_slots import torchvision_mask_slots
 from keras_fpn.weights.reader import read_torch
+from keras_fpn.weights.tensor_names import weights_among
 
-_LEGACY = (
-    (r"(\.fpn\.(?:inner|layer)_blocks\.\d+)\.(weight|bias)$", r"\1.0.\2"),
-    (r"(rpn\.head\.conv)\.(weight|bias)$", r"\1.0.0.\2"),
-    # There they count from 1.
-    (r"(\.mask_head)\.mask_fcn(\d)", lambda m: f"{m[1]}.{int(m[2]) - 1}.0"),
-)
-# The towers of RetinaNet's heads: convolutions had even numbers, ReLUs odd ones.
-_LEGACY_TOWER = r"(head\.\w+_head\.conv)\.([0246])\.(weight|bias)$"
-_FCOS = "head.regression_head.bbox_ctrness.weight"  # its towers keep such names
 _PREDICTOR = "roi_heads.box_predictor."
 
 
@@ -51,13 +43,15 @@ def load_torchvision(model, source, keep_classes: bool = True) -> None:
     Raises:
         ValueError: a tensor is missing, surplus, misshapen or not of floats (each
             named), or parts of the model have no counterpart in torchvision; the
-            model stays unchanged.
+            error names the presets that the tensors may be of. The model stays
+            unchanged.
     """
-    slots = torchvision_slots(model)
-    tensors = current_names(_as_tensors(source))
-    if not keep_classes:
-        slots, tensors = without_classes(model, slots, tensors)
-    fill(slots, tensors)
+    source = _as_tensors(source)
+    with naming_look_alikes(source):
+        slots, tensors = torchvision_slots(model), weights_among(source, "torchvision")
+        if not keep_classes:
+            slots, tensors = without_classes(model, slots, tensors)
+        fill(slots, tensors)
 
 
 def torchvision_slots(model):
@@ -94,32 +88,10 @@ def load_torchvision_body(backbone, source) -> None:
     Raises:
         ValueError: as `load_torchvision`.
     """
-    tensors = current_names(_as_tensors(source))
+    tensors = weights_among(_as_tensors(source), "torchvision")
     tensors = without(tensors, "fc.", "classifier.")
     prefix = "features." if backbone.name == "mobilenet_v3_large" else ""
     fill(_body_slots(backbone, prefix), tensors)
-
-
-def current_names(tensors):
-    """Returns the tensors under the current names in torchvision.
-
-    Counters of batches, which nothing here needs, are left out.
-    """
-    renamed = {}
-    for key, tensor in tensors.items():
-        if key.endswith(".num_batches_tracked"):
-            continue
-        for pattern, replacement in _LEGACY:
-            key = re.sub(pattern, replacement, key)
-        if _FCOS not in tensors:
-            key = re.sub(_LEGACY_TOWER, _current_tower, key)
-        renamed[key] = tensor
-    return renamed
-
-
-def _current_tower(match):
-    tower, place, kind = match.groups()
-    return f"{tower}.{int(place) // 2}.0.{kind}"
 
 
 def _as_tensors(source):

@@ -10,6 +10,7 @@ from keras_fpn import cli
 from keras_fpn.cli.errors import CommandError
 from keras_fpn.cli.load_detector import load_detector
 from keras_fpn.models import checkpoints
+from keras_fpn.weights import keras_files
 from keras_fpn.weights.checkpoint import Digest
 
 FAPN = "faster_rcnn_resnet50_fapn_detectron2_1x"  # not downloaded
@@ -20,9 +21,12 @@ BOX = {"bbox": [10, 20, 30, 40]}
 def presets(monkeypatch):
     """Replaces the builders; each call is noted as (what, arguments...)."""
     calls = []
-    loader = types.SimpleNamespace(
-        load_weights=lambda *args: calls.append(("h5", *args))
-    )
+    loader = types.SimpleNamespace()
+
+    def load_weights_file(model, path):
+        calls.append(("h5", path))
+
+    monkeypatch.setattr(keras_files, "load_weights_file", load_weights_file)
 
     def from_preset(name, load_weights=True):
         if name == "absent":
@@ -172,24 +176,13 @@ def test_a_file_that_does_not_fit_the_default_preset_needs_another(
 
 
 def test_weights_of_another_architecture_are_refused(tmp_path, monkeypatch):
-    def build(*units):
-        inner = [keras.layers.Dense(unit) for unit in units]
-        return keras.Sequential([keras.Input((2,)), *inner])
-
     path = tmp_path / "m.weights.h5"
-    build(3).save_weights(path)
-    for units in ((4,), (3, 3)):  # another shape; a layer that the file lacks
-
-        def from_preset(name, load_weights, units=units):
-            return build(*units)
-
-        monkeypatch.setattr(keras_fpn, "from_preset", from_preset)
-        message = (
-            r"must hold the weights of small; received .*m\.weights\.h5: .*Name the"
-        )
-        with pytest.raises(CommandError, match=message) as error:
-            load_detector("small", str(path))
-        assert len(str(error.value)) < 500
+    keras.Sequential([keras.Input((2,)), keras.layers.Dense(3)]).save_weights(path)
+    other = keras.Sequential([keras.Input((2,)), keras.layers.Dense(4)])
+    monkeypatch.setattr(keras_fpn, "from_preset", lambda name, load_weights: other)
+    message = r"^A file must have the weights of the model; received .*no preset\.$"
+    with pytest.raises(CommandError, match=message):
+        load_detector("small", str(path))
 
 
 @pytest.mark.parametrize(

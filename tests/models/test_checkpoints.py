@@ -127,14 +127,24 @@ def test_a_predictor_is_kept_where_the_classes_are_as_many(loaded, columns, kept
         assert f"'a.pth' has {columns - 1} classes and this model has 3:" in said[0]
 
 
-def test_files_without_a_predictor_fit_any_classes(loaded):
+def test_files_without_a_predictor_fit_any_classes(loaded, monkeypatch):
+    monkeypatch.setattr(checkpoints, "torchvision_slots", lambda model: [])
     load_checkpoint(loaded.model, V2)
     assert loaded.kept == [True]
     assert loaded.read == ["fetched"]
 
 
-def test_files_of_weights_alone_are_loaded_as_they_are():
+def test_files_of_another_architecture_fail_without_a_word_on_classes(loaded):
+    loaded.tensors = {BIAS: np.zeros(7), "more": np.zeros(1)}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(ValueError, match=r"1 surplus \['more'\].*no preset"):
+            load_checkpoint(loaded.model, Path("a.pth"))
+    assert loaded.kept == []
+
+
+def test_files_of_weights_alone_are_loaded_as_they_are(monkeypatch):
     given = []
-    model = types.SimpleNamespace(load_weights=given.append)
-    load_checkpoint(model, Path("own.weights.h5"))
-    assert given == [Path("own.weights.h5")]
+    monkeypatch.setattr(checkpoints, "load_weights_file", lambda *of: given.append(of))
+    load_checkpoint("model", Path("own.weights.h5"))
+    assert given == [("model", Path("own.weights.h5"))]

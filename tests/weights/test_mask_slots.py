@@ -12,7 +12,7 @@ from keras_fpn.layers import FCNMaskHead, MaskPredictor
 from keras_fpn.models import mask_rcnn_fpn
 from keras_fpn.weights import load_detectron2, load_torchvision
 from keras_fpn.weights.mask_slots import torchvision_mask_slots
-from keras_fpn.weights.torchvision import current_names
+from keras_fpn.weights.tensor_names import current_names
 
 CHANNELS, WIDTH, DEPTH, CLASSES = 4, 5, 6, 3
 TORCHVISION, DETECTRON2 = "roi_heads.mask_predictor", "roi_heads.mask_head"
