@@ -27,6 +27,8 @@ class GroundTruth:
         mask_windows: float32 (B, G, 4), xyxy, input-image pixels; None without masks.
         keypoints: float32 (B, G, J, 3), x, y, input-image pixels, and visibility: 0
             not annotated, 1 hidden, 2 visible; None if they are not needed.
+        semantic_map: int (B, H, W), classes of the pixels of the padded images, 255
+            where they are not labelled; None if it is not needed.
     """
 
     boxes: Any
@@ -38,6 +40,7 @@ class GroundTruth:
     masks: Any = None
     mask_windows: Any = None
     keypoints: Any = None
+    semantic_map: Any = None
 
     @property
     def objects(self):
