@@ -37,7 +37,7 @@ from keras_fpn.models.loss_divisors import (
 from keras_fpn.models.mask_branch import MaskBranch
 from keras_fpn.models.mask_rcnn import MaskRCNN, MaskRCNNParts, mask_rcnn_fpn
 from keras_fpn.models.mask_targets import MaskTargets
-from keras_fpn.models.panoptic_fpn import PanopticFPN, PanopticParts, panoptic_fpn
+from keras_fpn.models.panoptic import PanopticFPN, PanopticParts, panoptic_fpn
 from keras_fpn.models.panoptic_merge import PanopticMerge
 from keras_fpn.models.parts import Parts
 from keras_fpn.models.pasted_masks import ExactPaste, WholePixelPaste
@@ -54,7 +54,7 @@ from keras_fpn.models.segment_proposals import (
     segment_proposals_fpn,
 )
 from keras_fpn.models.semantic_branch import SemanticBranch, StuffBranch
-from keras_fpn.models.semantic_fpn import SemanticFPN, SemanticParts, semantic_fpn
+from keras_fpn.models.semantic import SemanticFPN, SemanticParts, semantic_fpn
 from keras_fpn.models.stuff_set import COCO_STUFF, StuffSet
 from keras_fpn.models.two_stage import TwoStageParts
 from keras_fpn.point_coder import PointCoder

@@ -13,7 +13,7 @@ from keras_fpn.models.build import Family, build
 from keras_fpn.models.mask_rcnn import MaskRCNN, MaskRCNNParts
 from keras_fpn.models.published_detectron2 import PANOPTIC_FPN, PANOPTIC_FPN_COCO
 from keras_fpn.models.semantic_branch import StuffBranch
-from keras_fpn.models.semantic_fpn import with_semantic
+from keras_fpn.models.semantic import with_semantic
 from keras_fpn.models.stuff_set import COCO_STUFF
 from keras_fpn.preprocessing import Preprocessing
 
