@@ -51,22 +51,10 @@ class SemanticFPNHead(keras.layers.Layer):
                 "A semantic head reads the levels from P2 on, whose stride is 4; "
                 f"received a pyramid of {names}. Use a backbone with a map C2."
             )
-        self.convolutions = {}
-        for name in names:
-            shape = tuple(pyramid_shape[name])
-            self.convolutions[name] = []
-            for number in range(1, max(1, _doublings(name)) + 1):
-                convolution = ConvNorm(
-                    self.channels,
-                    3,
-                    norm=self.norm,
-                    activation="relu",
-                    dtype=self.dtype_policy,
-                    name=f"{name}_conv{number}",
-                )
-                convolution.build(shape)
-                self.convolutions[name].append(convolution)
-                shape = (shape[0], None, None, self.channels)
+        # Keras tracks the layers of lists that are whole when they are assigned.
+        self.convolutions = {
+            name: self._convolutions(name, pyramid_shape[name]) for name in names
+        }
 
     def call(self, pyramid, training=False):
         height, width = ops.shape(pyramid[FINEST])[1:3]
@@ -86,6 +74,23 @@ class SemanticFPNHead(keras.layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), **arguments_of(self, SemanticFPNHead)}
+
+    def _convolutions(self, name, shape):
+        """Returns the convolutions of a level, built, a list."""
+        built = []
+        for number in range(1, max(1, _doublings(name)) + 1):
+            convolution = ConvNorm(
+                self.channels,
+                3,
+                norm=self.norm,
+                activation="relu",
+                dtype=self.dtype_policy,
+                name=f"{name}_conv{number}",
+            )
+            convolution.build(tuple(shape))
+            built.append(convolution)
+            shape = (shape[0], None, None, self.channels)
+        return built
 
 
 def _doublings(name):

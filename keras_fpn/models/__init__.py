@@ -53,8 +53,8 @@ from keras_fpn.models.segment_proposals import (
     SegmentProposals,
     segment_proposals_fpn,
 )
-from keras_fpn.models.semantic_branch import SemanticBranch, StuffBranch
 from keras_fpn.models.semantic import SemanticFPN, SemanticParts, semantic_fpn
+from keras_fpn.models.semantic_branch import SemanticBranch, StuffBranch
 from keras_fpn.models.stuff_set import COCO_STUFF, StuffSet
 from keras_fpn.models.two_stage import TwoStageParts
 from keras_fpn.point_coder import PointCoder

@@ -12,8 +12,8 @@ from keras_fpn.models import mask_rcnn
 from keras_fpn.models.build import Family, build
 from keras_fpn.models.mask_rcnn import MaskRCNN, MaskRCNNParts
 from keras_fpn.models.published_detectron2 import PANOPTIC_FPN, PANOPTIC_FPN_COCO
-from keras_fpn.models.semantic_branch import StuffBranch
 from keras_fpn.models.semantic import with_semantic
+from keras_fpn.models.semantic_branch import StuffBranch
 from keras_fpn.models.stuff_set import COCO_STUFF
 from keras_fpn.preprocessing import Preprocessing
 
@@ -88,9 +88,7 @@ def _complete(parts, num_classes):
     return with_semantic(parts, partial(StuffPredictor, len(stuff)))
 
 
-FAMILY = Family(
-    PanopticFPN, PanopticParts, _complete, PANOPTIC_FPN, PANOPTIC_FPN_COCO
-)
+FAMILY = Family(PanopticFPN, PanopticParts, _complete, PANOPTIC_FPN, PANOPTIC_FPN_COCO)
 
 
 def panoptic_fpn(

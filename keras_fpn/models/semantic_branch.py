@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
-from keras import ops
 
 from keras_fpn.layers.semantic_head import STRIDE
 from keras_fpn.models.class_columns import ClassColumns

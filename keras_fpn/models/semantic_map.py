@@ -71,6 +71,6 @@ def _interpolation(size, cells, scale):
 def _tile(shares, start):
     """Returns the shares of the pixels of a tile, and the slice of cells they read."""
     weights = shares[start : start + _TILE]
-    [read] = np.nonzero(weights.any(axis=0))
-    read = slice(read[0], read[-1] + 1)
+    cells = np.flatnonzero(weights.any(axis=0))
+    read = slice(cells[0], cells[-1] + 1)
     return weights[:, read], read

@@ -43,7 +43,8 @@ def phases_along(inputs, factor: int, axis: int):
     previous = ops.concatenate([first, others], axis=axis)
     following = ops.concatenate([rest, last], axis=axis)
     return [
-        inputs * (1.0 - abs(offset)) + (previous if offset < 0 else following) * abs(offset)
+        inputs * (1.0 - abs(offset))
+        + (previous if offset < 0 else following) * abs(offset)
         for offset in _offsets(factor)
     ]
 

@@ -160,5 +160,9 @@ def test_losses_are_equal(run, step):
 
 def test_every_parameters_gradient_norm_is_equal(run, step):
     _, norms, _ = step
+    # A layer that Keras does not track would have none, and not be missed.
+    prefix = "train/grad_norm/"
+    recorded = [name for name in run.golden.stages.files if name.startswith(prefix)]
+    assert {prefix + name for name in norms} == set(recorded)
     tolerance = GRADIENT_TOLERANCE.get(run.golden.model, 5e-3)
     assert_same_norms(norms, run.golden, tolerance, median=2.5e-3)
