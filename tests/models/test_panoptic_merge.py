@@ -20,9 +20,7 @@ def window(rows, columns):
 
 def merged(objects, semantic_map=SKY_AND_SEA, **settings):
     """Merges (score, label, mask) of objects."""
-    scores, labels, masks = (
-        [one[place] for one in objects] for place in range(3)
-    )
+    scores, labels, masks = ([one[place] for one in objects] for place in range(3))
     merge = PanopticMerge(**{"stuff_area": 1, **settings})
     return merge(np.float32(scores), labels, iter(masks), semantic_map)
 

@@ -5,7 +5,7 @@ import numpy as np
 from models.tiny import tiny_backbone
 from models.tiny_masks import tiny_mask_rcnn
 
-from keras_fpn.layers import FeaturePyramid, SemanticFPNHead
+from keras_fpn.layers import FeaturePyramid, SemanticFPNHead, StuffPredictor
 from keras_fpn.models import (
     PanopticFPN,
     PanopticMerge,
@@ -14,7 +14,6 @@ from keras_fpn.models import (
     StuffSet,
     semantic_fpn,
 )
-from keras_fpn.layers import StuffPredictor
 from keras_fpn.preprocessing import Preprocessing
 from keras_fpn.weights import fill_with_formula
 
