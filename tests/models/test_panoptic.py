@@ -65,7 +65,7 @@ def test_segments_are_of_things_and_of_stuff(model, found):
 
 def test_things_are_parts_of_their_masks(found):
     masks = [coco_mask.decode(one).astype(bool) for one in found["masks"]]
-    best = [one for one in found["segments"] if one["isthing"]][0]
+    best = next(one for one in found["segments"] if one["isthing"])
     row = int(np.argmax(found["scores"] == np.float32(best["score"])))
     assert best["label"] == found["labels"][row]
     assert_array_equal(found["panoptic_map"] == best["id"], masks[row])
@@ -228,11 +228,10 @@ def test_it_is_served_and_the_client_merges(model, found, tmp_path):
 
 @pytest.mark.ci
 def test_resnet101_shares_all_but_the_backbone():
-    names = (
-        "panoptic_resnet50_fpn_detectron2_1x",
-        "panoptic_resnet101_fpn_detectron2_3x",
-    )
-    models = [keras_fpn.from_preset(name, load_weights=False) for name in names]
+    models = [
+        keras_fpn.from_preset(f"panoptic_{name}", load_weights=False)
+        for name in ("resnet50_fpn_detectron2_1x", "resnet101_fpn_detectron2_3x")
+    ]
     own = [
         {
             name: [tuple(weight.shape) for weight in layer.weights]

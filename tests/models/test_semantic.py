@@ -33,11 +33,9 @@ def test_every_pixel_of_the_photo_has_a_class(found):
     assert set(found) == {"semantic_map"}
     assert found["semantic_map"].shape == (400, 600)
     assert found["semantic_map"].dtype == np.uint8
-    shares = (
-        np.bincount(found["semantic_map"].ravel(), minlength=3) / PHOTO[..., 0].size
-    )
-    assert len(shares) == 3
-    assert shares.min() > 0.05
+    counts = np.bincount(found["semantic_map"].ravel(), minlength=3)
+    assert len(counts) == 3
+    assert counts.min() > 0.05 * counts.sum()
 
 
 def test_the_graph_is_the_pyramid_and_the_head(model):
@@ -81,9 +79,8 @@ def test_it_is_saved_and_loaded(model, found, tmp_path):
     for other in (again, named):
         assert type(other) is SemanticFPN
         assert other.class_names == ["road", "car", "sky"]
-        assert_array_equal(
-            other.detect(PHOTO)[0]["semantic_map"], found["semantic_map"]
-        )
+        [one] = other.detect(PHOTO)
+        assert_array_equal(one["semantic_map"], found["semantic_map"])
 
 
 @pytest.mark.ci
