@@ -5,6 +5,7 @@ cells at the same place within their old one are a phase: the same weighted sum 
 old cell and a neighbor.
 """
 
+import numpy as np
 from keras import ops
 
 
@@ -49,27 +50,44 @@ def phases_along(inputs, factor: int, axis: int):
     ]
 
 
-def phases_gradient(upstreams, axis: int):
-    """Returns the gradient of `phases_along` with respect to its inputs.
+def shares(factor: int):
+    """Returns what new cells take from old ones, float32 (factor, 3).
+
+    Columns are the previous, the own and the next old cell, along one axis.
+    """
+    offsets = np.array(_offsets(factor), np.float32)
+    previous, following = np.maximum(-offsets, 0), np.maximum(offsets, 0)
+    return np.stack([previous, 1 - previous - following, following], axis=1)
+
+
+def phase_along(inputs, share, axis: int):
+    """Returns one of `phases_along`, which a number that is not known yet may choose.
 
     Args:
-        upstreams: list of `factor` tensors, the gradients of the phases.
+        inputs: float (B, h, w, C).
+        share: (3,), a row of `shares`.
         axis: 1 or 2.
     """
-    own, previous, following = 0.0, 0.0, 0.0
-    for offset, upstream in zip(_offsets(len(upstreams)), upstreams, strict=True):
-        own = own + upstream * (1.0 - abs(offset))
-        if offset < 0:
-            previous = previous + upstream * abs(offset)
-        else:
-            following = following + upstream * abs(offset)
+    first, rest, last, others = _ends(inputs, axis)
+    previous = ops.concatenate([first, others], axis=axis)
+    following = ops.concatenate([rest, last], axis=axis)
+    return share[0] * previous + share[1] * inputs + share[2] * following
+
+
+def phase_gradient(upstream, share, axis: int):
+    """Returns the gradient of `phase_along` with respect to its inputs.
+
+    Args:
+        upstream: float (B, h, w, C), the gradient of the phase.
+        share, axis: as of `phase_along`.
+    """
+    first, rest, last, others = _ends(upstream, axis)
     # Each cell is the previous one of the next cell; that of the border is its own.
-    first, rest, last, others = _ends(previous, axis)
-    own = own + ops.concatenate([rest, ops.zeros_like(last)], axis=axis)
-    own = own + ops.concatenate([first, ops.zeros_like(rest)], axis=axis)
-    first, rest, last, others = _ends(following, axis)
-    own = own + ops.concatenate([ops.zeros_like(first), others], axis=axis)
-    return own + ops.concatenate([ops.zeros_like(others), last], axis=axis)
+    previous = ops.concatenate([rest, ops.zeros_like(last)], axis=axis)
+    previous = previous + ops.concatenate([first, ops.zeros_like(rest)], axis=axis)
+    following = ops.concatenate([ops.zeros_like(first), others], axis=axis)
+    following = following + ops.concatenate([ops.zeros_like(others), last], axis=axis)
+    return share[0] * previous + share[1] * upstream + share[2] * following
 
 
 def _offsets(factor):

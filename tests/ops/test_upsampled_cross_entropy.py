@@ -8,7 +8,10 @@ from on_backend import by_xla, compiled, gradient
 
 from keras_fpn.losses import softmax_cross_entropy
 from keras_fpn.ops.bilinear_upsample import bilinear_upsample
-from keras_fpn.ops.upsampled_cross_entropy import upsampled_cross_entropy
+from keras_fpn.ops.upsampled_cross_entropy import (
+    cross_entropy_portable,
+    upsampled_cross_entropy,
+)
 
 FACTOR = 4
 draw = np.random.default_rng(0)
@@ -43,6 +46,17 @@ def test_sum_and_gradient_are_those_of_upsampling_all_logits():
     found = gradient(lambda logits: 3.0 * total(logits)[0], LOGITS)
     assert_allclose(found, 3.0 * gradient(plain, LOGITS), atol=1e-4)
     assert np.abs(found).max() > 1
+
+
+def test_the_portable_form_has_the_same_sum_and_gradient():
+    weights = (LABELS < 6) * WEIGHTS[:, None, None]
+    labels = np.where(LABELS < 6, LABELS, 0).astype("int32")
+
+    def portable(logits):
+        return cross_entropy_portable(logits, labels, weights, FACTOR)
+
+    assert_allclose(compiled(portable, LOGITS), compiled(plain, LOGITS), rtol=1e-5)
+    assert_allclose(gradient(portable, LOGITS), gradient(plain, LOGITS), atol=1e-4)
 
 
 def test_pixels_without_a_class_do_not_count():
