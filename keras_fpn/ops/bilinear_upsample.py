@@ -8,12 +8,14 @@ old cell and a neighbor.
 import numpy as np
 from keras import ops
 
+from keras_fpn.ops.kernels import native_kernels_run
+
 
 def bilinear_upsample(inputs, factor: int):
     """Returns maps upsampled bilinearly along both axes.
 
-    It equals `bilinear_resize` to `factor` times the size, in elementwise operations
-    alone.
+    It equals `bilinear_resize` to `factor` times the size, by TensorFlow's kernel or in
+    elementwise operations.
 
     Args:
         inputs: float (B, h, w, C).
@@ -22,6 +24,16 @@ def bilinear_upsample(inputs, factor: int):
     Returns:
         float (B, factor * h, factor * w, C), the dtype of the inputs.
     """
+    if native_kernels_run():
+        from keras_fpn.ops.bilinear_resize_tensorflow import bilinear_resize_tensorflow
+
+        height, width = ops.shape(inputs)[1:3]
+        return bilinear_resize_tensorflow(inputs, factor * height, factor * width)
+    return bilinear_upsample_portable(inputs, factor)
+
+
+def bilinear_upsample_portable(inputs, factor: int):
+    """`bilinear_upsample` in `keras.ops` alone."""
     for axis in (1, 2):
         shape = list(ops.shape(inputs))
         shape[axis] = shape[axis] * factor

@@ -8,6 +8,7 @@ from on_backend import compiled, gradient
 from keras_fpn.ops.bilinear_resize import bilinear_resize_portable
 from keras_fpn.ops.bilinear_upsample import (
     bilinear_upsample,
+    bilinear_upsample_portable,
     phase_along,
     phase_gradient,
     phases_along,
@@ -34,11 +35,13 @@ def test_it_is_resizing_to_a_multiple_of_the_size(factor):
     def both(inputs):
         return (
             bilinear_upsample(inputs, factor),
+            bilinear_upsample_portable(inputs, factor),
             bilinear_resize_portable(inputs, 5 * factor, factor),
         )
 
-    own, general = compiled(both, inputs)
+    own, portable, general = compiled(both, inputs)
     assert_allclose(own, general, atol=1e-5)
+    assert_allclose(portable, general, atol=1e-5)
 
 
 @pytest.mark.parametrize("axis", [1, 2])
