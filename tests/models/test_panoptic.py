@@ -71,6 +71,7 @@ def test_things_are_parts_of_their_masks(found):
     assert_array_equal(found["panoptic_map"] == best["id"], masks[row])
 
 
+@pytest.mark.ci
 def test_its_objects_are_those_of_mask_rcnn(model, found):
     own = [
         getattr(model.parts, field.name) for field in dataclasses.fields(MaskRCNNParts)

@@ -70,6 +70,7 @@ def test_it_has_no_limits_and_one_view(model):
         semantic_fpn(tiny_backbone(("C3", "C4")))
 
 
+@pytest.mark.ci
 def test_it_is_saved_and_loaded(model, found, tmp_path):
     model.save(tmp_path / "semantic.keras")
     model.save_weights(tmp_path / "semantic.weights.h5")
