@@ -10,6 +10,7 @@ from keras_fpn.models import (
     fcos,
     keypoint_rcnn,
     mask_rcnn,
+    panoptic,
     retinanet,
     rpn,
 )
@@ -22,6 +23,7 @@ _FAMILIES = (
     (faster_rcnn.faster_rcnn_fpn, faster_rcnn.FAMILY),
     (mask_rcnn.mask_rcnn_fpn, mask_rcnn.FAMILY),
     (cascade_rcnn.cascade_mask_rcnn_fpn, cascade_rcnn.MASK_FAMILY),
+    (panoptic.panoptic_fpn, panoptic.FAMILY),
     (fast_rcnn.fast_rcnn_fpn, fast_rcnn.FAMILY),
     (rpn.rpn_fpn, rpn.FAMILY),
     (keypoint_rcnn.keypoint_rcnn_fpn, keypoint_rcnn.FAMILY),

@@ -62,6 +62,10 @@ DETECTRON2 = {
     "mask_rcnn_resnet101_fpn_detectron2_3x": 63.28,  # 60.64 and the mask head
     # 44.34, two more stages, and the boxes of 79 classes less.
     "cascade_mask_rcnn_resnet50_fpn_detectron2_3x": 71.98,
+    # Those of Mask R-CNN, and 1.63 of seven convolutions and 54 classes.
+    "panoptic_resnet50_fpn_detectron2_1x": 45.97,
+    "panoptic_resnet50_fpn_detectron2_3x": 45.97,
+    "panoptic_resnet101_fpn_detectron2_3x": 64.91,
     "rpn_resnet50_fpn_detectron2_1x": 27.39,  # 41.70 less the two layers of the heads
     # Those of torchvision, less the background's box.
     "keypoint_rcnn_resnet50_fpn_detectron2_1x": 59.13,
@@ -141,6 +145,7 @@ def test_preset_of_detectron2_has_its_number_of_parameters(name):
         "fast": "FastRCNN",
         "mask": "MaskRCNN",
         "cascade": "CascadeMaskRCNN",
+        "panoptic": "PanopticFPN",
         "retinanet": "RetinaNet",
     }
     kind = kinds[name.split("_")[0]]

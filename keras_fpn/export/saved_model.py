@@ -16,6 +16,7 @@ from keras_fpn.models.given_proposals import takes_proposals
 MAX_PIXELS = 64_000_000  # more than photos of phones have; 192 MB when decoded
 MAX_PHOTOS = 8  # each needs half a gigabyte for a ResNet-50 at 800 pixels
 CLASSES = "classes.json"
+STUFF = "stuff.json"
 
 
 def export_saved_model(
@@ -36,7 +37,8 @@ def export_saved_model(
     It has three signatures: "serving_default" takes encoded photos, "image_tensor"
     pixels, "tf_example" serialized tf.train.Examples. docs/serving.md lists their
     inputs and outputs; those of a detector that takes proposals have an input of that
-    name, too. `assets.extra/classes.json` holds the names of the classes.
+    name, too. `assets.extra/classes.json` holds the names of the classes, and
+    `stuff.json`, of a panoptic detector, those of stuff.
 
     The folder gets its number only when it is complete.
 
@@ -82,7 +84,9 @@ def export_saved_model(
         )
         extra = folder / "assets.extra"
         extra.mkdir()
-        _write_classes(model, extra / CLASSES)
+        _write_classes(model.category_ids, model.class_names, extra / CLASSES)
+        if hasattr(model, "stuff_names"):
+            _write_classes(model.stuff_ids, model.stuff_names, extra / STUFF)
         if warmup:
             from keras_fpn.serving.warmup_tensorflow import write_warmup
 
@@ -110,11 +114,10 @@ def check_export(
         importlib.import_module("keras_fpn.serving.warmup_tensorflow")
 
 
-def _write_classes(model, path):
-    """Writes the ids and names of the classes as JSON."""
+def _write_classes(ids, names, path):
+    """Writes the ids and names of classes as JSON."""
     classes = [
-        {"id": number, "name": name}
-        for number, name in zip(model.category_ids, model.class_names, strict=True)
+        {"id": number, "name": name} for number, name in zip(ids, names, strict=True)
     ]
     text = json.dumps(classes, indent=0, ensure_ascii=False) + "\n"
     path.write_text(printable(text), "utf-8")

@@ -39,6 +39,11 @@ from keras_fpn.layers.rpn_head import RPNHead
 from keras_fpn.layers.segment_detections import SegmentDetections, TopSegments
 from keras_fpn.layers.segment_head import SegmentHead
 from keras_fpn.layers.segment_windows import SegmentWindows
+from keras_fpn.layers.semantic_head import (
+    SemanticFPNHead,
+    SemanticPredictor,
+    StuffPredictor,
+)
 from keras_fpn.layers.stage_box_head import StageBoxHead
 from keras_fpn.layers.top_down import TopDownMerge
 
@@ -80,10 +85,13 @@ __all__ = [
     "SegmentDetections",
     "SegmentHead",
     "SegmentWindows",
+    "SemanticFPNHead",
+    "SemanticPredictor",
     "SingleMap",
     "SmoothingConvolution",
     "StageBoxHead",
     "StridedAnchors",
+    "StuffPredictor",
     "SubsampledLevel",
     "TopDownMerge",
     "TopDownWithoutLateral",

@@ -37,6 +37,8 @@ from keras_fpn.models.loss_divisors import (
 from keras_fpn.models.mask_branch import MaskBranch
 from keras_fpn.models.mask_rcnn import MaskRCNN, MaskRCNNParts, mask_rcnn_fpn
 from keras_fpn.models.mask_targets import MaskTargets
+from keras_fpn.models.panoptic import PanopticFPN, PanopticParts, panoptic_fpn
+from keras_fpn.models.panoptic_merge import PanopticMerge
 from keras_fpn.models.parts import Parts
 from keras_fpn.models.pasted_masks import ExactPaste, WholePixelPaste
 from keras_fpn.models.point_branch import PointBranch
@@ -51,12 +53,16 @@ from keras_fpn.models.segment_proposals import (
     SegmentProposals,
     segment_proposals_fpn,
 )
+from keras_fpn.models.semantic import SemanticFPN, SemanticParts, semantic_fpn
+from keras_fpn.models.semantic_branch import SemanticBranch, StuffBranch
+from keras_fpn.models.stuff_set import COCO_STUFF, StuffSet
 from keras_fpn.models.two_stage import TwoStageParts
 from keras_fpn.point_coder import PointCoder
 from keras_fpn.sampler import FullSample, Sample
 
 __all__ = [
     "COCO_PERSON",
+    "COCO_STUFF",
     "FCOS",
     "RESULTS",
     "RPN",
@@ -92,6 +98,9 @@ __all__ = [
     "MaskTargets",
     "Match",
     "MovingPositives",
+    "PanopticFPN",
+    "PanopticMerge",
+    "PanopticParts",
     "Parts",
     "PointBranch",
     "PointCoder",
@@ -105,6 +114,11 @@ __all__ = [
     "SegmentBranch",
     "SegmentParts",
     "SegmentProposals",
+    "SemanticBranch",
+    "SemanticFPN",
+    "SemanticParts",
+    "StuffBranch",
+    "StuffSet",
     "TwoStageParts",
     "WholePixelPaste",
     "cascade_mask_rcnn_fpn",
@@ -115,9 +129,11 @@ __all__ = [
     "fold_batch_norms",
     "keypoint_rcnn_fpn",
     "mask_rcnn_fpn",
+    "panoptic_fpn",
     "paper_row",
     "paper_rows",
     "retinanet_fpn",
     "rpn_fpn",
     "segment_proposals_fpn",
+    "semantic_fpn",
 ]

@@ -7,7 +7,13 @@ from typing import Any
 from keras_fpn.models.given_proposals import check_given
 from keras_fpn.models.image_pyramid import check_image_pyramid, detect_in_views
 from keras_fpn.models.limits import check_limits, check_whole_number
-from keras_fpn.models.results import Frame, check_mask_form, of_photo, with_masks
+from keras_fpn.models.results import (
+    SEMANTIC_LOGITS,
+    Frame,
+    check_mask_form,
+    of_photo,
+    with_masks,
+)
 from keras_fpn.preprocessing import proposal_batch, read_photo
 
 
@@ -59,11 +65,13 @@ def detect(
         list with a dict for each photo: "boxes" float32 (n, 4), xyxy, pixels of the
         photo; "labels" int32 (n,), indices into `class_names`; "scores" float32 (n,),
         highest first; and the detector's other outputs, if it has any, such as
-        "keypoints" float32 (n, J, 3), x, y, pixels of the photo, and score.
+        "keypoints" float32 (n, J, 3), x, y, pixels of the photo, and score, or
+        "semantic_map" uint8 (H, W), classes of pixels. `SemanticFPN` has that alone.
 
     Raises:
-        ValueError: a photo cannot be read, an argument is out of range, or proposals
-            are missing, not taken, or not of their photo.
+        ValueError: a photo cannot be read, an argument is out of range, proposals are
+            missing, not taken, or not of their photo, or the detector has no scores to
+            limit or cannot merge several views.
     """
     check_limits(score_threshold, max_detections)
     check_whole_number("batch_size", batch_size)
@@ -72,15 +80,19 @@ def detect(
     if not isinstance(images, (list, tuple)):
         images, proposals = [images], None if proposals is None else [proposals]
     check_given(model, proposals, len(images))
-    own, preprocessing = model.final_part(), model.preprocessing
-    threshold = own.score_threshold if score_threshold is None else score_threshold
-    limit = own.max_detections if max_detections is None else max_detections
-    limits: dict[str, Any] = {"score_threshold": threshold, "max_detections": limit}
+    limits = _limits(model, score_threshold, max_detections)
+    preprocessing = model.preprocessing
     size = (
         preprocessing.min_size if min_size is None else min_size,
         preprocessing.max_size if max_size is None else max_size,
     )
     in_views = scales is not None or flip
+    if in_views and SEMANTIC_LOGITS in model.output:
+        raise ValueError(
+            "A detector of semantic maps must see each photo once, because maps of "
+            f"several views are not merged; received scales={scales}, flip={flip}. "
+            "Leave both out."
+        )
     views: dict[str, Any] = {
         "scales": (1,) if scales is None else scales,
         "flip": flip,
@@ -110,10 +122,32 @@ def detect(
         else:
             found = detect_batch(photos, size, given)
         results += [
-            with_masks(one, photo.shape[:2], masks, model.mask_paste)
+            with_masks(
+                model.merged(one, photo.shape[:2]),
+                photo.shape[:2],
+                masks,
+                model.mask_paste,
+            )
             for one, photo in zip(found, photos, strict=True)
         ]
     return results
+
+
+def _limits(model, score_threshold, max_detections):
+    """Returns the limits of the results, dict; empty for one that finds no objects."""
+    own = model.final_part()
+    given = {"score_threshold": score_threshold, "max_detections": max_detections}
+    if own is None:
+        if any(value is not None for value in given.values()):
+            raise ValueError(
+                f"A {type(model).__name__} finds no objects, so it has no scores and "
+                f"no limits; received {given}. Leave them out."
+            )
+        return {}
+    return {
+        name: getattr(own, name) if value is None else value
+        for name, value in given.items()
+    }
 
 
 def _detect_batch(model, photos, size, proposals, limits, start):

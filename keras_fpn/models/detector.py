@@ -184,8 +184,20 @@ class Detector(model_class()):  # type: ignore[misc]  # depends on the backend
         raise NotImplementedError
 
     def final_part(self):
-        """Returns the part that holds `score_threshold` and `max_detections`."""
+        """Returns the part that holds `score_threshold` and `max_detections`.
+
+        None, of a detector that finds no objects, such as `SemanticFPN`.
+        """
         raise NotImplementedError
+
+    def merged(self, found: dict, photo_size: tuple[int, int]):
+        """Returns the results for a photo, with what is made of several of them.
+
+        Args:
+            found: dict, as returned by `keras_fpn.models.results.of_photo`.
+            photo_size: (height, width) of the photo, pixels.
+        """
+        return found
 
     @property
     def score_threshold(self):
@@ -228,9 +240,9 @@ class Detector(model_class()):  # type: ignore[misc]  # depends on the backend
         Args:
             x: dict, the model's inputs.
             y: dict with "boxes" float (B, G, 4), xyxy, input-image pixels, and "labels"
-                int (B, G), 0..K-1, -1 for padding; the others of `targets`; optional
-                "is_crowd" bool (B, G) and "image_ids" int (B,), on which the random
-                numbers depend.
+                int (B, G), 0..K-1, -1 for padding, unless the detector finds no
+                objects; the others of `targets`; optional "is_crowd" bool (B, G) and
+                "image_ids" int (B,), on which the random numbers depend.
             y_pred: the result of `call`.
             sample_weight: float (B,); an image with weight 0 does not count. None means
                 1 for all images.

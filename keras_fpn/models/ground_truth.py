@@ -27,6 +27,8 @@ class GroundTruth:
         mask_windows: float32 (B, G, 4), xyxy, input-image pixels; None without masks.
         keypoints: float32 (B, G, J, 3), x, y, input-image pixels, and visibility: 0
             not annotated, 1 hidden, 2 visible; None if they are not needed.
+        semantic_map: int (B, H, W), classes of the pixels of the padded images, 255
+            where they are not labelled; None if it is not needed.
     """
 
     boxes: Any
@@ -38,6 +40,7 @@ class GroundTruth:
     masks: Any = None
     mask_windows: Any = None
     keypoints: Any = None
+    semantic_map: Any = None
 
     @property
     def objects(self):
@@ -51,10 +54,11 @@ def ground_truth(targets: dict, sample_weight=None, needed: Sequence[str] = TARG
 
     Args:
         targets: dict with "boxes" float (B, G, 4), xyxy, input-image pixels, and
-            "labels" int (B, G), -1 for padding; optional "is_crowd" bool (B, G) and
-            "image_ids" int (B,). "masks" uint8 (B, G, h, w) and "mask_windows" float
-            (B, G, 4), as from `keras_fpn.data.Loader`, are read only if needed, and so
-            are "keypoints" float (B, G, J, 3).
+            "labels" int (B, G), -1 for padding, both of which may be missing if they
+            are not needed; optional "is_crowd" bool (B, G) and "image_ids" int (B,).
+            "masks" uint8 (B, G, h, w) and "mask_windows" float (B, G, 4), as from
+            `keras_fpn.data.Loader`, are read only if needed, and so are "keypoints"
+            float (B, G, J, 3) and "semantic_map" int (B, H, W).
         sample_weight: float (B,); None means 1 for all images.
         needed: names of the targets that the losses read.
 
@@ -66,8 +70,16 @@ def ground_truth(targets: dict, sample_weight=None, needed: Sequence[str] = TARG
         raise ValueError(
             f"Targets must contain {list(needed)}; received {sorted(targets)}, without "
             f"{missing}. Masks come from keras_fpn.data.Loader(..., masks=True), "
-            "keypoints from the Loader of a data set that has some."
+            "keypoints from the Loader of a data set that has some, semantic maps from "
+            "Loader(..., semantic=True)."
         )
+    if not set(TARGETS) <= set(targets):  # not needed: there are no objects
+        batch = ops.shape(targets[needed[0]])[0]
+        targets = {
+            **targets,
+            "boxes": ops.zeros((batch, 0, 4), "float32"),
+            "labels": ops.zeros((batch, 0), "int32"),
+        }
     boxes = ops.cast(targets["boxes"], "float32")
     labels = ops.cast(targets["labels"], "int32")
     batch = ops.shape(labels)[0]
@@ -106,4 +118,5 @@ def ground_truth(targets: dict, sample_weight=None, needed: Sequence[str] = TARG
         masks,
         windows,
         keypoints,
+        targets["semantic_map"] if "semantic_map" in needed else None,
     )

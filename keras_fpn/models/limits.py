@@ -13,13 +13,16 @@ def shared_limits(
     """Returns limits at least as loose as the given ones and as the model's own.
 
     Args:
-        final: part with attributes `score_threshold` and `max_detections`.
+        final: part with attributes `score_threshold` and `max_detections`; None of a
+            detector without limits.
         score_threshold: float, 0..1; None takes the part's.
         max_detections: int; None takes the part's.
 
     Returns:
         tuple of (name, value), which can be the key of a dict.
     """
+    if final is None:
+        return ()
     threshold, limit = final.score_threshold, final.max_detections
     if score_threshold is not None and score_threshold < threshold:
         threshold = next(t for t in _THRESHOLDS if t <= score_threshold)

@@ -128,6 +128,11 @@ MASK_RCNN: dict[str, Callable[[], dict]] = {
 CASCADE_MASK_RCNN: dict[str, Callable[[], dict]] = {
     "cascade_mask_rcnn_resnet50_fpn_detectron2_3x": cascade_mask_rcnn_parts
 }
+PANOPTIC_FPN: dict[str, Callable[[], dict]] = {
+    "panoptic_resnet50_fpn_detectron2_1x": mask_rcnn_parts,
+    "panoptic_resnet50_fpn_detectron2_3x": mask_rcnn_parts,
+    "panoptic_resnet101_fpn_detectron2_3x": partial(mask_rcnn_parts, msra_resnet101),
+}
 FAST_RCNN: dict[str, Callable[[], dict]] = {
     "fast_rcnn_resnet50_fpn_detectron2_1x": fast_rcnn_parts
 }
@@ -144,6 +149,10 @@ MASK_RCNN_COCO = {
 }
 CASCADE_MASK_RCNN_COCO = {
     "msra_resnet50": "cascade_mask_rcnn_resnet50_fpn_detectron2_3x"
+}
+PANOPTIC_FPN_COCO = {
+    "msra_resnet50": "panoptic_resnet50_fpn_detectron2_3x",
+    "msra_resnet101": "panoptic_resnet101_fpn_detectron2_3x",
 }
 FAST_RCNN_COCO = {"msra_resnet50": "fast_rcnn_resnet50_fpn_detectron2_1x"}
 RPN_COCO = {"msra_resnet50": "rpn_resnet50_fpn_detectron2_1x"}

@@ -10,10 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from keras_fpn.models.pasted_masks import Paste, full_masks, run_length_masks
+from keras_fpn.models.semantic_map import semantic_map
 from keras_fpn.preprocessing import boxes_to_photo, points_to_photo
 
 COUNT = "num_detections"  # name of the output with the number of rows that were found
 SCORES = "scores"  # rows are sorted by score, highest first
+SEMANTIC_LOGITS = "semantic_logits"
 MASK_FORMS = ("rle", "crops", "full")
 
 
@@ -37,7 +39,7 @@ class Result:
     Attributes:
         kind: str, how rows are converted to the photo: "boxes" are xyxy in pixels and
             are scaled, and so are "keypoints", x, y, score; "masks" are crops that are
-            pasted, a "value" is not changed.
+            pasted, a "value" is not changed. A "map" has no rows: it covers the image.
         padding: int or float, value of the rows after the last found one.
     """
 
@@ -52,6 +54,7 @@ RESULTS = {
     "masks": Result("masks", 0.0),  # probabilities in cells of "mask_windows"
     "mask_windows": Result("boxes", 0.0),  # if missing, masks are over "boxes"
     "keypoints": Result("keypoints", 0.0),
+    SEMANTIC_LOGITS: Result("map", 0.0),  # of cells of 4 pixels; see `semantic_map`
 }
 
 
@@ -85,12 +88,13 @@ def check_outputs(names: Iterable[str]):
         names: names of the detector's outputs.
 
     Raises:
-        ValueError: "num_detections" or "scores" is missing, or an output is not in
-            `RESULTS`.
+        ValueError: an output is not in `RESULTS`, or "num_detections" or "scores" is
+            missing, which only a detector with nothing but maps does not have.
     """
     names = set(names)
     unknown = sorted(names - {COUNT} - set(RESULTS))
-    missing = sorted({COUNT, SCORES} - names)
+    maps = {name for name in names if name in RESULTS and RESULTS[name].kind == "map"}
+    missing = [] if maps and maps == names else sorted({COUNT, SCORES} - names)
     if unknown or missing:
         raise ValueError(
             f"A detector's outputs must be {COUNT!r} and some of {sorted(RESULTS)}; "
@@ -119,8 +123,15 @@ def of_photo(
     Returns:
         dict of arrays (n, ...) with names as in `RESULTS`, sorted by score, highest
         first. "masks" are float32 (n, h, w), 0..1, each of which covers its box in
-        "mask_windows"; see `with_masks`.
+        "mask_windows"; see `with_masks`. "semantic_logits" become "semantic_map", uint8
+        (H, W), the classes of the photo's pixels.
     """
+    found = {}
+    if SEMANTIC_LOGITS in outputs:
+        logits = outputs[SEMANTIC_LOGITS][index]
+        found["semantic_map"] = semantic_map(logits, frame.image_size, frame.photo_size)
+    if COUNT not in outputs:
+        return found
     count = int(outputs[COUNT][index])
     if max_detections is not None:
         count = min(count, max_detections)
@@ -129,11 +140,11 @@ def of_photo(
     rows = {
         name: _rows_in_photo(RESULTS[name].kind, value[index][:count], frame)
         for name, value in outputs.items()
-        if name != COUNT
+        if name != COUNT and RESULTS[name].kind != "map"
     }
     if "masks" in rows:
         rows.setdefault("mask_windows", rows["boxes"])
-    return rows
+    return rows | found
 
 
 def check_mask_form(masks: str):

@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 from keras_fpn.models.given_proposals import takes_proposals
-from keras_fpn.models.results import COUNT, RESULTS
+from keras_fpn.models.results import COUNT, RESULTS, SEMANTIC_LOGITS
 from keras_fpn.serving.detect_call_tensorflow import detect_call
 from keras_fpn.serving.given_proposals_tensorflow import SPEC, checked_count, in_images
 from keras_fpn.serving.read_photos_tensorflow import (
@@ -12,6 +12,7 @@ from keras_fpn.serving.read_photos_tensorflow import (
     PhotoReader,
     read_batch,
 )
+from keras_fpn.serving.semantic_map_tensorflow import UNLABELLED, image_map
 
 DEFAULT = "serving_default"
 PIXELS = "image_tensor"
@@ -20,9 +21,16 @@ XYXY = "xyxy"
 
 _SWAPPED = [1, 0, 3, 2]  # xyxy to yxyx, and back
 _OUTPUTS = {"boxes", "labels", "scores", "num_detections"}
-_OTHERS = {"masks", "mask_windows", "keypoints"}  # a model may have them, too
+# A model may have them, too.
+_OTHERS = {"masks", "mask_windows", "keypoints", SEMANTIC_LOGITS}
+SEMANTIC_MAP = "semantic_map"  # takes the place of the logits
 # Outputs of a photo beyond the limit of a request; the others are 0.
-_UNREAD = {"labels": -1, "detection_classes": -1, "status": TOO_MANY}
+_UNREAD = {
+    "labels": -1,
+    "detection_classes": -1,
+    "status": TOO_MANY,
+    SEMANTIC_MAP: UNLABELLED,
+}
 
 
 class Signatures:
@@ -93,10 +101,14 @@ class Signatures:
         found = self._detect(batch)
         there = tf.equal(status, OK)
         scale = tf.math.divide_no_nan(own, resized)  # 0 if there is no photo
+        maps = {}  # of images, which no scale turns into photos
+        if SEMANTIC_LOGITS in found:
+            sizes = tf.where(there[:, None], resized, 0.0)
+            maps[SEMANTIC_MAP] = image_map(found.pop(SEMANTIC_LOGITS), sizes)
         found = {
             name: _in_photos(name, value, scale, there) for name, value in found.items()
         }
-        outputs = named(found, own, resized)
+        outputs = {**named(found, own, resized), **maps}
         outputs["status"] = status
         unread = tf.maximum(count - self._max_photos, 0)
         return {
@@ -108,13 +120,14 @@ class Signatures:
         """Returns the outputs with the names and axis order of the Model Garden."""
         scale = tf.math.divide_no_nan(resized, own)
         info = tf.stack([own, resized, scale, tf.zeros_like(own)], axis=1)
-        outputs = {
-            "detection_boxes": self._garden_boxes(found["boxes"], own),
-            "detection_classes": self._ids(found["labels"]),
-            "detection_scores": found["scores"],
-            "num_detections": found["num_detections"],
-            "image_info": info,
-        }
+        outputs = {"image_info": info}
+        if "boxes" in found:
+            outputs |= {
+                "detection_boxes": self._garden_boxes(found["boxes"], own),
+                "detection_classes": self._ids(found["labels"]),
+                "detection_scores": found["scores"],
+                "num_detections": found["num_detections"],
+            }
         if "masks" in found:
             outputs["detection_masks"] = found["masks"]
         if "mask_windows" in found:
@@ -140,7 +153,12 @@ class Signatures:
         return tf.gather(boxes, _SWAPPED, axis=-1)
 
     def _own_outputs(self, found, own, resized):
-        """Returns the outputs of `detect`, padded."""
+        """Returns the outputs of `detect`, padded.
+
+        Without boxes, there would be none but a map, which needs `image_info`.
+        """
+        if "boxes" not in found:
+            return self._garden_outputs(found, own, resized)
         return dict(found)
 
     def _from_own(self, boxes, own):
@@ -191,9 +209,9 @@ def _pad_rows(value, count, fill=0):
 def check_outputs(model):
     """Raises ValueError if a model has outputs that cannot be served yet."""
     names = set(model.output)
-    if names - _OTHERS != _OUTPUTS:
+    if names != {SEMANTIC_LOGITS} and names - _OTHERS != _OUTPUTS:
         raise ValueError(
             f"A model to export must have the outputs {sorted(_OUTPUTS)}, and may have "
-            f"{sorted(_OTHERS)}; received {model.name} with {sorted(names)}. Other "
-            "outputs cannot be served yet."
+            f"{sorted(_OTHERS)}, or {SEMANTIC_LOGITS!r} alone; received {model.name} "
+            f"with {sorted(names)}. Other outputs cannot be served yet."
         )

@@ -3,9 +3,10 @@
 import dataclasses
 from collections.abc import Sequence
 
-from keras_fpn.layers import KeypointPredictor
+from keras_fpn.layers import KeypointPredictor, StuffPredictor
 from keras_fpn.models.class_columns import copy_weights, renewed
 from keras_fpn.models.keypoint_set import KeypointSet
+from keras_fpn.models.stuff_set import StuffSet, known_stuff
 from keras_fpn.preprocessing import Preprocessing
 
 
@@ -25,6 +26,7 @@ def with_classes(
     category_ids: Sequence[int],
     preprocessing: Preprocessing | None = None,
     keypoints: KeypointSet | None = None,
+    stuff: StuffSet | None = None,
 ):
     """Builds a detector of the same architecture for other classes.
 
@@ -42,6 +44,8 @@ def with_classes(
             deviation that are None.
         keypoints: `KeypointSet`, of a detector that locates some; None, those of the
             source. Keypoints that have the same name in both keep their weights.
+        stuff: `StuffSet`, of a panoptic detector; None, that of the source. "Things",
+            and stuff that has the same name in both, keep their weights.
 
     Returns:
         detector of the same kind, not compiled; its training step is 0. One that is
@@ -52,8 +56,13 @@ def with_classes(
     own = source.preprocessing
     preprocessing = (preprocessing or own).completed(own.mean, own.std)
     parts = renewed(source.parts, len(class_names))
+    replaced: tuple[str, ...] = ()
     if keypoints is not None:
         parts = _with_keypoints(parts, keypoints)
+        replaced = (*replaced, "keypoint_predictor")
+    if stuff is not None:
+        parts = _with_stuff(parts, stuff)
+        replaced = (*replaced, "semantic_predictor")
     model = type(source)(
         parts=parts,
         preprocessing=preprocessing,
@@ -63,12 +72,11 @@ def with_classes(
     )
     model.seed = source.seed
     known = _known_labels(source, model)
-    if keypoints is None:
-        copy_weights(source.parts, model.parts, known)
-        return model
-    replaced = ("keypoint_predictor",)
     copy_weights(source.parts, model.parts, known, left_out=replaced)
-    _copy_keypoints(source, model)
+    if keypoints is not None:
+        _copy_keypoints(source, model)
+    if stuff is not None:
+        _copy_stuff(source, model)
     return model
 
 
@@ -111,6 +119,29 @@ def _with_keypoints(parts, keypoints):
         parts.keypoint, keypoint_predictor=predictor, keypoint_set=keypoints
     )
     return dataclasses.replace(parts, keypoint=branch)
+
+
+def _with_stuff(parts, stuff):
+    """Returns parts with a new predictor of other stuff."""
+    predictor = StuffPredictor(len(stuff), name="semantic_predictor")
+    branch = dataclasses.replace(
+        parts.semantic, semantic_predictor=predictor, stuff=stuff
+    )
+    return dataclasses.replace(parts, semantic=branch)
+
+
+def _copy_stuff(source, model):
+    """Copies the weights of "things", and of stuff with the same name in both."""
+    known = known_stuff(source.parts.semantic.stuff, model.stuff_names)
+    new, old = (
+        [0, *(place + 1 for place in places)]
+        for places in (zip(*known, strict=True) if known else ((), ()))
+    )
+    layers = (source.semantic_predictor.logits, model.semantic_predictor.logits)
+    (kernel, bias), (own_kernel, own_bias) = (one.get_weights() for one in layers)
+    own_kernel, own_bias = own_kernel.copy(), own_bias.copy()
+    own_kernel[..., new], own_bias[new] = kernel[..., old], bias[old]
+    layers[1].set_weights([own_kernel, own_bias])
 
 
 def _copy_keypoints(source, model):

@@ -43,7 +43,7 @@ class Checkpoint:
             name: 8 digits of the SHA-256, or 6 of the MD5; None without a `url`.
         num_classes: int, classes without background.
         metrics: dict of data set -> metric -> value, as published. AP of boxes, masks
-            and keypoints, and top-1 accuracy, in percent.
+            and keypoints, panoptic quality (PQ) and top-1 accuracy, in percent.
         source: str, who published the weights and the metrics, and under what name.
         license: str, what is known about the terms.
         size_mb: float, size of the file in units of 2**20 bytes; None if not published.

@@ -24,6 +24,7 @@ from keras_fpn.weights.mapping import (
 from keras_fpn.weights.mask_slots import detectron2_mask_slots
 from keras_fpn.weights.pickled_arrays import read_pickled_arrays
 from keras_fpn.weights.reader import read_torch
+from keras_fpn.weights.semantic_slots import detectron2_semantic_slots
 from keras_fpn.weights.tensor_names import weights_among
 
 
@@ -81,6 +82,8 @@ def detectron2_slots(model):
         slots += detectron2_mask_slots(model.mask_head, model.mask_predictor)
     if hasattr(model, "keypoint_head"):
         slots += detectron2_keypoint_slots(model)
+    if hasattr(model, "semantic_head"):
+        slots += detectron2_semantic_slots(model)
     if hasattr(model, "dense_predictor"):
         slots += detectron2_dense_slots(model)
     return slots

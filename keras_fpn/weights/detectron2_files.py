@@ -110,6 +110,27 @@ _DETECTRON2 = [
         {"box AP": 44.3, "mask AP": 38.5},
     ),
     (
+        "panoptic_resnet50_fpn_detectron2_1x",
+        "COCO-PanopticSegmentation/panoptic_fpn_R_50_1x",
+        139514544,
+        "dbfeb4",
+        {"box AP": 37.6, "mask AP": 34.7, "PQ": 39.4},
+    ),
+    (
+        "panoptic_resnet50_fpn_detectron2_3x",
+        "COCO-PanopticSegmentation/panoptic_fpn_R_50_3x",
+        139514569,
+        "c10459",
+        {"box AP": 40.0, "mask AP": 36.5, "PQ": 41.5},
+    ),
+    (
+        "panoptic_resnet101_fpn_detectron2_3x",
+        "COCO-PanopticSegmentation/panoptic_fpn_R_101_3x",
+        139514519,
+        "cafdb1",
+        {"box AP": 42.4, "mask AP": 38.5, "PQ": 43.0},
+    ),
+    (
         "keypoint_rcnn_resnet50_fpn_detectron2_1x",
         "COCO-Keypoints/keypoint_rcnn_R_50_FPN_1x",
         137261548,

@@ -18,7 +18,7 @@ _DELTA_DEVIATION = 0.3
 
 
 def fill_with_formula(model: keras.Model, seed: int = 1) -> None:
-    """Fills a detector with an RPN, a box head or a dense head with random weights.
+    """Fills a detector with random weights, of any of the heads below.
 
     They are the same on every machine.
 
@@ -26,8 +26,8 @@ def fill_with_formula(model: keras.Model, seed: int = 1) -> None:
     their initial values; predictors are scaled by their outputs for an image of noise.
 
     Args:
-        model: `keras_fpn.models.FasterRCNN`, `FastRCNN`, `RPN`, `RetinaNet` or
-            `FCOS`.
+        model: `keras_fpn.models.FasterRCNN`, `FastRCNN`, `RPN`, `RetinaNet`, `FCOS`,
+            `SemanticFPN`, or a detector with more branches than these.
         seed: int.
     """
     for variable in model.trainable_variables:
@@ -48,6 +48,10 @@ def fill_with_formula(model: keras.Model, seed: int = 1) -> None:
         predictor = model.dense_predictor
         _rescale(predictor.class_logits, outputs["logits"], _LOGIT_DEVIATION)
         _rescale(predictor.box_deltas, outputs["deltas"], _DELTA_DEVIATION)
+    if hasattr(model, "semantic_head"):
+        outputs = model.trunk(inputs, training=False)
+        logits = model.semantic_predictor(model.semantic_head(outputs["pyramid"]))
+        _rescale(model.semantic_predictor.logits, logits, _LOGIT_DEVIATION)
     if not hasattr(model, "box_head"):
         return
     outputs = model.trunk(inputs, training=False)

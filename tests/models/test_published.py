@@ -185,6 +185,10 @@ def test_detectron2s_architectures_have_the_parts_of_its_configs():
         "mask_rcnn_resnet50_fpn_detectron2_3x": ("msra_resnet50", mask),
         "mask_rcnn_resnet101_fpn_detectron2_3x": ("msra_resnet101", mask),
         "cascade_mask_rcnn_resnet50_fpn_detectron2_3x": ("msra_resnet50", cascade),
+        # What is added to Mask R-CNN is as by default.
+        "panoptic_resnet50_fpn_detectron2_1x": ("msra_resnet50", mask),
+        "panoptic_resnet50_fpn_detectron2_3x": ("msra_resnet50", mask),
+        "panoptic_resnet101_fpn_detectron2_3x": ("msra_resnet101", mask),
         "fast_rcnn_resnet50_fpn_detectron2_1x": ("msra_resnet50", fast),
         "rpn_resnet50_fpn_detectron2_1x": ("msra_resnet50", rpn),
     }
@@ -192,6 +196,7 @@ def test_detectron2s_architectures_have_the_parts_of_its_configs():
         **published_detectron2.FASTER_RCNN,
         **published_detectron2.MASK_RCNN,
         **published_detectron2.CASCADE_MASK_RCNN,
+        **published_detectron2.PANOPTIC_FPN,
         **published_detectron2.FAST_RCNN,
         **published_detectron2.RPN,
     }

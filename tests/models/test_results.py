@@ -64,6 +64,7 @@ def test_the_table_holds_how_rows_are_padded():
         "masks": ("masks", 0.0),
         "mask_windows": ("boxes", 0.0),
         "keypoints": ("keypoints", 0.0),
+        "semantic_logits": ("map", 0.0),
     }
 
 
@@ -71,6 +72,29 @@ def test_all_outputs_must_be_in_the_table():
     check_outputs(["scores", COUNT, "boxes"])
     with pytest.raises(ValueError, match=r"unknown \['mask'\], missing \[\]"):
         check_outputs(["scores", COUNT, "mask"])
+
+
+def test_only_a_detector_of_maps_alone_has_no_scores():
+    check_outputs(["semantic_logits"])
+    check_outputs(["semantic_logits", "scores", COUNT])
+    missing = r"missing \['num_detections', 'scores'\]"
+    for names in ([], ["boxes"], ["semantic_logits", "boxes"]):
+        with pytest.raises(ValueError, match=missing):
+            check_outputs(names)
+
+
+def test_logits_become_a_map_of_the_photo_whatever_is_found():
+    logits = np.zeros((2, 30, 45, 3), "float32")  # of 4 pixels each
+    logits[..., 0] = 0.5
+    logits[1, :, 20:, 2] = 1.0  # from 80 of the image's 160 pixels on
+    found = of_photo({"semantic_logits": logits}, 1, FRAME)
+    assert set(found) == {"semantic_map"}
+    assert found["semantic_map"].shape == (200, 400)
+    assert (found["semantic_map"][:, :195] == 0).all()
+    assert (found["semantic_map"][:, 205:] == 2).all()
+    both = of_photo({**OUTPUTS, "semantic_logits": logits}, 1, FRAME, 0.95)
+    assert len(both["boxes"]) == 0
+    assert_array_equal(both["semantic_map"], found["semantic_map"])
 
 
 # Masks of 2 x 2 cells; in the second image the first covers the left half of its

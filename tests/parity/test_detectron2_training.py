@@ -31,19 +31,21 @@ pytestmark = pytest.mark.parity
 # is 6e-6 away.
 FAPN = ("faster_rcnn_resnet50_fapn_detectron2_1x", "fapn_faster_rcnn_R_50")
 MASK_RCNN = ("mask_rcnn_resnet50_fpn_detectron2_1x", "mask_rcnn_R_50_FPN")
+PANOPTIC = ("panoptic_resnet50_fpn_detectron2_1x", "panoptic_fpn_R_50")
 LOSSES = {
     "objectness_loss": "loss_rpn_cls",
     "rpn_box_loss": "loss_rpn_loc",
     "class_loss": "loss_cls",
     "box_loss": "loss_box_reg",
     "mask_loss": "loss_mask",
+    "semantic_loss": "loss_sem_seg",
     **{f"class_loss_{n}": f"loss_cls_stage{n - 1}" for n in (1, 2, 3)},
     **{f"box_loss_{n}": f"loss_box_reg_stage{n - 1}" for n in (1, 2, 3)},
 }
 # The RPN alone has few positives: noise of 2e-5 (of 255) on its pixels moves the norms
 # of its first layers by up to 4e-3, and so does another CPU (docs/decisions.md).
 GRADIENT_TOLERANCE = {RPN[1]: 1e-2}  # elsewhere 5e-3
-RECORDINGS = (FASTER_RCNN, RPN, FAPN, MASK_RCNN, CASCADE)
+RECORDINGS = (FASTER_RCNN, RPN, FAPN, MASK_RCNN, CASCADE, PANOPTIC)
 # The recording kept every labelled anchor and proposal: nothing random.
 EVERY_ANCHOR = FullSample(2**18, 0.5)
 EVERY_ROI = Sample(10**7, SLOTS / 10**7)
@@ -83,6 +85,13 @@ class Run:
                 for image, own, size in zip(images, labels, resized, strict=True)
             ]
             self.targets |= mask_targets(masks, self.targets["boxes"])
+        if "semantic_map" in model.targets:
+            maps = np.full(self.inputs["images"].shape[:3], 255, "uint8")
+            for labels, image, (height, width) in zip(
+                maps, images, resized, strict=True
+            ):
+                labels[:height, :width] = golden[f"train/{image}/sem_seg"]
+            self.targets["semantic_map"] = maps
 
     def stages(self, inputs):
         """Returns the trunk's outputs, with as many proposals as in training."""
@@ -151,5 +160,9 @@ def test_losses_are_equal(run, step):
 
 def test_every_parameters_gradient_norm_is_equal(run, step):
     _, norms, _ = step
+    # A layer that Keras does not track would have none, and not be missed.
+    prefix = "train/grad_norm/"
+    recorded = [name for name in run.golden.stages.files if name.startswith(prefix)]
+    assert {prefix + name for name in norms} == set(recorded)
     tolerance = GRADIENT_TOLERANCE.get(run.golden.model, 5e-3)
     assert_same_norms(norms, run.golden, tolerance, median=2.5e-3)

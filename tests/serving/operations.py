@@ -11,7 +11,8 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 ALLOWED = frozenset(
     """
-    Abs AddV2 All Any Assert AssignVariableOp AvgPool BatchMatMulV2 BiasAdd BroadcastTo
+    Abs AddV2 All Any ArgMax Assert AssignVariableOp AvgPool BatchMatMulV2 BiasAdd
+    BroadcastTo
     Cast Ceil CombinedNonMaxSuppression ConcatV2 ConcatenateDataset Const Conv2D
     Conv2DBackpropInput CropAndResize DatasetToSingleElement DecodeJpeg DecodeRaw
     DepthwiseConv2dNative DisableCopyOnRead DivNoNan Equal Exp ExpandDims

@@ -26,6 +26,7 @@ NOT_TRIED = (
     *("cascade", "keypoint", "retinanet", "fcos"),
     *("mask_rcnn_resnet50_fpn_v2", "mask_rcnn_resnet50_fpn_detectron2"),
     "mask_rcnn_resnet101",
+    "panoptic",
 )
 # For detectors that take some: x1, y1, x2, y2, pixels of the photo.
 PROPOSALS = np.array(

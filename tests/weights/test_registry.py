@@ -35,11 +35,13 @@ def test_the_hash_is_the_one_in_the_file_name(checkpoint):
         tasks = {
             "cascade": "Misc",
             "keypoint": "COCO-Keypoints",
+            "panoptic": "COCO-PanopticSegmentation",
             "mask": "COCO-InstanceSegmentation",
         }
         task = tasks.get(checkpoint.name.partition("_")[0], "COCO-Detection")
         zoo = f"https://dl.fbaipublicfiles.com/detectron2/{task}"
-        assert re.fullmatch(rf"{zoo}/\w+_R_(50|101)_FPN_[13]x/\d{{9}}", folder)
+        model = r"(panoptic_fpn_R_(50|101)|\w+_R_(50|101)_FPN)_[13]x"
+        assert re.fullmatch(rf"{zoo}/{model}/\d{{9}}", folder)
         assert file == f"model_final_{digits}.pkl"
     else:
         assert checkpoint.digest.algorithm == "sha256"
@@ -53,7 +55,9 @@ def test_a_number_comes_with_its_source_and_terms(checkpoint):
     [(data, metrics)] = checkpoint.metrics.items()
     metric = next(iter(metrics))
     assert all(20 < value < 100 for value in metrics.values())
-    assert ("mask AP" in metrics) == ("mask" in checkpoint.name)
+    masked = ("mask", "panoptic")
+    assert ("mask AP" in metrics) == any(kind in checkpoint.name for kind in masked)
+    assert ("PQ" in metrics) == ("panoptic" in checkpoint.name)
     assert ("keypoint AP" in metrics) == ("keypoint" in checkpoint.name)
     classes = checkpoint.num_classes
     if "keypoint" in checkpoint.name:
@@ -119,6 +123,9 @@ def test_what_detectron2_publishes():
         "mask_rcnn_resnet50_fpn_detectron2_3x": (41.0, 37.2, "f10217"),
         "mask_rcnn_resnet101_fpn_detectron2_3x": (42.9, 38.6, "a3ec72"),
         "cascade_mask_rcnn_resnet50_fpn_detectron2_3x": (44.3, 38.5, "480dd8"),
+        "panoptic_resnet50_fpn_detectron2_1x": (37.6, 34.7, 39.4, "dbfeb4"),
+        "panoptic_resnet50_fpn_detectron2_3x": (40.0, 36.5, 41.5, "c10459"),
+        "panoptic_resnet101_fpn_detectron2_3x": (42.4, 38.5, 43.0, "cafdb1"),
         "keypoint_rcnn_resnet50_fpn_detectron2_1x": (53.6, 64.0, "04e291"),
         "keypoint_rcnn_resnet50_fpn_detectron2_3x": (55.4, 65.5, "a6e10b"),
         "retinanet_resnet50_fpn_detectron2_1x": (37.4, "bfca0b"),
