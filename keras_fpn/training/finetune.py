@@ -8,6 +8,7 @@ from keras_fpn.data import Dataset, RandomFlip
 from keras_fpn.data.semantic import check_labeled
 from keras_fpn.levels import ordered_names
 from keras_fpn.models.keypoint_set import keypoint_set
+from keras_fpn.models.stuff_set import StuffSet
 from keras_fpn.preprocessing import Preprocessing
 from keras_fpn.training.plan import TrainingPlan
 from keras_fpn.training.schedules import WarmupCosine, scaled_learning_rate
@@ -87,9 +88,13 @@ def finetuning_plan(
         keypoints = keypoint_set(
             dataset.keypoint_names, dataset.flip_pairs, dataset.skeleton
         )
+    stuff = None
+    if hasattr(source, "stuff_names"):
+        stuff = StuffSet(dataset.stuff_names, dataset.stuff_ids)
 
     def build(class_names, category_ids):
-        return with_classes(source, class_names, category_ids, preprocessing, keypoints)
+        classes = class_names, category_ids
+        return with_classes(source, *classes, preprocessing, keypoints, stuff)
 
     return TrainingPlan(
         name=name,

@@ -4,9 +4,12 @@ import types
 import keras
 import pytest
 from models.tiny import tiny_detector
+from models.tiny_panoptic import tiny_panoptic_fpn
 
 from keras_fpn.data import Dataset, Objects, Photo
+from keras_fpn.data.scenes import scene_dataset
 from keras_fpn.layers import ConvNorm
+from keras_fpn.models import StuffSet
 from keras_fpn.preprocessing import Preprocessing
 from keras_fpn.training import finetune
 from keras_fpn.training.finetune import (
@@ -148,3 +151,13 @@ def test_a_model_of_semantic_maps_needs_pixel_labels():
     source = types.SimpleNamespace(targets=("semantic_map",))
     with pytest.raises(ValueError, match=r"received the data set 'pets', in which 0\."):
         finetuning_plan(source, dataset())
+
+
+def test_a_panoptic_detector_gets_the_stuff_of_the_data():
+    scenes = scene_dataset(2, size=(64, 64), stuff=True)
+    source = tiny_panoptic_fpn(False, stuff=StuffSet(("sky", scenes.stuff_names[1])))
+    plan = finetuning_plan(source, scenes)
+    model = plan.build(scenes.class_names, scenes.category_ids)
+    assert tuple(model.stuff_names) == tuple(scenes.stuff_names)
+    assert tuple(model.stuff_ids) == tuple(scenes.stuff_ids)
+    assert len(model.class_names) == len(scenes.class_names)
