@@ -20,7 +20,7 @@ Train:
         --val NUCLEI/val.json --output runs/nuclei
     keras-fpn evaluate NUCLEI/test.json --weights runs/nuclei/best.keras
     python scripts/ship_checkpoint.py runs/nuclei/best.keras FILE
-Not measured yet: a step takes 4.5 seconds of one core, the training about 75 minutes.
+Measured: not yet; a step takes 4.5 seconds of one core without AVX-512.
 """
 
 import keras
@@ -34,7 +34,7 @@ from keras_fpn.training import TrainingPlan, WarmupCosine
 def build(class_names, category_ids):
     """Returns the detector with random weights."""
     return keras_fpn.models.mask_rcnn_fpn(
-        **small_nuclei_parts(),
+        **small_nuclei_parts(len(class_names)),
         class_names=class_names,
         category_ids=category_ids,
         name="mask_rcnn_resnet18_fpn_nuclei",

@@ -108,11 +108,14 @@ def small_resnet18_parts(min_size: int = 320, max_size: int = 533):
     }
 
 
-def small_nuclei_parts():
+def small_nuclei_parts(num_classes: int = 1):
     """Returns parts of a Mask R-CNN with 2.3 million parameters, for small objects.
 
     As `small_resnet18_parts`, with smaller anchors, and more detections, because a
     photo may show a hundred objects.
+
+    Args:
+        num_classes: int, K.
     """
     sizes = {"P2": (12,), "P3": (24,), "P4": (48,), "P5": (96,), "P6": (192,)}
     return {
@@ -127,7 +130,7 @@ def small_nuclei_parts():
         "roi_sample": Sample(128, 0.5),
         "detections": Detections(max_detections=200, name="detections"),
         "mask_head": FCNMaskHead(2, 64, norm="group", name="mask_head"),
-        "mask_predictor": MaskPredictor(1, 64, name="mask_predictor"),
+        "mask_predictor": MaskPredictor(num_classes, 64, name="mask_predictor"),
         "mask_targets": MaskTargets(aligned=True, threshold=0.5),
         "mask_paste": ExactPaste(),
     }
