@@ -268,6 +268,7 @@ def test_fit_takes_epochs_in_order_and_evaluate_the_last_part(loader, kind):
     assert model.seen[-steps:] == expected[-steps:]
 
 
+@pytest.mark.ci
 def test_a_detector_trains_on_both_loops_alike(tmp_path):
     loops = [LoaderSequence]
     if keras.config.backend() == "tensorflow":  # compiling twice takes long on JAX

@@ -175,6 +175,7 @@ def test_the_bucketed_case_has_what_it_is_about(model, dataset):
     assert any(-1 in batch.indices for batch in batches), "an image that fills"
 
 
+@pytest.mark.ci
 def test_fit_shows_the_numbers_to_other_callbacks_and_keeps_the_best(dataset, tmp_path):
     trained = built()
     trained.compile(keras.optimizers.SGD(1e-3))

@@ -115,6 +115,7 @@ def test_every_layer_is_one_of_a_detector_with_recorded_numbers(table, row, cove
 
 
 # On TensorFlow all rows are tried below.
+@pytest.mark.ci
 @pytest.mark.parametrize(
     "row", ["a"] if keras.backend.backend() == "tensorflow" else ["a", "f"]
 )

@@ -65,6 +65,7 @@ def reloaded(backbone, folder):
     return keras.models.load_model(folder / "backbone.keras")
 
 
+@pytest.mark.ci
 def test_a_name_and_its_model_from_a_file_detect_alike(tmp_path):
     inputs, _ = Preprocessing(64, 96).prepare([data.coffee()])
     by_name = named("mobilenet_v2")
@@ -211,6 +212,7 @@ def test_published_weights_go_into_a_model_of_their_epsilon(without_download):
         faster_rcnn_fpn(backbones.resnet50(), weights="coco")
 
 
+@pytest.mark.ci
 def test_published_weights_of_another_backbone_are_refused_for_name_and_model():
     name = "faster_rcnn_resnet50_fpn_coco"
     for backbone in ("resnet18", backbones.resnet18()):

@@ -255,6 +255,7 @@ def test_every_loss_falls_in_training():
         assert found[name][-1] < 0.9 * found[name][0], name
 
 
+@pytest.mark.ci
 def test_it_is_saved_and_loaded(model, tmp_path):
     model.save(tmp_path / "cascade.keras")
     again = keras.models.load_model(tmp_path / "cascade.keras")

@@ -179,6 +179,7 @@ def test_fit_learns_keypoints(dataset):
     assert callback.keypoints.kind == "keypoints"
 
 
+@pytest.mark.ci
 def test_the_evaluation_measures_keypoints_by_the_detectors_sigmas(model, dataset):
     evaluation = evaluate_photos(model, dataset)
     assert evaluation.keypoints.objects == 2
@@ -192,6 +193,7 @@ def test_the_evaluation_measures_keypoints_by_the_detectors_sigmas(model, datase
     assert "no keypoints: only boxes" in evaluation.notes[0]
 
 
+@pytest.mark.ci
 def test_data_with_other_keypoints_are_refused(model, dataset, tmp_path):
     other = dataclasses.replace(dataset, keypoint_names=("a", "b"), flip_pairs=())
     callback = CocoEvaluation(Loader(dataset, model.preprocessing, 1))

@@ -36,6 +36,7 @@ def saved(tmp_path_factory):
     return model, path
 
 
+@pytest.mark.ci
 def test_a_file_brings_its_parts_as_load_model_does(saved):
     model, path = saved
     built = faster_rcnn_fpn(weights=path, name="mine")
@@ -152,6 +153,7 @@ def epsilons(backbone):
     return {layer.epsilon for layer in norms}
 
 
+@pytest.mark.ci
 def test_a_published_file_is_known_by_its_contents(monkeypatch, tmp_path):
     path = tmp_path / "any name.pth"
     path.write_bytes(b"")

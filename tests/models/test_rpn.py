@@ -157,6 +157,7 @@ def scenes(tmp_path_factory):
     return open_dataset(folder)
 
 
+@pytest.mark.ci
 def test_its_evaluation_is_the_recall_of_objects_of_any_class(model, scenes, tmp_path):
     evaluation = evaluate_photos(model, scenes, "mine")
     assert evaluation.metrics is None

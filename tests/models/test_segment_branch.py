@@ -142,6 +142,7 @@ def test_at_most_128_windows_count_of_which_a_quarter_positive():
     assert_allclose(other["mask_loss"], sums["mask_loss"], rtol=1e-5)
 
 
+@pytest.mark.ci
 @pytest.mark.tensorflow_only
 def test_xla_compiles_the_losses():
     branch, truth = branch_of(SegmentBranch.segment_sample), made_truth()

@@ -279,6 +279,7 @@ def without_masks(tmp_path):
     return Dataset((Photo(3, path, 64, 64, objects),), ("a",), (1,), name="bare")
 
 
+@pytest.mark.ci
 def test_data_without_masks_raise(model, tmp_path):
     bare = without_masks(tmp_path)
     plan = TrainingPlan("x", lambda *_: model, 1, 0.1, None, None, epochs=1)

@@ -106,6 +106,7 @@ def test_each_kernel_is_the_one_that_can_run(jit_compile):
     np.testing.assert_array_equal(boxes[0, 0], BOX[0, 0])
 
 
+@pytest.mark.ci
 @pytest.mark.tensorflow_only
 def test_roi_align_and_its_gradient_are_alike_with_and_without_xla():
     import tensorflow as tf

@@ -172,6 +172,7 @@ def test_bins_of_whole_cells_take_one_point_per_cell():
         np.testing.assert_array_equal(by_xla, bins)
 
 
+@pytest.mark.ci
 @pytest.mark.tensorflow_only
 def test_xla_gives_the_same_features_and_gradients():
     import tensorflow as tf
@@ -192,6 +193,7 @@ def test_xla_gives_the_same_features_and_gradients():
         np.testing.assert_allclose(one, other, atol=1e-4)
 
 
+@pytest.mark.ci
 @FORMS
 def test_half_precision_maps_give_half_precision_features_and_gradients(portable):
     features, boxes, levels = case(seed=6)

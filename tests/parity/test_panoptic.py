@@ -5,7 +5,7 @@ What it shares with Mask R-CNN is compared by the checks of Mask R-CNN.
 
 import numpy as np
 import pytest
-from parity.goldens import Golden, assert_same_boxes, some_on_jax
+from parity.goldens import ONE_IMAGE, Golden, assert_same_boxes
 from parity.masks import unpacked
 
 import keras_fpn
@@ -60,7 +60,7 @@ def detector(detectron2_folder):
     return model, golden, compiled_function(model, stages_and_results)
 
 
-@pytest.fixture(scope="module", params=some_on_jax(["image0", "image1"], ["image0"]))
+@pytest.fixture(scope="module", params=ONE_IMAGE)
 def run(request, detector):
     return Run(detector, request.param)
 

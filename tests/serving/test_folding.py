@@ -39,6 +39,7 @@ def folders(normed, tmp_path_factory):
     }
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("frozen", [False, True])
 def test_batch_norms_are_in_the_kernels(normed, folders, frozen):
     folder = folders[frozen]

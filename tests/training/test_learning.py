@@ -13,6 +13,8 @@ import pytest
 from plain_loops import iou_by_loop
 from process_environment import environment_of_its_own
 
+pytestmark = pytest.mark.ci
+
 
 @pytest.fixture(scope="module")
 def training(tmp_path_factory):

@@ -17,7 +17,7 @@ from process_environment import environment_of_its_own
 pytestmark = pytest.mark.tensorflow_only
 
 SCRIPT = pathlib.Path(__file__).with_name("training_steps.py")
-QUICK = ("plain",)
+PLAIN = ("plain",)
 # Kinds that must give what another one gives. XLA does not compile sums that repeat.
 REFERENCES = dict.fromkeys(("several at once", "mirrored", "compiled by XLA"), "plain")
 REST = ("mirrored", "several at once", "accumulated", "clipped", "mixed precision")
@@ -46,7 +46,7 @@ def free(tmp_path_factory):
             return dict(found)
 
     def of_kind(kind):
-        [group] = [group for group in (QUICK, REST, XLA) if kind in group]
+        [group] = [group for group in (PLAIN, REST, XLA) if kind in group]
         found = results(group)
         return {
             name.removeprefix(f"{kind}: "): value
@@ -72,10 +72,8 @@ def repeated():
     return of_kind
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [*QUICK, *(pytest.param(kind, marks=pytest.mark.ci) for kind in REST + XLA)],
-)
+@pytest.mark.ci
+@pytest.mark.parametrize("kind", PLAIN + REST + XLA)
 def test_steps_train_alike_whether_sums_repeat_or_not(free, repeated, kind):
     found, expected = free(kind), repeated(REFERENCES.get(kind, kind))
     assert found.keys() == expected.keys()
