@@ -52,6 +52,9 @@ def covered(values, kept, kept_on_jax=None, ids=str):
     ]
 
 
+# Of a file of tests whose parts other files reach on JAX.
+SLOW_ON_JAX = [pytest.mark.slow] if keras.backend.backend() == "jax" else []
+
 IMAGES = ["image0", "image1"]
 # The second photo differs in its size alone, which Faster R-CNN's recordings cover.
 # Last run with both photos of every model: 2026-11-29, all passed.

@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 from keras import ops
 from on_backend import compiled
-from parity.goldens import ONE_IMAGE, Golden, assert_same_boxes
+from parity.goldens import ONE_IMAGE, SLOW_ON_JAX, Golden, assert_same_boxes
 
 import keras_fpn
 from keras_fpn.levels import ordered_names
 from keras_fpn.models.compiled import compiled_function
 
-pytestmark = pytest.mark.parity
+# Last run on JAX: 2026-11-29, passed.
+pytestmark = [pytest.mark.parity, *SLOW_ON_JAX]
 
 PRESET = "faster_rcnn_resnet50_fapn_detectron2_1x"
 PIXELS = 0.1  # within which boxes agree

@@ -46,7 +46,7 @@ class Run:
             self.golden.assert_stage(level, f"{self.image}/{name}")
 
 
-ON_JAX = ("retinanet_resnet50_fpn", "fcos_resnet50_fpn")
+ON_JAX = ["fcos_resnet50_fpn"]  # RetinaNet passed there on 2026-11-29
 
 
 @pytest.fixture(scope="module", params=covered(MODELS, MODELS, ON_JAX))

@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
