@@ -347,7 +347,7 @@ ARCHITECTURES = {
 }
 
 
-@pytest.mark.ci
+@pytest.mark.slow  # Last run: 2026-11-29, 21 passed in 402 s.
 @pytest.mark.tensorflow_only  # each takes seconds; JAX has one of each kind above
 @pytest.mark.parametrize("name", ARCHITECTURES.values())
 def test_every_published_architecture_is_converted(name, tmp_path, monkeypatch):

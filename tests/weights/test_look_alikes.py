@@ -138,14 +138,18 @@ def test_only_errors_of_values_are_completed():
 
 
 # A file's preset, and the one of the model that it is loaded into.
-WRONG = [
-    (MASK, FASTER),
+SOME_WRONG = [(MASK, FASTER), (FASTER, f"faster_rcnn_resnet50_fpn_{D2}_1x")]
+OTHERS_WRONG = [
     ("faster_rcnn_resnet50_fpn_v2_coco", FASTER),
     ("keypoint_rcnn_resnet50_fpn_coco", MASK),
     ("retinanet_resnet50_fpn_coco", "fcos_resnet50_fpn_coco"),
     (f"faster_rcnn_resnet101_fpn_{D2}_3x", f"faster_rcnn_resnet50_fpn_{D2}_1x"),
     (f"mask_rcnn_resnet50_fpn_{D2}_3x", MASK),
-    (FASTER, f"faster_rcnn_resnet50_fpn_{D2}_1x"),
+]
+WRONG = [
+    *(pytest.param(*pair, marks=pytest.mark.ci) for pair in SOME_WRONG),
+    # Last run: 2026-11-29, all passed.
+    *(pytest.param(*pair, marks=pytest.mark.slow) for pair in OTHERS_WRONG),
 ]
 
 
@@ -155,7 +159,6 @@ def built():
     return functools.cache(partial(keras_fpn.from_preset, load_weights=False))
 
 
-@pytest.mark.ci
 @pytest.mark.tensorflow_only  # each takes seconds; tests/test_conversion.py has others
 @pytest.mark.parametrize(("file", "into"), WRONG)
 def test_a_file_of_another_model_names_its_presets_and_changes_nothing(
