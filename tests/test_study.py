@@ -111,6 +111,15 @@ def test_results_are_added_to_those_of_the_same_settings(study, tmp_path):
         study.earlier_results(file, {**SETTINGS, "steps": 6})
 
 
+def test_each_shape_is_one_class(study):
+    scenes = scene_dataset(3, size=(64, 64))
+    shapes = study.by_shape(scenes)
+    for before, after in zip(scenes.photos, shapes.photos, strict=True):
+        for one, other in zip(before.objects.labels, after.objects.labels, strict=True):
+            assert shapes.class_names[other] in scenes.class_names[one]
+        np.testing.assert_array_equal(before.objects.boxes, after.objects.boxes)
+
+
 def test_each_object_is_a_picture_of_its_own(study, tmp_path):
     from pyramid_study.pretrained import object_pictures
 

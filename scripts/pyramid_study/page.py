@@ -66,7 +66,8 @@ def write_page(folder, results, settings, dataset, command, machine):
 
 def _settings(settings, dataset):
     return (
-        f"{settings['scenes']} scenes of {SIDE}x{SIDE} pixels to train on, "
+        f"{settings['scenes']} scenes of {SIDE}x{SIDE} pixels, with objects of four "
+        "shapes as classes, to train on, "
         f"{len(dataset)} others to measure on; {settings['steps']} steps of "
         f"{settings['batch_size']} scenes; ResNet-18 of 24 to 192 channels, which has "
         "first learned to classify single objects of these scenes, as the papers' have "

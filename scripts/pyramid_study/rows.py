@@ -17,7 +17,7 @@ from keras_fpn.models import paper_row, segment_proposals_fpn
 from keras_fpn.preprocessing import Preprocessing
 from keras_fpn.sampler import Sample
 
-SIDE = 256  # of the scenes, pixels
+SIDE = 192  # of the scenes, pixels
 _CHANNELS, _HEAD_CHANNELS = 64, 128
 # Half of the paper's, because scenes are small.
 _ANCHOR_SIZES = (16, 32, 64, 128, 256)
