@@ -52,8 +52,16 @@ def covered(values, kept, kept_on_jax=None, ids=str):
     ]
 
 
-# Of a file of tests whose parts other files reach on JAX.
+# Marks of a file of tests whose parts other files reach on JAX.
 SLOW_ON_JAX = [pytest.mark.slow] if keras.backend.backend() == "jax" else []
+
+
+def slow_on_jax(test):
+    """Marks a test as `slow` on JAX, as `SLOW_ON_JAX` does a file of them."""
+    for mark in SLOW_ON_JAX:
+        test = mark(test)
+    return test
+
 
 IMAGES = ["image0", "image1"]
 # The second photo differs in its size alone, which Faster R-CNN's recordings cover.

@@ -152,13 +152,10 @@ COVERED = {
 
 
 def _recording(reference):
-    # JAX takes minutes to compile each of these steps: there one recording stands for
-    # this family of losses, the one that reaches all levels. Last run of the others
-    # there, but those of Mask R-CNN: 2026-11-29, all passed, 62 to 236 s and up to
-    # 15 GB for each recording.
-    jax = keras.backend.backend() == "jax"
-    alone = reference == "fasterrcnn_resnet50_fpn_large"
-    slow = reference in COVERED or (jax and not alone)
+    # JAX takes minutes to compile each of these steps: there detectron2's Mask R-CNN
+    # stands for them. Last run there: 2026-11-29, all but those of Mask R-CNN, passed,
+    # 62 to 478 s and up to 15 GB for each recording.
+    slow = reference in COVERED or keras.backend.backend() == "jax"
     return pytest.param(reference, marks=[pytest.mark.slow] if slow else [])
 
 

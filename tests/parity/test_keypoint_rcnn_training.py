@@ -10,7 +10,12 @@ import numpy as np
 import parity.test_detectron2_training as detectron2
 import parity.test_faster_rcnn_training as torchvision
 import pytest
-from parity.goldens import Golden, assert_same_norms, step_on_recorded_proposals
+from parity.goldens import (
+    Golden,
+    assert_same_norms,
+    slow_on_jax,
+    step_on_recorded_proposals,
+)
 
 from keras_fpn.models.keypoint_branch import heat_map_cells
 from keras_fpn.sampler import Sample
@@ -77,7 +82,7 @@ def assert_same_step(run):
     )
     run.assert_same_proposals(run, step)
     losses, norms, _ = step
-    assert list(losses) == list(run.model.loss_names)
+    assert sorted(losses) == sorted(run.model.loss_names)  # JAX sorts keys
     there = {**run.losses_there, "keypoint_loss": "loss_keypoint"}
     for name, loss in losses.items():
         wanted = float(run.golden[f"train/loss/{there[name]}"])
@@ -100,6 +105,7 @@ def detectron2_golden(detectron2_folder):
     return Golden(detectron2_folder, "keypoint_rcnn_R_50_FPN")
 
 
+@slow_on_jax  # KPREASON
 def test_detectron2(detectron2_golden):
     run = Detectron2Run(detectron2_golden)
     assert_same_step(run)
