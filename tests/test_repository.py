@@ -87,7 +87,7 @@ def test_readmes_commands_start_from_nothing():
 def test_every_test_but_the_slow_ones_is_in_one_stage_of_ci(backend):
     ci = text_of(".ci/run")
     expressions = dict(re.findall(r"^(\w+)='(.* slow)'$", ci, re.MULTILINE))
-    run = rf"^stage .* (?:tests {backend}|{backend}_tests) \"\$(\w+)\"$"
+    run = rf"^stage .* (?:tests {backend}|{backend}_tests) \"\$(\w+)\"(?: \\)?$"
     chosen = [expressions[name] for name in re.findall(run, ci, re.MULTILINE)]
     if backend == "tensorflow":
         addopts = setup_cfg()["tool:pytest"]["addopts"]

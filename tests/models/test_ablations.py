@@ -18,6 +18,15 @@ from keras_fpn.preprocessing import Preprocessing
 
 PHOTO = np.random.default_rng(0).integers(0, 256, (70, 100, 3)).astype(np.uint8)
 ALL = paper_rows()
+# The rows of Tables 2 and 3 have the maps of Table 1's; all passed on 2026-11-28.
+SOME_IN_CI = [
+    pytest.param(
+        table,
+        row,
+        marks=pytest.mark.ci if table == 1 or row == "a" else pytest.mark.slow,
+    )
+    for table, row in ALL
+]
 
 
 def tiny_row(table, row, **arguments):
@@ -123,9 +132,8 @@ def test_rows_on_a_single_map_learn_and_are_saved(row, tmp_path):
     _learned_and_saved(1, row, tmp_path)
 
 
-@pytest.mark.ci
 @pytest.mark.tensorflow_only  # JAX compiles each for half a minute; two are tried above
-@pytest.mark.parametrize(("table", "row"), ALL)
+@pytest.mark.parametrize(("table", "row"), SOME_IN_CI)
 def test_every_row_learns_is_saved_and_served(table, row, tmp_path):
     model, expected = _learned_and_saved(table, row, tmp_path)
     _is_served(model, expected, tmp_path)
