@@ -46,6 +46,16 @@ class Header:
         return self.size[::-1] if self.orientation >= 5 else self.size
 
 
+def check_folders(**folders: pathlib.Path):
+    """Raises ValueError, with the name of the argument, if a folder is missing."""
+    for name, folder in folders.items():
+        if not folder.is_dir():
+            raise ValueError(
+                f"{name} must be a folder; received {name}={str(folder)!r}, which is "
+                "none."
+            )
+
+
 def read_headers(paths):
     """Reads the headers of image files, several at once.
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from keras_fpn.data.check import checked
 from keras_fpn.data.dataset import Dataset
-from keras_fpn.data.image_files import is_photo
+from keras_fpn.data.image_files import check_folders, is_photo
 from keras_fpn.data.listing import ListedObject, ListedPhoto, Listing
 from keras_fpn.data.report import Report, warn_of_defects
 from keras_fpn.data.segments import label_image_objects
@@ -46,12 +46,7 @@ def read_label_images(
             raises.
     """
     images, labels = pathlib.Path(images), pathlib.Path(labels)
-    for name, folder in (("images", images), ("labels", labels)):
-        if not folder.is_dir():
-            raise ValueError(
-                f"{name} must be a folder; received {name}={str(folder)!r}, which is "
-                "none."
-            )
+    check_folders(images=images, labels=labels)
     names = class_list(class_names)
     if names is None or len(names) != 1:
         raise ValueError(

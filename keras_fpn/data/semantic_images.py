@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from keras_fpn.data.check import checked
 from keras_fpn.data.dataset import Dataset
-from keras_fpn.data.image_files import find_photos
+from keras_fpn.data.image_files import check_folders, find_photos
 from keras_fpn.data.listing import ListedPhoto, Listing
 from keras_fpn.data.pixel_labels import IGNORED, MOST_CLASSES, SemanticImage
 from keras_fpn.data.report import Report, warn_of_defects
@@ -48,12 +48,7 @@ def read_semantic_images(
             selected name is not among them, or `checked` raises.
     """
     images, labels = pathlib.Path(images), pathlib.Path(labels)
-    for name, folder in (("images", images), ("labels", labels)):
-        if not folder.is_dir():
-            raise ValueError(
-                f"{name} must be a folder; received {name}={str(folder)!r}, which is "
-                "none."
-            )
+    check_folders(images=images, labels=labels)
     names = class_list(class_names)
     if names is None or len(names) > MOST_CLASSES:
         raise ValueError(

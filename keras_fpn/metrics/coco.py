@@ -97,17 +97,19 @@ class Metrics:
 
     def to_dict(self):
         """Returns all but the curves as a dict that JSON can hold; None for NaN."""
-        return {
-            "kind": self.kind,
-            "images": self.images,
-            "objects": self.objects,
-            "detections": self.detections,
-            "values": json_numbers(self.values),
-            "per_class": [
-                {**dataclasses.asdict(one), "values": json_numbers(one.values)}
-                for one in self.per_class
-            ],
-        }
+        return json_metrics(self, "kind", "images", "objects", "detections")
+
+
+def json_metrics(metrics, *fields: str):
+    """Returns fields, "values" and "per_class" as a dict that JSON can hold."""
+    return {
+        **{name: getattr(metrics, name) for name in fields},
+        "values": json_numbers(metrics.values),
+        "per_class": [
+            {**dataclasses.asdict(one), "values": json_numbers(one.values)}
+            for one in metrics.per_class
+        ],
+    }
 
 
 def json_numbers(values: dict[str, float]):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from keras_fpn.data.pixel_labels import ranked
-from keras_fpn.metrics.coco import json_numbers
+from keras_fpn.metrics.coco import json_metrics
 
 _NUMBERS = ("PQ", "SQ", "RQ")
 
@@ -50,14 +50,7 @@ class PanopticMetrics:
 
     def to_dict(self):
         """Returns a dict that JSON can hold; None for NaN."""
-        return {
-            "images": self.images,
-            "values": json_numbers(self.values),
-            "per_class": [
-                {**dataclasses.asdict(one), "values": json_numbers(one.values)}
-                for one in self.per_class
-            ],
-        }
+        return json_metrics(self, "images")
 
 
 class PanopticScores:
@@ -182,9 +175,9 @@ class PanopticScores:
             self._iou, classes[rows], shared[rows, columns] / union[rows, columns]
         )
         excused = without_truth.copy()
-        for row in np.flatnonzero(crowd):
-            if row == np.flatnonzero(crowd & (classes == classes[row]))[-1]:
-                excused += shared[row] * (found_classes == classes[row])
+        last = {classes[row]: row for row in np.flatnonzero(crowd)}  # by class
+        for label, row in last.items():
+            excused += shared[row] * (found_classes == label)
         wrong = ~match.any(axis=0) & (2 * excused <= found_areas)
         missed = ~match.any(axis=1) & ~crowd
         for place, members in enumerate(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from keras_fpn.data.pixel_labels import IGNORED
-from keras_fpn.metrics.coco import json_numbers
+from keras_fpn.metrics.coco import json_metrics
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,14 +49,7 @@ class SemanticMetrics:
 
     def to_dict(self):
         """Returns all but the matrix as a dict that JSON can hold; None for NaN."""
-        return {
-            "images": self.images,
-            "values": json_numbers(self.values),
-            "per_class": [
-                {**dataclasses.asdict(one), "values": json_numbers(one.values)}
-                for one in self.per_class
-            ],
-        }
+        return json_metrics(self, "images")
 
 
 class SemanticScores:
