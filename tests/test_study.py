@@ -162,7 +162,10 @@ def test_the_page_says_the_command_that_was_given(study, monkeypatch):
 
 
 @pytest.mark.ci
-def test_the_study_trains_resumes_and_writes_its_page(study, tmp_path, capsys):
+def test_the_study_trains_resumes_and_writes_its_page(
+    study, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr(study, "TEST_SCENES", 8)
     argv = ["--output", str(tmp_path), "--work", str(tmp_path / "work")]
     argv += ["--steps", "2", "--scenes", "16"]
     # Row 2c takes the proposals of 1c, which is trained without being named.

@@ -32,9 +32,9 @@ def check_labeled(model, dataset: Dataset):
     if labels_pixels(model) and bare:
         raise ValueError(
             f"Photos must have pixel labels, because a {type(model).__name__} predicts "
-            f"them; received the data set {dataset.name!r}, in which {bare[0].path} "
-            f"and {len(bare) - 1} more have none. Read a COCO panoptic file or "
-            "semantic label images."
+            f"them; received the data set {dataset.name!r}, where {len(bare)} of "
+            f"{len(dataset)} have none, such as {bare[0].path}. Read a COCO "
+            "panoptic file or semantic label images."
         )
 
 

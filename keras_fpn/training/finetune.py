@@ -116,8 +116,8 @@ def _check_masks(source, dataset):
     if bare:
         raise ValueError(
             f"{type(source).__name__} must be trained on photos with masks; received "
-            f"the data set {dataset.name!r}, in which {len(bare)} have boxes only, "
-            f"such as {bare[0].path}. Start from a detector of boxes, "
+            f"the data set {dataset.name!r}, where {len(bare)} of {len(dataset)} have "
+            f"boxes only, such as {bare[0].path}. Start from a detector of boxes, "
             "such as a FasterRCNN, or leave those photos out."
         )
 

@@ -51,7 +51,9 @@ def test_equal_classes_pass():
 
 
 def test_photos_without_labels_are_refused():
-    with pytest.raises(ValueError, match=r"'parks', in which 1\.jpg and 0 more"):
+    with pytest.raises(
+        ValueError, match=r"'parks', where 1 of 2 have none, such as 1\.jpg\."
+    ):
         check_semantic(model(stuff_names=STUFF), dataset(2, 1))
 
 

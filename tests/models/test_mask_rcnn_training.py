@@ -74,7 +74,7 @@ def test_fit_learns_and_measures_masks(scenes):
 def test_data_without_masks_raise(tmp_path):
     bare = without_masks(tmp_path)
     named = tiny_mask_rcnn(class_names=["a"])
-    said = r"MaskRCNN must be .* with masks; .*'bare', in which .*photo.png and 0 more"
+    said = r"MaskRCNN must be .* with masks; .*'bare', where 1 of 1 .*photo\.png\. "
     with pytest.raises(ValueError, match=said):
         finetuning_plan(named, bare, epochs=1, batch_size=1)
     callback = CocoEvaluation(Loader(bare, named.preprocessing, 1))

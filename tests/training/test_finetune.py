@@ -149,7 +149,9 @@ def test_without_any_object_there_is_nothing_to_learn(source):
 
 def test_a_model_of_semantic_maps_needs_pixel_labels():
     source = types.SimpleNamespace(targets=("semantic_map",))
-    with pytest.raises(ValueError, match=r"received the data set 'pets', in which 0\."):
+    with pytest.raises(
+        ValueError, match=r"received the data set 'pets', where 40 of 40 .*such as 0\."
+    ):
         finetuning_plan(source, dataset())
 
 
