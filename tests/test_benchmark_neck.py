@@ -11,13 +11,18 @@ import pytest
 SCRIPT = pathlib.Path(__file__).resolve().parents[1] / "scripts" / "benchmark_neck.py"
 
 
-@pytest.mark.ci
+SLOW = pytest.mark.slow  # Last run: 2026-11-29, both passed.
+TIMES = {"seconds", "cpu"}
+
+
 @pytest.mark.parametrize(
     ("options", "sides", "quantities"),
     [
-        ((), ("FPN", "FaPN"), {"seconds", "cpu"}),
-        (("--step", "--memory"), ("FPN", "FaPN"), {"mib"}),
-        (("--compare", "points", "--step"), ("two", "adaptive"), {"seconds", "cpu"}),
+        pytest.param((), ("FPN", "FaPN"), TIMES, marks=pytest.mark.ci),
+        pytest.param(("--step", "--memory"), ("FPN", "FaPN"), {"mib"}, marks=SLOW),
+        pytest.param(
+            ("--compare", "points", "--step"), ("two", "adaptive"), TIMES, marks=SLOW
+        ),
     ],
 )
 def test_both_sides_are_measured_and_compared(options, sides, quantities):
