@@ -12,8 +12,7 @@ from keras_fpn import cli
 from keras_fpn.cli import detect
 from keras_fpn.cli.options import MERGES
 from keras_fpn.data import read_coco_panoptic
-from keras_fpn.models import StuffSet
-from keras_fpn.models import image_pyramid
+from keras_fpn.models import StuffSet, image_pyramid
 from keras_fpn.preprocessing import read_photo
 
 
