@@ -13,6 +13,7 @@ from keras_fpn.data.dataset import Dataset
 from keras_fpn.data.image_files import resolved
 from keras_fpn.data.listing import ListedObject, ListedPhoto, Listing
 from keras_fpn.data.report import Report, warn_of_defects
+from keras_fpn.data.split_names import spellings
 from keras_fpn.data.text_files import ClassNames, class_list, read_text
 from keras_fpn.files import PathLike
 
@@ -34,7 +35,8 @@ def read_coco(
         images: str or Path of the folder that its file names are relative to; None to
             look near the file, as in the layout of COCO and others.
         class_names: list of str, the classes to read, in the order of their labels; or
-            a path, see `class_list`; None for all, sorted by category id.
+            a path, see `class_list`; None for all, sorted by category id, but for the
+            row 0 of Roboflow that only names a super-category.
         strict: bool, whether any defect raises.
         report: callable that gets the Report; by default defects are a UserWarning.
 
@@ -55,7 +57,10 @@ def read_coco(
         )
     found = Report(path.stem, f"COCO, {path}")
     categories = coco_categories(contents, path)
-    labels, kept = selected_labels(categories, class_list(class_names), path)
+    selected = class_list(class_names)
+    if selected is None:
+        categories = _without_super_category(categories, contents)
+    labels, kept = selected_labels(categories, selected, path)
     photos = listed_photos(contents, images, path, found)
     names, pairs = _keypoint_names(kept, path)
     _add_objects(contents, photos, categories, labels, found)
@@ -135,6 +140,23 @@ def coco_categories(contents, path):
             f"A data set must have a category; received path={str(path)!r} with none."
         )
     return dict(sorted(categories.items()))
+
+
+def _without_super_category(categories, contents):
+    """Returns the categories without one that is only the name of others' group.
+
+    Roboflow writes it as id 0, of the super-category "none"; no object is of it.
+    """
+    first = categories.get(0)
+    if first is None or first.get("supercategory") != "none":
+        return categories
+    others = {number: one for number, one in categories.items() if number != 0}
+    groups = [one.get("supercategory") for one in others.values()]
+    used = any(
+        isinstance(one, dict) and whole_number(one.get("category_id")) == 0
+        for one in contents.get("annotations", [])
+    )
+    return categories if used or first["name"] not in groups else others
 
 
 def selected_labels(categories, class_names, path):
@@ -243,8 +265,8 @@ def _image_folder(names, path):
     if not names:
         return path.parent
     above = path.parent, path.parent.parent
-    # instances_train2017.json belongs to train2017/
-    parts = [path.stem.split("_", 1)[-1], path.stem]
+    # instances_train2017.json belongs to train2017/, valid_set.json to valid/
+    parts = [path.stem.split("_", 1)[-1], path.stem, *spellings(path.stem)]
     inner = ["", "images", *parts, *(f"images/{part}" for part in parts), "JPEGImages"]
     folders = [folder / name for folder in above for name in inner]
     tried = names[:: max(1, len(names) // _TRIED_PHOTOS)]
