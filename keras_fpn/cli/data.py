@@ -40,7 +40,8 @@ def add_parser(commands):
         help="draw photos with their objects as a detector sees them in training",
         description="Draws photos with their objects as a detector sees them in "
         "training, reports what is wrong with the data set, and prints which fraction "
-        "of its objects no anchor of the detector reaches.",
+        "of its objects no anchor of the detector reaches. Of several splits it is the "
+        "one to train on.",
     )
     scenes = actions.add_parser(
         "scenes",
@@ -137,7 +138,7 @@ def run(arguments):
         return _check(arguments)
     from keras_fpn.cli.look import look
 
-    dataset, _ = _read(arguments, arguments.split)
+    dataset, _ = _read(arguments, _splits(arguments)[0])
     return look(dataset, arguments)
 
 
@@ -155,7 +156,7 @@ def _check(arguments):
 
 
 def _splits(arguments):
-    """Returns the splits to report on, list of str; [None] for all at once."""
+    """Returns the splits to report on, list of str, train first; [None] for all."""
     from keras_fpn.data.open_dataset import other_splits, splits_of
 
     if arguments.split is not None:

@@ -162,8 +162,8 @@ def _with_same_classes(datasets, classes):
     unseen = [name for name in kept if name not in datasets[0].class_names]
     if unseen:
         print(
-            f"Only the data to measure on have {', '.join(unseen)}: the detector "
-            "cannot learn it.",
+            "Only the data to measure on have these classes, which cannot be learned: "
+            f"{', '.join(unseen)}.",
             file=sys.stderr,
         )
     return [with_classes(one, kept) for one in datasets]

@@ -76,6 +76,8 @@ def read_cvat(
 
 def is_cvat(file: pathlib.Path) -> bool:
     """Returns whether the first element of an xml file is that of CVAT."""
+    if not file.is_file():  # but a pipe, or a link to nothing
+        return False
     with open(file, "rb") as stream:
         return b"<annotations>" in stream.read(_READ)
 

@@ -12,6 +12,8 @@ def json_kind(file: pathlib.Path) -> str | None:
     Raises:
         OSError: the file cannot be read.
     """
+    if not file.is_file():  # but a pipe, or a link to nothing
+        return None
     size = file.stat().st_size
     with open(file, "rb") as stream:
         text = stream.read(_READ)

@@ -31,10 +31,11 @@ class Source:
 
     @property
     def splits(self) -> list[str]:
-        """The names of its splits."""
+        """The names of its splits; none if it has lists or folders of other kinds."""
         if self.split is not None:
             return [self.split]
-        return [] if self.format.splits is None else self.format.splits(self.path)
+        names = [] if self.format.splits is None else self.format.splits(self.path)
+        return names if usual_splits(names) else []
 
     def __str__(self):
         return f"{self.format.name}: {self.path}"
@@ -85,7 +86,8 @@ class Layout:
         source = found[0]
         if split is None or source.split is not None:
             return source, None
-        return source, (of_split(source.splits, split) or [split])[0]
+        names = source.format.splits(source.path)
+        return source, (of_split(names, split) or [split])[0]
 
     def _of_split(self, split):
         """Returns the sources that a split may mean."""

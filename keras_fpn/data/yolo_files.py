@@ -78,7 +78,7 @@ def find_yolo(folder):
 def yolo_splits(path):
     """Returns the names of the splits that a data.yaml states, or a folder has, list.
 
-    In a folder with some of `SPLITS`, other folders in images/ are splits as well.
+    In a folder these are those of `SPLITS`, and the other folders in images/.
     """
     file = _yaml_of(path) if path.is_dir() else path
     if file is not None and file.suffix.lower() not in (".yaml", ".yml"):
@@ -87,9 +87,8 @@ def yolo_splits(path):
         entries = read_entries(read_text(file), _STATED, file)
         return [split for split in _STATED if split in entries]
     found = [split for split in SPLITS if _found_split_folders(path, split)]
-    folders = (path / "images").glob("*/") if found else ()
-    others = sorted(one.name for one in folders if usual_split(one.name) is None)
-    return [*found, *others]
+    folders = sorted(one.name for one in (path / "images").glob("*/"))
+    return [*found, *(name for name in folders if usual_split(name) is None)]
 
 
 def names_stated(path):

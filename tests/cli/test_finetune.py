@@ -225,7 +225,7 @@ def test_other_classes_to_measure_on_are_added_and_told(tmp_path, prepared):
     val = write_coco_set(tmp_path / "b", [BOX], categories=others)
     code, _, err = called(train, "--val", val)
     assert code == 0
-    assert "Only the data to measure on have wolf: the detector cannot learn" in err
+    assert "to measure on have these classes, which cannot be learned: wolf." in err
     _, dataset, validation, *_ = prepared[0]
     assert dataset.class_names == validation.class_names == ("cat", "dog", "wolf")
     assert dataset[0].objects.labels.tolist() == [0]

@@ -11,6 +11,7 @@ from data.tiny_layouts import BOX, LAYOUTS, SPLITS, coco, stem_of
 from data.tiny_sets import voc_object, write, write_photo, write_voc_photo
 from models.tiny import tiny_detector
 
+import keras_fpn
 from keras_fpn.cli import finetune
 
 called = functools.partial(calling.called, "finetune")
@@ -174,12 +175,28 @@ def test_near_misses_are_suggested(tmp_path):
     assert "Did you mean 'val'?" in refused(root, "--split", "vall", command=checked)
 
 
-def test_a_split_to_read_must_be_named_where_all_cannot_be(tmp_path):
+def test_a_split_to_measure_on_must_be_named(tmp_path):
     root = tiny_layouts.roboflow_coco(tmp_path)
-    argv = "data", "look", root, "--output", tmp_path / "out"
-    code, _, err = calling.called(*argv)
-    assert code == 2
-    assert "Its splits: train, val, test." in err
+    evaluated = functools.partial(calling.called, "evaluate")
+    output = "--output", tmp_path / "out"
+    error = refused(root, *output, command=evaluated)
+    assert "Its splits: train, val, test." in error
+    error = refused(
+        root, *output, "--classes", "yak", "--split", "val", command=evaluated
+    )
+    assert "['yak']" in error
+
+
+def test_the_photos_to_train_on_are_looked_at(tmp_path, source, monkeypatch):
+    monkeypatch.setattr(keras_fpn, "from_preset", lambda *_, **__: source)
+    root = tiny_layouts.roboflow_coco(tmp_path)
+    look = functools.partial(calling.called, "data", "look", "--output", tmp_path / "o")
+    code, out, _ = look(root)
+    assert code == 0
+    assert "/train: COCO" in out
+    assert "valid" not in out
+    names = sorted(path.name[0] for path in (tmp_path / "o").glob("*.rf.*"))
+    assert names == list("abc")
 
 
 def test_classes_are_those_of_both_parts(tmp_path, prepared):
@@ -189,7 +206,8 @@ def test_classes_are_those_of_both_parts(tmp_path, prepared):
         file.write_text(file.read_text().replace("<name>cat", f"<name>{name}"))
     code, _, err = called(root)
     assert code == 0
-    assert "Only the data to measure on have bee: the detector cannot learn it" in err
+    told = "Only the data to measure on have these classes, which cannot be learned: "
+    assert f"{told}bee.\n" in err
     train, val = prepared
     assert train.class_names == val.class_names == ("ant", "cat", "bee")
     assert train.category_ids == (1, 2, 3)

@@ -3,7 +3,14 @@
 import pytest
 from data import tiny_layouts
 from data.test_open_dataset import coco, label_images
-from data.tiny_sets import read, write, write_photo, write_voc_photo, write_yolo_set
+from data.tiny_sets import (
+    read,
+    voc_object,
+    write,
+    write_photo,
+    write_voc_photo,
+    write_yolo_set,
+)
 
 from keras_fpn.data import open_dataset
 from keras_fpn.data.open_dataset import other_splits, reader_selects, splits_of
@@ -50,6 +57,19 @@ def test_names_of_other_splits_are_known(tmp_path):
     write(root / "notes/words.txt", "none of a data set")
     assert other_splits(root) == []
     assert other_splits(coco(tmp_path / "one")) == []
+
+
+def test_without_a_usual_one_lists_and_folders_are_of_any_kind(tmp_path):
+    for name in "ab":
+        write_voc_photo(tmp_path / "voc", name, [voc_object((11, 21, 40, 60))])
+        write(tmp_path / f"voc/ImageSets/Main/{name}.txt", name)
+        write_yolo_set(tmp_path / "yolo", {name: tiny_layouts.YOLO}, split=name)
+    (tmp_path / "yolo/data.yaml").unlink()
+    write(tmp_path / "yolo/classes.txt", "cat\n")
+    for root in (tmp_path / "voc", tmp_path / "yolo"):
+        assert splits_of(root) == other_splits(root) == []
+        assert len(read(open_dataset, root)[0]) == 2
+        assert len(read(open_dataset, root, split="b")[0]) == 1
 
 
 def test_what_is_in_the_folder_itself_comes_before_folders_of_splits(tmp_path):
