@@ -25,7 +25,11 @@ _OTHER_CLASSES = ("unselected", "unknown_category")  # kinds of a data set's rep
 def add_training_options(parser: argparse.ArgumentParser, default_output: str):
     """Adds the options for data, output, devices and the like to a parser."""
     add = parser.add_argument
-    add("dataset", metavar="DATASET", help="annotations to train on, a file or folder")
+    add(
+        "dataset",
+        metavar="DATASET",
+        help="annotations to train on, a file or folder; it may hold train/, valid/",
+    )
     add("--images", metavar="DIR", help="folder of the photos, if it is elsewhere")
     add("--split", metavar="NAME", help="split to train on, such as train")
     add("--val", metavar="DATASET", help="annotations to validate on")

@@ -11,6 +11,7 @@ import numpy as np
 from keras_fpn.data.check import checked
 from keras_fpn.data.dataset import Dataset
 from keras_fpn.data.image_files import resolved
+from keras_fpn.data.json_kinds import COCO, json_files
 from keras_fpn.data.listing import ListedObject, ListedPhoto, Listing
 from keras_fpn.data.report import Report, warn_of_defects
 from keras_fpn.data.split_names import spellings
@@ -18,6 +19,7 @@ from keras_fpn.data.text_files import ClassNames, class_list, read_text
 from keras_fpn.files import PathLike
 
 _LAST_ID = 2**31 - 1
+_OTHER_KINDS = ("captions", "person_keypoints", "image_info")  # of COCO's own files
 _TRIED_PHOTOS = 20  # these decide which folder holds the images
 
 
@@ -75,6 +77,23 @@ def read_coco(
         order="x, y, width, height",
     )
     return checked(listing, strict, report)
+
+
+def find_coco(folder: pathlib.Path) -> list[pathlib.Path]:
+    """Returns the COCO files in a folder and its annotations/, sorted list of Path.
+
+    Of COCO's own files of a split, such as captions_val2017 and instances_val2017, only
+    the instances.
+    """
+    files = json_files(folder, COCO)
+    stems = {file.stem for file in files}
+    return [file for file in files if _of_instances(file.stem) not in stems]
+
+
+def _of_instances(stem):
+    """Returns the name of the file of instances beside another one of COCO, or None."""
+    kind, _, split = stem.rpartition("_")
+    return f"instances_{split}" if kind in _OTHER_KINDS else None
 
 
 def load_coco(path):

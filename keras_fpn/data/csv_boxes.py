@@ -76,9 +76,10 @@ def read_csv(
     folder = _image_folder(rows, path) if images is None else pathlib.Path(images)
     paths = dict.fromkeys(row.path for row in rows if row.path)
     photos = {path: ListedPhoto(resolved(folder, path)) for path in paths}
+    labels = {name: label for label, name in enumerate(names)}
     for row in rows:
         if row.path:
-            _add_object(row, photos[row.path], names, found)
+            _add_object(row, photos[row.path], labels, found)
         else:
             found.add("unreadable_row", f"line {row.number}: {row.text[:60]}")
     return checked(Listing(found, names, list(photos.values())), strict, report)
@@ -277,14 +278,14 @@ def _folders_in(folder):
         return [folder / name for name in sorted(e.name for e in entries if e.is_dir())]
 
 
-def _add_object(row, photo, names, found):
+def _add_object(row, photo, labels, found):
     """Adds a row's object to its photo, or counts what is wrong with it."""
     name = row.class_name
     where = f"line {row.number} ({name}) of {photo.path.name}"
     if row.fault:
         found.add("unreadable_row", f"line {row.number}, {row.fault}: {row.text[:60]}")
-    elif name and name not in names:
+    elif name and name not in labels:
         found.add("unknown_category", where)
     elif name:
         box = tuple(map(float, row.corners.values()))
-        photo.objects.append(ListedObject(box, names.index(name), where))
+        photo.objects.append(ListedObject(box, labels[name], where))

@@ -4,11 +4,11 @@ import dataclasses
 import pathlib
 from collections.abc import Callable
 
-from keras_fpn.data.coco import read_coco
+from keras_fpn.data.coco import find_coco, read_coco
 from keras_fpn.data.coco_panoptic import read_coco_panoptic
 from keras_fpn.data.csv_boxes import find_csv, read_csv
 from keras_fpn.data.cvat import cvat_subsets, find_cvat, is_cvat, read_cvat
-from keras_fpn.data.json_kinds import COCO, LABELME, PANOPTIC, json_files, json_kind
+from keras_fpn.data.json_kinds import LABELME, PANOPTIC, json_files, json_kind
 from keras_fpn.data.label_images import find_label_images, read_label_images
 from keras_fpn.data.labelme import find_labelme, read_labelme
 from keras_fpn.data.semantic_images import (
@@ -131,7 +131,7 @@ FORMATS = (
     Format(
         "coco",
         _with_suffix(".json"),
-        lambda folder: json_files(folder, COCO),
+        find_coco,
         _whole(read_coco),
         takes_images=True,
     ),

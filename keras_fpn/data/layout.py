@@ -164,7 +164,10 @@ def _meant(path):
     """Returns " Did you mean ...?" with data sets near a path, or ""."""
     near = []
     if not path.is_dir():
-        near = [path.parent] if _within(path.parent) else []
+        home = path.parent
+        if home.name.lower() == "annotations":  # of Pascal VOC: not alone a data set
+            home = home.parent
+        near = [home] if _within(home) else []
     level = [path] if path.is_dir() else []
     for _ in range(2):  # levels below
         level = [one for above in level for one in _folders_in(above)][:_MOST_FOLDERS]

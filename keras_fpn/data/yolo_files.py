@@ -11,7 +11,6 @@ from keras_fpn.data.text_files import class_list, read_text
 
 SPLITS = ("train", "val", "test")
 _STATED = (*SPLITS, "valid", "validation")  # in a data.yaml
-_SIGNS = ("classes.txt", "obj.names", "*.yaml", "*.yml")  # files in a folder
 # Files with one name per line, by class number, as labelImg and darknet write them.
 _NAMES_FILES = ("classes.txt", "obj.names", "labels/classes.txt")
 
@@ -70,9 +69,12 @@ def find_files(path, split, class_names):
 
 def find_yolo(folder):
     """Returns a list of the folder, if it holds a YOLO data set; otherwise []."""
-    signs = any(any(folder.glob(sign)) for sign in _SIGNS)
-    beside = (folder / "images").is_dir() and any((folder / "labels").rglob("*.txt"))
-    return [folder] if signs or beside else []
+    found = (
+        any((folder / name).is_file() for name in _NAMES_FILES[:2])
+        or any(map(_describes_data, sorted(folder.glob("*.y*ml"))))
+        or ((folder / "images").is_dir() and any((folder / "labels").rglob("*.txt")))
+    )
+    return [folder] if found else []
 
 
 def yolo_splits(path):

@@ -113,8 +113,24 @@ def test_files_of_other_tools_are_no_data_sets(tmp_path):
     root = write_voc_photo(tmp_path / "voc", "a")
     write(root / "scores.json", '{"annotations": 3, "categories": 2}')
     write(root / "table.csv", "a,b\n1,2\n")
+    write(root / "compose.yaml", "services:\n  web: x\n")
+    (root / "gone.json").symlink_to(root / "nowhere")
     dataset, _ = read(open_dataset, root, class_names=["cat"])
     assert len(dataset) == 1
+
+
+def test_of_cocos_own_files_the_instances_are_read(tmp_path):
+    root = tiny_layouts.coco_annotations(tmp_path)
+    for kind in ("captions", "person_keypoints"):
+        for split in ("train", "valid"):
+            text = (root / f"annotations/instances_{split}.json").read_text()
+            write(root / f"annotations/{kind}_{split}.json", text)
+    assert open_dataset(root, split="val", report=None).name == "instances_valid"
+    # Alone it is a data set like any other.
+    (root / "annotations/instances_train.json").unlink()
+    (root / "annotations/captions_train.json").unlink()
+    dataset = open_dataset(root, split="train", report=None)
+    assert dataset.name == "person_keypoints_train"
 
 
 def test_which_readers_must_select_classes_is_known(tmp_path):
@@ -135,6 +151,9 @@ def test_data_sets_near_a_wrong_path_are_suggested(tmp_path):
     words = write(root / "train/words.md", "")
     with pytest.raises(ValueError, match=rf"Did you mean {root}/train\?"):
         open_dataset(words)
+    voc = write_voc_photo(tmp_path / "voc", "a")
+    with pytest.raises(ValueError, match=rf"Did you mean {voc}\?"):
+        open_dataset(voc / "Annotations/a.xml")
     empty = tmp_path / "b"
     write_photo(empty / "photos/a.jpg")
     with pytest.raises(ValueError, match=r"holds none of them\.$"):
