@@ -95,6 +95,8 @@ def run(arguments: argparse.Namespace):
         print(_class_summary(source, dataset.class_names))
         if "masks" in source.targets:
             print(_mask_summary(dataset))
+        if arguments.val is None and arguments.val_split is None:
+            print(_HELD_OUT, file=sys.stderr)
     return run_training(plan, dataset, validation, arguments, devices)
 
 
@@ -105,16 +107,13 @@ def _data(arguments, devices):
     with reported(ValueError, OSError):
         _choose_splits(arguments)
         dataset, validation = read_data(arguments)
-        held_out = validation is None
-        if held_out:
+        if validation is None:
             dataset, validation = hold_out(dataset)
     if devices.is_chief:
         print(
             f"Photos to train on: {len(dataset)} ({dataset.name}); to validate on: "
             f"{len(validation)} ({validation.name})"
         )
-        if held_out:
-            print(_HELD_OUT, file=sys.stderr)
     return dataset, validation
 
 
@@ -125,6 +124,7 @@ def _choose_splits(arguments):
         CommandError: the data set has other splits, which could be meant.
     """
     from keras_fpn.data.open_dataset import other_splits, splits_of
+    from keras_fpn.data.split_names import usual_split
 
     splits, others = splits_of(arguments.dataset), other_splits(arguments.dataset)
     is_asked = arguments.split is not None
@@ -139,7 +139,8 @@ def _choose_splits(arguments):
         )
     if arguments.val is not None or arguments.val_split is not None:
         return
-    if arguments.split == _TRAINED[0] and _MEASURED in splits:
+    is_train = usual_split(arguments.split or "") == _TRAINED[0]
+    if is_train and _MEASURED in splits:
         arguments.val_split = _MEASURED
     elif not is_asked and arguments.split is not None and others:
         raise CommandError(

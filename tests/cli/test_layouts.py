@@ -109,6 +109,15 @@ def test_a_split_to_measure_on_may_have_several_names(tmp_path, prepared, name):
     assert stems(prepared[1]) == "de"
 
 
+def test_the_split_to_train_on_may_be_spelled_as_it_is(tmp_path, prepared):
+    root = tiny_layouts.labelme_folders(tmp_path)
+    for split in ("train", "training"):
+        assert called(root, "--split", split)[0] == 0
+        assert (stems(prepared[0]), stems(prepared[1])) == ("abc", "de")
+    assert called(root, "--split", "validation")[0] == 0
+    assert sorted(stems(prepared[0]) + stems(prepared[1])) == ["d", "e"]
+
+
 def refused(*argv, command=called):
     code, _, err = command(*argv)
     assert code == 2
