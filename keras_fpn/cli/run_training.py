@@ -49,8 +49,8 @@ def add_training_options(parser: argparse.ArgumentParser, default_output: str):
     add(
         "--save-every",
         **COUNT | {"metavar": "STEPS"},
-        help="write a checkpoint also every so many steps (default: only after each "
-        "epoch)",
+        help="write a checkpoint also every so many steps (default: after each epoch "
+        "and, on one machine, every ten minutes)",
     )
     add(
         "--seed",
@@ -189,7 +189,7 @@ def run_training(plan, dataset, validation, arguments: argparse.Namespace, devic
         CommandError: the folder, the devices or the data do not fit, or the training
             diverged.
     """
-    from keras_fpn.training import TrainingDiverged, prepare_training
+    from keras_fpn.training import Terminated, TrainingDiverged, prepare_training
 
     with reported(ValueError, OSError):
         training = prepare_training(
@@ -214,6 +214,13 @@ def run_training(plan, dataset, validation, arguments: argparse.Namespace, devic
             file=sys.stderr,
         )
         return INTERRUPTED
+    except Terminated as ended:
+        print(
+            "Asked to end (SIGTERM), and saved. The same command resumes from "
+            f"{training.folder.path}.",
+            file=sys.stderr,
+        )
+        return ended.code
     return 0
 
 

@@ -12,10 +12,12 @@ from keras_fpn.training.schedules import (
     scaled_learning_rate,
 )
 from keras_fpn.training.sgd import SGD
+from keras_fpn.training.termination import Terminated
 
 __all__ = [
     "SGD",
     "Progress",
+    "Terminated",
     "Training",
     "TrainingDiverged",
     "TrainingPlan",
