@@ -1,7 +1,4 @@
-"""Messages to a server and back, by the client that comes with the package.
-
-The server is the stand-in of `stand_in_server.py`, not TensorFlow Serving itself.
-"""
+"""Messages to the server of `keras-fpn serve` and back, by the package's client."""
 
 import base64
 import json
@@ -22,14 +19,12 @@ PREDICT = "tiny:predict"
 
 @pytest.fixture(scope="module")
 def servers(exported):
-    """Addresses of the stand-in: REST's and gRPC's."""
-    pytest.importorskip("tensorflow_serving", reason="the extra `serving` is absent")
-    from serving import stand_in_server
+    """Addresses of a server: REST's and gRPC's."""
+    from keras_fpn.serving.model_folder import find_version
+    from keras_fpn.serving.server_tensorflow import serving
 
-    model = stand_in_server.ServedModel(exported.parent)
-    rest, remote, stop = stand_in_server.start(model)
-    yield f"http://127.0.0.1:{rest}", f"grpc://127.0.0.1:{remote}"
-    stop()
+    with serving(find_version(exported.parent)) as (rest, remote):
+        yield rest, f"grpc://{remote}"
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +86,7 @@ def test_an_empty_batch_has_an_empty_answer_in_columns(servers):
         ("absent:predict", {"instances": []}, 404, "not found"),
         ("tiny/versions/2:predict", {"instances": []}, 404, "not found"),
         (PREDICT, {"signature_name": "x", "inputs": []}, 400, '"x" not found'),
-        (PREDICT, {"signature_name": ["x"], "inputs": []}, 400, "unhashable"),
+        (PREDICT, {"signature_name": ["x"], "inputs": []}, 400, "must be a string"),
         (PREDICT, {"instances": [{"photo": "x"}]}, 400, "must be"),
         (PREDICT, {"instances": []}, 400, "No values in 'instances' array"),
         (PREDICT, {"instances": "x"}, 400, "to be an list/array"),
@@ -102,7 +97,7 @@ def test_an_empty_batch_has_an_empty_answer_in_columns(servers):
         (PREDICT, {"instances": ["x", {"inputs": "x"}]}, 400, "but got object"),
         (PREDICT, {"instances": [["x"], ["x", "x"]]}, 400, "non-rectangular"),
         (PREDICT, {"instances": [{"b64": "?"}]}, 400, "base64"),
-        (PREDICT, {"instances": [{"b64": 5}]}, 400, "bytes-like"),
+        (PREDICT, {"instances": [{"b64": 5}]}, 400, "must be a string of base64"),
         (PREDICT, {"instances": [3]}, 400, "string"),
         (PREDICT, b"not JSON", 400, "Expecting value"),
         (PREDICT, b"\xff", 400, "decode"),
