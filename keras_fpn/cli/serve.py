@@ -12,7 +12,6 @@ from urllib.parse import quote
 from keras_fpn.cli.errors import INTERRUPTED, CommandError, reported
 from keras_fpn.cli.input_photos import sample_photo
 from keras_fpn.cli.load_detector import load_detector
-from keras_fpn.cli.options import COUNT, add_options
 
 _SAMPLE_DETECTOR = "faster_rcnn_resnet18_fpn_scenes"
 _LOOPBACK = ("127.", "localhost", "::1")
@@ -43,20 +42,16 @@ def add_parser(commands):
         help="address to listen at; 0.0.0.0 lets other machines ask "
         "(default %(default)s, this machine alone)",
     )
-    ports = {
-        "--port": (8501, "port of the page and of REST"),
-        "--grpc-port": (8500, "port of gRPC"),
+    numbers = {  # least, most, default
+        "--port": (0, 65535, 8501, "port of the page and of REST; 0 takes a free one"),
+        "--grpc-port": (0, 65535, 8500, "port of gRPC; 0 takes a free one"),
+        "--max-requests": (1, 1000, 32, "hold N requests at once, and refuse others"),
+        "--max-megabytes": (1, 2047, 32, "refuse larger requests"),
+        "--timeout": (1, 86400, 60, "answer within N seconds, or with an error"),
     }
-    for name, (default, text) in ports.items():
-        text = f"{text}; 0 takes a free one (default %(default)s)"
-        add(name, metavar="N", type=_port, default=default, help=text)
-    counts = {
-        "--max-requests": "hold at most N requests at once, and refuse others "
-        "(default: 32)",
-        "--max-megabytes": "refuse larger requests (default: 32)",
-        "--timeout": "answer within N seconds, or with an error (default: 60)",
-    }
-    add_options(parser, counts, **COUNT)
+    for name, (least, most, default, text) in numbers.items():
+        kind, text = _integer(least, most), f"{text} (default %(default)s)"
+        add(name, metavar="N", type=kind, default=default, help=text)
     return parser
 
 
@@ -133,13 +128,11 @@ def _limits(arguments):
     """Returns the `Limits` that the options ask for."""
     from keras_fpn.serving.request_queue import Limits
 
-    size = arguments.max_megabytes
-    asked = {
-        "requests": arguments.max_requests,
-        "request_bytes": None if size is None else size << 20,
-        "seconds": arguments.timeout,
-    }
-    return Limits(**{name: v for name, v in asked.items() if v is not None})
+    return Limits(
+        request_bytes=arguments.max_megabytes << 20,
+        requests=arguments.max_requests,
+        seconds=arguments.timeout,
+    )
 
 
 def _sample(model):
@@ -163,9 +156,15 @@ def _announce(folder, rest, grpc, host):
     print("Ctrl-C stops it.", flush=True)
 
 
-def _port(text: str):
-    """Returns a port, 0 to 65535, from the command line."""
-    value = int(text)
-    if not 0 <= value <= 65535:
-        raise argparse.ArgumentTypeError(f"must be 0 to 65535; received {text}")
-    return value
+def _integer(least: int, most: int):
+    """Returns what reads an int between two bounds from the command line."""
+
+    def integer(text):
+        value = int(text)
+        if not least <= value <= most:
+            raise argparse.ArgumentTypeError(
+                f"must be {least} to {most}; received {text}"
+            )
+        return value
+
+    return integer

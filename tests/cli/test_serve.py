@@ -134,11 +134,20 @@ def test_what_cannot_be_served_is_said_in_one_line(
 
 
 @pytest.mark.parametrize(
-    ("option", "value"), [("--port", "65536"), ("--port", "x"), ("--timeout", "0")]
+    ("option", "value"),
+    [
+        ("--port", "65536"),
+        ("--grpc-port", "-1"),
+        ("--port", "x"),
+        ("--timeout", "0"),
+        ("--timeout", "86401"),
+        ("--max-requests", "1001"),
+        ("--max-megabytes", "2048"),
+    ],
 )
 def test_numbers_are_checked(capsys, option, value):
     with pytest.raises(SystemExit) as left:
-        cli.main(["serve", option, value])
+        cli.main(["serve", f"{option}={value}"])
     assert left.value.code == 2
     assert value in capsys.readouterr().err
 

@@ -1,6 +1,8 @@
 """Messages to the server of `keras-fpn serve` and back, by the package's client."""
 
 import base64
+import concurrent.futures
+import contextlib
 import json
 import urllib.error
 import urllib.request
@@ -72,6 +74,48 @@ def test_rest_takes_rows_columns_names_and_versions(servers):
     columns = post(f"{address}:predict", {"inputs": {"inputs": [photo]}})["outputs"]
     assert {name: value[0] for name, value in columns.items()} == rows[0]
     assert post(f"{address}:predict", {"inputs": [photo]})["outputs"] == columns
+
+
+def test_the_metadata_are_those_of_the_signatures(servers):
+    with urllib.request.urlopen(f"{servers[0]}/v1/models/tiny/metadata") as reply:
+        found = json.load(reply)
+    spec = {"name": "tiny", "signature_name": "", "version": "1"}
+    assert found["model_spec"] == spec
+    signatures = found["metadata"]["signature_def"]["signature_def"]
+    default = signatures["serving_default"]
+    assert default["method_name"] == "tensorflow/serving/predict"
+    photos = default["inputs"]["inputs"]
+    assert photos["dtype"] == "DT_STRING"
+    shape = {"dim": [{"size": "-1", "name": ""}], "unknown_rank": False}
+    assert photos["tensor_shape"] == shape
+    boxes = default["outputs"]["detection_boxes"]["tensor_shape"]["dim"]
+    assert [dim["size"] for dim in boxes] == ["-1", "20", "4"]
+
+
+def test_requests_of_others_do_not_change_an_answer(servers):
+    """Many at once, of them some that are no requests."""
+    address = f"{servers[0]}/v1/models/tiny:predict"
+    good = {"instances": [b64(encoded(data.coffee()))]}
+    alone = post(address, good)
+    others = [
+        {"instances": [b64(encoded(data.chelsea())), b64(b"nonsense")]},
+        {"instances": []},
+        {"signature_name": "image_tensor", "inputs": [[[[300, 0, 0]]]]},
+        {"signature_name": "image_tensor", "inputs": [[[[1, 2, 3]]]]},
+        ["x"],
+    ]
+
+    def disturb(body):
+        with contextlib.suppress(urllib.error.HTTPError):
+            post(address, body)
+
+    with concurrent.futures.ThreadPoolExecutor(10) as pool:
+        disturbing = [pool.submit(disturb, body) for body in others * 4]
+        asked = [pool.submit(post, address, good) for _ in range(8)]
+        answers = [future.result() for future in asked]
+        for future in disturbing:
+            future.result()
+    assert answers == [alone] * 8
 
 
 def test_an_empty_batch_has_an_empty_answer_in_columns(servers):
