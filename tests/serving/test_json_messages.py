@@ -84,6 +84,8 @@ def test_outputs_that_are_no_rows_must_be_asked_for_in_columns(outputs):
             b'{"instances": [' + b"9" * 5000 + b"]}",
             "Exceeds the limit",
         ),
+        (b'{"inputs": [' + b"[]," * 4_000_000 + b"0]}", "at most 4,000,000 lists"),
+        (b'{"inputs": [' + b"{}," * 4_000_000 + b"0]}", "at most 4,000,000 lists"),
         (b"", "JSON Parse error: Expecting value"),
         (b'"b64"', "Is not object"),
         (b'{"b64": "eA=="}', "Is not object"),
