@@ -57,6 +57,13 @@ class Client:
     def predict(self, *values):
         return self.ask("POST", PREDICT, json.dumps({"instances": values}))
 
+    def recovers(self):
+        """Returns whether a request is answered soon, though not always the first."""
+        end = time.monotonic() + 9
+        while (code := self.predict(1)[0]) != 200 and time.monotonic() < end:
+            time.sleep(0.01)
+        return code == 200
+
     def wait_for(self, count):
         """Waits until so many more requests run."""
         for _ in range(count):
@@ -204,8 +211,7 @@ def test_an_answer_that_takes_too_long_is_an_error():
         assert code == 504
         assert "longer than 0.2 s" in answer["error"]
         client.model.go.set()
-        client.wait_for(1)
-        assert client.predict(1)[0] == 200
+        assert client.recovers()
 
 
 def test_a_request_that_arrives_too_slowly_is_an_error_and_frees_its_place():
@@ -214,7 +220,7 @@ def test_a_request_that_arrives_too_slowly_is_an_error_and_frees_its_place():
             raw.sendall(f"POST {PREDICT} HTTP/1.1\r\nHost: a\r\n".encode())
             raw.sendall(b"Content-Length: 20\r\n\r\n{")
             assert raw.recv(99).startswith(b"HTTP/1.1 504 ")
-        assert client.predict(1)[0] == 200
+        assert client.recovers()
 
 
 def test_a_client_that_leaves_frees_its_place():
@@ -223,21 +229,21 @@ def test_a_client_that_leaves_frees_its_place():
             raw.sendall(f"POST {PREDICT} HTTP/1.1\r\nHost: a\r\n".encode())
             raw.sendall(b"Content-Length: 20\r\n\r\n{")
             time.sleep(0.1)
-        deadline = time.monotonic() + 9
-        while client.predict(1)[0] != 200:
-            assert time.monotonic() < deadline
+        assert client.recovers()
 
 
 @pytest.mark.parametrize("first", [b"", b"GET / HTTP/1.1\r\nHost:", b"used before"])
 def test_connections_without_a_request_are_closed(monkeypatch, first):
-    monkeypatch.setattr(rest_server, "_IDLE_SECONDS", 0.2)
+    monkeypatch.setattr(rest_server, "_IDLE_SECONDS", 0.5)
     with served() as client:
         with socket.create_connection(("127.0.0.1", client.port), timeout=9) as raw:
             if first == b"used before":
                 raw.sendall(b"GET /model.json HTTP/1.1\r\nHost: a\r\n\r\n")
-                reply = b""
+                reply = raw.recv(9999)
                 while not reply.endswith(b'"m"}'):
-                    reply += raw.recv(9999)
+                    part = raw.recv(9999)
+                    assert part, "closed too early"
+                    reply += part
                 first = b"GET / HTTP/1.1\r\nHost:"
             raw.sendall(first)
             assert raw.recv(9999) == b""
