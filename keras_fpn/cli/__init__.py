@@ -15,11 +15,12 @@ from keras_fpn.cli import (
     export,
     finetune,
     presets,
+    serve,
     train,
 )
 from keras_fpn.cli.errors import CommandError
 
-_COMMANDS = (detect, evaluate, finetune, train, export, convert, data, presets)
+_COMMANDS = (detect, evaluate, finetune, train, export, serve, convert, data, presets)
 
 
 def main(argv: list[str] | None = None):
