@@ -3,10 +3,11 @@
 import argparse
 import contextlib
 import sys
+from pathlib import Path
 
 from keras_fpn.cli.errors import INTERRUPTED, reported
 from keras_fpn.cli.evaluate import evaluate
-from keras_fpn.cli.options import COUNT, FLAG, add_options, add_output, read_dataset
+from keras_fpn.cli.options import COUNT, FLAG, add_options, read_dataset
 from keras_fpn.cli.proposals import TESTED, TRAINED, add_proposals, with_file
 
 STRATEGIES = ("none", "mirrored", "multiworker", "tpu")
@@ -25,7 +26,15 @@ def add_training_options(parser: argparse.ArgumentParser, default_output: str):
     add("--val-split", metavar="NAME", help="split to validate on, such as val")
     add_proposals(parser, photos="the photos to train on")
     add_proposals(parser, "--val-proposals", "the photos to validate on")
-    add_output(parser, default_output, "checkpoints, history and evaluation")
+    add(
+        "--output",
+        metavar="DIR",
+        type=Path,
+        help="folder for checkpoints, history and evaluation (default "
+        f"{default_output}; {default_output}2 and so on if there is a complete or "
+        "another training)",
+    )
+    parser.set_defaults(default_output=Path(default_output))
     add(
         "--strategy",
         choices=STRATEGIES,
@@ -122,11 +131,17 @@ def run_training(plan, dataset, validation, arguments: argparse.Namespace, devic
     """
     from keras_fpn.training import TrainingDiverged, prepare_training
 
+    output = arguments.output or _folders(arguments.default_output, validation)
     with reported(ValueError, OSError):
         training = prepare_training(
-            plan, dataset, arguments.output, validation, devices, arguments.seed
+            plan, dataset, output, validation, devices, arguments.seed
         )
     if devices.is_chief:
+        if arguments.output is None and training.folder.path != output.first:
+            print(
+                f"{output.first} holds a complete training or another one; this one "
+                f"is in {training.folder.path}."
+            )
         print(_summary(training), flush=True)  # before what goes to stderr
     try:
         with reported(TrainingDiverged, OSError, code=1):
@@ -146,6 +161,16 @@ def run_training(plan, dataset, validation, arguments: argparse.Namespace, devic
         )
         return INTERRUPTED
     return 0
+
+
+def _folders(first, validation):
+    """Returns the folders of which a training takes the first that suits it."""
+    from keras_fpn.report.evaluation_files import METRICS
+    from keras_fpn.training import NumberedFolders
+
+    if validation is None:
+        return NumberedFolders(first)
+    return NumberedFolders(first, f"{EVALUATION}/{METRICS}")
 
 
 def _callbacks(training, arguments):

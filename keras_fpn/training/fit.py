@@ -14,6 +14,7 @@ from keras_fpn.data.semantic import check_semantic, labels_pixels
 from keras_fpn.distribute.devices import Devices, make_devices
 from keras_fpn.metrics import CocoEvaluation
 from keras_fpn.training.freezing import exclude_from_decay, freeze_bottom_up
+from keras_fpn.training.numbered_folders import NumberedFolders
 from keras_fpn.training.plan import TrainingPlan
 from keras_fpn.training.run_folder import Position, RunFolder
 from keras_fpn.training.run_recorder import RunRecorder
@@ -128,7 +129,7 @@ class Training:
 def prepare_training(
     plan: TrainingPlan,
     dataset: Dataset,
-    output: str | os.PathLike,
+    output: str | os.PathLike | NumberedFolders,
     validation: Dataset | None = None,
     devices: Devices | None = None,
     seed: int = 0,
@@ -144,7 +145,8 @@ def prepare_training(
     Args:
         plan: what is trained, and how.
         dataset: to train on.
-        output: the folder; new, empty, or the one of this very training.
+        output: the folder; new, empty, or the one of this very training; or
+            `NumberedFolders`, whose first that suits is taken.
         validation: data set to evaluate after each epoch; None measures nothing.
         devices: that train; None, the one that Keras chooses.
         seed: of the random numbers.
@@ -188,6 +190,8 @@ def prepare_training(
             )
         )
     settings = settings_of(plan, model, loader, validation, seed)
+    if isinstance(output, NumberedFolders):
+        output = output.folder_of(settings)
     folder = RunFolder(output, settings, devices.is_chief)
     if folder.finished:
         folder.load_last(model)
