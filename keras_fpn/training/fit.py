@@ -191,8 +191,10 @@ def prepare_training(
         )
     settings = settings_of(plan, model, loader, validation, seed)
     if isinstance(output, NumberedFolders):
-        output = output.folder_of(settings)
-    folder = RunFolder(output, settings, devices.is_chief)
+        path: str | os.PathLike = output.folder_of(settings)
+    else:
+        path = output
+    folder = RunFolder(path, settings, devices.is_chief)
     if folder.finished:
         folder.load_last(model)
         start = Position(*divmod(plan.total_steps(len(loader)), len(loader)))
