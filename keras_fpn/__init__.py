@@ -32,6 +32,7 @@ from keras_fpn import (  # noqa: E402
     weights,
 )
 from keras_fpn.conversion import Conversion, convert_checkpoint  # noqa: E402
+from keras_fpn.loading import load  # noqa: E402
 from keras_fpn.presets import Preset, from_preset, list_presets  # noqa: E402
 
 __all__ = [
@@ -46,6 +47,7 @@ __all__ = [
     "from_preset",
     "layers",
     "list_presets",
+    "load",
     "metrics",
     "models",
     "ops",

@@ -23,7 +23,7 @@ LAYERS = [
     "backbones preprocessing weights",
     "models",
     "presets",
-    "conversion data visualize",
+    "conversion data loading visualize",
     "metrics",
     "report serving",
     "training export",

@@ -4,7 +4,8 @@ import dataclasses
 import itertools
 import pathlib
 
-from keras_fpn.training.run_folder import LAST, SETTINGS, is_free
+from keras_fpn.loading import LAST
+from keras_fpn.training.run_folder import SETTINGS, is_free
 from keras_fpn.training.run_settings import resumes
 
 

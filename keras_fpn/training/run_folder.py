@@ -15,6 +15,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from keras_fpn.files import replacing
+from keras_fpn.loading import BEST, LAST
 from keras_fpn.training.checkpoints import (
     array_of,
     averaged_weights,
@@ -28,7 +29,6 @@ from keras_fpn.training.checkpoints import (
 from keras_fpn.training.run_settings import write_or_compare
 
 SETTINGS, HISTORY = "run.json", "history.json"
-BEST, LAST = "best.keras", "last.keras"
 _LOCK = ".lock"
 _CHECKPOINT = re.compile(r"checkpoint-(\d+)-(\d+)\.keras")
 _KEPT = 2  # checkpoints
