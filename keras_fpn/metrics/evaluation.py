@@ -56,6 +56,12 @@ class Evaluation:
     semantic: SemanticMetrics | None = None
     panoptic: PanopticMetrics | None = None
 
+    def __repr__(self):
+        parts = self.metrics, self.proposals, self.masks, self.keypoints
+        measured = [repr(one) for one in (*parts, self.semantic, self.panoptic) if one]
+        title = f"{self.model_name!r} on {self.dataset.name!r}"
+        return f"<Evaluation of {title}: {', '.join(measured)}>"
+
 
 def evaluate_photos(
     model,
