@@ -228,7 +228,8 @@ def _evaluate(folder, validation):
         import keras
 
         model = keras.models.load_model(checkpoint)
-        evaluate(model, validation, folder.path / EVALUATION, str(checkpoint))
+        output, name = folder.path / EVALUATION, str(checkpoint)
+        evaluate(model, validation, output, name, epochs=folder.epochs)
     print(
         f"Checkpoint: {checkpoint}\n"
         f"To detect with it: keras-fpn detect PHOTO --weights {checkpoint}"
