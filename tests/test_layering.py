@@ -219,6 +219,19 @@ def test_library_never_asserts():
     assert wrong == [], "raise ValueError with the received value"
 
 
+def test_only_commands_print():
+    wrong = [
+        place(path, node)
+        for path in library_files()
+        if unit_of(dotted_name(path)) != "cli"
+        for node in ast.walk(parsed(path))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id == "print"
+    ]
+    assert wrong == [], "log it as information, which the commands show"
+
+
 def test_public_names_have_docstrings():
     wrong = [
         f"{place(path, node)} {node.name}"

@@ -19,6 +19,7 @@ from keras_fpn.cli import (
 )
 from keras_fpn.cli.errors import CommandError
 from keras_fpn.cli.library import load_library
+from keras_fpn.cli.messages import shown_messages
 from keras_fpn.cli.parser import Parser
 from keras_fpn.version import __version__
 
@@ -79,6 +80,7 @@ def _run(argv):
         if hasattr(arguments, "check"):
             arguments.check(arguments)
         load_library()
-        return arguments.run(arguments)
+        with shown_messages():
+            return arguments.run(arguments)
     except CommandError as error:
         return error.report()
