@@ -1,6 +1,7 @@
 """Downloads a photo, of bounded size and in bounded time."""
 
 import http.client
+import logging
 import re
 import time
 import urllib.error
@@ -10,6 +11,7 @@ from pathlib import Path
 
 MOST_BYTES = 256 << 20
 MOST_SECONDS = 120.0
+_LOGGER = logging.getLogger(__name__)
 _SILENCE = 20.0  # seconds without a byte after which a server is given up
 _CHUNK = 1 << 16  # bytes
 _SAFE = "%/:=&?~#+!$,;'@()*[]"  # characters of an address that keep their meaning
@@ -41,6 +43,7 @@ def download(
         OSError: it cannot be downloaded, or is larger or slower than allowed.
     """
     deadline = time.monotonic() + most_seconds
+    _LOGGER.info(f"Downloading {url}")
     try:
         request = urllib.request.Request(
             urllib.parse.quote(url, safe=_SAFE), headers={"User-Agent": "keras-fpn"}

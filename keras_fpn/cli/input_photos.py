@@ -40,17 +40,19 @@ class InputPhotos:
 
     def skipped_text(self):
         """Returns what was skipped as text, "3 .heic, 1 folder"; empty if nothing."""
-        counts = self.skipped.most_common()
-        shown = counts[:_KINDS]
-        texts = [f"{n} {kind}{_plural(kind, n)}" for kind, n in shown]
-        more = sum(n for _, n in counts[_KINDS:])
-        texts += [f"{more} other{'' if more == 1 else 's'}"] if more else []
-        hint = " (--recursive takes folders)" if _FOLDER in self.skipped else ""
-        return f"skipped: {', '.join(texts)}{hint}" if texts else ""
+        return f"skipped: {_listed(self.skipped)}" if self.skipped else ""
 
 
-def _plural(kind, number):
-    return "s" if kind == _FOLDER and number != 1 else ""
+def _listed(counts):
+    """Returns "3 .heic, 1 folder (--recursive takes folders)", of a Counter."""
+    shown = counts.most_common(_KINDS)
+    texts = [
+        f"{n} {kind}{'s' if kind == _FOLDER and n != 1 else ''}" for kind, n in shown
+    ]
+    more = counts.total() - sum(n for _, n in shown)
+    texts += [f"{more} other{'' if more == 1 else 's'}"] if more else []
+    hint = " (--recursive takes folders)" if _FOLDER in counts else ""
+    return ", ".join(texts) + hint
 
 
 def check_named(paths):
@@ -91,7 +93,8 @@ def input_photos(named, recursive: bool = False, without: Path | None = None):
             if is_url(one):
                 paths = [_downloaded(str(one), Path(temporary, str(number)), found)]
             elif Path(one).is_dir():
-                paths = _in_folder(Path(one), recursive, without, found.skipped)
+                paths, skipped = _in_folder(Path(one), recursive, without)
+                found.skipped += skipped
             else:
                 paths = [Path(one)]
             for path in paths:
@@ -114,17 +117,17 @@ def _downloaded(url, folder, found):
     return path
 
 
-def _in_folder(folder, recursive, without, skipped):
-    """Returns the photos in a folder, list of Path; counts what is skipped."""
+def _in_folder(folder, recursive, without):
+    """Returns the photos in a folder, list of Path; and a Counter of what is left."""
     from keras_fpn.data.image_files import PHOTO_SUFFIXES, is_photo
 
     output = without and without.resolve()
-    photos = []
+    photos, skipped = [], collections.Counter()
     for root, folders, names in os.walk(folder):
         visible = sorted(name for name in folders if not name.startswith("."))
         inner = [n for n in visible if Path(root, n).resolve() != output]
         if not recursive:
-            skipped[_FOLDER] += len(inner)
+            skipped.update([_FOLDER] * len(inner))
             inner = []
         folders[:] = inner
         for name in sorted(names):
@@ -134,13 +137,12 @@ def _in_folder(folder, recursive, without, skipped):
             elif not name.startswith("."):
                 skipped[path.suffix.lower() or "without a suffix"] += 1
     if not photos:
-        below = skipped[_FOLDER] and " Folders in it are taken with --recursive."
         raise CommandError(
-            f"A folder must hold image files; received {str(folder)!r}, where no file "
-            f"ends in {', '.join(sorted(PHOTO_SUFFIXES))}.{below or ''}"
+            "A folder must hold image files, which end in "
+            f"{', '.join(sorted(PHOTO_SUFFIXES))}; received {str(folder)!r}, which "
+            f"holds {_listed(skipped) or 'nothing'}."
         )
-    skipped += collections.Counter()  # removes zeros
-    return photos
+    return photos, skipped
 
 
 def sample_photo(preset: str | None = None):

@@ -140,9 +140,10 @@ def test_detect_takes_addresses_and_names_those_that_fail(
     argv = ["detect", *urls, "--output", str(tmp_path / "out")]
     assert cli.main([*argv, "--json", str(tmp_path / "r.json")]) == 1
     printed = capsys.readouterr()
-    assert printed.err == (
-        f"{urls[1]}: it could not be downloaded: the server answers 404 Not Found\n"
-    )
+    assert printed.err.splitlines() == [
+        *(f"Downloading {url}" for url in urls),
+        f"{urls[1]}: it could not be downloaded: the server answers 404 Not Found",
+    ]
     assert "2 photos, 2 boxes, " in printed.out
     results = json.loads((tmp_path / "r.json").read_text())
     assert [one["file_name"] for one in results] == [urls[0], urls[2]]

@@ -47,10 +47,13 @@ def test_links_in_a_circle_end(folder):
 def test_missing_paths_and_folders_without_photos_are_refused(tmp_path):
     with pytest.raises(CommandError, match=r"received '.*gone', which does not exist"):
         names([tmp_path / "gone"])
-    with pytest.raises(CommandError, match=r"received '.*', where no .*\.webp\.$"):
+    with pytest.raises(CommandError, match=r"\.webp; .* '.*', which holds nothing\.$"):
         names([tmp_path])
     (tmp_path / "below").mkdir()
-    with pytest.raises(CommandError, match=r"Folders in it are taken with --recursiv"):
+    (tmp_path / "a.heic").touch()
+    with pytest.raises(
+        CommandError, match=r"holds 1 folder, 1 \.heic \(--recursive ta"
+    ):
         names([tmp_path])
 
 

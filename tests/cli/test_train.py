@@ -164,7 +164,7 @@ def test_where_no_epoch_was_measured_the_last_checkpoint_is_the_result(
 ):
     folder, measured = RunFolder(unmeasured[0], {}, writes=False), []
     monkeypatch.setattr(keras.models, "load_model", measured.append)
-    monkeypatch.setattr(run_training, "evaluate", lambda *_: None)
+    monkeypatch.setattr(run_training, "evaluate", lambda *_, **__: None)
     run_training._evaluate(folder, "a data set")
     out, err = capsys.readouterr()
     assert measured == [folder.last]
