@@ -5,6 +5,7 @@ import pathlib
 import numpy as np
 import pytest
 from data.tiny_sets import write_coco_set
+from models.tiny import two_levels
 
 import keras_fpn
 from keras_fpn.data import Dataset, Objects, Photo, open_dataset
@@ -108,6 +109,15 @@ def test_presets_say_what_was_published():
     assert repr(presets[name].checkpoint) == f"<Checkpoint {told}>"
     shipped = presets["faster_rcnn_resnet18_fpn_scenes"].checkpoint
     assert repr(shipped).startswith("<ShippedCheckpoint faster_rcnn_resnet18_fpn_scene")
+
+
+def test_the_parts_of_a_detector_are_named():
+    assert repr(two_levels(2).parts) == (
+        "<TwoStageParts: backbone=tiny, neck=FeaturePyramid, region=RegionBranch, "
+        "box=BoxBranch>"
+    )
+    parts = keras_fpn.from_preset("retinanet_resnet50_fpn_coco", load_weights=False)
+    assert repr(parts.parts).startswith("<RetinaNetParts: backbone=resnet50, neck=")
 
 
 def test_however_much_there_is_the_line_is_short():

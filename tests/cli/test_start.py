@@ -96,6 +96,7 @@ def test_tensorflow_says_nothing_before_the_output(repository_root):
     assert done.stderr == ""
 
 
+@pytest.mark.ci
 def test_the_library_is_whole_once_a_command_runs(repository_root):
     code = """
 import sys, keras_fpn_command
