@@ -17,7 +17,7 @@ from keras_fpn.cli import (
     presets,
     train,
 )
-from keras_fpn.cli.errors import CommandError
+from keras_fpn.cli.errors import INTERRUPTED, CommandError
 from keras_fpn.cli.library import load_library
 from keras_fpn.cli.messages import shown_messages
 from keras_fpn.cli.parser import Parser
@@ -84,3 +84,6 @@ def _run(argv):
             return arguments.run(arguments)
     except CommandError as error:
         return error.report()
+    except KeyboardInterrupt:  # where nothing was begun that has to be said
+        print("Interrupted.", file=sys.stderr)
+        return INTERRUPTED

@@ -136,6 +136,15 @@ def test_detect_sample_needs_no_photo(tmp_path, fake):
     assert [path.name for path in tmp_path.iterdir()] == ["coffee.jpg"]
 
 
+def test_ctrl_c_while_the_library_is_loaded_is_no_traceback(monkeypatch, capsys):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "load_library", interrupted)
+    assert cli.main(["presets"]) == 130
+    assert capsys.readouterr() == ("", "Interrupted.\n")
+
+
 def test_an_interrupted_detect_exits_as_shells_do(folder, tmp_path, capsys, fake):
     def interrupt(images, **limits):
         raise KeyboardInterrupt
