@@ -49,6 +49,9 @@ def main(argv=None):
     sets = scenes(work, arguments.scenes)
     pretrain(sets[0], work / BACKBONE)
     sets = [by_shape(one) for one in sets]
+    write_results = functools.partial(
+        write, output, results, settings, sets[1], *origin
+    )
     for seed in range(arguments.seeds):
 
         @functools.cache
@@ -69,7 +72,8 @@ def main(argv=None):
             own.append(result_of(model, seed, seconds, test))
             keras.backend.clear_session()
             print(key, seed, f"{seconds:.0f} s", summary(own[-1]), flush=True)
-            write(output, results, settings, sets[1], *origin)
+            write_results()
+    write_results()  # also if nothing was left to train
     return 0
 
 

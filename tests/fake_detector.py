@@ -11,6 +11,7 @@ class FakeDetector:
     class_names = ("cat", "dog")
     category_ids = (17, 18)
     class_agnostic = False
+    stuff_set = None
 
     def __init__(self):
         self.calls = []

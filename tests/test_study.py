@@ -51,17 +51,22 @@ def test_the_mean_and_the_spread_of_seeds(study):
 
 
 def test_the_page_holds_every_row_with_its_papers_number(study, tmp_path):
-    from pyramid_study.page import write_page
+    from pyramid_study.page import objects_by_scale, write_page
     from pyramid_study.rows import TABLES
 
     numbers = dict.fromkeys((n for table in TABLES for n in table.numbers), 0.25)
     results = {key: [made(0, **numbers)] for key in ("1a", "1c", "3c")}
-    scenes = scene_dataset(3, size=(64, 64))
+    scenes = scene_dataset(10, size=(64, 64))
+    counts = objects_by_scale(scenes)
+    assert counts["small"] > 20 > counts["large"]
     write_page(tmp_path, results, SETTINGS, scenes, "make", "a PC")
     text = (tmp_path / "README.md").read_text("utf-8")
     assert "| C4 alone | 25.0 [36.1] | 25.0 [48.3] |" in text
     assert text.count("| feature pyramid (FPN) |") == 3  # Tables 1 and 3, beside FaPN
     assert "no lateral" not in text  # not trained
+    assert f"show {counts['small']} small" in text
+    assert "| AR1000_small |" in text
+    assert "AR1000_large" not in text  # too few objects
     assert "2 minutes on a PC" in text  # 90 s
     stems = ("1", "3", "fapn")
     pictures = [f"{n}_{it}.png" for n in stems for it in ("by_scale", "scenes")]

@@ -10,6 +10,7 @@ from keras_fpn.cli.options import (
     add_options,
     add_output,
     add_size_options,
+    selected_classes,
 )
 from keras_fpn.cli.terminal import photo_progress
 
@@ -31,15 +32,16 @@ def add_parser(commands):
     check = actions.add_parser(
         "check",
         help="report what is in a data set and what is wrong with it",
-        description="Reads a data set and reports what is in it and what is wrong with "
-        "it. The exit code is 1 if anything is wrong.",
+        description="Reads a data set, each of its splits, and reports what is in it "
+        "and what is wrong with it. The exit code is 1 if anything is wrong.",
     )
     looking = actions.add_parser(
         "look",
         help="draw photos with their objects as a detector sees them in training",
         description="Draws photos with their objects as a detector sees them in "
         "training, reports what is wrong with the data set, and prints which fraction "
-        "of its objects no anchor of the detector reaches.",
+        "of its objects no anchor of the detector reaches. Of several splits it is the "
+        "one to train on.",
     )
     scenes = actions.add_parser(
         "scenes",
@@ -132,6 +134,47 @@ def run(arguments):
     """Checks, shows or generates as the command line asks; returns the exit code."""
     if arguments.action == "scenes":
         return _write_scenes(arguments)
+    if arguments.action == "check":
+        return _check(arguments)
+    from keras_fpn.cli.look import look
+
+    dataset, _ = _read(arguments, _splits(arguments)[0])
+    return look(dataset, arguments)
+
+
+def _check(arguments):
+    """Reports on each split of a data set; returns the exit code."""
+    code = 0
+    for place, split in enumerate(_splits(arguments)):
+        print(end="\n" if place else "")
+        try:
+            _, report = _read(arguments, split, _check_pixels)
+            code = max(code, 1 if report.defects else 0)
+        except CommandError as error:
+            code = max(code, error.report())
+    return code
+
+
+def _splits(arguments):
+    """Returns the splits to report on, list of str, train first; [None] for all."""
+    from keras_fpn.data.open_dataset import other_splits, splits_of
+
+    if arguments.split is not None:
+        return [arguments.split]
+    with reported(ValueError, OSError):
+        splits = splits_of(arguments.dataset)
+        names = [*splits, *other_splits(arguments.dataset)]
+    if {"train", "val"} <= set(splits):
+        names = [name for name in names if name != "trainval"]  # both together
+    return names if len(names) > 1 else [None]
+
+
+def _read(arguments, split, look=None):
+    """Returns a data set and its Report, which it prints.
+
+    Args:
+        look: function of both, which adds to the report.
+    """
     from keras_fpn.data import open_dataset
 
     reports = []
@@ -140,25 +183,23 @@ def run(arguments):
             dataset = open_dataset(
                 arguments.dataset,
                 images=arguments.images,
-                split=arguments.split,
+                split=split,
+                class_names=selected_classes(arguments),
                 report=reports.append,
             )
-            if arguments.action == "check" and dataset.semantic_names:
-                _check_pixels(dataset, reports[0])
+            if look is not None:
+                look(dataset, reports[0])
     finally:
         print(*reports, sep="\n", end="\n" if reports else "")
-    faulty = bool(reports[0].defects)
-    if arguments.action == "check":
-        return 1 if faulty else 0
-    from keras_fpn.cli.look import look
-
-    return look(dataset, arguments)
+    return dataset, reports[0]
 
 
 def _check_pixels(dataset, report):
     """Reads all label images, with a progress bar; adds defects to the report."""
     from keras_fpn.data.check import check_pixel_labels
 
+    if not dataset.semantic_names:
+        return
     with photo_progress() as bar:
         check_pixel_labels(
             dataset,

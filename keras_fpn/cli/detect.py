@@ -153,7 +153,7 @@ def _panoptic_writer(model, path):
 
     if path is None:
         return None
-    if not hasattr(model, "stuff_names"):
+    if model.stuff_set is None:
         raise CommandError(
             "--panoptic must be given for a panoptic detector; received a "
             f"{type(model).__name__}. Leave it out."

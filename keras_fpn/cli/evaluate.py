@@ -16,6 +16,7 @@ from keras_fpn.cli.options import (
     add_output,
     add_view_options,
     read_dataset,
+    selected_classes,
     views,
 )
 from keras_fpn.cli.proposals import TESTED, add_proposals, with_file
@@ -50,7 +51,12 @@ def run(arguments):
     from keras_fpn.report.extra import INSTALL, missing_packages
 
     make_output(arguments.output)
-    dataset = read_dataset(arguments.dataset, arguments.images, arguments.split)
+    dataset = read_dataset(
+        arguments.dataset,
+        arguments.images,
+        arguments.split,
+        class_names=selected_classes(arguments),
+    )
     dataset = with_file(dataset, arguments.proposals, TESTED)
     missing = missing_packages()
     if missing:

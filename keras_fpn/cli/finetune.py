@@ -1,6 +1,7 @@
 """`keras-fpn finetune`: trains a pretrained detector on your own photos."""
 
 import argparse
+import sys
 from pathlib import Path
 
 from keras_fpn.cli.errors import CommandError, reported
@@ -15,6 +16,10 @@ from keras_fpn.cli.run_training import (
 
 _TRAINED, _MEASURED = ("train", "trainval"), "val"  # splits used by default
 _NAMED = 8  # classes that a line lists
+_HELD_OUT = (
+    "The same held-out photos choose the best checkpoint and measure its AP, which is "
+    "therefore a little too high: measure it on others with keras-fpn evaluate."
+)
 
 
 def add_parser(commands):
@@ -91,22 +96,17 @@ def run(arguments: argparse.Namespace):
         print(_class_summary(source, dataset.class_names))
         if "masks" in source.targets:
             print(_mask_summary(dataset))
+        if arguments.val is None and arguments.val_split is None:
+            print(_HELD_OUT, file=sys.stderr)
     return run_training(plan, dataset, validation, arguments, devices)
 
 
 def _data(arguments, devices):
     """Returns the data sets to train and to measure on."""
     from keras_fpn.data.hold_out import hold_out
-    from keras_fpn.data.open_dataset import splits_of
 
-    with reported(ValueError):
-        splits = splits_of(arguments.dataset)
-        if arguments.split is None:
-            found = [split for split in _TRAINED if split in splits]
-            arguments.split = found[0] if found else None
-        chosen = arguments.val is not None or arguments.val_split is not None
-        if not chosen and arguments.split == _TRAINED[0] and _MEASURED in splits:
-            arguments.val_split = _MEASURED
+    with reported(ValueError, OSError):
+        _choose_splits(arguments)
         dataset, validation = read_data(arguments)
         if validation is None:
             dataset, validation = hold_out(dataset)
@@ -116,6 +116,40 @@ def _data(arguments, devices):
             f"{len(validation)} ({validation.name})"
         )
     return dataset, validation
+
+
+def _choose_splits(arguments):
+    """Sets the splits that the options leave out, if the data set has the usual ones.
+
+    Raises:
+        CommandError: the data set has other splits, which could be meant.
+    """
+    from keras_fpn.data.open_dataset import other_splits, splits_of
+    from keras_fpn.data.split_names import usual_split
+
+    splits, others = splits_of(arguments.dataset), other_splits(arguments.dataset)
+    is_asked = arguments.split is not None
+    if not is_asked:
+        found = [split for split in _TRAINED if split in splits]
+        arguments.split = found[0] if found else None
+    if not is_asked and arguments.split is None and len(splits) + len(others) > 1:
+        raise CommandError(
+            "The split to train on must be called train; received "
+            f"{arguments.dataset} with {', '.join([*splits, *others])}. Pass --split "
+            "NAME, and --val-split NAME to measure on another."
+        )
+    if arguments.val is not None or arguments.val_split is not None:
+        return
+    is_train = usual_split(arguments.split or "") == _TRAINED[0]
+    if is_train and _MEASURED in splits:
+        arguments.val_split = _MEASURED
+    elif not is_asked and arguments.split is not None and others:
+        raise CommandError(
+            "The split to measure on must be called val, valid or validation; received "
+            f"{arguments.dataset} with {', '.join([*splits, *others])}. Pass "
+            f"--val-split NAME, or --split {arguments.split} to hold out some of its "
+            "photos instead."
+        )
 
 
 def _source(arguments):

@@ -94,8 +94,8 @@ def add_dataset_options(parser, split: str):
     add(
         "dataset",
         metavar="DATASET",
-        help="annotations: a file (COCO json, CSV) or a folder (Pascal VOC, YOLO, "
-        "label images)",
+        help="annotations: a file (COCO json, CSV, CVAT xml) or a folder (Pascal VOC, "
+        "YOLO, labelme, label images; or train/, valid/ and test/ with any of these)",
     )
     add(
         "--images",
@@ -103,6 +103,34 @@ def add_dataset_options(parser, split: str):
         help="folder of the photos, if they are not where the annotations say",
     )
     add("--split", metavar="NAME", help=f"part of the data set, such as {split}")
+    add_classes(parser)
+
+
+def add_classes(parser):
+    """Adds --classes."""
+    parser.add_argument(
+        "--classes",
+        metavar="NAMES|FILE",
+        help="classes to read, in the order of their labels: names separated by "
+        "commas, or a file with one per line (default: all)",
+    )
+
+
+def selected_classes(arguments):
+    """Returns the names that --classes asks for, list of str; None for all.
+
+    Raises:
+        CommandError: there is none, one is repeated, or the file cannot be read.
+    """
+    from keras_fpn.data.text_files import class_list
+
+    text = arguments.classes
+    if text is None:
+        return None
+    is_file = Path(text).is_file() or Path(text).suffix in (".txt", ".csv", ".names")
+    with reported(ValueError, OSError, prefix="--classes: "):
+        names = [name.strip() for name in text.split(",")]
+        return list(class_list(text if is_file else [n for n in names if n]) or ())
 
 
 def read_dataset(path, images, split, look=None, role: str = "", **options):

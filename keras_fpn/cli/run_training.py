@@ -5,9 +5,16 @@ import contextlib
 import sys
 from pathlib import Path
 
-from keras_fpn.cli.errors import INTERRUPTED, reported
+from keras_fpn.cli.errors import INTERRUPTED, CommandError, reported
 from keras_fpn.cli.evaluate import evaluate
-from keras_fpn.cli.options import COUNT, FLAG, add_options, read_dataset
+from keras_fpn.cli.options import (
+    COUNT,
+    FLAG,
+    add_classes,
+    add_options,
+    read_dataset,
+    selected_classes,
+)
 from keras_fpn.cli.proposals import TESTED, TRAINED, add_proposals, with_file
 
 STRATEGIES = ("none", "mirrored", "multiworker", "tpu")
@@ -18,12 +25,17 @@ _OTHER_CLASSES = ("unselected", "unknown_category")  # kinds of a data set's rep
 def add_training_options(parser: argparse.ArgumentParser, default_output: str):
     """Adds the options for data, output, devices and the like to a parser."""
     add = parser.add_argument
-    add("dataset", metavar="DATASET", help="annotations to train on, a file or folder")
+    add(
+        "dataset",
+        metavar="DATASET",
+        help="annotations to train on, a file or folder; it may hold train/, valid/",
+    )
     add("--images", metavar="DIR", help="folder of the photos, if it is elsewhere")
     add("--split", metavar="NAME", help="split to train on, such as train")
     add("--val", metavar="DATASET", help="annotations to validate on")
     add("--val-images", metavar="DIR", help="folder of their photos")
     add("--val-split", metavar="NAME", help="split to validate on, such as val")
+    add_classes(parser)
     add_proposals(parser, photos="the photos to train on")
     add_proposals(parser, "--val-proposals", "the photos to validate on")
     add(
@@ -84,20 +96,50 @@ def open_devices(arguments: argparse.Namespace):
 def read_data(arguments: argparse.Namespace):
     """Returns the data sets to train and to measure on; the second may be None.
 
+    Their classes are those of --classes, otherwise all that one of them has.
+
     Raises:
-        CommandError: one cannot be read, or their classes differ.
+        CommandError: one cannot be read, neither has a class of --classes, or their
+            classes differ and can only be selected by their readers.
     """
-    dataset = read_dataset(arguments.dataset, arguments.images, arguments.split)
+    from keras_fpn.data.open_dataset import reader_selects
+
+    classes = selected_classes(arguments)
+    places = [(arguments.dataset, arguments.split)]
+    if arguments.val is not None or arguments.val_split is not None:
+        places.append((arguments.val or arguments.dataset, arguments.val_split))
+    with reported(ValueError, OSError):
+        by_reader = [reader_selects(*place) for place in places]
+    names = classes if by_reader[0] else None
+    dataset = read_dataset(
+        arguments.dataset, arguments.images, arguments.split, class_names=names
+    )
     dataset = with_file(dataset, arguments.proposals, TRAINED)
-    if arguments.val is None and arguments.val_split is None:
+    if len(places) == 1 or any(by_reader):
+        [dataset] = _with_same_classes([dataset], classes)
+    if len(places) == 1:
         return dataset, None
+    names = dataset.class_names if any(by_reader) else None
+    validation = _read_validation(arguments, names)
+    if not any(by_reader):
+        dataset, validation = _with_same_classes([dataset, validation], classes)
+    return dataset, validation
+
+
+def _read_validation(arguments, class_names):
+    """Returns the data set to measure on.
+
+    Args:
+        class_names: tuple of str, those of the data set to train on, if all objects
+            must be of these; None for its own.
+    """
 
     def look(report):
         found = [kind for kind in _OTHER_CLASSES if kind in report.counts]
-        if found:
+        if class_names is not None and found:
             raise ValueError(
                 "its objects must be of the classes of the training data, "
-                f"{', '.join(dataset.class_names)}; received "
+                f"{', '.join(class_names)}; received "
                 f"{report.counts[found[0]]} of others, such as "
                 f"{report.examples[found[0]][0]}. Give both the same classes."
             )
@@ -108,9 +150,35 @@ def read_data(arguments: argparse.Namespace):
         arguments.val_split,
         look,
         "Data to measure on: ",
-        class_names=dataset.class_names,
+        class_names=class_names,
     )
-    return dataset, with_file(validation, arguments.val_proposals, TESTED)
+    return with_file(validation, arguments.val_proposals, TESTED)
+
+
+def _with_same_classes(datasets, classes):
+    """Returns data sets, the first to train on, with the classes asked for or all.
+
+    Args:
+        classes: list of str, or None for all that one of them has.
+    """
+    from keras_fpn.data.classes import union_of_classes, with_classes
+
+    names = union_of_classes(*datasets)
+    absent = [name for name in classes or () if name not in names]
+    if absent:
+        raise CommandError(
+            "--classes must be classes of the data; received "
+            f"{', '.join(absent)}; the data have {', '.join(names)}."
+        )
+    kept = classes or names
+    unseen = [name for name in kept if name not in datasets[0].class_names]
+    if unseen:
+        print(
+            "Only the data to measure on have these classes, which cannot be learned: "
+            f"{', '.join(unseen)}.",
+            file=sys.stderr,
+        )
+    return [with_classes(one, kept) for one in datasets]
 
 
 def run_training(plan, dataset, validation, arguments: argparse.Namespace, devices):

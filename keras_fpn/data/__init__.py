@@ -6,9 +6,11 @@ from keras_fpn.data.coco_panoptic import read_coco_panoptic
 from keras_fpn.data.coco_writer import write_coco, write_coco_results
 from keras_fpn.data.copy_paste import CopyPaste
 from keras_fpn.data.csv_boxes import read_csv, write_csv
+from keras_fpn.data.cvat import read_cvat
 from keras_fpn.data.dataset import Dataset, Objects, Photo
 from keras_fpn.data.flip import RandomFlip
 from keras_fpn.data.label_images import read_label_images
+from keras_fpn.data.labelme import read_labelme
 from keras_fpn.data.loader import Loader
 from keras_fpn.data.mask_crops import mask_crops
 from keras_fpn.data.open_dataset import open_dataset
@@ -51,7 +53,9 @@ __all__ = [
     "read_coco",
     "read_coco_panoptic",
     "read_csv",
+    "read_cvat",
     "read_label_images",
+    "read_labelme",
     "read_proposals",
     "read_semantic_images",
     "read_voc",

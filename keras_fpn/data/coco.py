@@ -11,12 +11,15 @@ import numpy as np
 from keras_fpn.data.check import checked
 from keras_fpn.data.dataset import Dataset
 from keras_fpn.data.image_files import resolved
+from keras_fpn.data.json_kinds import COCO, json_files
 from keras_fpn.data.listing import ListedObject, ListedPhoto, Listing
 from keras_fpn.data.report import Report, warn_of_defects
+from keras_fpn.data.split_names import spellings
 from keras_fpn.data.text_files import ClassNames, class_list, read_text
 from keras_fpn.files import PathLike
 
 _LAST_ID = 2**31 - 1
+_OTHER_KINDS = ("captions", "person_keypoints", "image_info")  # of COCO's own files
 _TRIED_PHOTOS = 20  # these decide which folder holds the images
 
 
@@ -34,7 +37,8 @@ def read_coco(
         images: str or Path of the folder that its file names are relative to; None to
             look near the file, as in the layout of COCO and others.
         class_names: list of str, the classes to read, in the order of their labels; or
-            a path, see `class_list`; None for all, sorted by category id.
+            a path, see `class_list`; None for all, sorted by category id, but for the
+            row 0 of Roboflow that only names a super-category.
         strict: bool, whether any defect raises.
         report: callable that gets the Report; by default defects are a UserWarning.
 
@@ -55,7 +59,10 @@ def read_coco(
         )
     found = Report(path.stem, f"COCO, {path}")
     categories = coco_categories(contents, path)
-    labels, kept = selected_labels(categories, class_list(class_names), path)
+    selected = class_list(class_names)
+    if selected is None:
+        categories = _without_super_category(categories, contents)
+    labels, kept = selected_labels(categories, selected, path)
     photos = listed_photos(contents, images, path, found)
     names, pairs = _keypoint_names(kept, path)
     _add_objects(contents, photos, categories, labels, found)
@@ -70,6 +77,23 @@ def read_coco(
         order="x, y, width, height",
     )
     return checked(listing, strict, report)
+
+
+def find_coco(folder: pathlib.Path) -> list[pathlib.Path]:
+    """Returns the COCO files in a folder and its annotations/, sorted list of Path.
+
+    Of COCO's own files of a split, such as captions_val2017 and instances_val2017, only
+    the instances.
+    """
+    files = json_files(folder, COCO)
+    stems = {file.stem for file in files}
+    return [file for file in files if _of_instances(file.stem) not in stems]
+
+
+def _of_instances(stem):
+    """Returns the name of the file of instances beside another one of COCO, or None."""
+    kind, _, split = stem.rpartition("_")
+    return f"instances_{split}" if kind in _OTHER_KINDS else None
 
 
 def load_coco(path):
@@ -135,6 +159,23 @@ def coco_categories(contents, path):
             f"A data set must have a category; received path={str(path)!r} with none."
         )
     return dict(sorted(categories.items()))
+
+
+def _without_super_category(categories, contents):
+    """Returns the categories without one that is only the name of others' group.
+
+    Roboflow writes it as id 0, of the super-category "none"; no object is of it.
+    """
+    first = categories.get(0)
+    if first is None or first.get("supercategory") != "none":
+        return categories
+    others = {number: one for number, one in categories.items() if number != 0}
+    groups = [one.get("supercategory") for one in others.values()]
+    used = any(
+        isinstance(one, dict) and whole_number(one.get("category_id")) == 0
+        for one in contents.get("annotations", [])
+    )
+    return categories if used or first["name"] not in groups else others
 
 
 def selected_labels(categories, class_names, path):
@@ -243,8 +284,8 @@ def _image_folder(names, path):
     if not names:
         return path.parent
     above = path.parent, path.parent.parent
-    # instances_train2017.json belongs to train2017/
-    parts = [path.stem.split("_", 1)[-1], path.stem]
+    # instances_train2017.json belongs to train2017/, valid_set.json to valid/
+    parts = [path.stem.split("_", 1)[-1], path.stem, *spellings(path.stem)]
     inner = ["", "images", *parts, *(f"images/{part}" for part in parts), "JPEGImages"]
     folders = [folder / name for folder in above for name in inner]
     tried = names[:: max(1, len(names) // _TRIED_PHOTOS)]

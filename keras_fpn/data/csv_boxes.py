@@ -2,6 +2,7 @@
 
 import csv
 import io
+import os
 import pathlib
 from collections.abc import Callable
 
@@ -10,10 +11,14 @@ from keras_fpn.data.dataset import Dataset
 from keras_fpn.data.image_files import is_photo, relative_path, resolved
 from keras_fpn.data.listing import ListedObject, ListedPhoto, Listing
 from keras_fpn.data.report import Report, warn_of_defects
+from keras_fpn.data.split_names import spellings
 from keras_fpn.data.statistics import count_extras
 from keras_fpn.data.text_files import ClassNames, class_list, read_text, shortest_text
 from keras_fpn.files import PathLike, write_text
 
+_FOLDERS = ("annotations", "data")  # in which a CSV may be, beside images/
+_MOST_FOLDERS = 200  # below these, in which photos are looked for
+_CLASSES_FILES = ("classes.csv", "_classes.csv")
 COLUMNS = ("path", "x1", "y1", "x2", "y2", "class_name")
 _OTHER_NAMES = {
     "path": "image_path img_path filepath file_path filename file_name image img file",
@@ -46,10 +51,11 @@ def read_csv(
     Args:
         path: str or Path of the file.
         images: str or Path of the folder that the paths in it are relative to; None
-            for the folder of the file, or images/ in it.
+            for the one in which most paths exist: the folder of the file, images/ in
+            it, or beside it if it is called annotations or data, or one directly below.
         class_names: list of str, the classes in the order of their labels; or a path,
             see `class_list`, such as keras-retinanet's file of "name,number"; None for
-            those in the file, sorted by name.
+            such a classes.csv beside the file, otherwise those in it, sorted by name.
         strict: bool, whether any defect raises.
         report: callable that gets the Report; by default defects are a UserWarning.
 
@@ -64,13 +70,16 @@ def read_csv(
     rows = _rows(path)
     _check_columns(rows, path)
     found = Report(path.stem, f"CSV, {path}")
+    if class_names is None:
+        class_names = _classes_file(path.parent)
     names = class_list(class_names) or _class_names(rows, path)
     folder = _image_folder(rows, path) if images is None else pathlib.Path(images)
     paths = dict.fromkeys(row.path for row in rows if row.path)
     photos = {path: ListedPhoto(resolved(folder, path)) for path in paths}
+    labels = {name: label for label, name in enumerate(names)}
     for row in rows:
         if row.path:
-            _add_object(row, photos[row.path], names, found)
+            _add_object(row, photos[row.path], labels, found)
         else:
             found.add("unreadable_row", f"line {row.number}: {row.text[:60]}")
     return checked(Listing(found, names, list(photos.values())), strict, report)
@@ -103,6 +112,13 @@ def write_csv(dataset: Dataset, path: PathLike) -> dict[str, int]:
     csv.writer(text, lineterminator="\n").writerows(rows)
     write_text(path, text.getvalue())
     return count_extras(dataset)
+
+
+def find_csv(folder: pathlib.Path) -> list[pathlib.Path]:
+    """Returns the CSVs of boxes in a folder and annotations/ or data/ in it, sorted."""
+    places = folder, *(folder / name for name in _FOLDERS)
+    files = [file for place in places for file in sorted(place.glob("*.csv"))]
+    return [file for file in files if is_box_csv(file)]
 
 
 def is_box_csv(path):
@@ -211,6 +227,17 @@ def _check_columns(rows, path):
         )
 
 
+def _classes_file(folder):
+    """Returns keras-retinanet's file of "name,number" in a folder, or None."""
+    for name in _CLASSES_FILES:
+        if (folder / name).is_file():
+            rows = csv.reader(read_text(folder / name).splitlines())
+            filled = [row for row in rows if row]
+            if filled and all(len(r) == 2 and r[1].strip().isdigit() for r in filled):
+                return folder / name
+    return None
+
+
 def _class_names(rows, path):
     """Returns the names of all classes in the file, sorted tuple of str."""
     names = {row.class_name for row in rows} - {""}
@@ -226,20 +253,39 @@ def _class_names(rows, path):
 def _image_folder(rows, path):
     """Returns the folder, of the usual ones, in which most of the first paths exist."""
     names = [row.path for row in rows[:: max(1, len(rows) // 20)]]
-    folders = path.parent, path.parent / "images"
-    return max(
-        folders, key=lambda f: sum(resolved(f, name).is_file() for name in names)
-    )
+    tops = [path.parent, path.parent / "images"]
+    if path.parent.name in _FOLDERS:
+        tops += [path.parent.parent / "images", path.parent.parent]
+    below = [folder for top in tops for folder in _folders_in(top)]
+    # Those named as the file first: train_labels.csv belongs to images/train.
+    named = spellings(path.stem)
+    below.sort(key=lambda folder: folder.name.lower() not in named)
+    best, most = path.parent, 0
+    for folder in [*tops, *below[:_MOST_FOLDERS]]:
+        hits = sum(resolved(folder, name).is_file() for name in names)
+        if hits > most:
+            best, most = folder, hits
+        if hits == len(names):
+            break
+    return best
 
 
-def _add_object(row, photo, names, found):
+def _folders_in(folder):
+    """Returns the folders in a folder, sorted list of Path."""
+    if not folder.is_dir():
+        return []
+    with os.scandir(folder) as entries:
+        return [folder / name for name in sorted(e.name for e in entries if e.is_dir())]
+
+
+def _add_object(row, photo, labels, found):
     """Adds a row's object to its photo, or counts what is wrong with it."""
     name = row.class_name
     where = f"line {row.number} ({name}) of {photo.path.name}"
     if row.fault:
         found.add("unreadable_row", f"line {row.number}, {row.fault}: {row.text[:60]}")
-    elif name and name not in names:
+    elif name and name not in labels:
         found.add("unknown_category", where)
     elif name:
         box = tuple(map(float, row.corners.values()))
-        photo.objects.append(ListedObject(box, names.index(name), where))
+        photo.objects.append(ListedObject(box, labels[name], where))

@@ -70,6 +70,12 @@ def read_label_images(
     return checked(Listing(found, names, listed), strict, report)
 
 
+def find_label_images(folder: pathlib.Path) -> list[pathlib.Path]:
+    """Returns a list of the folder, if it has images/ and PNGs in labels/, or []."""
+    found = (folder / "images").is_dir() and any((folder / "labels").glob("*.png"))
+    return [folder] if found else []
+
+
 def _listed(photo, file, found):
     """Returns a list with the ListedPhoto of a label image; empty if it is damaged."""
     try:

@@ -79,10 +79,45 @@ def read_semantic_images(
     return checked(Listing(found, kept, listed, category_ids), strict, report)
 
 
-def find_semantic(folder: pathlib.Path) -> bool:
-    """Returns whether a folder has photos and semantic label images, in `semantic`."""
+def read_semantic_folder(
+    folder: pathlib.Path, split: str | None, class_names: ClassNames = None, **options
+) -> Dataset:
+    """Reads images/, semantic/ and classes.txt of a folder, or of a split in these.
+
+    Args:
+        folder: Path.
+        split: str, the name of a folder in both; None for all.
+        class_names: the classes to read, or all if there is no classes.txt; see
+            `class_list`.
+        options: strict and report, see `read_semantic_images`.
+
+    Raises:
+        ValueError: there are neither classes.txt nor class_names, or
+            `read_semantic_images` raises.
+    """
+    images, labels = (folder / name / (split or "") for name in (IMAGES, LABELS))
+    names = folder / CLASSES
+    if names.is_file():
+        return read_semantic_images(images, labels, names, class_names, **options)
+    if class_names is None:
+        raise ValueError(
+            "Semantic label images must have the names of their values, from 0 on, one "
+            f"per line in {CLASSES}; received the folder {folder} without. Write it, "
+            "or pass class_names."
+        )
+    return read_semantic_images(images, labels, class_names, **options)
+
+
+def semantic_splits(folder: pathlib.Path) -> list[str]:
+    """Returns the names of the splits of such a folder, sorted list of str."""
+    return sorted(part.name for part in (folder / LABELS).iterdir() if part.is_dir())
+
+
+def find_semantic(folder: pathlib.Path) -> list[pathlib.Path]:
+    """Returns a list of the folder, if it has images/ and PNGs in semantic/, or []."""
     labels = folder / LABELS
-    return (folder / IMAGES).is_dir() and any(map(_is_png, labels.rglob("*")))
+    found = (folder / IMAGES).is_dir() and any(map(_is_png, labels.rglob("*")))
+    return [folder] if found else []
 
 
 def _by_name(folder):

@@ -9,6 +9,7 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
 
 from keras_fpn.data.check import checked
+from keras_fpn.data.cvat import is_cvat
 from keras_fpn.data.dataset import Dataset
 from keras_fpn.data.image_files import is_photo
 from keras_fpn.data.listing import ListedObject, ListedPhoto, Listing
@@ -17,6 +18,7 @@ from keras_fpn.data.text_files import ClassNames, class_list, read_text
 from keras_fpn.files import PathLike
 
 ANNOTATIONS, IMAGES, SPLITS = "Annotations", "JPEGImages", "ImageSets/Main"
+_DEVKIT = "VOCdevkit"
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 
@@ -31,8 +33,9 @@ def read_voc(
     """Reads a folder in the Pascal VOC format and checks it.
 
     The folder has Annotations/*.xml, JPEGImages and perhaps ImageSets/Main/*.txt, or
-    xml files beside their photos. Difficult objects become crowd regions, which
-    also count neither as found nor as missed.
+    xml files beside their photos. Of VOCdevkit all years that have the split are read.
+    Difficult objects become crowd regions, which also count neither as found nor as
+    missed.
 
     Args:
         path: str or Path of the folder, or of a file in its ImageSets.
@@ -52,73 +55,165 @@ def read_voc(
     Raises:
         ValueError: there is no such folder or split, or `checked` raises.
     """
-    root, split_file = _root_and_split(pathlib.Path(path), split)
-    name = root.name if split_file is None else f"{root.name}/{split_file.stem}"
-    found = Report(name, f"Pascal VOC, {root if split_file is None else split_file}")
-    folder, images = _folders(root)
-    files = {file.stem: file for file in sorted(folder.glob("*.xml"))}
-    if not files:
-        raise ValueError(
-            f"A VOC data set must have xml files; received path={str(path)!r}, with "
-            f"none in {folder}."
-        )
-    photos = {p.stem: p for p in sorted(images.iterdir()) if is_photo(p)}
-    trees = {stem: _parsed(file) for stem, file in files.items()}
-    names = class_list(class_names) or _class_names(trees.values())
+    path = pathlib.Path(path)
+    parts = _parts(path, split)
+    found = _report(path, parts)
+    names = class_list(class_names) or _class_names(
+        tree for part in parts for tree in part.trees.values()
+    )
     listed = []
-    for stem in files if split_file is None else _split_names(split_file):
-        tree = trees.get(stem)
-        if not isinstance(tree, ElementTree.Element):
-            kind = "not_annotated" if tree is None else "unreadable_file"
-            found.add(kind, stem if tree is None else f"{files[stem]}: {tree}")
-            continue
-        photo = ListedPhoto(_photo_path(stem, tree, photos, images), _size(tree))
-        _add_objects(tree, photo, names, numbered_from_1, files[stem], found)
-        listed.append(photo)
-    if split_file is None:
-        paths = {photo.path for photo in listed}
-        for stem in sorted(set(photos) - set(files)):
-            if photos[stem] not in paths:
-                found.add("no_annotation", str(photos[stem]))
+    for part in parts:
+        photos = [
+            _listed(stem, part, names, numbered_from_1, found)
+            for stem in part.stems
+            if _is_readable(stem, part, found)
+        ]
+        if part.split_file is None and part.is_read:
+            _note_unannotated(photos, part, found)
+        listed += photos
     return checked(Listing(found, names, listed), strict, report)
 
 
-def find_splits(root):
-    """Returns the lists in a VOC folder's ImageSets, dict of name -> Path."""
-    folder = root / SPLITS if (root / SPLITS).is_dir() else root / "ImageSets"
-    return {file.stem: file for file in sorted(folder.glob("*.txt"))}
+def find_voc(folder):
+    """Returns a list of the folder, if it is one of `read_voc`; otherwise []."""
+    return [folder] if _roots(folder) else []
 
 
-def _root_and_split(path, split):
-    """Returns the folder of the data set and the file that lists the split, or None."""
+def voc_splits(path):
+    """Returns the names of the lists in ImageSets, sorted, but those of one class.
+
+    These are called as one of the others, such as cat_train beside train.
+    """
+    names = {name for root in _roots(path) for name in _lists(root)}
+    of_one_class = {n for n in names if "_" in n and n.rpartition("_")[2] in names}
+    return sorted(names - of_one_class)
+
+
+class _Part:
+    """One folder with Annotations, and what of it is read.
+
+    Args:
+        root: Path.
+        split_file: Path of the list in its ImageSets; None for all that it has.
+        is_read: bool, False for a year of VOC that lacks the split: only its classes
+            count.
+    """
+
+    def __init__(self, root, split_file, is_read=True):
+        self.root, self.split_file, self.is_read = root, split_file, is_read
+        folder, self.images = _folders(root)
+        self.files = {file.stem: file for file in sorted(folder.glob("*.xml"))}
+        self.photos = {p.stem: p for p in sorted(self.images.iterdir()) if is_photo(p)}
+        self.trees = {stem: _parsed(file) for stem, file in self.files.items()}
+
+    @property
+    def stems(self):
+        """The names of what is read, without suffixes."""
+        if self.split_file is not None:
+            return _names(self.split_file)
+        return list(self.files) if self.is_read else []
+
+
+def _parts(path, split):
+    """Returns the folders to read, list of `_Part`."""
     if path.is_file() and path.suffix == ".txt":
         above = [folder for folder in path.parents if folder.name == "ImageSets"]
         if split is None and above:
-            return above[0].parent, path
+            return [_Part(above[0].parent, path)]
     if not path.is_dir():
         raise ValueError(
             "A VOC data set must be a folder, or a list in its ImageSets (then without "
             f"split); received path={str(path)!r}, split={split!r}."
         )
-    splits = find_splits(path)
-    if split is not None and split not in splits:
+    roots = _roots(path)
+    if not roots:
+        raise ValueError(
+            f"A VOC data set must have xml files; received path={str(path)!r}, with "
+            f"none in {_folders(path)[0]}."
+        )
+    if split is None:
+        return [_Part(root, None) for root in roots]
+    lists = {root: _lists(root) for root in roots}
+    if not any(split in names for names in lists.values()):
         raise ValueError(
             "split must be a list in the folder's ImageSets; received "
-            f"split={split!r}, path={str(path)!r} with {list(splits)}."
+            f"split={split!r}, path={str(path)!r} with "
+            f"{sorted({name for names in lists.values() for name in names})}."
         )
-    return path, splits.get(split)
+    return [_Part(root, lists[root].get(split), split in lists[root]) for root in roots]
+
+
+def _roots(path):
+    """Returns the folders with xml files: the path, or those of VOC's years below.
+
+    VOCdevkit holds VOC2007 and VOC2012; it may itself be in the folder.
+    """
+    if _has_xml(path):
+        return [path]
+    years = [
+        *sorted(path.glob("VOC[0-9]*")),
+        *sorted((path / _DEVKIT).glob("VOC[0-9]*")),
+    ]
+    return [year for year in years if year.is_dir() and _has_xml(year)]
+
+
+def _has_xml(folder):
+    return any(not is_cvat(file) for file in _folders(folder)[0].glob("*.xml"))
+
+
+def _lists(root):
+    """Returns the lists in a folder's ImageSets, dict of name -> Path."""
+    folder = root / SPLITS if (root / SPLITS).is_dir() else root / "ImageSets"
+    return {file.stem: file for file in sorted(folder.glob("*.txt"))}
+
+
+def _report(path, parts):
+    """Returns the empty Report of what is read of a path."""
+    parts = [part for part in parts if part.is_read]
+    top = path if path.is_dir() else parts[0].root
+    split_file = parts[0].split_file
+    name = top.name if split_file is None else f"{top.name}/{split_file.stem}"
+    places = ", ".join(str(part.split_file or part.root) for part in parts)
+    return Report(name, f"Pascal VOC, {places}")
+
+
+def _is_readable(stem, part, found):
+    """Returns whether there is a readable xml file; otherwise counts what is wrong."""
+    tree = part.trees.get(stem)
+    if tree is None:
+        found.add("not_annotated", stem)
+    elif isinstance(tree, str):
+        found.add("unreadable_file", f"{part.files[stem]}: {tree}")
+    return isinstance(tree, ElementTree.Element)
+
+
+def _listed(stem, part, names, numbered_from_1, found):
+    """Returns the ListedPhoto of an xml file."""
+    tree = part.trees[stem]
+    photo = ListedPhoto(_photo_path(stem, tree, part.photos, part.images), _size(tree))
+    _add_objects(tree, photo, names, numbered_from_1, part.files[stem], found)
+    return photo
+
+
+def _note_unannotated(listed, part, found):
+    """Notes the photos without an xml file."""
+    paths = {photo.path for photo in listed}
+    for stem in sorted(set(part.photos) - set(part.files)):
+        if part.photos[stem] not in paths:
+            found.add("no_annotation", str(part.photos[stem]))
 
 
 def _folders(root):
     """Returns the folders of the xml files and of the photos."""
-    folder = root / ANNOTATIONS if (root / ANNOTATIONS).is_dir() else root
+    folders = root / ANNOTATIONS, root / "annotations"
+    folder = next((one for one in folders if any(one.glob("*.xml"))), root)
     for name in (IMAGES, "images"):
         if (root / name).is_dir():
             return folder, root / name
     return folder, folder
 
 
-def _split_names(path):
+def _names(path):
     """Returns the distinct names of photos in a list of ImageSets, without suffixes.
 
     Lists for one class have 1, 0 or -1 after each name; all names are read.

@@ -125,13 +125,14 @@ def _category_ids(names, class_names, path):
     """Returns the numbers of the classes to read, tuple of int, by label."""
     if class_names is None:
         return tuple(range(len(names)))
-    absent = [name for name in class_names if name not in names]
+    numbers = {name: number for number, name in reversed(list(enumerate(names)))}
+    absent = [name for name in class_names if name not in numbers]
     if absent:
         raise ValueError(
             "class_names must be classes of the data set; received "
             f"class_names with {absent}, path={str(path)!r} with {list(names)}."
         )
-    return tuple(names.index(name) for name in class_names)
+    return tuple(numbers[name] for name in class_names)
 
 
 def _add_objects(photo, files, labels, found):

@@ -2,17 +2,15 @@
 
 import dataclasses
 import pathlib
+import re
 
-import yaml
-
+from keras_fpn.data.data_yaml import read_entries
 from keras_fpn.data.image_files import find_photos, resolved
+from keras_fpn.data.split_names import spellings, usual_split
 from keras_fpn.data.text_files import class_list, read_text
 
 SPLITS = ("train", "val", "test")
-_MAX_CHARACTERS = 2**19  # of a data.yaml; 20,000 class names take less
-_MAX_DEPTH = 20
-_TAGS = {"scalar": "str", "sequence": "seq", "mapping": "map"}
-_NULLS = ("", "~", "null", "Null", "NULL")
+_STATED = (*SPLITS, "valid", "validation")  # in a data.yaml
 # Files with one name per line, by class number, as labelImg and darknet write them.
 _NAMES_FILES = ("classes.txt", "obj.names", "labels/classes.txt")
 
@@ -69,111 +67,44 @@ def find_files(path, split, class_names):
     return YoloFiles(photos, _names(None, path, class_names, path))
 
 
+def find_yolo(folder):
+    """Returns a list of the folder, if it holds a YOLO data set; otherwise []."""
+    found = (
+        any((folder / name).is_file() for name in _NAMES_FILES[:2])
+        or any(map(_describes_data, sorted(folder.glob("*.y*ml"))))
+        or ((folder / "images").is_dir() and any((folder / "labels").rglob("*.txt")))
+    )
+    return [folder] if found else []
+
+
 def yolo_splits(path):
-    """Returns which of `SPLITS` a data.yaml states, or a folder has, list."""
+    """Returns the names of the splits that a data.yaml states, or a folder has, list.
+
+    In a folder these are those of `SPLITS`, and the other folders in images/.
+    """
     file = _yaml_of(path) if path.is_dir() else path
-    if file is None:
-        return [split for split in SPLITS if _found_split_folders(path, split)]
-    entries = read_entries(read_text(file), SPLITS, file)
-    return [split for split in SPLITS if split in entries]
+    if file is not None and file.suffix.lower() not in (".yaml", ".yml"):
+        return []
+    if file is not None:
+        entries = read_entries(read_text(file), _STATED, file)
+        return [split for split in _STATED if split in entries]
+    found = [split for split in SPLITS if _found_split_folders(path, split)]
+    folders = sorted(one.name for one in (path / "images").glob("*/"))
+    return [*found, *(name for name in folders if usual_split(name) is None)]
 
 
-class _Loader(yaml.BaseLoader):
-    """PyYAML's loader that makes texts, lists and dicts only, without aliases.
-
-    `yaml.SafeLoader` would turn a class named "no" into False.
-    """
-
-    depth = 0
-
-    def compose_node(self, parent, index):
-        """Composes a node; raises for aliases and for deep nesting."""
-        event, self.depth = self.peek_event(), self.depth + 1
-        if isinstance(event, yaml.AliasEvent):
-            problem = "aliases (*name) are not supported, repeat the text instead"
-            raise _problem_at(event, problem)
-        if self.depth > _MAX_DEPTH:
-            raise _problem_at(event, "lists or maps are nested too deeply")
-        node = super().compose_node(parent, index)
-        self.depth -= 1
-        return node
-
-
-def read_entries(text: str, keys, path):
-    """Returns some entries of a data.yaml.
-
-    All scalars are texts: a class may be named no or 007.
-
-    Args:
-        text: str, the content of the file.
-        keys: collection of str, the names of the entries to return.
-        path: str or Path of the file, for error messages.
-
-    Returns:
-        dict of the entries that exist and are not null: str, list of str, or dict of
-        str -> str or list of str.
-
-    Raises:
-        ValueError: the file is not valid YAML, or too large, or one of the entries has
-            another form or appears twice. The message names the file and the line.
-    """
-    entries: dict[str, str | list | dict] = {}
-    try:
-        if len(text) > _MAX_CHARACTERS:
-            raise yaml.MarkedYAMLError(
-                problem=f"it has over {_MAX_CHARACTERS} characters"
-            )
-        root = yaml.compose(text, _Loader)
-        for key, node in () if root is None else _pairs(root).items():
-            if key not in keys:
-                continue
-            quoted = getattr(node, "style", None)  # collections have no style
-            if quoted or node.value not in _NULLS:
-                entries[key] = _content(node)
-    except yaml.YAMLError as error:
-        raise ValueError(
-            "A data.yaml must be plain YAML with texts, lists of texts, or maps of "
-            f"texts; received path={str(path)!r}: {_problem(error)}. Write names as "
-            "[a, b] or as lines '- a'."
-        ) from error
-    return entries
-
-
-def _content(node, forms=("scalar", "sequence", "mapping")):
-    """Returns the str, list or dict of a YAML node of one of these forms."""
-    if node.tag != f"tag:yaml.org,2002:{_TAGS[node.id]}":
-        raise _problem_at(node, f"the tag {node.tag} is not supported")
-    if node.id not in forms:
-        what = "a list or map in place of a text"
-        raise _problem_at(node, f"{what} is not supported")
-    if node.id == "mapping":
-        return {key: _content(value, forms[:2]) for key, value in _pairs(node).items()}
-    if node.id == "sequence":
-        return [_content(item, forms[:1]) for item in node.value]
-    return node.value
-
-
-def _pairs(node):
-    """Returns dict of str -> node of a mapping, whose keys must differ."""
-    if not isinstance(node, yaml.MappingNode):
-        raise _problem_at(node, "anything but a map here is not supported")
-    pairs = {}
-    for key, value in node.value:
-        if _content(key, ("scalar",)) in pairs:
-            raise _problem_at(key, f"the key {key.value!r} twice is not supported")
-        pairs[key.value] = value
-    return pairs
-
-
-def _problem_at(place, problem):
-    return yaml.MarkedYAMLError(problem=problem, problem_mark=place.start_mark)
-
-
-def _problem(error):
-    """Returns one line: what is wrong with a YAML file, and where."""
-    mark = getattr(error, "problem_mark", None)
-    where = "" if mark is None else f"line {mark.line + 1}: "
-    return where + " ".join(str(getattr(error, "problem", None) or error).split())
+def names_stated(path):
+    """Returns whether a data set names its classes: not needed is class_names."""
+    folder, file = path, path
+    if path.is_dir():
+        file = _yaml_of(path)
+    else:
+        folder = path.parent
+    if file is not None and file.suffix.lower() in (".yaml", ".yml"):
+        if "names" in read_entries(read_text(file), ["names"], file):
+            return True
+        folder = file.parent
+    return any((folder / name).is_file() for name in _NAMES_FILES)
 
 
 def label_file(photo):
@@ -202,10 +133,10 @@ def _describes_data(file):
 
 
 def _from_yaml(path, split, class_names):
-    keys = (*SPLITS, "path", "names", "kpt_shape", "flip_idx")
+    keys = (*_STATED, "path", "names", "kpt_shape", "flip_idx")
     text = read_text(path)
     entries = read_entries(text, keys, path)
-    stated = [name for name in SPLITS if name in entries]
+    stated = [name for name in _STATED if name in entries]
     if split is not None and split not in stated:
         raise ValueError(
             "split must be one of those in data.yaml; received "
@@ -228,7 +159,9 @@ def _source(source, root, path):
     # Roboflow writes ../train/images for the folder beside the file.
     names = source, source.removeprefix("../")
     tried = [resolved(folder, name) for folder in roots for name in names]
-    for path_tried in tried:
+    # Written on another machine, it names folders of that one.
+    elsewhere = [path.parent.joinpath(*parts) for parts in _endings(source)]
+    for path_tried in [*tried, *elsewhere]:
         if path_tried.exists():
             return path_tried
     raise ValueError(
@@ -239,12 +172,36 @@ def _source(source, root, path):
     )
 
 
+def _endings(source):
+    """Returns what a path of another machine may be here, list of lists of str.
+
+    These are its ends, the longest first; the part that names its split stays.
+    """
+    parts = [
+        part for part in re.split(r"[/\\]+", source) if part not in ("", ".", "..")
+    ]
+    named = [i for i, part in enumerate(parts) if usual_split(part) is not None]
+    last = named[-1] if named else len(parts) - 1
+    return [parts[i:] for i in range(last + 1)]
+
+
 def _photos_of(path):
-    """Returns the photos listed in a .txt, relative to it or to the working folder."""
+    """Returns the photos listed in a .txt.
+
+    They are relative to it or to the working folder; or, if the list was written on
+    another machine, relative to the list from the part on that makes the first exist.
+    """
     names = [line.strip() for line in read_text(path).splitlines() if line.strip()]
     beside = [resolved(path.parent, name) for name in names]
-    if beside and not beside[0].exists() and pathlib.Path(names[0]).exists():
+    if not beside or beside[0].exists():
+        return beside
+    if pathlib.Path(names[0]).exists():
         return [pathlib.Path(name) for name in names]
+    for parts in _endings(names[0]):
+        if path.parent.joinpath(*parts).is_file():
+            start = len(names[0]) - len("/".join(parts))
+            if all(name[:start] == names[0][:start] for name in names):
+                return [resolved(path.parent, name[start:]) for name in names]
     return beside
 
 
@@ -261,7 +218,7 @@ def _split_folders(path, split):
 
 
 def _found_split_folders(path, split):
-    others = {"val": ("val", "valid", "validation")}.get(split, (split,))
+    others = spellings(split) if split in SPLITS else (split,)
     return [
         folder
         for name in others

@@ -125,7 +125,7 @@ def make_devices(strategy: str = "none", devices: Sequence[str] | None = None):
             "mirrored", several of this machine. "multiworker", all of several machines:
             on TensorFlow the environment variable TF_CONFIG names them, on JAX
             KERAS_DISTRIBUTION_JOB_ADDRESSES and others do; never run on several real
-            machines. "tpu"; never run.
+            machines. "tpu", on JAX alone; never run.
         devices: those of this machine for "mirrored", such as ["gpu:0", "gpu:2"];
             None, all GPUs, or the CPU if there is none.
 

@@ -85,8 +85,9 @@ def export_saved_model(
         extra = folder / "assets.extra"
         extra.mkdir()
         _write_classes(model.category_ids, model.class_names, extra / CLASSES)
-        if hasattr(model, "stuff_names"):
-            _write_classes(model.stuff_ids, model.stuff_names, extra / STUFF)
+        if model.stuff_set is not None:
+            stuff = model.stuff_set
+            _write_classes(stuff.ids, stuff.names, extra / STUFF)
         if warmup:
             from keras_fpn.serving.warmup_tensorflow import write_warmup
 

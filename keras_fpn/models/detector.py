@@ -31,6 +31,7 @@ from keras_fpn.models.parts import (
 )
 from keras_fpn.models.pasted_masks import ExactPaste, Paste
 from keras_fpn.models.results import check_outputs, joined
+from keras_fpn.models.stuff_set import StuffSet
 from keras_fpn.models.untracked import Untracked
 from keras_fpn.preprocessing import Preprocessing
 
@@ -217,6 +218,11 @@ class Detector(model_class()):  # type: ignore[misc]  # depends on the backend
     @property
     def keypoint_set(self) -> KeypointSet | None:
         """`KeypointSet` of a detector that locates keypoints; None of others."""
+        return None
+
+    @property
+    def stuff_set(self) -> StuffSet | None:
+        """`StuffSet` of a panoptic detector; None of others."""
         return None
 
     @property

@@ -72,14 +72,19 @@ class PanopticFPN(MaskRCNN):
         return {**found, "panoptic_map": panoptic_map, "segments": segments}
 
     @property
+    def stuff_set(self):
+        """`StuffSet`, the stuff classes."""
+        return self.parts.semantic.stuff
+
+    @property
     def stuff_names(self):
         """list of str, S names; label i of stuff is `stuff_names[i]`."""
-        return list(self.parts.semantic.stuff.names)
+        return list(self.stuff_set.names)
 
     @property
     def stuff_ids(self):
         """list of int, S ids in the data set's files."""
-        return list(self.parts.semantic.stuff.ids)
+        return list(self.stuff_set.ids)
 
 
 def _complete(parts, num_classes):

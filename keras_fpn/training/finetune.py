@@ -89,7 +89,7 @@ def finetuning_plan(
             dataset.keypoint_names, dataset.flip_pairs, dataset.skeleton
         )
     stuff = None
-    if hasattr(source, "stuff_names"):
+    if source.stuff_set is not None:
         stuff = StuffSet(dataset.stuff_names, dataset.stuff_ids)
 
     def build(class_names, category_ids):

@@ -132,7 +132,7 @@ def _with_stuff(parts, stuff):
 
 def _copy_stuff(source, model):
     """Copies the weights of "things", and of stuff with the same name in both."""
-    known = known_stuff(source.parts.semantic.stuff, model.stuff_names)
+    known = known_stuff(source.stuff_set, model.stuff_names)
     new, old = (
         [0, *(place + 1 for place in places)]
         for places in (zip(*known, strict=True) if known else ((), ()))

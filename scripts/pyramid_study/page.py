@@ -6,6 +6,7 @@ import matplotlib.figure
 import numpy as np
 from PIL import Image
 
+from keras_fpn.data.statistics import statistics
 from keras_fpn.files import replacing
 from keras_fpn.preprocessing import read_photo
 from keras_fpn.visualize import draw_detections, draw_masks
@@ -16,6 +17,7 @@ _SCALES = ("small", "medium", "large")
 _COLORS = ("#9fb3c8", "#627d98", "#243b53", "#f0b429", "#de911d", "#2a9d8f")
 _SHOWN_THRESHOLD = 0.5
 _MOST_SHOWN = 15  # per scene
+_FEWEST_OBJECTS = 20  # of a scale whose numbers stand on the page
 _HEAD = """# What each part of the pyramid does
 
 Every row below was trained on the same generated scenes, with the same steps, learning
@@ -42,9 +44,11 @@ def write_page(folder, results, settings, dataset, command, machine):
         machine: str, on which they were made.
     """
     everything = list(itertools.chain(*results.values()))
+    counts = objects_by_scale(dataset)
+    scales = [scale for scale in _SCALES if counts[scale] >= _FEWEST_OBJECTS]
     text = [
         _HEAD.format(
-            settings=_settings(settings, dataset),
+            settings=_settings(settings, dataset, counts),
             command=command,
             machine=machine,
             minutes=sum(result["seconds"] for result in everything) / 60,
@@ -55,23 +59,26 @@ def write_page(folder, results, settings, dataset, command, machine):
         if not own:
             continue
         chart, picture = f"{table.stem}_by_scale.png", f"{table.stem}_scenes.png"
-        _save(chart_by_scale(table, own), folder / chart)
+        _save(chart_by_scale(table, own, scales), folder / chart)
         with replacing(folder / picture) as new:
             pictures(own, dataset).save(new)
-        text += [f"## {table.title}\n", f"{table.note}\n", _table(table, own)]
+        text += [f"## {table.title}\n", f"{table.note}\n", _table(table, own, scales)]
         text += [f"![By scale]({chart})\n", f"![Scenes]({picture})\n"]
     with replacing(folder / "README.md") as new:
         new.write_text("\n".join(text), "utf-8")
 
 
-def _settings(settings, dataset):
+def _settings(settings, dataset, counts):
+    of_scales = ", ".join(f"{count} {scale}" for scale, count in counts.items())
     return (
         f"{settings['scenes']} scenes of {SIDE}x{SIDE} pixels, with objects of four "
         "shapes as classes, to train on, "
         f"{len(dataset)} others to measure on; {settings['steps']} steps of "
         f"{settings['batch_size']} scenes; ResNet-18 of 24 to 192 channels, which has "
         "first learned to classify single objects of these scenes, as the papers' have "
-        "learned ImageNet; pyramids of 64 channels."
+        "learned ImageNet; pyramids of 64 channels.\n\n"
+        f"The scenes to measure on show {of_scales} objects by COCO's limits (32 and "
+        f"96 pixels squared); a scale of fewer than {_FEWEST_OBJECTS} is left out."
     )
 
 
@@ -88,15 +95,20 @@ def mean_and_spread(results, name):
     return values.mean(), spread
 
 
-def _table(table, results):
+def _table(table, results, scales):
+    places = [
+        place
+        for place, name in enumerate(table.numbers)
+        if name.rpartition("_")[2] not in set(_SCALES).difference(scales)
+    ]
+    names = [table.numbers[place] for place in places]
     lines = [
-        f"| | {' | '.join(table.numbers)} | parameters | seeds |",
-        "|---|" + "---|" * (len(table.numbers) + 2),
+        f"| | {' | '.join(names)} | parameters | seeds |",
+        "|---|" + "---|" * (len(names) + 2),
     ]
     for key, own in results.items():
         paper = table.rows[key] or (None,) * len(table.numbers)
-        numbers = zip(table.numbers, paper, strict=True)
-        cells = [_cell(own, name, value) for name, value in numbers]
+        cells = [_cell(own, table.numbers[place], paper[place]) for place in places]
         size = f"{own[0]['parameters'] / 1e6:.2f} M"
         title = ROWS[key].title
         lines.append(f"| {title} | {' | '.join(cells)} | {size} | {len(own)} |")
@@ -110,20 +122,27 @@ def _cell(results, name, paper):
     return text + ("" if paper is None else f" [{paper:.1f}]")
 
 
-def chart_by_scale(table, results):
+def objects_by_scale(dataset):
+    """Returns the number of objects of each scale, dict of name -> int."""
+    sizes = statistics(dataset).sizes.sum(axis=0)
+    return dict(zip(_SCALES, sizes.tolist(), strict=True))
+
+
+def chart_by_scale(table, results, scales):
     """Returns a bar chart: for each scale of objects, one bar per row.
 
     Args:
         table: `Table`.
         results: dict of key -> list of results, of its rows.
+        scales: list of str, names of the scales.
     """
     figure = matplotlib.figure.Figure((8, 3.6), layout="constrained")
     axes = figure.subplots()
     width = 0.8 / len(results)
     for index, (key, own) in enumerate(results.items()):
-        bars = [mean_and_spread(own, f"{table.scaled}_{scale}") for scale in _SCALES]
+        bars = [mean_and_spread(own, f"{table.scaled}_{scale}") for scale in scales]
         axes.bar(
-            np.arange(len(_SCALES)) + (index - (len(results) - 1) / 2) * width,
+            np.arange(len(scales)) + (index - (len(results) - 1) / 2) * width,
             [mean for mean, _ in bars],
             0.9 * width,
             yerr=[np.nan_to_num(spread) for _, spread in bars],
@@ -131,10 +150,10 @@ def chart_by_scale(table, results):
             label=ROWS[key].title,
             error_kw={"elinewidth": 1, "ecolor": "#7b8794"},
         )
-    axes.set_xticks(range(len(_SCALES)), [f"{scale} objects" for scale in _SCALES])
+    axes.set_xticks(range(len(scales)), [f"{scale} objects" for scale in scales])
     axes.set_ylabel(f"{table.scaled}, %")
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize=8, ncols=2)
+    figure.legend(frameon=False, fontsize=8, ncols=3, loc="outside lower center")
     return figure
 
 

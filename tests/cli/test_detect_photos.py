@@ -12,7 +12,7 @@ from keras_fpn import cli
 from keras_fpn.cli import detect
 from keras_fpn.cli.options import MERGES
 from keras_fpn.data import read_coco_panoptic
-from keras_fpn.models import image_pyramid
+from keras_fpn.models import StuffSet, image_pyramid
 from keras_fpn.preprocessing import read_photo
 
 
@@ -185,6 +185,7 @@ def panoptic(detector):
         none = {"boxes": np.zeros((0, 4)), "labels": [], "scores": []}
         return [{**none, "panoptic_map": numbers, "segments": segments}]
 
+    detector.stuff_set = StuffSet(("sky",), (40,))
     detector.stuff_names, detector.stuff_ids = ("sky",), (40,)
     detector.detect = detect
     return detector

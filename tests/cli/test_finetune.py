@@ -7,6 +7,7 @@ import types
 import keras
 import pytest
 from cli import calling
+from data.test_semantic_images import write_set as write_semantic_set
 from data.tiny_sets import voc_object, write, write_coco_set, write_voc_photo
 from models.tiny import tiny_backbone, tiny_detector
 
@@ -218,19 +219,26 @@ def test_photos_without_objects_are_refused(tmp_path, prepared):
     assert "must show objects; received" in refused(empty, "--val", full)
 
 
-def test_other_classes_to_measure_on_are_refused(tmp_path, prepared):
+def test_other_classes_to_measure_on_are_added_and_told(tmp_path, prepared):
     train = write_coco_set(tmp_path / "a", [BOX])
-    others = [{"id": 3, "name": "cat"}, {"id": 5, "name": "wolf"}]
+    others = [{"id": 3, "name": "wolf"}, {"id": 5, "name": "cat"}]
     val = write_coco_set(tmp_path / "b", [BOX], categories=others)
-    error = refused(train, "--val", val)
-    assert "Data to measure on: class_names must be among" in error
-    more = [*others, {"id": 8, "name": "dog"}]
-    box = {**BOX, "category_id": 5}
-    val = write_coco_set(tmp_path / "c", [BOX, box], categories=more)
-    error = refused(train, "--val", val)
-    assert "must be of the classes of the training data, cat, dog;" in error
-    assert "received 1 of others, such as " in error
-    assert "wolf" in error
+    code, _, err = called(train, "--val", val)
+    assert code == 0
+    assert "to measure on have these classes, which cannot be learned: wolf." in err
+    _, dataset, validation, *_ = prepared[0]
+    assert dataset.class_names == validation.class_names == ("cat", "dog", "wolf")
+    assert dataset[0].objects.labels.tolist() == [0]
+    assert validation[0].objects.labels.tolist() == [2]
+
+
+def test_pixel_labels_to_measure_on_must_be_of_the_same_classes(tmp_path, prepared):
+    for folder, names in {"a": "sky\nroad\n", "b": "sky\nsea\n"}.items():
+        write_semantic_set(tmp_path / folder)
+        write(tmp_path / folder / "classes.txt", names)
+    error = refused(tmp_path / "a", "--val", tmp_path / "b")
+    assert "Data to measure on: Selected classes must be among" in error
+    assert "received ['road']" in error
 
 
 def test_random_weights_are_refused(tmp_path, prepared):

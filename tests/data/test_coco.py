@@ -143,6 +143,35 @@ def test_classes_can_be_chosen_and_ordered(tmp_path):
         read_coco(path, class_names=["yak", "cat"])
 
 
+GROUP = {"id": 0, "name": "animals", "supercategory": "none"}
+ANIMALS = [{"id": 3, "name": "cat", "supercategory": "animals"}]
+
+
+def test_a_row_that_only_names_a_group_is_no_class(tmp_path):
+    path = write_coco_set(tmp_path, [INSIDE], categories=[GROUP, *ANIMALS])
+    dataset, report = read(read_coco, path)
+    assert (dataset.class_names, dataset.category_ids) == (("cat",), (3,))
+    assert report.counts == {}
+    dataset, _ = read(read_coco, path, class_names=["animals", "cat"])
+    assert dataset.class_names == ("animals", "cat")
+
+
+@pytest.mark.parametrize(
+    ("categories", "category"),
+    [
+        ([GROUP, *ANIMALS], 0),  # something is annotated as it
+        ([GROUP, {"id": 3, "name": "cat", "supercategory": "pets"}], 3),
+        ([GROUP | {"supercategory": "all"}, *ANIMALS], 3),
+        ([GROUP | {"id": 1}, *ANIMALS], 3),
+        ([GROUP], 0),
+    ],
+)
+def test_other_first_rows_are_classes(tmp_path, categories, category):
+    one = {**INSIDE, "category_id": category}
+    path = write_coco_set(tmp_path, [one], categories=categories)
+    assert read(read_coco, path)[0].class_names[0] == "animals"
+
+
 @pytest.mark.parametrize(
     "place",
     [

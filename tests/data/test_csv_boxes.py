@@ -70,6 +70,50 @@ def test_classes_come_from_a_file_of_names_and_numbers(tmp_path):
     assert "line 2 (yak) of a.jpg" in report.examples["unknown_category"][0]
 
 
+@pytest.mark.parametrize("name", ["classes.csv", "_classes.csv"])
+def test_a_file_of_classes_beside_it_is_used(tmp_path, name):
+    path = write_csv_set(tmp_path, "a.jpg,1,2,3,4,cat\na.jpg,1,2,3,4,yak\n")
+    write(tmp_path / name, "cat,1\nant,0\n")
+    dataset, report = read(read_csv, path)
+    assert dataset.class_names == ("ant", "cat")
+    assert report.defects == {"unknown_category": 1}
+    assert read(read_csv, path, class_names=["yak"])[0].class_names == ("yak",)
+    write(tmp_path / name, "photo,author\na.jpg,somebody\n")  # it is something else
+    assert read(read_csv, path)[0].class_names == ("cat", "yak")
+
+
+@pytest.mark.parametrize(
+    ("file", "photo"),
+    [
+        ("train_labels.csv", "train/a.jpg"),
+        ("train_labels.csv", "images/train/a.jpg"),
+        ("train_labels.csv", "images/somewhere/a.jpg"),
+        ("annotations/train_labels.csv", "images/train/a.jpg"),
+        ("annotations/train_labels.csv", "images/a.jpg"),
+        ("data/train_labels.csv", "images/a.jpg"),
+        ("data/train_labels.csv", "train/a.jpg"),
+    ],
+)
+def test_photos_may_lie_a_folder_below(tmp_path, file, photo):
+    path = write(tmp_path / file, "a.jpg,10,20,40,60,cat\n")
+    write_photo(tmp_path / photo)
+    assert read(read_csv, path)[0][0].path == tmp_path / photo
+
+
+def test_the_folder_of_its_own_split_is_preferred(tmp_path):
+    path = write(tmp_path / "valid_labels.csv", "a.jpg,10,20,40,60,cat\n")
+    for split in ("test", "train", "validation"):
+        write_photo(tmp_path / split / "a.jpg")
+    assert read(read_csv, path)[0][0].path == tmp_path / "validation/a.jpg"
+
+
+def test_photos_of_other_data_sets_are_not_taken(tmp_path):
+    path = write(tmp_path / "one/boxes.csv", "a.jpg,10,20,40,60,cat\n")
+    write_photo(tmp_path / "two/a.jpg")
+    with pytest.raises(ValueError, match=r"the file is missing.*one.a\.jpg"):
+        read_csv(path, report=None)
+
+
 @pytest.mark.parametrize(
     ("row", "kind"),
     [

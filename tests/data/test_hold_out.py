@@ -71,3 +71,36 @@ def test_photos_with_pixel_labels_need_no_objects():
     assert (len(larger), len(smaller)) == (26, 4)
     with pytest.raises(ValueError, match="received 'pets' with 0"):
         hold_out(dataset(bare))
+
+
+def copies(count, each, objects=1):
+    """Photos of which each is there several times, as Roboflow augments them."""
+    return [
+        dataclasses.replace(photo, path=pathlib.Path(f"{i // each}_jpg.rf.{i}ab.jpg"))
+        for i, photo in enumerate(photos(count * each, objects=objects))
+    ]
+
+
+@pytest.mark.parametrize(("count", "each", "held"), [(20, 3, 9), (2, 5, 5), (3, 1, 1)])
+def test_copies_of_a_photo_stay_together(count, each, held):
+    parts = hold_out(dataset(copies(count, each)))
+    assert [len(part) for part in parts] == [count * each - held, held]
+    names = [{p.path.name.split("_")[0] for p in part.photos} for part in parts]
+    assert names[0].isdisjoint(names[1])
+
+
+def test_copies_without_objects_stay_together():
+    bare = copies(10, 2, objects=0)
+    bare = [dataclasses.replace(p, image_id=p.image_id + 100) for p in bare]
+    larger, smaller = hold_out(dataset(photos(40), bare))
+    names = [
+        {p.path.name.split("_")[0] for p in part.photos if p.image_id > 100}
+        for part in (larger, smaller)
+    ]
+    assert names[0].isdisjoint(names[1])
+    assert len(smaller) == 6 + 4  # 3 of 20 in proportion: two whole pairs
+
+
+def test_copies_of_one_photo_cannot_be_parted():
+    with pytest.raises(ValueError, match=r"'pets' with 4 \(copies of 1\)"):
+        hold_out(dataset(copies(1, 4)))

@@ -48,5 +48,8 @@ def test_files_have_their_split_in_their_names(tmp_path):
         assert split in dataset.name
 
 
-def test_what_is_no_data_set_has_none(tmp_path):
-    assert splits_of(tmp_path) == splits_of(tmp_path / "absent") == []
+def test_what_is_no_data_set_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="holds none of them"):
+        splits_of(tmp_path)
+    with pytest.raises(ValueError, match="absent', which does not exist"):
+        splits_of(tmp_path / "absent")

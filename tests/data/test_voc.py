@@ -2,9 +2,11 @@ import xml.etree.ElementTree as ElementTree
 
 import numpy as np
 import pytest
+from data.tiny_layouts import vocdevkit
 from data.tiny_sets import boxes, read, voc_object, write, write_photo, write_voc_photo
 
 from keras_fpn.data import Dataset, Objects, Photo, read_voc, write_voc
+from keras_fpn.data.voc import voc_splits
 
 INSIDE = voc_object((11, 21, 40, 60))  # xmin, ymin, xmax, ymax
 
@@ -77,6 +79,39 @@ def test_a_split_is_read_by_name_or_by_its_file(tmp_path):
         read_voc(tmp_path, split="dev")
     with pytest.raises(ValueError, match=r"train\.txt', split='train'"):
         read_voc(splits / "train.txt", split="train")
+
+
+def test_a_devkit_is_the_years_that_have_the_split(tmp_path):
+    root = vocdevkit(tmp_path)
+    for path in (root, tmp_path):  # the folder, or the one that it was unpacked into
+        train, report = read(read_voc, path, split="train")
+        assert [photo.path.stem for photo in train.photos] == ["a", "b", "c"]
+        assert train.name == f"{path.name}/train"
+        assert report.counts == {}
+        test, _ = read(read_voc, path, split="test")
+        assert [photo.path.stem for photo in test.photos] == ["f"]
+        assert len(read(read_voc, path)[0]) == 6
+        with pytest.raises(ValueError, match=r"split='dev', .*'train', 'trainval', 'v"):
+            read_voc(path, split="dev")
+
+
+def test_classes_are_those_of_all_years(tmp_path):
+    root = vocdevkit(tmp_path)
+    (root / "VOC2012/Annotations/c.xml").unlink()
+    write_voc_photo(root / "VOC2012", "c", [voc_object((1, 1, 9, 9), "ant")])
+    for split in ("train", "test"):
+        assert read(read_voc, root, split=split)[0].class_names == ("ant", "cat")
+
+
+def test_lists_of_one_class_are_no_splits(tmp_path):
+    assert voc_splits(vocdevkit(tmp_path)) == ["test", "train", "trainval", "val"]
+
+
+def test_the_folder_of_xml_files_may_be_lower_case(tmp_path):
+    write_voc_photo(tmp_path, "a", [INSIDE])
+    (tmp_path / "Annotations").rename(tmp_path / "annotations")
+    (tmp_path / "JPEGImages").rename(tmp_path / "images")
+    assert boxes(read(read_voc, tmp_path)[0]) == [[10, 20, 40, 60]]
 
 
 def test_labels_do_not_depend_on_the_split(tmp_path):

@@ -3,7 +3,7 @@ import pytest
 from data.tiny_sets import boxes, read, write, write_photo, write_yolo_set
 
 from keras_fpn.data import Dataset, Objects, Photo, read_yolo, write_yolo
-from keras_fpn.data.yolo_files import label_file
+from keras_fpn.data.yolo_files import label_file, names_stated, yolo_splits
 
 BOX = "0 0.25 0.5 0.3 0.5\n"  # of 100x80: center 25, 40, size 30x40
 CORNERS = [10, 20, 40, 60]
@@ -175,6 +175,73 @@ def test_a_list_of_photos_is_read(tmp_path):
     assert [photo.path.stem for photo in dataset.photos] == ["b"]
     with pytest.raises(ValueError, match=r"some\.txt', split='val'"):
         read_yolo(path, split="val")
+
+
+def elsewhere(folder, *splits, train):
+    """A data.yaml that names the folders of another machine, and folders here."""
+    for split in splits:
+        write_photo(folder / split / "images/a.jpg")
+        write(folder / split / "labels/a.txt", BOX)
+    return write(folder / "data.yaml", f"train: {train}\nnames: [cat]\n")
+
+
+@pytest.mark.parametrize(
+    "stated",
+    [
+        "/content/drive/ds-1/train/images",
+        "C:\\Users\\me\\ds\\train\\images",
+        "../../ds-1/train/images/",
+        "../train/images",
+    ],
+)
+def test_folders_of_another_machine_are_looked_for_here(tmp_path, stated):
+    path = elsewhere(tmp_path, "train", "valid", train=stated)
+    dataset, _ = read(read_yolo, path, split="train")
+    assert dataset[0].path == tmp_path / "train/images/a.jpg"
+
+
+def test_the_folder_of_another_split_is_not_taken_for_it(tmp_path):
+    path = elsewhere(tmp_path, "valid", "", train="/content/ds/train/images")
+    with pytest.raises(ValueError, match=r"'/content/ds/train/images' in .*not exist"):
+        read_yolo(path, split="train")
+
+
+def test_a_list_of_another_machine_is_read_here(tmp_path):
+    elsewhere(tmp_path, "train", train="/content/ds/train.txt")
+    write_photo(tmp_path / "train/images/b.jpg")
+    names = [f"/content/ds/train/images/{name}.jpg" for name in "ab"]
+    write(tmp_path / "train.txt", "\n".join(names))
+    dataset, report = read(read_yolo, tmp_path / "data.yaml", split="train")
+    assert [photo.path.name for photo in dataset.photos] == ["a.jpg", "b.jpg"]
+    assert report.defects == {}
+    write(tmp_path / "train.txt", "\n".join([*names, "/other/c.jpg"]))
+    with pytest.raises(ValueError, match="no /content/ds/train/labels/a"):
+        read_yolo(tmp_path / "data.yaml", split="train", report=None)
+
+
+def test_a_yaml_may_call_its_split_valid(tmp_path):
+    path = write_yolo_set(tmp_path, {"a": BOX}, split="valid")
+    assert yolo_splits(path) == ["valid"]
+    assert len(read(read_yolo, path, split="valid")[0]) == 1
+
+
+def test_other_folders_are_splits_as_well(tmp_path):
+    for split in ("train", "minival"):
+        write_yolo_set(tmp_path, {"a": BOX}, split=split)
+    (tmp_path / "data.yaml").unlink()
+    assert yolo_splits(tmp_path) == ["train", "minival"]
+    assert len(read(read_yolo, tmp_path, "minival", class_names=["cat"])[0]) == 1
+
+
+def test_whether_classes_are_named_is_known(tmp_path):
+    path = write_yolo_set(tmp_path, {"a": BOX})
+    assert names_stated(path)
+    assert names_stated(tmp_path)
+    write(path, "train: images/train\n")
+    photos = write(tmp_path / "photos.txt", "images/train/a.jpg\n")
+    assert not any(map(names_stated, (path, tmp_path, photos)))
+    write(tmp_path / "classes.txt", "cat\n")
+    assert all(map(names_stated, (path, tmp_path, photos)))
 
 
 def test_numbers_need_names(tmp_path):

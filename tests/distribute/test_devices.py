@@ -171,8 +171,12 @@ def test_multiworker_after_a_computation_is_refused(monkeypatch):
         make_devices("multiworker")
 
 
-def test_tpu_without_a_tpu_is_refused():
-    with pytest.raises(ValueError, match="'tpu' needs a machine with a TPU"):
+def test_tpu_is_refused_without_a_tpu_and_on_tensorflow():
+    said = {
+        "jax": "'tpu' needs a machine with a TPU",
+        "tensorflow": "'tpu' must be used on JAX.* Set KERAS_BACKEND=jax",
+    }
+    with pytest.raises(ValueError, match=said[keras.backend.backend()]):
         make_devices("tpu")
 
 

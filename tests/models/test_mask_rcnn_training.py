@@ -9,13 +9,11 @@ import pytest
 from models.tiny_masks import tiny_mask_rcnn
 from PIL import Image
 
-from keras_fpn.backbones import resnet18
 from keras_fpn.cli import main
 from keras_fpn.data import Dataset, Loader, Objects, Photo, open_dataset
 from keras_fpn.data.scenes import write_scenes
-from keras_fpn.layers import FCNMaskHead, FeaturePyramid, MultiLevelAnchors
 from keras_fpn.metrics import CocoEvaluation, evaluate_photos
-from keras_fpn.models import MaskRCNN, MaskTargets, mask_rcnn_fpn
+from keras_fpn.models import MaskRCNN
 from keras_fpn.preprocessing import Preprocessing
 from keras_fpn.training import finetuning_plan
 
@@ -132,35 +130,3 @@ def test_the_command_draws_masks_writes_them_and_measures_them(
     numbers = json.loads((tmp_path / "out" / "metrics.json").read_text())
     expected = evaluate_photos(model, scenes).masks.values["AP"]
     assert numbers["masks"]["values"]["AP"] == pytest.approx(expected, nan_ok=True)
-
-
-RULES = {"soft": MaskTargets(), "hard": MaskTargets(aligned=True, threshold=0.5)}
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("rule", RULES)
-def test_scenes_are_learned_by_heart(tmp_path, rule):
-    keras.utils.set_random_seed(0)
-    write_scenes(tmp_path, 4, seed=1, size=(128, 128), objects=(2, 4))
-    scenes = open_dataset(tmp_path)
-    sizes = {f"P{level}": (2 ** (level + 2),) for level in range(2, 7)}
-    model = mask_rcnn_fpn(
-        resnet18(norm="group", channels=16),
-        class_names=scenes.class_names,
-        category_ids=scenes.category_ids,
-        preprocessing=Preprocessing(128, 128),
-        neck=FeaturePyramid(32, norm="group", name="neck"),
-        anchors=MultiLevelAnchors(sizes, name="anchors"),
-        mask_head=FCNMaskHead(2, 32, norm="group", name="mask_head"),
-        mask_targets=RULES[rule],
-    )
-    loader = Loader(scenes, model.preprocessing, 4, masks=True)
-    rate = keras.optimizers.schedules.CosineDecay(0.002, 300)
-    model.compile(keras.optimizers.Adam(rate, global_clipnorm=10.0))
-    before = evaluate_photos(model, scenes).masks.values["AP"]
-    batches = loader.for_fit(300)
-    model.fit(batches, epochs=1, steps_per_epoch=300, shuffle=False, verbose=0)
-    found = evaluate_photos(model, scenes)
-    print(before, found.metrics.values, found.masks.values)
-    assert before < 0.05
-    assert found.masks.values["AP"] > 0.6

@@ -250,4 +250,4 @@ def test_resnet101_shares_all_but_the_backbone():
 def test_a_mask_rcnn_is_no_panoptic_one():
     with pytest.raises(ValueError, match=r"received 'stuf'. Near names"):
         panoptic_fpn(tiny_backbone(), num_classes=3, stuf=STUFF)
-    assert not hasattr(tiny_mask_rcnn(filled=False), "stuff_names")
+    assert tiny_mask_rcnn(filled=False).stuff_set is None

@@ -2,9 +2,12 @@
 
     python tests/parity/benchmark.py --against CHECKOUT --step
     python tests/parity/benchmark.py --torchvision /path/to/other/python --memory
+    python tests/parity/benchmark.py --torchvision /path/to/other/python \
+        --preset mask_rcnn_resnet50_fpn_coco
 
 Each side is a process of its own, and one works at a time, in turns: what slows the
-machine for a while slows all, so ratios mean more than seconds. Weights and photos are
+machine for a while slows all, so ratios mean more than seconds. Masks are returned in
+the size of the photo. Weights and photos are
 the recordings' (see tests/conftest.py for where they are looked for); without them,
 those of a small detector that came with keras_fpn, and drawn photos. KERAS_BACKEND
 chooses the backend; `taskset` leaves fewer cores.
@@ -22,7 +25,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 WORKER = pathlib.Path(__file__).with_name("benchmark_worker.py")
-# torchvision's twin is built by the worker: this architecture and no other.
+TWINS = "_resnet50_fpn_"  # in the names of what the worker builds in torchvision
 RECORDED = "faster_rcnn_resnet50_fpn_coco"
 SHIPPED = "faster_rcnn_resnet18_fpn_bccd"
 OURS = "this checkout"
@@ -198,7 +201,7 @@ def _fill_in(arguments):
 
 def _recording(arguments, preset):
     """Returns where the recording of one of torchvision's models lies."""
-    name = preset.removesuffix("_coco").replace("faster_rcnn", "fasterrcnn")
+    name = preset.removesuffix("_coco").replace("_rcnn", "rcnn")
     return pathlib.Path(arguments.folder) / f"{name}.npz"
 
 
@@ -209,8 +212,15 @@ def _check(arguments, error):
     other = arguments.against
     if other and not (pathlib.Path(other) / "keras_fpn" / "__init__.py").is_file():
         error(f"--against must be a checkout of keras_fpn; received {other}.")
-    if arguments.torchvision and arguments.preset != RECORDED:
-        error(f"--torchvision needs --preset {RECORDED}; received {arguments.preset}.")
+    if arguments.torchvision and not (
+        arguments.reference and TWINS in arguments.preset
+    ):
+        error(
+            f"--torchvision needs a preset such as {RECORDED}; received "
+            f"{arguments.preset}."
+        )
+    if arguments.step and arguments.reference and arguments.preset != RECORDED:
+        error(f"--step has only boxes, for {RECORDED}; received {arguments.preset}.")
     for name in ("batch", "rounds"):
         if getattr(arguments, name) < 1:
             error(f"--{name} must be at least 1; received {getattr(arguments, name)}.")

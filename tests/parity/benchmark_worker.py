@@ -7,6 +7,7 @@ it is made of, then one for each line it reads. All that libraries print goes to
 import json
 import os
 import pathlib
+import re
 import runpy
 import sys
 import time
@@ -64,7 +65,8 @@ class KerasFPN:
 
     def detect(self):
         """Returns the number of boxes found."""
-        found = self.model.detect(self.photos, batch_size=len(self.photos))
+        size = len(self.photos)
+        found = self.model.detect(self.photos, batch_size=size, masks="full")
         return sum(len(one["boxes"]) for one in found)
 
     def step(self):
@@ -74,7 +76,7 @@ class KerasFPN:
 
 
 class Torchvision:
-    """torchvision's Faster R-CNN with ResNet-50, all of it trained, as keras_fpn's.
+    """torchvision's detector with ResNet-50, all of it trained, as keras_fpn's.
 
     Args:
         task: dict, as `benchmark.call_of` makes it.
@@ -93,17 +95,16 @@ class Torchvision:
         }
 
     def load(self, task):
-        """Makes the model, its norms frozen as where its weights were published."""
-        backbone = self.detection.backbone_utils.resnet_fpn_backbone(
-            backbone_name="resnet50", weights=None, trainable_layers=5
-        )
-        self.model = self.detection.FasterRCNN(backbone, num_classes=91)
+        """Makes the model, its norms as where its weights were published."""
+        self.model = self._built(task["reference"])
         tensors = {
             name: self.torch.from_numpy(value)
             for name, value in weights_of(task).items()
         }
-        self.model.load_state_dict(tensors)
-        self.detection._utils.overwrite_eps(self.model, 0.0)
+        missing, unexpected = self.model.load_state_dict(tensors, strict=False)
+        uncounted = [name for name in missing if "num_batches_tracked" not in name]
+        if uncounted or unexpected:
+            sys.exit(f"torchvision lacks {uncounted}, and does not know {unexpected}.")
         self.model.train(task["step"])
         photos, boxes, labels = photos_of(task)
         self.photos = [self.torch.from_numpy(photo) for photo in photos]
@@ -115,6 +116,30 @@ class Torchvision:
             for of_photo, classes in zip(boxes, labels, strict=True)
         ]
         self.optimizer = self.torch.optim.SGD(self.model.parameters(), lr=0.0)
+
+    def _built(self, name):
+        """Returns a detector of the name of torchvision's function."""
+        detection = self.detection
+        if name.endswith("_v2"):  # its norms are not frozen
+            return getattr(detection, name)(weights=None, weights_backbone=None)
+        extra: dict = {}
+        if name.startswith(("retinanet", "fcos")):
+            coarser = detection.backbone_utils.LastLevelP6P7(256, 256)
+            extra = {"returned_layers": [2, 3, 4], "extra_blocks": coarser}
+        backbone = detection.backbone_utils.resnet_fpn_backbone(
+            backbone_name="resnet50", weights=None, trainable_layers=5, **extra
+        )
+        make, classes = {
+            "faster": (detection.FasterRCNN, 91),
+            "mask": (detection.MaskRCNN, 91),
+            "keypoint": (detection.KeypointRCNN, 2),
+            "retina": (detection.RetinaNet, 91),
+            "fcos": (detection.FCOS, 91),
+        }[re.match("faster|mask|keypoint|retina|fcos", name)[0]]
+        model = make(backbone, num_classes=classes)
+        if not name.startswith("fcos"):
+            detection._utils.overwrite_eps(model, 0.0)
+        return model
 
     def detect(self):
         """Returns the number of boxes found."""

@@ -153,6 +153,10 @@ def test_what_is_not_given_depends_on_what_there_is(
         (["--batch", "-1"], "--batch must be at least 1; received -1"),
         (["--preset", benchmark.RECORDED], "there is no .*fasterrcnn_resnet50_fpn.npz"),
         (["--torchvision", "python"], f"received {benchmark.SHIPPED}"),
+        (
+            ["--preset", "mask_rcnn_resnet50_fpn_coco"],
+            "no .*/maskrcnn_resnet50_fpn.npz",
+        ),
     ],
 )
 def test_arguments_that_cannot_be_are_refused(arguments, message, tmp_path, capsys):

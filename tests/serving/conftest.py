@@ -38,6 +38,7 @@ class FixedDetector:
     category_ids = CLASSES["category_ids"]
     output = dict.fromkeys(("boxes", "labels", "scores", "num_detections"))
     weights = ()
+    stuff_set = None
     extra_inputs = MappingProxyType({})
 
     def __init__(self, preprocessing):

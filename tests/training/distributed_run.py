@@ -42,7 +42,7 @@ def momentum_run():
     """A detector without norms; momentum and nothing else."""
     import keras
 
-    return {}, keras.optimizers.SGD(0.02, momentum=0.9)
+    return detector(), keras.optimizers.SGD(0.02, momentum=0.9)
 
 
 def clipped_run():
@@ -58,10 +58,33 @@ def clipped_run():
         ema_momentum=0.5,
     )
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    return {"neck": FeaturePyramid(16, norm="batch", name="neck")}, optimizer
+    neck = FeaturePyramid(16, norm="batch", name="neck")
+    return detector(neck=neck), optimizer
 
 
-RUNS = {"momentum": momentum_run, "clipped": clipped_run}
+def dense_run():
+    """A RetinaNet whose losses are divided by a moving average of positives."""
+    import keras
+    from models.tiny import tiny_backbone
+
+    from keras_fpn.layers import DenseHead, FeaturePyramid
+    from keras_fpn.models import MovingPositives, retinanet_fpn
+    from keras_fpn.preprocessing import Preprocessing
+    from keras_fpn.weights import fill_with_formula
+
+    model = retinanet_fpn(
+        tiny_backbone(("C3", "C4")),
+        num_classes=len(scenes().class_names),
+        neck=FeaturePyramid(16, name="neck"),
+        dense_head=DenseHead(1, name="dense_head"),
+        loss_divisor=MovingPositives(0.5, 10.0, name="loss_divisor"),
+        preprocessing=Preprocessing(96, 160),
+    )
+    fill_with_formula(model)
+    return model, keras.optimizers.SGD(0.001, momentum=0.9)
+
+
+RUNS = {"momentum": momentum_run, "clipped": clipped_run, "dense": dense_run}
 
 
 def loader_of(model, **arguments):
@@ -95,8 +118,7 @@ def train(name, devices, validate):
         on_train_batch_end=lambda batch, logs: steps.append(list(logs.values()))
     )
     with devices.scope():
-        parts, optimizer = RUNS[name]()
-        model = detector(**parts)
+        model, optimizer = RUNS[name]()
         model.compile(optimizer)
         optimizer.build(model.trainable_variables)
     loader = loader_of(model, augment=[RandomFlip()])

@@ -107,7 +107,7 @@ def one_machine(tmp_path_factory):
                 {},
                 strategies=["none", "mirrored"],
                 logical_cpus=2,
-                runs=["momentum", "clipped"],
+                runs=["momentum", "clipped", "dense"],
                 optimizers=True,
                 pieces=True,
                 resume=str(folder),
@@ -211,6 +211,16 @@ def test_mirrored_training_equals_one_replicas(one_machine, run):
     assert list(one_machine["mirrored place"]) == [2, 1, 0]
     assert (one["copies"], two["copies"]) == (1, 2)
     check_same_training(one, two)
+
+
+@pytest.mark.tensorflow_only
+def test_the_moving_average_of_positives_is_of_all_replicas(one_machine):
+    one = part(part(one_machine, "none"), "dense")
+    averages = [one[name] for name in one if name.endswith("loss_divisor/average")]
+    assert len(averages) == 1
+    # It starts at 10. Four of the six batches, two of them without objects, have less.
+    assert 1 < averages[0] < 9
+    check_same_training(one, part(part(one_machine, "mirrored"), "dense"))
 
 
 @pytest.mark.tensorflow_only

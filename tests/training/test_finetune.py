@@ -138,6 +138,7 @@ def test_what_large_data_have_normalised_is_frozen_through_c2(levels, norm, froz
         preprocessing=Preprocessing(),
         targets=("boxes", "labels"),
         keypoint_set=None,
+        stuff_set=None,
     )
     assert finetuning_plan(source, dataset()).frozen_through == frozen
 

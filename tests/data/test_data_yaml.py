@@ -3,7 +3,8 @@ import itertools
 import pytest
 from data.tiny_sets import write
 
-from keras_fpn.data.yolo_files import find_files, read_entries
+from keras_fpn.data.data_yaml import read_entries
+from keras_fpn.data.yolo_files import find_files
 
 ULTRALYTICS = """\
 # Classes of a data set
