@@ -71,6 +71,19 @@ def load_keras_file(path: Path):
             f"A .keras file must be written by `model.save`; received {path}, "
             "which was not, or is damaged."
         )
+    return load_saved(path)
+
+
+def load_saved(path: str | Path):
+    """Returns the detector that `keras.models.load_model` finds.
+
+    Args:
+        path: whatever that function takes.
+
+    Raises:
+        ValueError: it is another kind of model, or needs classes that are not
+            registered.
+    """
     try:
         model = keras.models.load_model(path)
     except (KeyError, TypeError) as error:  # missing entry; unknown class

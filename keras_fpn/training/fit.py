@@ -15,6 +15,7 @@ from keras_fpn.data.semantic import check_semantic, labels_pixels
 from keras_fpn.distribute.devices import Devices, make_devices
 from keras_fpn.metrics import CocoEvaluation
 from keras_fpn.training.freezing import exclude_from_decay, freeze_bottom_up
+from keras_fpn.training.numbered_folders import NumberedFolders
 from keras_fpn.training.plan import TrainingPlan
 from keras_fpn.training.run_folder import Position, RunFolder
 from keras_fpn.training.run_recorder import RunRecorder
@@ -148,7 +149,7 @@ class Training:
 def prepare_training(
     plan: TrainingPlan,
     dataset: Dataset,
-    output: str | os.PathLike,
+    output: str | os.PathLike | NumberedFolders,
     validation: Dataset | None = None,
     devices: Devices | None = None,
     seed: int = 0,
@@ -164,7 +165,8 @@ def prepare_training(
     Args:
         plan: what is trained, and how.
         dataset: to train on.
-        output: the folder; new, empty, or the one of this very training.
+        output: the folder; new, empty, or the one of this very training; or
+            `NumberedFolders`, whose first that suits is taken.
         validation: data set to evaluate after each epoch; None measures nothing.
         devices: that train; None, the one that Keras chooses.
         seed: of the random numbers.
@@ -208,7 +210,11 @@ def prepare_training(
             )
         )
     settings = settings_of(plan, model, loader, validation, seed)
-    folder = RunFolder(output, settings, devices.is_chief)
+    if isinstance(output, NumberedFolders):
+        path: str | os.PathLike = output.folder_of(settings)
+    else:
+        path = output
+    folder = RunFolder(path, settings, devices.is_chief)
     if folder.finished:
         folder.load_last(model)
         start = Position(*divmod(plan.total_steps(len(loader)), len(loader)))
