@@ -1,6 +1,8 @@
 """The devices that train: one, all of a machine, or those of several machines."""
 
 import contextlib
+import hashlib
+import json
 from collections.abc import Sequence
 
 import keras
@@ -90,8 +92,59 @@ class Devices:
                 "storage that all machines see."
             )
 
+    def check_same_settings(self, settings: dict):
+        """Raises if a worker would train with other settings than the others.
+
+        Every worker must call it, with equal keys.
+
+        Args:
+            settings: dict of name -> what JSON can hold.
+
+        Raises:
+            ValueError: names the settings that differ.
+        """
+        if self.workers == 1:
+            return
+        different = [
+            name
+            for name, value in settings.items()
+            if len(set(self.of_workers(_digest(value)))) > 1
+        ]
+        if different:
+            raise ValueError(
+                "All workers must train with the same settings; received others for "
+                f"{', '.join(different)}. Start the same command on the same data on "
+                "every machine."
+            )
+
+    @contextlib.contextmanager
+    def together(self):
+        """Within it a ValueError or OSError of one worker ends all of them.
+
+        Otherwise the others would wait for it forever. Every worker must enter it.
+
+        Raises:
+            ValueError: on the workers that could go on.
+        """
+        failed = True
+        try:
+            yield
+            failed = False
+        finally:
+            several = self.workers > 1
+            results = self.of_workers(int(failed)) if several else [int(failed)]
+        if any(results):
+            raise ValueError(
+                "All workers must be able to begin; received an error on worker "
+                f"{results.index(1)}, whose own message says why."
+            )
+
     def of_workers(self, number: int):
-        """Returns the number of each worker, list of int; all must call it."""
+        """Returns the number of each worker, list of int; all must call it.
+
+        Args:
+            number: 0..2^40.
+        """
         return [number]
 
     def _in_pieces(self, batches, batch_size):
@@ -112,6 +165,12 @@ class Devices:
                 "Several replicas need complete batches; received a loader with "
                 "fill=False. Pass fill=True: empty images of weight 0 fill the last."
             )
+
+
+def _digest(value):
+    """Returns an int of 40 bits that differs if a value does, as good as always."""
+    text = json.dumps(value, sort_keys=True)
+    return int(hashlib.sha256(text.encode()).hexdigest()[:10], 16)
 
 
 def make_devices(strategy: str = "none", devices: Sequence[str] | None = None):

@@ -214,12 +214,14 @@ def prepare_training(
         path: str | os.PathLike = output.folder_of(settings)
     else:
         path = output
-    folder = RunFolder(path, settings, devices.is_chief)
-    if folder.finished:
-        folder.load_last(model)
-        start = Position(*divmod(plan.total_steps(len(loader)), len(loader)))
-    else:
-        start = folder.restore(model)
+    devices.check_same_settings(settings)
+    with devices.together():
+        folder = RunFolder(path, settings, devices.is_chief)
+        if folder.finished:
+            folder.load_last(model)
+            start = Position(*divmod(plan.total_steps(len(loader)), len(loader)))
+        else:
+            start = folder.restore(model)
     training = Training(plan, model, loader, devices, folder, start, evaluation)
     devices.check_same_step(training.start_step)
     return training
