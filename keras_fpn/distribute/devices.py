@@ -54,7 +54,8 @@ class Devices:
     ):
         """Returns the batches of a loader, epoch after epoch, as `fit` takes them.
 
-        Each worker reads only the photos of its own rows.
+        Each worker reads only the photos of its own rows, and of the last batch what
+        completes it.
 
         Args:
             loader: `keras_fpn.data.Loader`, the same on all workers. Its batch size is
@@ -163,7 +164,7 @@ class Devices:
         if self.replicas > 1 and not loader.fill:
             raise ValueError(
                 "Several replicas need complete batches; received a loader with "
-                "fill=False. Pass fill=True: empty images of weight 0 fill the last."
+                "fill=False. Pass fill=True: photos of weight 0 fill the last."
             )
 
 

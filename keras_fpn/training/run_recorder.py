@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import numpy as np
 
-from keras_fpn.data.batches import FILLER
 from keras_fpn.training.checkpoints import (
     averaged_weights,
     not_finite,
@@ -158,6 +157,6 @@ class RunRecorder(StepCallback):
         epoch, batch = divmod(step, len(self.loader))
         indices = self.loader.batches(epoch)[batch].indices
         photos = self.loader.dataset.photos
-        ids = [photos[index].image_id for index in indices if index != FILLER]
+        ids = [photos[index].image_id for index in indices if index >= 0]
         more = ", ..." if len(ids) > _NAMED else ""
         return f"[{', '.join(map(str, ids[:_NAMED]))}{more}]"

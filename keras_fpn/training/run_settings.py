@@ -19,7 +19,8 @@ from keras_fpn.files import replacing
 # 1: there was no number; RoIs beyond 896 pixels read P6 in training.
 # 2: "model" described an assignment where it now describes a match and a sample.
 # 3: "model" and "preprocessing" lacked settings, such as "resize_rule".
-FORMAT = 4
+# 4: empty images filled the last batch of an epoch, and entered batch norms.
+FORMAT = 5
 _ABSENT = "nothing"
 _DESCRIBED = ("model", "optimizer")  # settings that another version may word otherwise
 # What Keras numbers where it has no name, and what other settings state already.
