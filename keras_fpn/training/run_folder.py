@@ -291,8 +291,16 @@ class RunFolder:
             size: int, about how many bytes will be written.
 
         Raises:
-            OSError: it cannot be written; the message says what is intact.
+            OSError: it cannot be written, and the message says what is intact; or the
+                folder was removed meanwhile.
         """
+        if not (self.path / SETTINGS).is_file():
+            # What is written into a new folder now could not be resumed.
+            raise OSError(
+                f"The folder of a training must stay; received {self.path}, from which "
+                f"{SETTINGS} was removed while it trained. Put the folder back, or "
+                "start again."
+            )
         try:
             with replacing(path) as partial:
                 yield partial
