@@ -28,7 +28,7 @@ def tiny_retinanet():
 
 WRONG = [
     {"boxes": TARGETS["boxes"]},  # fails before there is a loss
-    {**TARGETS, "boxes": np.zeros((2, 1, 3), "float32")},  # and in one
+    {**TARGETS, "is_crowd": np.zeros((2, 4), bool)},  # and in one
 ]
 
 
