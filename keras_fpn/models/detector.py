@@ -250,6 +250,13 @@ class Detector(model_class()):  # type: ignore[misc]  # depends on the backend
             )
         super().compile(optimizer, **kwargs)
 
+    def compile_from_config(self, config):
+        """Compiles as the model was when it was saved; losses are left out."""
+        config = keras.saving.deserialize_keras_object(config)
+        self.compile(**{**config, "loss": None, "loss_weights": None})
+        if self.optimizer is not None:
+            self.optimizer.build(self.trainable_variables)
+
     def fit(self, x=None, y=None, *args, **kwargs):
         """Trains, see `keras.Model.fit`; targets are those of `compute_loss`.
 

@@ -42,14 +42,18 @@ def inputs(count):
     }
 
 
-@pytest.fixture(scope="module")
-def model():
-    model = retinanet_fpn(
+def tiny_retinanet():
+    return retinanet_fpn(
         tiny_backbone(("C3", "C4")),
         neck=FeaturePyramid(16, name="neck"),
         dense_head=DenseHead(1, name="dense_head"),
         num_classes=3,
     )
+
+
+@pytest.fixture(scope="module")
+def model():
+    model = tiny_retinanet()
     model.compile(keras.optimizers.SGD(1e-4))
     return model
 
@@ -165,3 +169,17 @@ def test_losses_are_the_detectors_own(model, given):
     received = re.escape(f"{name}={value!r}")
     with pytest.raises(ValueError, match=f"'class_loss', 'box_loss'.*{received}"):
         model.compile("sgd", **given)
+
+
+def test_a_saved_detector_is_loaded_compiled_with_the_state_of_its_optimizer(tmp_path):
+    model = tiny_retinanet()
+    model.compile(keras.optimizers.SGD(0.125, momentum=0.5))
+    model.fit(inputs(2), RIGHT, verbose=0)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert loaded.optimizer.momentum == 0.5
+    pairs = zip(model.optimizer.variables, loaded.optimizer.variables, strict=True)
+    for one, two in pairs:
+        np.testing.assert_array_equal(np.array(one.value), np.array(two.value))
+    assert len(loaded.optimizer.variables) > 2
+    loaded.fit(inputs(2), RIGHT, verbose=0)
