@@ -7,6 +7,7 @@ says what to look at.
 """
 
 import ast
+import importlib
 import importlib.metadata
 import inspect
 import pathlib
@@ -35,7 +36,7 @@ OF_OPTIMIZERS = {
     "_update_model_variables_moving_average",
     "_use_weight_decay",
 }
-OF_MODELS = {"_distribute_strategy", "_flatten_layers", "_maybe_symbolic_build"}
+OF_MODELS = {"_flatten_layers", "_maybe_symbolic_build"}
 # Another method is put in their place, so Keras must not only have but call them, and
 # in the way that the other one was written for.
 OVERRIDDEN = {
@@ -44,6 +45,9 @@ OVERRIDDEN = {
     "_backend_apply_gradients": "(self, grads, trainable_variables)",
     "_maybe_symbolic_build": "(self, iterator=None, data_batch=None)",
 }
+# On JAX alone: it is overridden there, and its value put back by the public
+# `jax_state_sync`, which reads `_jax_state`.
+OF_JAX_MODELS = {"_get_jax_state", "_jax_state"}
 OF_TENSORFLOW = {"_cardinality", "_in_multi_worker_mode"}
 LISTED = OF_OPTIMIZERS | OF_MODELS | OF_TENSORFLOW
 
@@ -104,7 +108,7 @@ def defined(tree):
     names = {
         node.name
         for node in ast.walk(tree)
-        if isinstance(node, ast.FunctionDef | ast.ClassDef)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
     }
     for node, name in attributes(tree):
         if node and isinstance(node.ctx, ast.Store) and is_self(node.value):
@@ -250,6 +254,25 @@ def test_what_is_listed_is_there():
         kind = type(optimizer if name in OF_OPTIMIZERS else model)
         signatures[name] = str(inspect.signature(getattr(kind, name)))
     assert signatures == OVERRIDDEN
+
+
+def test_what_is_overridden_on_jax_is_called_by_names_and_put_back():
+    trainer = importlib.import_module("keras.src.backend.jax.trainer")
+    source = inspect.getsource(trainer)
+    for name in OF_JAX_MODELS:
+        assert f"self.{name}" in source
+    calls = [
+        {keyword.arg for keyword in node.keywords}
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Call)
+        and getattr(node.func, "attr", "") == "_get_jax_state"
+        and not node.args
+    ]
+    kinds = {"trainable_variables", "non_trainable_variables"}
+    assert calls
+    assert all(kinds <= names for names in calls)
+    synced = inspect.getsource(trainer.JAXTrainer.jax_state_sync)
+    assert all(f'"{kind}"' in synced for kind in kinds)
 
 
 @pytest.mark.tensorflow_only

@@ -1,5 +1,6 @@
 """Bottom-up pathways: functional models from an image to maps named C2..C5."""
 
+from keras_fpn.backbones.applications import from_applications
 from keras_fpn.backbones.mobilenet_v2 import mobilenet_v2
 from keras_fpn.backbones.mobilenet_v3 import mobilenet_v3_large
 from keras_fpn.backbones.resnet import (
@@ -13,6 +14,7 @@ from keras_fpn.backbones.resnet import (
 )
 
 __all__ = [
+    "from_applications",
     "mobilenet_v2",
     "mobilenet_v3_large",
     "msra_resnet50",
@@ -23,3 +25,6 @@ __all__ = [
     "resnet101",
     "resnet152",
 ]
+
+# Those that a builder takes by their names.
+NAMES = tuple(name for name in __all__ if name != "from_applications")

@@ -1,6 +1,6 @@
 """What Keras 3.15 lacks to train a detector on several replicas of `tf.distribute`.
 
-With one replica everything is as in `keras.Model`.
+With one replica all is as in `keras.Model`, but that `fit` recovers from a failed one.
 """
 
 import keras
@@ -24,23 +24,28 @@ class DistributedModel(keras.Model):
         return _reducible(super().test_step(data), self.distribute_strategy)
 
     def make_train_function(self, force=False):
-        """Makes `train_function`, with an optimizer that updates as on one replica."""
-        if self.distribute_strategy.num_replicas_in_sync > 1:
-            adapt_to_replicas(self.optimizer)
+        """Makes `train_function`, with an optimizer that updates as on one replica.
+
+        The optimizer is built here. Keras would build it while it makes the graph, and
+        if the graph then failed, for wrong targets say, the next could not be made:
+        TensorFlow lets a graph create variables only once.
+        """
+        strategy, optimizer = self.distribute_strategy, self.optimizer
+        if optimizer is not None and not optimizer.built:
+            with strategy.scope():
+                optimizer.build(self.trainable_variables)
+        if strategy.num_replicas_in_sync > 1:
+            adapt_to_replicas(optimizer)
         return super().make_train_function(force)
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
-        """Builds the optimizer, the only part of a functional model left to build.
+        """Builds nothing on several replicas: a functional model is built.
 
         Keras would load a batch for its shapes and add it up over all replicas, which
         fails for booleans and on several machines.
         """
-        strategy = self._distribute_strategy
-        if strategy is None or strategy.num_replicas_in_sync == 1:
+        if self.distribute_strategy.num_replicas_in_sync == 1:
             super()._maybe_symbolic_build(iterator, data_batch)
-        elif self.optimizer is not None and not self.optimizer.built:
-            with strategy.scope():
-                self.optimizer.build(self.trainable_variables)
 
 
 def _reducible(logs, strategy):

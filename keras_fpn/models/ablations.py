@@ -149,7 +149,7 @@ def paper_row(
             f"table and row must be one of {paper_rows()}; received table={table!r}, "
             f"row={row!r}."
         )
-    if isinstance(backbone, str) and backbone in backbones.__all__:
+    if isinstance(backbone, str) and backbone in backbones.NAMES:
         backbone = getattr(backbones, backbone)()
     parts = _MAPS[rows[row]](channels, norm, tuple(anchor_sizes))
     if table == 2:  # the proposals are given

@@ -219,10 +219,10 @@ def _named_backbone(name, published):
     if own is not None and name in (None, own.name):
         return own
     name = name or "resnet50"
-    if name not in backbones.__all__:
+    if name not in backbones.NAMES:
         raise ValueError(
             "backbone must be a functional keras.Model or one of "
-            f"{sorted(backbones.__all__)}; received backbone={name!r}."
+            f"{sorted(backbones.NAMES)}; received backbone={name!r}."
         )
     return getattr(backbones, name)()
 
@@ -232,7 +232,7 @@ def _check_belongs(backbone, own, weights):
 
     It checks only what the weights do not show. Their loader compares the shapes.
     """
-    if backbone.name in backbones.__all__ and backbone.name != own.name:
+    if backbone.name in backbones.NAMES and backbone.name != own.name:
         raise ValueError(
             f"weights={str(weights)!r} are for the backbone {own.name!r}; received "
             f"backbone={backbone.name!r}. Leave the backbone out, or use "

@@ -32,6 +32,7 @@ from keras_fpn.models.parts import (
 from keras_fpn.models.pasted_masks import ExactPaste, Paste
 from keras_fpn.models.results import check_outputs, joined
 from keras_fpn.models.stuff_set import StuffSet
+from keras_fpn.models.target_check import checked_data
 from keras_fpn.models.untracked import Untracked
 from keras_fpn.preprocessing import Preprocessing
 
@@ -234,6 +235,36 @@ class Detector(model_class()):  # type: ignore[misc]  # depends on the backend
         if training:
             return self.trunk(inputs, training=True)
         return super().call(inputs, training=False)
+
+    def compile(self, optimizer="rmsprop", loss=None, loss_weights=None, **kwargs):
+        """Prepares for `fit`, see `keras.Model.compile`; losses are the detector's own.
+
+        Raises:
+            ValueError: a loss or weights of losses are given.
+        """
+        if loss is not None or loss_weights is not None:
+            raise ValueError(
+                f"A {type(self).__name__} must be compiled without losses, because it "
+                f"has its own, {list(self.loss_names)}; received loss={loss!r}, "
+                f"loss_weights={loss_weights!r}. Leave them out."
+            )
+        super().compile(optimizer, **kwargs)
+
+    def compile_from_config(self, config):
+        """Compiles as the model was when it was saved; losses are left out."""
+        config = keras.saving.deserialize_keras_object(config)
+        self.compile(**{**config, "loss": None, "loss_weights": None})
+        if self.optimizer is not None:
+            self.optimizer.build(self.trainable_variables)
+
+    def fit(self, x=None, y=None, *args, **kwargs):
+        """Trains, see `keras.Model.fit`; targets are those of `compute_loss`.
+
+        Raises:
+            ValueError: targets are wrong, see `keras_fpn.models.target_check`.
+        """
+        num_classes = None if self.class_agnostic else len(self.class_names)
+        return super().fit(checked_data(x, y, num_classes), y, *args, **kwargs)
 
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True

@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import keras
 from keras import ops
 
 from keras_fpn.boxes import box_areas
 
 TARGETS = ("boxes", "labels")  # what all detectors need
+PAGE = "All targets are listed in docs/own_data.md."
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,8 @@ def ground_truth(targets: dict, sample_weight=None, needed: Sequence[str] = TARG
         needed: names of the targets that the losses read.
 
     Raises:
-        ValueError: a needed target is missing.
+        ValueError: a needed target is missing, labels are not integers, or boxes and
+            labels do not have such shapes.
     """
     missing = [name for name in needed if name not in targets]
     if missing:
@@ -71,7 +74,7 @@ def ground_truth(targets: dict, sample_weight=None, needed: Sequence[str] = TARG
             f"Targets must contain {list(needed)}; received {sorted(targets)}, without "
             f"{missing}. Masks come from keras_fpn.data.Loader(..., masks=True), "
             "keypoints from the Loader of a data set that has some, semantic maps from "
-            "Loader(..., semantic=True)."
+            f"Loader(..., semantic=True). {PAGE}"
         )
     if not set(TARGETS) <= set(targets):  # not needed: there are no objects
         batch = ops.shape(targets[needed[0]])[0]
@@ -80,6 +83,7 @@ def ground_truth(targets: dict, sample_weight=None, needed: Sequence[str] = TARG
             "boxes": ops.zeros((batch, 0, 4), "float32"),
             "labels": ops.zeros((batch, 0), "int32"),
         }
+    check_forms(*(ops.convert_to_tensor(targets[name]) for name in TARGETS))
     boxes = ops.cast(targets["boxes"], "float32")
     labels = ops.cast(targets["labels"], "int32")
     batch = ops.shape(labels)[0]
@@ -120,3 +124,25 @@ def ground_truth(targets: dict, sample_weight=None, needed: Sequence[str] = TARG
         keypoints,
         targets["semantic_map"] if "semantic_map" in needed else None,
     )
+
+
+def check_forms(boxes, labels):
+    """Raises an error for a wrong dtype or shape of targets; their values do not count.
+
+    Args:
+        boxes, labels: arrays, or tensors or their specifications; of unknown rank, they
+            are not checked.
+
+    Raises:
+        ValueError: labels are not integers (B, G), or boxes not (B, G, 4).
+    """
+    if None in (getattr(each.shape, "rank", 0) for each in (boxes, labels)):
+        return
+    shapes = tuple(boxes.shape), tuple(labels.shape)
+    dtype = keras.backend.standardize_dtype(labels.dtype)
+    unequal = None not in (*shapes[0][:2], *shapes[1]) and shapes[0][:2] != shapes[1]
+    if "int" not in dtype or len(shapes[1]) != 2 or shapes[0][2:] != (4,) or unequal:
+        raise ValueError(
+            "Targets must be boxes (B, G, 4) and integer labels (B, G); received boxes "
+            f"{shapes[0]} and {dtype} labels {shapes[1]}. {PAGE}"
+        )

@@ -42,12 +42,8 @@ def test_optimizers_are_adapted_where_there_are_several_replicas(count, adapted)
     assert model.train_function is not None
 
 
-@pytest.mark.parametrize(
-    ("count", "built_here"), [(None, False), (1, False), (2, True), (4, True)]
-)
-def test_on_several_replicas_the_optimizer_is_all_that_is_built(
-    monkeypatch, count, built_here
-):
+@pytest.mark.parametrize(("count", "kept"), [(None, 2), (1, 2), (2, 0), (4, 0)])
+def test_on_several_replicas_keras_loads_no_batch_to_build(monkeypatch, count, kept):
     by_keras = []
     monkeypatch.setattr(
         keras.Model,
@@ -57,16 +53,23 @@ def test_on_several_replicas_the_optimizer_is_all_that_is_built(
     model = model_on(count)
     for _ in range(2):
         model._maybe_symbolic_build(data_batch="batch")
-    assert by_keras == ([] if built_here else ["batch"] * 2)
-    assert model.optimizer.built == built_here
-    if built_here:
-        assert model._distribute_strategy.entered == 1  # it was built then
+    assert by_keras == ["batch"] * kept
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_the_optimizer_is_built_once_before_there_is_a_graph(count):
+    model = model_on(count)
+    assert not model.optimizer.built
+    for _ in range(2):
+        model.make_train_function()
+    assert model.optimizer.built
+    assert model._distribute_strategy.entered == 1
 
 
 def test_without_an_optimizer_there_is_nothing_to_build():
-    model = model_on(2)
+    model = model_on(1)
     model.optimizer = None
-    model._maybe_symbolic_build()
+    model.make_train_function()
     assert model._distribute_strategy.entered == 0
 
 

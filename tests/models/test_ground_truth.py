@@ -68,7 +68,7 @@ def test_objects_are_neither_padding_nor_crowd_nor_empty():
 
 
 def test_batches_without_any_box_have_one_place_of_padding():
-    truth = truth_of(np.zeros((2, 0, 4)), np.zeros((2, 0)))
+    truth = truth_of(np.zeros((2, 0, 4)), np.zeros((2, 0), int))
     assert_array_equal(truth.labels, [[-1], [-1]])
     assert_array_equal(truth.boxes, [[NOTHING], [NOTHING]])
     assert not arrays(truth.objects).any()

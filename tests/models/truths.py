@@ -12,5 +12,5 @@ def floats(values):
 def truth_of(boxes, labels, sample_weight=None, needed=TARGETS, **more):
     """The `GroundTruth` of nested lists of boxes and labels."""
     boxes = floats(boxes).reshape(len(labels), -1, 4)
-    targets = {"boxes": boxes, "labels": np.array(labels).reshape(boxes.shape[:2])}
+    targets = {"boxes": boxes, "labels": np.array(labels, int).reshape(boxes.shape[:2])}
     return ground_truth({**targets, **more}, sample_weight, needed)
