@@ -12,7 +12,7 @@ from keras_fpn.data.run_lengths import SHOWN, compressed, numbers, run_lengths
 
 _MOST_PIXELS = 2**32 - 1  # pycocotools counts them in 32 bits
 # Pixels from the corner of the photo; polygons are cut to 1e-3 px there.
-_FARTHEST = 1e12
+FARTHEST = 1e12
 # Of one object, in pixels; pycocotools needs about 100 bytes for each.
 _LONGEST_OUTLINE = 2**22
 
@@ -169,9 +169,9 @@ def _check_polygon(polygon):
             "A polygon must be x, y, x, y, ... of at least 3 points; received "
             f"polygon={_shown(polygon)}."
         )
-    if not (np.abs(points) <= _FARTHEST).all():  # also True for NaN
+    if not (np.abs(points) <= FARTHEST).all():  # also True for NaN
         raise ValueError(
-            f"Points of a polygon must be finite numbers up to {_FARTHEST:g}; received "
+            f"Points of a polygon must be finite numbers up to {FARTHEST:g}; received "
             f"polygon={_shown(polygon)}."
         )
 

@@ -158,7 +158,7 @@ def _crowd(entry, where):
         raise ValueError(
             f"iscrowd must be 0 or 1; received iscrowd={value!r} in {where}."
         )
-    return int(value)
+    return int(value == 1)
 
 
 def _shape(entry, own, ground_truth, where):

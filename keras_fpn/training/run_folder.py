@@ -14,6 +14,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from keras_fpn.data.json_texts import load_json
 from keras_fpn.files import replacing
 from keras_fpn.training.checkpoints import (
     array_of,
@@ -97,7 +98,7 @@ class RunFolder:
                 raise
             _remove(self.path.glob(".*.partial*"))  # of processes killed while writing
         if (self.path / HISTORY).is_file():
-            self.epochs = json.loads((self.path / HISTORY).read_text("utf-8"))
+            self.epochs = _read_history(self.path / HISTORY)
 
     @property
     def newest(self):
@@ -320,6 +321,25 @@ class RunFolder:
             if match:
                 found[int(match[1]), int(match[2])] = path
         return [found[key] for key in sorted(found, reverse=True)]
+
+
+def _read_history(path):
+    """Returns the logs of the epochs, list of dict; warns of a damaged file."""
+    try:
+        epochs = load_json(path)
+    except ValueError as error:
+        epochs, problem = None, str(error)
+    else:
+        problem = f"{path} holds {str(epochs)[:60]}"
+    entries = epochs if isinstance(epochs, list) else [None]
+    if all(isinstance(e, dict) and type(e.get("epoch")) is int for e in entries):
+        return epochs
+    warnings.warn(
+        f"The history must be a list of epochs; received {problem} The run resumes "
+        "without what it held.",
+        stacklevel=3,
+    )
+    return []
 
 
 def _check_folder(folder):

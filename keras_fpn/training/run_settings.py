@@ -12,6 +12,7 @@ import numpy as np
 import PIL
 
 from keras_fpn.data.fingerprint import fingerprint
+from keras_fpn.data.json_texts import load_json
 from keras_fpn.files import replacing
 
 # What the numbers of a training depend on beside its settings. It is raised with every
@@ -86,10 +87,10 @@ def write_or_compare(path: Path, settings: dict):
 def _compare(path, settings):
     """Raises if the format or a setting differs; warns if a version does."""
     try:
-        run = json.loads(path.read_text("utf-8"))
+        run = load_json(path)
         former, made_with = run["settings"], dict(run["made_with"])
         begun_with = run.get("format", 1)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(
             f"{path.name} must be what a training wrote; received {path}, which is "
             "damaged. Choose another output folder."
