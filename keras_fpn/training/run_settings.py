@@ -26,6 +26,7 @@ _DESCRIBED = ("model", "optimizer")  # settings that another version may word ot
 # What Keras numbers where it has no name, and what other settings state already.
 _OF_EVERY_LAYER = ("name", "trainable", "dtype", "build_config", "shared_object_id")
 _DIGITS = 16
+_SHOWN = 200  # characters of a setting in messages
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 _PACKAGE = __name__.partition(".")[0]
 
@@ -98,8 +99,8 @@ def _compare(path, settings):
     if begun_with != FORMAT:
         raise ValueError(
             "A run can be resumed only by a version that computes the same numbers; "
-            f"received {path.parent}, begun with format {begun_with} by keras_fpn "
-            f"{made_with.get('keras_fpn', _ABSENT)}, where this version has format "
+            f"received {path.parent}, begun with format {str(begun_with)[:9]} by keras_fpn "
+            f"{str(made_with.get('keras_fpn', _ABSENT))[:_SHOWN]}, where this version has format "
             f"{FORMAT}. Start again in another output folder, or resume with the "
             "version that began it."
         )
@@ -136,7 +137,8 @@ def _differences(former, present, name=""):
                 f"{name}.{key}" if name else key,
             )
     elif former != present:
-        yield f"{name}={present!r} where the run has {former!r}"
+        texts = repr(present)[:_SHOWN], repr(former)[:_SHOWN]
+        yield f"{name}={texts[0]} where the run has {texts[1]}"
 
 
 def _made_with():

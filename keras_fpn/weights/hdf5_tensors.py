@@ -16,6 +16,7 @@ UNREADABLE = (
     MemoryError,  # h5py and NumPy ask at once for all that a file claims
     OSError,
     RuntimeError,
+    SystemError,  # of h5py, where it loses an error
     TypeError,
     ValueError,
     struct.error,
