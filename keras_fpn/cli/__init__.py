@@ -17,7 +17,7 @@ from keras_fpn.cli import (
     presets,
     train,
 )
-from keras_fpn.cli.errors import CommandError
+from keras_fpn.cli.errors import exit_code_of
 
 _COMMANDS = (detect, evaluate, finetune, train, export, convert, data, presets)
 
@@ -30,7 +30,7 @@ def main(argv: list[str] | None = None):
 
     Returns:
         int, the exit code: 0 success, 1 some of the work failed, 2 the arguments were
-        wrong, 130 interrupted.
+        wrong, 130 interrupted, 141 nobody reads the output.
 
     Raises:
         SystemExit: from argparse, with code 2 if it rejects the arguments and with 0
@@ -69,7 +69,4 @@ def _run(argv):
     for command in _COMMANDS:
         command.add_parser(commands).set_defaults(run=command.run)
     arguments = parser.parse_args(argv)
-    try:
-        return arguments.run(arguments)
-    except CommandError as error:
-        return error.report()
+    return exit_code_of(lambda: arguments.run(arguments))

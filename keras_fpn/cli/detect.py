@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import os
 import time
 from pathlib import Path
 
@@ -116,8 +117,9 @@ def run(arguments):
 
 
 def _check_targets(named, output, json_file, panoptic_file):
-    folders = {Path(path).resolve() for path in named if Path(path).is_dir()}
-    if output.resolve() in folders:
+    # Path.resolve would raise for a link that leads to itself.
+    folders = {os.path.realpath(path) for path in named if Path(path).is_dir()}
+    if os.path.realpath(output) in folders:
         raise CommandError(
             "--output must not be a folder of the photos, because the next run would "
             f"read its pictures as photos; received --output {output}. Name another "

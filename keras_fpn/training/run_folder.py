@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import json
 import math
 import os
 import pathlib
@@ -14,7 +13,6 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from keras_fpn.data.json_texts import load_json
 from keras_fpn.files import replacing
 from keras_fpn.training.checkpoints import (
     array_of,
@@ -26,6 +24,7 @@ from keras_fpn.training.checkpoints import (
     without_optimizer,
     write_checkpoint,
 )
+from keras_fpn.training.history import history_text, read_history
 from keras_fpn.training.run_settings import write_or_compare
 
 SETTINGS, HISTORY = "run.json", "history.json"
@@ -83,7 +82,6 @@ class RunFolder:
         self.path = pathlib.Path(path)
         self.best, self.last = self.path / "best.keras", self.path / "last.keras"
         self.best_value: float | None = None
-        self.epochs: list[dict] = []
         self.writes = writes
         self._kept: list[pathlib.Path] = []  # intact checkpoints, the newest last
         self._metrics: list = []  # of the epoch within which the run was interrupted
@@ -97,8 +95,7 @@ class RunFolder:
                 unlock()
                 raise
             _remove(self.path.glob(".*.partial*"))  # of processes killed while writing
-        if (self.path / HISTORY).is_file():
-            self.epochs = _read_history(self.path / HISTORY)
+        self.epochs = read_history(self.path / HISTORY)
 
     @property
     def newest(self):
@@ -244,7 +241,7 @@ class RunFolder:
         kept = [entry for entry in self.epochs if entry["epoch"] < epoch]
         self.epochs = [*kept, {"epoch": epoch, **finite}]
         if self.writes:
-            text = json.dumps(self.epochs, indent=1) + "\n"
+            text = history_text(self.epochs)
             with self._writing(self.path / HISTORY, len(text)) as partial:
                 partial.write_text(text, "utf-8")
 
@@ -321,25 +318,6 @@ class RunFolder:
             if match:
                 found[int(match[1]), int(match[2])] = path
         return [found[key] for key in sorted(found, reverse=True)]
-
-
-def _read_history(path):
-    """Returns the logs of the epochs, list of dict; warns of a damaged file."""
-    try:
-        epochs = load_json(path)
-    except ValueError as error:
-        epochs, problem = None, str(error)
-    else:
-        problem = f"{path} holds {str(epochs)[:60]}"
-    entries = epochs if isinstance(epochs, list) else [None]
-    if all(isinstance(e, dict) and type(e.get("epoch")) is int for e in entries):
-        return epochs
-    warnings.warn(
-        f"The history must be a list of epochs; received {problem} The run resumes "
-        "without what it held.",
-        stacklevel=3,
-    )
-    return []
 
 
 def _check_folder(folder):

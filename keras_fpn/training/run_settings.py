@@ -97,12 +97,12 @@ def _compare(path, settings):
             "damaged. Choose another output folder."
         ) from error
     if begun_with != FORMAT:
+        version = str(made_with.get("keras_fpn", _ABSENT))[:_SHOWN]
         raise ValueError(
             "A run can be resumed only by a version that computes the same numbers; "
-            f"received {path.parent}, begun with format {str(begun_with)[:9]} by keras_fpn "
-            f"{str(made_with.get('keras_fpn', _ABSENT))[:_SHOWN]}, where this version has format "
-            f"{FORMAT}. Start again in another output folder, or resume with the "
-            "version that began it."
+            f"received {path.parent}, begun with format {str(begun_with)[:_SHOWN]} by "
+            f"keras_fpn {version}, where this version has format {FORMAT}. Start again "
+            "in another output folder, or resume with the version that began it."
         )
     different = list(_differences(former, settings))
     present = _made_with()
