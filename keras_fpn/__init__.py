@@ -10,9 +10,8 @@ Boxes are (x1, y1, x2, y2), float32, in continuous pixel coordinates. Labels cou
 "C2".."C5" from the backbone (bottom-up), "P2".."P6" in the pyramid.
 """
 
-__version__ = "0.1.0.dev0"
-
 from keras_fpn.backend import check_backend
+from keras_fpn.version import __version__
 
 check_backend()
 
@@ -33,11 +32,13 @@ from keras_fpn import (  # noqa: E402
     weights,
 )
 from keras_fpn.conversion import Conversion, convert_checkpoint  # noqa: E402
+from keras_fpn.loading import load  # noqa: E402
 from keras_fpn.presets import Preset, from_preset, list_presets  # noqa: E402
 
 __all__ = [
     "Conversion",
     "Preset",
+    "__version__",
     "backbones",
     "convert_checkpoint",
     "data",
@@ -46,6 +47,7 @@ __all__ = [
     "from_preset",
     "layers",
     "list_presets",
+    "load",
     "metrics",
     "models",
     "ops",

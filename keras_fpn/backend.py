@@ -13,27 +13,32 @@ import sys
 SUPPORTED = ("tensorflow", "jax")
 _DEFAULT = "tensorflow"  # Keras's own default
 
+# For every graph with unknown sizes, TensorFlow's C++ code warns that it cannot
+# estimate the cost of RoIAlign. Level 2 hides warnings and keeps errors.
+LOG_LEVEL_NAME, LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL", "2"
+
+
+class UnsupportedBackend(ImportError):
+    """Keras is configured for a backend that keras_fpn does not support."""
+
 
 def check_backend():
     """Raises an error if keras_fpn does not support how Keras is configured.
 
     Raises:
-        ImportError: the backend is neither TensorFlow nor JAX. `keras` is not imported
-            in that case.
+        UnsupportedBackend: the backend is neither TensorFlow nor JAX; an ImportError.
+            `keras` is not imported in that case.
         ValueError: Keras's image data format is not "channels_last".
     """
     name, source = _chosen_backend()
     if name not in SUPPORTED:
-        raise ImportError(
+        raise UnsupportedBackend(
             "The Keras backend must be 'tensorflow' or 'jax'; received "
             f"backend={name!r} from {source}. Set the environment variable "
             "KERAS_BACKEND to one of the two before importing Keras."
         )
 
-    # For every graph with unknown sizes, TensorFlow's C++ code warns that it cannot
-    # estimate the cost of RoIAlign. Level 2 hides warnings and keeps errors. A value
-    # that the user has set is kept.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault(LOG_LEVEL_NAME, LOG_LEVEL)  # keeps what the user has set
 
     import keras  # imported here because this loads the backend
 

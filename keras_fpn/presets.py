@@ -15,6 +15,7 @@ from keras_fpn.models import (
     rpn,
 )
 from keras_fpn.weights import SHIPPED, Checkpoint, get_checkpoint
+from keras_fpn.weights.checkpoint import described
 from keras_fpn.weights.registry import known_names
 from keras_fpn.weights.shipped import ShippedCheckpoint
 
@@ -49,6 +50,9 @@ class Preset:
     builder: Callable
     parts: Callable
     checkpoint: Checkpoint | ShippedCheckpoint
+
+    def __repr__(self):
+        return f"<Preset {described(self.checkpoint)}>"
 
     @property
     def metrics(self):

@@ -16,14 +16,14 @@ PACKAGE = "keras_fpn"
 # Lowest first. A unit is a module or a folder directly in the package.
 LAYERS = [
     "backend config files moved levels boxes box_merging box_coder anchors chance "
-    "matcher sampler losses point_coder",
+    "matcher sampler losses point_coder version",
     "distribute",
     "ops",
     "layers",
     "backbones preprocessing weights",
     "models",
     "presets",
-    "conversion data visualize",
+    "conversion data loading visualize",
     "metrics",
     "report serving",
     "training export",
@@ -217,6 +217,19 @@ def test_library_never_asserts():
         if isinstance(node, ast.Assert)
     ]
     assert wrong == [], "raise ValueError with the received value"
+
+
+def test_only_commands_print():
+    wrong = [
+        place(path, node)
+        for path in library_files()
+        if unit_of(dotted_name(path)) != "cli"
+        for node in ast.walk(parsed(path))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id == "print"
+    ]
+    assert wrong == [], "log it as information, which the commands show"
 
 
 def test_public_names_have_docstrings():

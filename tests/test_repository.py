@@ -146,10 +146,10 @@ def test_one_python_version_everywhere():
 
 
 def test_version_stands_in_the_package_alone_and_in_the_changelog():
-    assert setup_cfg()["metadata"]["version"] == "attr: keras_fpn.__version__"
+    assert setup_cfg()["metadata"]["version"] == "attr: keras_fpn.version.__version__"
     versions = [
         ast.literal_eval(node.value)
-        for node in ast.parse(text_of("keras_fpn/__init__.py")).body
+        for node in ast.parse(text_of("keras_fpn/version.py")).body
         if isinstance(node, ast.Assign) and node.targets[0].id == "__version__"
     ]
     assert len(versions) == 1

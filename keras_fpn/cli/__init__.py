@@ -1,9 +1,9 @@
 """The console command `keras-fpn`.
 
-Its modules import the rest of the package only when a command runs.
+Its modules import the rest of the package only when a command runs, after what can be
+checked without it. `keras_fpn_command` starts it.
 """
 
-import argparse
 import contextlib
 import sys
 
@@ -15,11 +15,16 @@ from keras_fpn.cli import (
     export,
     finetune,
     presets,
+    serve,
     train,
 )
 from keras_fpn.cli.errors import exit_code_of
+from keras_fpn.cli.library import load_library
+from keras_fpn.cli.messages import shown_messages
+from keras_fpn.cli.parser import Parser
+from keras_fpn.version import __version__
 
-_COMMANDS = (detect, evaluate, finetune, train, export, convert, data, presets)
+_COMMANDS = (detect, evaluate, finetune, train, export, serve, convert, data, presets)
 
 
 def main(argv: list[str] | None = None):
@@ -34,7 +39,7 @@ def main(argv: list[str] | None = None):
 
     Raises:
         SystemExit: from argparse, with code 2 if it rejects the arguments and with 0
-            after --help.
+            after --help or --version.
     """
     with _any_name_printable(sys.stdout):
         return _run(argv)
@@ -60,13 +65,24 @@ def _any_name_printable(stream):
 
 
 def _run(argv):
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="keras-fpn",
         description="Detects objects in photos with Feature Pyramid Networks: trains, "
         "evaluates and exports detectors.",
+    )
+    parser.add_argument(
+        "--version", action="version", version=f"%(prog)s {__version__}"
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for command in _COMMANDS:
         command.add_parser(commands).set_defaults(run=command.run)
     arguments = parser.parse_args(argv)
-    return exit_code_of(lambda: arguments.run(arguments))
+
+    def work():
+        if hasattr(arguments, "check"):
+            arguments.check(arguments)
+        load_library()
+        with shown_messages():
+            return arguments.run(arguments)
+
+    return exit_code_of(work)

@@ -13,10 +13,11 @@ from keras_fpn.cli.errors import (
     one_line,
     reported,
 )
-from keras_fpn.cli.input_photos import photos_named, sample_photo
+from keras_fpn.cli.input_photos import check_named, input_photos, sample_photo
 from keras_fpn.cli.load_detector import add_detector_options, load_detector
 from keras_fpn.cli.options import (
     COUNT,
+    FLAG,
     add_output,
     add_size_options,
     add_view_options,
@@ -53,7 +54,12 @@ def add_parser(commands):
         "photos",
         nargs="*",
         metavar="PHOTO",
-        help="image file, or folder of image files",
+        help="image file, folder of image files, or http(s) address of one",
+    )
+    add(
+        "--recursive",
+        **FLAG,
+        help="also take the folders in a folder, at every depth",
     )
     add(
         "--sample",
@@ -86,21 +92,31 @@ def add_parser(commands):
     add_size_options(parser, "the model")
     add_proposals(parser)
     add_view_options(parser)
+    parser.set_defaults(check=check)
     return parser
+
+
+def check(arguments):
+    """Checks photos and targets, without the library, and creates the output folder.
+
+    Raises:
+        CommandError: one of them is wrong.
+    """
+    if not arguments.photos and not arguments.sample:
+        raise CommandError("Name at least one photo or folder, or give --sample.")
+    check_named(arguments.photos)
+    _check_targets(arguments)
 
 
 def run(arguments):
     """Detects in the photos that the command line names; returns the exit code."""
     sample = [sample_photo(arguments.preset)] if arguments.sample else []
     named = [*arguments.photos, *sample]
-    if not named:
-        raise CommandError("Name at least one photo or folder, or give --sample.")
-    photos = photos_named(named)
-    _check_targets(named, arguments.output, arguments.json, arguments.panoptic)
-    model, title = load_detector(arguments.preset, arguments.weights)
-    proposals = of_photos(model, photos, arguments.proposals)
-    writer = _panoptic_writer(model, arguments.panoptic)
-    outcome = _detect(model, title, photos, proposals, arguments, writer)
+    with input_photos(named, arguments.recursive, arguments.output) as photos:
+        model, title = load_detector(arguments.preset, arguments.weights)
+        proposals = of_photos(model, photos.paths, arguments.proposals)
+        writer = _panoptic_writer(model, arguments.panoptic)
+        outcome = _detect(model, title, photos, proposals, arguments, writer)
     failed = "The results could not be written: "
     if writer is not None:
         with reported(OSError, code=1, prefix=failed):
@@ -110,22 +126,24 @@ def run(arguments):
 
         with reported(OSError, code=1, prefix=failed):
             write_coco_results(outcome.results, arguments.json)
-    print(_summary(outcome, arguments.json))
+    print(_summary(outcome, photos, arguments.json))
     if outcome.interrupted:
         return INTERRUPTED
     return 1 if outcome.failed else 0
 
 
-def _check_targets(named, output, json_file, panoptic_file):
+def _check_targets(arguments):
+    output = arguments.output
     # Path.resolve would raise for a link that leads to itself.
-    folders = {os.path.realpath(path) for path in named if Path(path).is_dir()}
-    if os.path.realpath(output) in folders:
+    named = filter(os.path.isdir, arguments.photos)
+    if os.path.realpath(output) in map(os.path.realpath, named):
         raise CommandError(
             "--output must not be a folder of the photos, because the next run would "
             f"read its pictures as photos; received --output {output}. Name another "
             "folder."
         )
-    for option, file in (("--json", json_file), ("--panoptic", panoptic_file)):
+    files = {"--json": arguments.json, "--panoptic": arguments.panoptic}
+    for option, file in files.items():
         if file is not None and file.is_dir():
             raise CommandError(f"{option} must be a file; received the folder {file}.")
     make_output(output)
@@ -161,7 +179,7 @@ def _detect(model, title, photos, proposals, arguments, writer):
         }
     detected = detect_photos(
         model,
-        photos,
+        photos.paths,
         arguments.output,
         title,
         proposals,
@@ -172,16 +190,18 @@ def _detect(model, title, photos, proposals, arguments, writer):
     )
     start = time.perf_counter()
     with photo_progress() as bar:
-        shown = bar.track(detected, len(photos), description="Detecting")
+        ids = image_ids(photos.paths)
+        shown = bar.track(detected, len(ids), description="Detecting")
         try:
-            for one, image_id in zip(shown, image_ids(photos), strict=True):
+            for one, image_id in zip(shown, ids, strict=True):
+                name = photos.name_of(one.photo)
                 if one.error is not None:
                     outcome.failed += 1
-                    line = f"{one.photo}: {one_line(one.error)}"
-                    bar.console.out(line, highlight=False)
+                    reason = photos.errors.get(one.photo) or one_line(one.error)
+                    bar.console.out(f"{name}: {reason}", highlight=False)
                     continue
                 outcome.pictures.append(one.picture)
-                outcome.results += _results(one, image_id, model)
+                outcome.results += _results(one, image_id, model, name)
                 if writer is not None:
                     with reported(OSError, code=1, prefix=failed):
                         maps = one.found["panoptic_map"], one.found["segments"]
@@ -192,7 +212,7 @@ def _detect(model, title, photos, proposals, arguments, writer):
     return outcome
 
 
-def _results(detected, image_id, model):
+def _results(detected, image_id, model, name):
     """Returns COCO's results of one photo, with the names of the photo and classes."""
     from keras_fpn.metrics import detections_to_coco
 
@@ -203,14 +223,14 @@ def _results(detected, image_id, model):
     return [
         {
             **result,
-            "file_name": detected.photo.as_posix(),
+            "file_name": name,
             "category_name": model.class_names[label],
         }
         for result, label in zip(results, found["labels"], strict=True)
     ]
 
 
-def _summary(outcome, json_file):
+def _summary(outcome, photos, json_file):
     """Returns the command's last line."""
     pictures = outcome.pictures
     boxes = _counted(len(outcome.results), "box", "es")
@@ -219,6 +239,8 @@ def _summary(outcome, json_file):
         parts.append(f"{_counted(outcome.failed, 'photo')} failed")
     if outcome.interrupted:
         parts.append("interrupted")
+    if photos.skipped:
+        parts.append(photos.skipped_text())
     if len(pictures) == 1:
         parts.append(f"picture: {pictures[0]}")
     elif pictures:

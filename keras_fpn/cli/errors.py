@@ -58,7 +58,7 @@ def exit_code_of(command: Callable[[], int]):
     except CommandError as error:
         return error.report()
     except KeyboardInterrupt:
-        print("keras-fpn: interrupted", file=sys.stderr)
+        print("Interrupted.", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
         _flush_or_discard()

@@ -84,7 +84,14 @@ def run(arguments):
 
 
 def evaluate(
-    model, dataset, output, model_name, notes=(), with_proposals=False, **views
+    model,
+    dataset,
+    output,
+    model_name,
+    notes=(),
+    with_proposals=False,
+    epochs=(),
+    **views,
 ):
     """Evaluates with a progress bar, prints the numbers and writes the files.
 
@@ -92,6 +99,7 @@ def evaluate(
         model, dataset, model_name, notes, with_proposals, views: as for
             `keras_fpn.metrics.evaluate_photos`.
         output: Path, the folder of the files.
+        epochs: as for `keras_fpn.report.write_evaluation`.
 
     Raises:
         CommandError: the model does not fit the data set, a photo cannot be read, or a
@@ -114,7 +122,7 @@ def evaluate(
     print(evaluation_text(evaluation))
     failed = "The evaluation could not be written: "
     with reported(OSError, code=1, prefix=failed), photo_progress():
-        written = write_evaluation(evaluation, output, not missing_packages())
+        written = write_evaluation(evaluation, output, not missing_packages(), epochs)
     print(f"\nIn {output}: {', '.join(written)}")
 
 

@@ -1,10 +1,9 @@
 """`keras-fpn export`: a detector as a SavedModel, which TensorFlow Serving loads."""
 
 import contextlib
-from pathlib import Path
 
 from keras_fpn.cli.errors import CommandError, reported
-from keras_fpn.cli.load_detector import RANDOM, load_detector
+from keras_fpn.cli.load_detector import RANDOM, is_detector, load_detector
 from keras_fpn.cli.options import COUNT, FLAG, add_options
 
 
@@ -17,7 +16,11 @@ def add_parser(commands):
         "takes encoded photos and returns boxes in each photo's own pixels.",
     )
     add = parser.add_argument
-    add("model", metavar="PRESET|FILE", help="published model, or a .keras file")
+    add(
+        "model",
+        metavar="PRESET|FILE",
+        help="published model, .keras file, folder of a training, or hf://USER/MODEL",
+    )
     add("directory", metavar="DIR", help="folder of the model's versions")
     add(
         "--weights",
@@ -78,16 +81,14 @@ def _as_command_errors(directory):
 
 
 def _load(name, weights):
-    """Returns the detector of a .keras file or of a preset."""
-    if Path(name).suffix != ".keras":
+    """Returns the detector of a preset, or a saved one."""
+    import keras_fpn
+
+    if name in keras_fpn.list_presets() or not is_detector(name):
         return load_detector(name, weights)[0]
     if weights is not None:
         raise CommandError(
-            "A .keras file has its own weights; received --weights "
+            "A saved detector has its own weights; received --weights "
             f"{weights} with {name}. Leave out --weights."
-        )
-    if not Path(name).is_file():
-        raise CommandError(
-            f"The model must be a preset or an existing file; received {name}."
         )
     return load_detector(None, name)[0]

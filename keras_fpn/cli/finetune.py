@@ -41,9 +41,10 @@ def add_parser(commands):
     add(
         "--weights",
         metavar="FILE",
-        help="file to start from: a detector saved as .keras; or, for the architecture "
-        "of the preset, torchvision's .pth, detectron2's .pkl, or .weights.h5 "
-        "(default: the published weights, downloaded once)",
+        help="what to start from: a detector, which is a .keras file, the folder of a "
+        "training, or hf://USER/MODEL; or, for the architecture of the preset, "
+        "torchvision's .pth, detectron2's .pkl, or .weights.h5 (default: the published "
+        "weights, downloaded once)",
     )
     counts = {
         "--epochs": "passes over the photos (default: 12 to 100, for 2000 steps)",

@@ -1,48 +1,148 @@
 """The photos that a command line names."""
 
+import collections
+import contextlib
+import dataclasses
+import os
+import tempfile
 from pathlib import Path
 
-from keras_fpn.cli.errors import CommandError
+from keras_fpn.cli.download import download, file_name, is_url
+from keras_fpn.cli.errors import CommandError, one_line
 
 SAMPLE = "coffee.jpg"
+_FOLDER = "folder"
+_KINDS = 3  # of skipped files that are counted apart
 
 
-def photos_named(paths):
-    """Returns the photos that files and folders name, each once.
+@dataclasses.dataclass
+class InputPhotos:
+    """The photos that a command line names, each once.
 
-    Files are taken whatever their name. Of a folder, the files with the suffix of an
-    image are taken, sorted by name, without hidden ones and without subfolders.
+    Attributes:
+        paths: list of Path.
+        names: dict of Path -> str, how a photo was named, if that is not its path.
+        errors: dict of Path -> str, why the file of a photo is not there.
+        skipped: what was in the folders and is not among the photos: "folder" or the
+            suffix -> number.
+    """
 
-    Args:
-        paths: list of str or Path.
+    paths: list[Path] = dataclasses.field(default_factory=list)
+    names: dict[Path, str] = dataclasses.field(default_factory=dict)
+    errors: dict[Path, str] = dataclasses.field(default_factory=dict)
+    skipped: collections.Counter = dataclasses.field(
+        default_factory=collections.Counter
+    )
 
-    Returns:
-        list of Path.
+    def name_of(self, path: Path):
+        """Returns how a photo was named, str, with slashes."""
+        return self.names.get(path, path.as_posix())
+
+    def skipped_text(self):
+        """Returns what was skipped as text, "3 .heic, 1 folder"; empty if nothing."""
+        return f"skipped: {_listed(self.skipped)}" if self.skipped else ""
+
+
+def _listed(counts):
+    """Returns "3 .heic, 1 folder (--recursive takes folders)", of a Counter."""
+    shown = counts.most_common(_KINDS)
+    texts = [
+        f"{n} {kind}{'s' if kind == _FOLDER and n != 1 else ''}" for kind, n in shown
+    ]
+    more = counts.total() - sum(n for _, n in shown)
+    texts += [f"{more} other{'' if more == 1 else 's'}"] if more else []
+    hint = " (--recursive takes folders)" if _FOLDER in counts else ""
+    return ", ".join(texts) + hint
+
+
+def check_named(paths):
+    """Checks, without reading anything, that files and folders exist.
 
     Raises:
-        CommandError: a path does not exist, or a folder holds no image file.
+        CommandError: one does not.
     """
+    for path in paths:
+        if not is_url(path) and not os.path.exists(path):
+            raise CommandError(
+                "A photo must be an existing file or folder, or an address that begins "
+                f"with http:// or https://; received {str(path)!r}, which does not "
+                "exist."
+            )
+
+
+@contextlib.contextmanager
+def input_photos(named, recursive: bool = False, without: Path | None = None):
+    """Yields the `InputPhotos` that files, folders and addresses name.
+
+    Files are taken whatever their name. Of a folder, the files with the suffix of an
+    image are taken, sorted by name, without hidden ones. What an address names is kept
+    in a temporary folder while the context lasts.
+
+    Args:
+        named: list of str or Path.
+        recursive: whether the folders in a folder, except hidden ones, are taken too.
+        without: folder that is never taken as one in a folder.
+
+    Raises:
+        CommandError: there is no such file, or a folder holds no image file.
+    """
+    check_named(named)
+    found, seen = InputPhotos(), set()
+    with tempfile.TemporaryDirectory(prefix="keras_fpn-") as temporary:
+        for number, one in enumerate(named):
+            if is_url(one):
+                paths = [_downloaded(str(one), Path(temporary, str(number)), found)]
+            elif Path(one).is_dir():
+                paths, skipped = _in_folder(Path(one), recursive, without)
+                found.skipped += skipped
+            else:
+                paths = [Path(one)]
+            for path in paths:
+                key = found.names.get(path, path.resolve())
+                if key not in seen:
+                    seen.add(key)
+                    found.paths.append(path)
+        yield found
+
+
+def _downloaded(url, folder, found):
+    """Returns the Path of a downloaded photo; notes its name, or why there is none."""
+    folder.mkdir()
+    path = folder / file_name(url)
+    found.names[path] = url
+    try:
+        download(url, path)
+    except OSError as error:
+        found.errors[path] = one_line(error)
+    return path
+
+
+def _in_folder(folder, recursive, without):
+    """Returns the photos in a folder, list of Path; and a Counter of what is left."""
     from keras_fpn.data.image_files import PHOTO_SUFFIXES, is_photo
 
-    photos = {}
-    for path in map(Path, paths):
-        if path.is_dir():
-            files = sorted(path.iterdir())
-            found = [file for file in files if is_photo(file) and file.is_file()]
-            if not found:
-                raise CommandError(
-                    f"A folder must hold image files; received {str(path)!r}, where no "
-                    f"file ends in {', '.join(sorted(PHOTO_SUFFIXES))}."
-                )
-        elif path.exists():
-            found = [path]
-        else:
-            raise CommandError(
-                "A photo must be an existing file or folder; received "
-                f"{str(path)!r}, which does not exist."
-            )
-        photos.update({photo.resolve(): photo for photo in found})
-    return list(photos.values())
+    output = without and without.resolve()
+    photos, skipped = [], collections.Counter()
+    for root, folders, names in os.walk(folder):
+        visible = sorted(name for name in folders if not name.startswith("."))
+        inner = [n for n in visible if Path(root, n).resolve() != output]
+        if not recursive:
+            skipped.update([_FOLDER] * len(inner))
+            inner = []
+        folders[:] = inner
+        for name in sorted(names):
+            path = Path(root, name)
+            if is_photo(name) and path.is_file():
+                photos.append(path)
+            elif not name.startswith("."):
+                skipped[path.suffix.lower() or "without a suffix"] += 1
+    if not photos:
+        raise CommandError(
+            "A folder must hold image files, which end in "
+            f"{', '.join(sorted(PHOTO_SUFFIXES))}; received {str(folder)!r}, which "
+            f"holds {_listed(skipped) or 'nothing'}."
+        )
+    return photos, skipped
 
 
 def sample_photo(preset: str | None = None):

@@ -21,9 +21,10 @@ def add_detector_options(parser):
         "--weights",
         metavar="FILE",
         help=f"{PUBLISHED!r} (the default): the published weights, downloaded once; "
-        f"{RANDOM!r}: random weights, to try a command without a download; a detector "
-        "saved as .keras; or weights of the preset's architecture: .weights.h5, "
-        "torchvision's .pth, or detectron2's .pkl or .pth",
+        f"{RANDOM!r}: random weights, to try a command without a download; a detector: "
+        "a .keras file, the folder of a training, or hf://USER/MODEL; or weights of "
+        "the preset's architecture: .weights.h5, torchvision's .pth, or detectron2's "
+        ".pkl or .pth",
     )
 
 
@@ -33,8 +34,9 @@ def load_detector(preset: str | None = None, weights: str | None = None):
     Args:
         preset: a name of `keras_fpn.list_presets()`; None for that of a published
             file, otherwise for the default one.
-        weights: path of a .keras, .pth, .pkl or .weights.h5 file, or "random"; None or
-            "coco" for the published weights, which are downloaded once.
+        weights: what `keras_fpn.load` takes; path of a .pth, .pkl or .weights.h5 file;
+            or "random"; None or "coco" for the published weights, which are downloaded
+            once.
 
     Returns:
         the model; and a remark that pictures and reports must show, str, or None.
@@ -46,29 +48,56 @@ def load_detector(preset: str | None = None, weights: str | None = None):
 
     name = preset or DEFAULT_PRESET
     failed = f"{weights or name} could not be read: "
-    with reported(ValueError), reported(OSError, code=1, prefix=failed):
+    errors = reported(ValueError, ImportError)
+    with errors, reported(OSError, code=1, prefix=failed):
         if weights in (None, PUBLISHED):
             return keras_fpn.from_preset(name), None
         if weights == RANDOM:
             model = keras_fpn.from_preset(name, load_weights=False)
             keras_fpn.weights.fill_with_formula(model)
             return model, f"Random weights: {name}"
-        return _load_file(preset, Path(weights)), None
+        if is_detector(weights):
+            return _load_detector(preset, weights), None
+        return _load_weights(preset, Path(weights)), None
 
 
-def _load_file(preset, path):
-    """Returns a saved detector, or a preset with the file's weights."""
+def is_detector(weights: str):
+    """Returns whether this is for `keras_fpn.load`, and not weights alone."""
+    from keras_fpn.loading import HUB
+    from keras_fpn.presets import list_presets
+
+    path = Path(weights)
+    return (
+        path.suffix == ".keras"
+        or path.is_dir()
+        or weights.startswith(HUB)
+        or weights in list_presets()
+    )
+
+
+def _load_detector(preset, weights):
+    """Returns a detector with its own architecture."""
+    import keras_fpn
+
+    if preset is not None:
+        raise CommandError(
+            "A detector has its own architecture; received --weights "
+            f"{weights} with --preset {preset}. Leave out --preset."
+        )
+    return keras_fpn.load(weights)
+
+
+def _load_weights(preset, path):
+    """Returns a preset with the file's weights."""
     import keras_fpn
     from keras_fpn.models.checkpoints import published_name
     from keras_fpn.weights.keras_files import load_weights_file
 
     if not path.is_file():
         raise CommandError(
-            f"--weights must be {PUBLISHED!r}, {RANDOM!r} or an existing file; "
-            f"received --weights {path}."
+            f"--weights must be {PUBLISHED!r}, {RANDOM!r}, or an existing file or "
+            f"folder; received --weights {path}."
         )
-    if path.suffix == ".keras":
-        return _load_saved(preset, path)
     known = preset or published_name(path, keras_fpn.list_presets())
     name = known or DEFAULT_PRESET
     guess = f"{path} must have the weights of {name}, or --preset must name another: "
@@ -81,15 +110,3 @@ def _load_file(preset, path):
         else:
             keras_fpn.weights.load_torchvision(model, path)
     return model
-
-
-def _load_saved(preset, path):
-    """Returns the detector of a .keras file."""
-    if preset is not None:
-        raise CommandError(
-            "A .keras file has its own architecture; received --weights "
-            f"{path} with --preset {preset}. Leave out --preset."
-        )
-    from keras_fpn.models.checkpoints import load_keras_file
-
-    return load_keras_file(path)

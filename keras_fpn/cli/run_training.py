@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import sys
+from pathlib import Path
 
 from keras_fpn.cli.errors import INTERRUPTED, CommandError, reported
 from keras_fpn.cli.evaluate import evaluate
@@ -11,7 +12,6 @@ from keras_fpn.cli.options import (
     FLAG,
     add_classes,
     add_options,
-    add_output,
     read_dataset,
     selected_classes,
 )
@@ -38,7 +38,15 @@ def add_training_options(parser: argparse.ArgumentParser, default_output: str):
     add_classes(parser)
     add_proposals(parser, photos="the photos to train on")
     add_proposals(parser, "--val-proposals", "the photos to validate on")
-    add_output(parser, default_output, "checkpoints, history and evaluation")
+    add(
+        "--output",
+        metavar="DIR",
+        type=Path,
+        help="folder for checkpoints, history and evaluation (default "
+        f"{default_output}; {default_output}2 and so on if there is a complete or "
+        "another training)",
+    )
+    parser.set_defaults(default_output=Path(default_output))
     add(
         "--strategy",
         choices=STRATEGIES,
@@ -49,8 +57,8 @@ def add_training_options(parser: argparse.ArgumentParser, default_output: str):
     add(
         "--save-every",
         **COUNT | {"metavar": "STEPS"},
-        help="write a checkpoint also every so many steps (default: only after each "
-        "epoch)",
+        help="write a checkpoint also every so many steps (default: after each epoch "
+        "and, on one machine, every ten minutes)",
     )
     add(
         "--seed",
@@ -189,13 +197,19 @@ def run_training(plan, dataset, validation, arguments: argparse.Namespace, devic
         CommandError: the folder, the devices or the data do not fit, or the training
             diverged.
     """
-    from keras_fpn.training import TrainingDiverged, prepare_training
+    from keras_fpn.training import Terminated, TrainingDiverged, prepare_training
 
+    output = arguments.output or _folders(arguments.default_output, validation)
     with reported(ValueError, OSError):
         training = prepare_training(
-            plan, dataset, arguments.output, validation, devices, arguments.seed
+            plan, dataset, output, validation, devices, arguments.seed
         )
     if devices.is_chief:
+        if arguments.output is None and training.folder.path != output.first:
+            print(
+                f"{output.first} holds a complete training or another one; this one "
+                f"is in {training.folder.path}."
+            )
         print(_summary(training), flush=True)  # before what goes to stderr
     try:
         with reported(TrainingDiverged, OSError, code=1):
@@ -214,7 +228,24 @@ def run_training(plan, dataset, validation, arguments: argparse.Namespace, devic
             file=sys.stderr,
         )
         return INTERRUPTED
+    except Terminated as ended:
+        print(
+            "Asked to end (SIGTERM), and saved. The same command resumes from "
+            f"{training.folder.path}.",
+            file=sys.stderr,
+        )
+        return ended.code
     return 0
+
+
+def _folders(first, validation):
+    """Returns the folders of which a training takes the first that suits it."""
+    from keras_fpn.report.evaluation_files import METRICS
+    from keras_fpn.training import NumberedFolders
+
+    if validation is None:
+        return NumberedFolders(first)
+    return NumberedFolders(first, f"{EVALUATION}/{METRICS}")
 
 
 def _callbacks(training, arguments):
@@ -272,7 +303,8 @@ def _evaluate(folder, validation):
         import keras
 
         model = keras.models.load_model(checkpoint)
-        evaluate(model, validation, folder.path / EVALUATION, str(checkpoint))
+        output, name = folder.path / EVALUATION, str(checkpoint)
+        evaluate(model, validation, output, name, epochs=folder.epochs)
     print(
         f"Checkpoint: {checkpoint}\n"
         f"To detect with it: keras-fpn detect PHOTO --weights {checkpoint}"

@@ -36,7 +36,7 @@ def add_parser(commands):
     )
     counts = {
         "--batch-size": "images per step over all devices; the learning rate changes "
-        "in proportion (default: the recipe's)",
+        "in proportion, and steps inversely (default: the recipe's)",
         "--epochs": "passes over the photos (default: the recipe's)",
     }
     add_options(parser, counts, **COUNT)

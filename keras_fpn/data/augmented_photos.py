@@ -1,11 +1,23 @@
 """Reads and augments the photos of a data set, each independently of the others."""
 
+import errno
+import time
 import warnings
 
 from keras_fpn.data.copy_paste import CopyPaste
 from keras_fpn.data.random_numbers import random_generator
 from keras_fpn.data.rescale import MultiScale
 from keras_fpn.data.sample import load_sample
+
+# Errors of disks and networks that may pass, and how long they are given, in seconds.
+_PASSING = {
+    getattr(errno, name)
+    for name in "EAGAIN EBUSY EIO ENOBUFS ESTALE ETIMEDOUT".split()
+    + "ECONNABORTED ECONNREFUSED ECONNRESET EHOSTDOWN EHOSTUNREACH ENETDOWN".split()
+    + "ENETRESET ENETUNREACH EREMOTEIO".split()
+    if hasattr(errno, name)
+}
+_PAUSES = (0.2, 1.0, 5.0)
 
 
 class AugmentedPhotos:
@@ -20,7 +32,8 @@ class AugmentedPhotos:
         masks: bool, whether samples have masks; with `CopyPaste` they always do.
         semantic: bool, whether samples have semantic maps.
         on_error: "stop", a photo that cannot be read raises; "skip", its sample is
-            None and a warning names it.
+            None and a warning names it. Before, it is read again a few times if the
+            error of the disk or network may pass.
 
     Attributes:
         skipped: dict, image id -> str, why a photo could not be read the last time.
@@ -86,8 +99,7 @@ class AugmentedPhotos:
     def _read(self, photo):
         """Returns the sample of a photo, or None if it is skipped."""
         try:
-            masks = self._masks or self._pastes
-            sample = load_sample(photo, masks, self._semantic)
+            sample = self._loaded(photo)
             self.skipped.pop(photo.image_id, None)
             return sample
         except (ValueError, OSError) as error:
@@ -100,6 +112,27 @@ class AugmentedPhotos:
         self.skipped[photo.image_id] = text
         warnings.warn(f"A photo was skipped: {text}", stacklevel=2)
         return None
+
+    def _loaded(self, photo):
+        """Returns the sample of a photo, tried again after errors that may pass."""
+        masks = self._masks or self._pastes
+        for pause in _PAUSES:
+            try:
+                return load_sample(photo, masks, self._semantic)
+            except (ValueError, OSError) as error:
+                if not _may_pass(error):
+                    raise
+            time.sleep(pause)
+        return load_sample(photo, masks, self._semantic)
+
+
+def _may_pass(error):
+    """Returns whether an exception, or one that led to it, may pass."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in _PASSING:
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _check_masks(dataset):

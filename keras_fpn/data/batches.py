@@ -14,7 +14,6 @@ from keras_fpn.data.random_numbers import random_generator
 from keras_fpn.data.rescale import LargeScaleJitter, MultiScale
 from keras_fpn.preprocessing import Preprocessing
 
-FILLER = -1  # the index of an empty image that completes a batch
 _OBJECT_SIZES = 4  # sizes of G at most: a compiled step is recompiled for each
 
 
@@ -23,7 +22,8 @@ class Batch:
     """What one batch will consist of.
 
     Attributes:
-        indices: tuple of B ints, into the data set; FILLER for an empty image.
+        indices: tuple of B ints, i for photo i of the data set; ~i, below 0, where the
+            pixels of photo i complete the batch, without objects and with weight 0.
         shape: (H, W), ints, pixels, to which every image is padded.
         scale: int, index of the scale that the photos are resized to; see `plan_epoch`.
         max_objects: int, G, to which the objects of every image are padded; None, as
@@ -167,7 +167,8 @@ def plan_epoch(
         shapes: list of (H, W), pixels, one of which must hold each photo; or None.
         seed, epoch: int, which random order and scales to take.
         shuffle: bool, False keeps the order of the photos, apart from their shapes.
-        fill: bool, whether incomplete batches are completed with FILLER.
+        fill: bool, whether incomplete batches are completed with pixels of their own
+            photos: an empty image would enter the mean and variance of batch norms.
         divisor: int, pixels; without shapes, sides are multiples of it.
         counts: int (n,), G that each photo needs, of `padded_counts`; a batch takes the
             largest of its photos. None leaves G open.
@@ -199,9 +200,11 @@ def plan_epoch(
     plan = []
     for indices, scale in zip(members, choices.tolist(), strict=True):
         shape = _shape(scales[scale, indices].max(axis=0), shapes, divisor)
-        fillers = (FILLER,) * (batch_size - len(indices) if fill else 0)
+        missing = batch_size - len(indices) if fill else 0
+        fillers = ~np.resize(indices, missing)
         objects = None if counts is None else int(counts[indices].max())
-        plan.append(Batch((*indices.tolist(), *fillers), shape, scale, objects))
+        photos = (*indices.tolist(), *fillers.tolist())
+        plan.append(Batch(photos, shape, scale, objects))
     return plan
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from keras_fpn.data.pixel_labels import MOST_CLASSES, PixelLabels
 
 THINGS = "things"  # the name of value 0 of a panoptic data set's semantic maps
+_NAMED, _LETTERS = 3, 20  # names in a repr, and letters of each
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -62,6 +63,11 @@ class Objects:
     def __len__(self):
         return len(self.boxes)
 
+    def __repr__(self):
+        kinds = ("masks", self.segments), ("keypoints", self.keypoints)
+        further = [name for name, value in kinds if value is not None]
+        return f"<Objects: {', '.join([_counted(len(self), 'box', 'es'), *further])}>"
+
     def __getitem__(self, rows):
         """Returns the Objects of some rows: a slice, bools (G,) or indices."""
         places = np.arange(len(self))[rows].reshape(-1)
@@ -97,6 +103,12 @@ class Photo:
     objects: Objects
     proposals: np.ndarray | None = dataclasses.field(default=None, compare=False)
     pixel_labels: PixelLabels | None = dataclasses.field(default=None, compare=False)
+
+    def __repr__(self):
+        return (
+            f"<Photo {_excerpt(self.path.name)}: id {self.image_id}, {self.height} x "
+            f"{self.width} pixels, {_counted(len(self.objects), 'object')}>"
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -156,6 +168,17 @@ class Dataset:
     def __len__(self):
         return len(self.photos)
 
+    def __repr__(self):
+        objects = sum(len(photo.objects) for photo in self.photos)
+        counts = [_counted(len(self), "photo"), _counted(objects, "object")]
+        names = [*map(_excerpt, self.class_names[:_NAMED])]
+        more = ["..."] if len(self.class_names) > _NAMED else []
+        classes = _counted(len(self.class_names), "class", "es")
+        listed = f"{classes} ({', '.join([*names, *more])})" if names else classes
+        stuff = [f"{len(self.stuff_names)} of stuff"] if self.stuff_names else []
+        about = ", ".join([*counts, listed, *stuff])
+        return f"<Dataset {_excerpt(self.name)!r}: {about}>"
+
     @property
     def has_masks(self) -> bool:
         """Whether every object has a segment, and there are objects."""
@@ -207,3 +230,13 @@ class Dataset:
         if isinstance(index, slice):
             return dataclasses.replace(self, photos=self.photos[index])
         return self.photos[index]
+
+
+def _counted(number, noun, plural="s"):
+    return f"{number} {noun}{'' if number == 1 else plural}"
+
+
+def _excerpt(text):
+    """Returns a text, cut off if it is long, in one line."""
+    line = " ".join(str(text).split())
+    return line if len(line) <= _LETTERS else f"{line[: _LETTERS - 3]}..."

@@ -12,7 +12,6 @@ import numpy as np
 from keras_fpn.data.augmented_photos import AugmentedPhotos
 from keras_fpn.data.batch_shapes import common_shape, parse_shapes
 from keras_fpn.data.batches import (
-    FILLER,
     Batch,
     input_sizes,
     object_counts,
@@ -76,7 +75,8 @@ class Loader:
             `keras_fpn.data.pixel_labels`.
         on_error: "stop", a photo that cannot be read raises; "skip", it is named in a
             warning and in `skipped`, and an empty image of weight 0 takes its place.
-        fill: bool, whether incomplete batches are completed with such empty images.
+        fill: bool, whether incomplete batches are completed with photos of weight 0,
+            which they have already.
 
     Attributes:
         image_shape: (H, W) of all images; a side that varies is None.
@@ -170,13 +170,14 @@ class Loader:
                 pixels, 0 in padding.
             y: dict of "boxes", float32 (B, G, 4), xyxy, input pixels, 0 in padding;
                 "labels", int32 (B, G), -1 in padding; "is_crowd", bool (B, G);
-                "image_ids", int32 (B,), -1 for an empty image; "photo_sizes", int32
+                "image_ids", int32 (B,), -1 for one of weight 0; "photo_sizes", int32
                 (B, 2), height and width of the photo; if asked for "masks", uint8
                 (B, G, 56, 56), coverage, 0..255, within "mask_windows", float32
                 (B, G, 4), xyxy, input pixels, both 0 in padding; if asked for
                 "semantic_map", uint8 (B, H, W), 255 in padding; if the data set has
                 them "keypoints", float32 (B, G, J, 3), x, y, visibility.
-            sample_weight: float32 (B,), 0 for an empty image, otherwise 1.
+            sample_weight: float32 (B,), 0 for pixels that complete the batch and for an
+                empty image, otherwise 1.
 
         Raises:
             ValueError: a photo cannot be read and on_error is "stop".
@@ -234,7 +235,9 @@ class Loader:
         return x, y, weight
 
     def load_into(self, arrays, slot: int, batch: Batch, epoch: int) -> None:
-        """Loads one photo into a batch, or an empty image.
+        """Loads one photo into a batch, or the pixels of one that complete it.
+
+        A photo that cannot be read becomes an empty image.
 
         Args:
             arrays: what `blank` returned.
@@ -242,9 +245,9 @@ class Loader:
             batch, epoch: see `load`.
         """
         x, y, weight = arrays
-        index, sample = batch.indices[slot], None
-        if index != FILLER:
-            sample = self._photos.sample(index, epoch)
+        index = batch.indices[slot]
+        fills = index < 0
+        sample = self._photos.sample(~index if fills else index, epoch)
         if sample is None:
             x["images"][slot] = 0
             return
@@ -258,6 +261,8 @@ class Loader:
         image[:height, width:] = 0
         image[height:] = 0
         x["image_sizes"][slot] = height, width
+        if fills:
+            return
         y["image_ids"][slot] = sample["image_id"]
         y["photo_sizes"][slot] = sample["photo_size"]
         rows = _largest(sample, y["labels"].shape[1])

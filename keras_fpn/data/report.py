@@ -106,6 +106,13 @@ class Report:
             for kind, count in self.defects.items()
         )
 
+    def __repr__(self):
+        found = sum(self.defects.values())
+        defects = (
+            f"{found} defect{'' if found == 1 else 's'}" if found else "no defects"
+        )
+        return f"<Report of {self.name!r}: {defects}; print it to read them>"
+
     def __str__(self):
         lines = [f"{self.name}: {self.source}"]
         if self.statistics is not None:

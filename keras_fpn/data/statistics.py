@@ -42,6 +42,9 @@ class Statistics:
     labeled: int = 0
     stuff: int = 0
 
+    def __repr__(self):
+        return f"<Statistics: {str(self).splitlines()[0]}>"
+
     def __str__(self):
         lines = [
             f"{_many(self.photos, 'photo')}, {_many(int(self.objects.sum()), 'object')}"

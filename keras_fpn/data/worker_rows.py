@@ -11,8 +11,8 @@ class WorkerRows:
     """The batches of a loader, of each only the rows of one worker.
 
     It is used like the `Loader`. Images are as high and wide as the whole batch needs,
-    and G is that of the whole batch, so that all workers pad alike; photos of other
-    workers are not read.
+    and G is that of the whole batch, so that all workers pad alike. Photos of other
+    workers are read only where their pixels complete a batch.
 
     Args:
         loader: `Loader` of complete batches.

@@ -1,6 +1,8 @@
 """The devices that train: one, all of a machine, or those of several machines."""
 
 import contextlib
+import hashlib
+import json
 from collections.abc import Sequence
 
 import keras
@@ -52,7 +54,8 @@ class Devices:
     ):
         """Returns the batches of a loader, epoch after epoch, as `fit` takes them.
 
-        Each worker reads only the photos of its own rows.
+        Each worker reads only the photos of its own rows, and of the last batch what
+        completes it.
 
         Args:
             loader: `keras_fpn.data.Loader`, the same on all workers. Its batch size is
@@ -90,8 +93,59 @@ class Devices:
                 "storage that all machines see."
             )
 
+    def check_same_settings(self, settings: dict):
+        """Raises if a worker would train with other settings than the others.
+
+        Every worker must call it, with equal keys.
+
+        Args:
+            settings: dict of name -> what JSON can hold.
+
+        Raises:
+            ValueError: names the settings that differ.
+        """
+        if self.workers == 1:
+            return
+        different = [
+            name
+            for name, value in settings.items()
+            if len(set(self.of_workers(_digest(value)))) > 1
+        ]
+        if different:
+            raise ValueError(
+                "All workers must train with the same settings; received others for "
+                f"{', '.join(different)}. Start the same command on the same data on "
+                "every machine."
+            )
+
+    @contextlib.contextmanager
+    def together(self):
+        """Within it a ValueError or OSError of one worker ends all of them.
+
+        Otherwise the others would wait for it forever. Every worker must enter it.
+
+        Raises:
+            ValueError: on the workers that could go on.
+        """
+        failed = True
+        try:
+            yield
+            failed = False
+        finally:
+            several = self.workers > 1
+            results = self.of_workers(int(failed)) if several else [int(failed)]
+        if any(results):
+            raise ValueError(
+                "All workers must be able to begin; received an error on worker "
+                f"{results.index(1)}, whose own message says why."
+            )
+
     def of_workers(self, number: int):
-        """Returns the number of each worker, list of int; all must call it."""
+        """Returns the number of each worker, list of int; all must call it.
+
+        Args:
+            number: 0..2^40.
+        """
         return [number]
 
     def _in_pieces(self, batches, batch_size):
@@ -110,8 +164,14 @@ class Devices:
         if self.replicas > 1 and not loader.fill:
             raise ValueError(
                 "Several replicas need complete batches; received a loader with "
-                "fill=False. Pass fill=True: empty images of weight 0 fill the last."
+                "fill=False. Pass fill=True: photos of weight 0 fill the last."
             )
+
+
+def _digest(value):
+    """Returns an int of 40 bits that differs if a value does, as good as always."""
+    text = json.dumps(value, sort_keys=True)
+    return int(hashlib.sha256(text.encode()).hexdigest()[:10], 16)
 
 
 def make_devices(strategy: str = "none", devices: Sequence[str] | None = None):
@@ -125,7 +185,7 @@ def make_devices(strategy: str = "none", devices: Sequence[str] | None = None):
             "mirrored", several of this machine. "multiworker", all of several machines:
             on TensorFlow the environment variable TF_CONFIG names them, on JAX
             KERAS_DISTRIBUTION_JOB_ADDRESSES and others do; never run on several real
-            machines. "tpu"; never run.
+            machines. "tpu", on JAX alone; never run.
         devices: those of this machine for "mirrored", such as ["gpu:0", "gpu:2"];
             None, all GPUs, or the CPU if there is none.
 

@@ -60,7 +60,10 @@ def tensorflow_devices(strategy: str, devices: Sequence[str] | None = None):
     if strategy == "mirrored":
         return StrategyDevices(tf.distribute.MirroredStrategy(devices))
     if strategy == "tpu":
-        return StrategyDevices(_tpu_strategy())
+        raise ValueError(
+            "The strategy 'tpu' must be used on JAX, because it was never tried on "
+            "TensorFlow; received the backend 'tensorflow'. Set KERAS_BACKEND=jax."
+        )
     workers, worker_index = cluster_index()
     try:
         multiworker = tf.distribute.MultiWorkerMirroredStrategy()
@@ -95,17 +98,3 @@ def cluster_index():
             f"this one, such as {_EXAMPLE}; received TF_CONFIG={text!r}."
         )
     return len(addresses), overall
-
-
-def _tpu_strategy():
-    """Returns the strategy of the TPU of this machine; never run so far."""
-    try:
-        resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu="local")
-        tf.config.experimental_connect_to_cluster(resolver)
-        tf.tpu.experimental.initialize_tpu_system(resolver)
-    except (ValueError, tf.errors.OpError) as error:
-        raise ValueError(
-            "The strategy 'tpu' needs a machine with a TPU and a TensorFlow built for "
-            f"it; received one where it cannot be set up: {str(error).split('. ')[0]}."
-        ) from error
-    return tf.distribute.TPUStrategy(resolver)

@@ -5,6 +5,7 @@ from keras_fpn.metrics.callback import CocoEvaluation
 from keras_fpn.metrics.coco import Metrics, evaluate_boxes
 from keras_fpn.metrics.convert import coco_ground_truth, detections_to_coco
 from keras_fpn.metrics.evaluation import Evaluation, PhotoError, evaluate_photos
+from keras_fpn.metrics.operating_point import OperatingPoint, operating_point
 from keras_fpn.metrics.panoptic import PanopticMetrics, PanopticScores
 from keras_fpn.metrics.proposals import (
     ProposalRecall,
@@ -18,6 +19,7 @@ __all__ = [
     "CocoEvaluation",
     "Evaluation",
     "Metrics",
+    "OperatingPoint",
     "PanopticMetrics",
     "PanopticScores",
     "PhotoError",
@@ -31,6 +33,7 @@ __all__ = [
     "evaluate_photos",
     "evaluate_proposals",
     "mean_boundary_iou",
+    "operating_point",
     "propose_photos",
     "proposing",
 ]

@@ -95,9 +95,18 @@ class Metrics:
     objects: int
     detections: int
 
+    def __repr__(self):
+        return f"<Metrics of {self.kind}: {in_percent(self.values)}>"
+
     def to_dict(self):
         """Returns all but the curves as a dict that JSON can hold; None for NaN."""
         return json_metrics(self, "kind", "images", "objects", "detections")
+
+
+def in_percent(values: dict[str, float], count: int = 3):
+    """Returns the first numbers as text: "AP 37.0 %, AP50 58.5 %"."""
+    shown = list(values.items())[:count]
+    return ", ".join(f"{name} {100 * value:.1f} %" for name, value in shown)
 
 
 def json_metrics(metrics, *fields: str):

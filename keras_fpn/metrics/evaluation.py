@@ -10,6 +10,7 @@ from keras_fpn.data.semantic import labels_pixels
 from keras_fpn.metrics.check import shortened
 from keras_fpn.metrics.coco import Metrics, evaluate_boxes
 from keras_fpn.metrics.convert import coco_ground_truth, detections_to_coco
+from keras_fpn.metrics.operating_point import OperatingPoint, operating_point
 from keras_fpn.metrics.panoptic import PanopticMetrics
 from keras_fpn.metrics.pixels import finds_objects, pixel_scores
 from keras_fpn.metrics.proposals import ProposalRecall, evaluate_proposals, proposing
@@ -43,6 +44,8 @@ class Evaluation:
         semantic: numbers of semantic maps, of a detector that predicts them; None if
             the data set has no pixel labels.
         panoptic: numbers of panoptic maps; None if there are none, or no truth.
+        operating_point: precision, recall and confusions of boxes by the score
+            threshold; None if no box is right, or without classes.
     """
 
     dataset: Dataset
@@ -55,6 +58,13 @@ class Evaluation:
     keypoints: Metrics | None = None
     semantic: SemanticMetrics | None = None
     panoptic: PanopticMetrics | None = None
+    operating_point: OperatingPoint | None = None
+
+    def __repr__(self):
+        parts = self.metrics, self.proposals, self.masks, self.keypoints
+        measured = [repr(one) for one in (*parts, self.semantic, self.panoptic) if one]
+        title = f"{self.model_name!r} on {self.dataset.name!r}"
+        return f"<Evaluation of {title}: {', '.join(measured)}>"
 
 
 def evaluate_photos(
@@ -142,6 +152,9 @@ def evaluate_photos(
         keypoints=compared_keypoints(model, truth, results) if pointed else None,
         semantic=None if scores is None else scores.semantic,
         panoptic=None if scores is None else scores.panoptic,
+        operating_point=operating_point(truth, results)
+        if boxed and not agnostic
+        else None,
     )
 
 

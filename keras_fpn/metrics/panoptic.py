@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from keras_fpn.data.pixel_labels import ranked
-from keras_fpn.metrics.coco import json_metrics
+from keras_fpn.metrics.coco import in_percent, json_metrics
 
 _NUMBERS = ("PQ", "SQ", "RQ")
 
@@ -47,6 +47,9 @@ class PanopticMetrics:
     values: dict[str, float]
     per_class: tuple[PanopticClass, ...]
     images: int
+
+    def __repr__(self):
+        return f"<PanopticMetrics: {in_percent(self.values)}>"
 
     def to_dict(self):
         """Returns a dict that JSON can hold; None for NaN."""

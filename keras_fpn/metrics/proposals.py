@@ -10,7 +10,7 @@ from pycocotools import mask as masks
 from keras_fpn.data.dataset import Dataset, Photo
 from keras_fpn.data.segments import segment_runs
 from keras_fpn.metrics.check import checked_ground_truth
-from keras_fpn.metrics.coco import coco_evaluator, json_numbers, quietly
+from keras_fpn.metrics.coco import coco_evaluator, in_percent, json_numbers, quietly
 from keras_fpn.models.compiled import compiled_call
 from keras_fpn.preprocessing import boxes_to_photo, read_photo
 
@@ -32,6 +32,9 @@ class ProposalRecall:
     values: dict[str, float]
     images: int
     objects: int
+
+    def __repr__(self):
+        return f"<ProposalRecall: {in_percent(self.values)}>"
 
     def to_dict(self):
         """Returns everything as a dict that JSON can hold; None for NaN."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from keras_fpn.data.pixel_labels import IGNORED
-from keras_fpn.metrics.coco import json_metrics
+from keras_fpn.metrics.coco import in_percent, json_metrics
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +46,9 @@ class SemanticMetrics:
     per_class: tuple[SemanticClass, ...]
     confusion: np.ndarray
     images: int
+
+    def __repr__(self):
+        return f"<SemanticMetrics: {in_percent(self.values)}>"
 
     def to_dict(self):
         """Returns all but the matrix as a dict that JSON can hold; None for NaN."""

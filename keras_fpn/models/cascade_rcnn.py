@@ -44,7 +44,7 @@ _CODERS = tuple(
 
 
 @keras.saving.register_keras_serializable(package="keras_fpn")
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class CascadeRCNNParts(PyramidParts):
     """The parts of Cascade R-CNN.
 
@@ -59,7 +59,7 @@ class CascadeRCNNParts(PyramidParts):
 
 
 @keras.saving.register_keras_serializable(package="keras_fpn")
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class CascadeMaskRCNNParts(CascadeRCNNParts):
     """The parts of Cascade Mask R-CNN.
 

@@ -1,5 +1,6 @@
 """Loads weights of whole detectors, by name or from a file of any supported kind."""
 
+import contextlib
 import os
 import warnings
 from collections.abc import Collection
@@ -65,15 +66,23 @@ def load_keras_file(path: Path):
     """
     if path.suffix != ".keras":
         return None
-    try:
+    with _unreadable_named(path):
         check_archive(path)
+    return load_saved(path)
+
+
+def load_saved(path: str | Path):
+    """Returns the detector that `keras.models.load_model` finds.
+
+    Args:
+        path: whatever that function takes.
+
+    Raises:
+        ValueError: it is another kind of model, damaged, or needs classes that are not
+            registered.
+    """
+    with _unreadable_named(path):
         model = keras.models.load_model(path)
-    except UNREADABLE as error:
-        raise ValueError(
-            "A .keras file must be written by the `save` of a detector whose classes "
-            "are known to Keras (import your own classes first); received "
-            f"{path}: {excerpt(error)}."
-        ) from error
     if not isinstance(model, Detector):
         raise ValueError(
             f"A .keras file must contain a detector of keras_fpn; received {path}, "
@@ -81,6 +90,19 @@ def load_keras_file(path: Path):
             "`save` of a detector."
         )
     return model
+
+
+@contextlib.contextmanager
+def _unreadable_named(path):
+    """Turns what Keras and its libraries raise for a file into one line of its name."""
+    try:
+        yield
+    except UNREADABLE as error:
+        raise ValueError(
+            "A .keras file must be written by the `save` of a detector whose classes "
+            "are known to Keras (import your own classes first); received "
+            f"{path}: {excerpt(error)}."
+        ) from error
 
 
 def published_name(path: Path, names: Collection[str]):

@@ -1,5 +1,7 @@
 """Detection in photos of any size: in batches, or in an image pyramid of each."""
 
+import difflib
+import inspect
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -16,6 +18,15 @@ from keras_fpn.models.results import (
 )
 from keras_fpn.preprocessing import proposal_batch, read_photo
 
+# What other libraries call arguments of `detect`.
+_OTHER_NAMES = {
+    "score_threshold": ["threshold", "conf", "confidence", "conf_thres", "score_thr"],
+    "max_detections": ["max_det", "max_dets", "detections_per_img"],
+    "min_size": ["imgsz", "img_size", "image_size", "size"],
+    "batch_size": ["batch"],
+    "flip": ["augment", "tta"],
+}
+
 
 def detect(
     model,
@@ -30,6 +41,7 @@ def detect(
     merge: str = "nms",
     masks: str = "rle",
     proposals=None,
+    **others,
 ):
     """Detects objects in photos of any size.
 
@@ -60,6 +72,7 @@ def detect(
             `keras_fpn.models.results.with_masks`.
         proposals: for a detector that takes them, such as `FastRCNN`: float (n, 4),
             xyxy, pixels of the photo, or a list of such arrays, one per photo.
+        **others: none; a name that other libraries use is answered by the one here.
 
     Returns:
         list with a dict for each photo: "boxes" float32 (n, 4), xyxy, pixels of the
@@ -72,7 +85,9 @@ def detect(
         ValueError: a photo cannot be read, an argument is out of range, proposals are
             missing, not taken, or not of their photo, or the detector has no scores to
             limit or cannot merge several views.
+        TypeError: there is no such argument.
     """
+    _check_no(others)
     check_limits(score_threshold, max_detections)
     check_whole_number("batch_size", batch_size)
     check_mask_form(masks)
@@ -131,6 +146,16 @@ def detect(
             for one, photo in zip(found, photos, strict=True)
         ]
     return results
+
+
+def _check_no(others):
+    """Raises for arguments that `detect` does not have."""
+    for name in others:
+        meant = [ours for ours, theirs in _OTHER_NAMES.items() if name in theirs]
+        own = inspect.signature(detect).parameters
+        meant = meant or difflib.get_close_matches(name, own, 1)
+        hint = f" Did you mean {meant[0]}?" if meant else ""
+        raise TypeError(f"detect must get its own arguments; received {name}=.{hint}")
 
 
 def _limits(model, score_threshold, max_detections):

@@ -16,7 +16,7 @@ from keras_fpn.preprocessing import Preprocessing
 
 
 @keras.saving.register_keras_serializable(package="keras_fpn")
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class FastRCNNParts(PyramidParts):
     """The parts of Fast R-CNN: those of `TwoStageParts` but for the first stage.
 

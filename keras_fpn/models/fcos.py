@@ -24,7 +24,7 @@ from keras_fpn.preprocessing import Preprocessing
 
 
 @keras.saving.register_keras_serializable(package="keras_fpn")
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class FCOSParts(PyramidParts):
     """The parts of an FCOS.
 

@@ -25,7 +25,7 @@ POOLED = 14  # cells along each side of a RoI; He et al. 2017 (arXiv:1703.06870)
 
 
 @keras.saving.register_keras_serializable(package="keras_fpn")
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class KeypointRCNNParts(TwoStageParts):
     """The parts of Keypoint R-CNN.
 

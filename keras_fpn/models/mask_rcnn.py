@@ -26,7 +26,7 @@ MASK_BINS = 14  # along each side of a RoI; He et al. 2017 (arXiv:1703.06870), F
 
 
 @keras.saving.register_keras_serializable(package="keras_fpn")
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class MaskRCNNParts(TwoStageParts):
     """The parts of Mask R-CNN: those of Faster R-CNN and a mask head.
 

@@ -19,7 +19,7 @@ from keras_fpn.preprocessing import Preprocessing
 
 
 @keras.saving.register_keras_serializable(package="keras_fpn")
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class PanopticParts(MaskRCNNParts):
     """The parts of a Panoptic FPN.
 

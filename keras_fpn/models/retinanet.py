@@ -26,7 +26,7 @@ _OCTAVES = (0, 1 / 3, 2 / 3)
 
 
 @keras.saving.register_keras_serializable(package="keras_fpn")
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RetinaNetParts(PyramidParts):
     """The parts of a RetinaNet.
 

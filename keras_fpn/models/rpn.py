@@ -17,7 +17,7 @@ from keras_fpn.preprocessing import Preprocessing
 
 
 @keras.saving.register_keras_serializable(package="keras_fpn")
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RPNParts(PyramidParts):
     """The parts of a region proposal network.
 

@@ -27,7 +27,7 @@ CHANNELS = 128  # of the pyramid; Lin et al. 2017 (arXiv:1612.03144), Sec. 6
 
 
 @keras.saving.register_keras_serializable(package="keras_fpn")
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SegmentParts(PyramidParts):
     """The parts of a detector of segmentation proposals.
 

@@ -18,7 +18,7 @@ from keras_fpn.preprocessing import Preprocessing
 
 
 @keras.saving.register_keras_serializable(package="keras_fpn")
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SemanticParts(PyramidParts):
     """The parts of a Semantic FPN.
 

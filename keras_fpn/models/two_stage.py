@@ -1,6 +1,6 @@
 """Shared by two-stage detectors: the parts, and the graphs up to the proposals."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import keras
@@ -10,7 +10,7 @@ from keras_fpn.models.parts import Parts
 from keras_fpn.models.region_branch import RegionBranch
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class PyramidParts(Parts):
     """Base class of the parts of all detectors on a feature pyramid.
 
@@ -22,9 +22,15 @@ class PyramidParts(Parts):
     backbone: Any
     neck: Any
 
+    def __repr__(self):
+        kinds = {f.name: type(getattr(self, f.name)).__name__ for f in fields(self)}
+        named = {**kinds, "backbone": self.backbone.name}
+        listed = ", ".join(f"{name}={kind}" for name, kind in named.items())
+        return f"<{type(self).__name__}: {listed}>"
+
 
 @keras.saving.register_keras_serializable(package="keras_fpn")
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TwoStageParts(PyramidParts):
     """The parts of a two-stage detector.
 

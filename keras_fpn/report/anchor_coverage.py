@@ -35,6 +35,10 @@ class AnchorCoverage:
     image_ids: np.ndarray
     class_names: tuple[str, ...]
 
+    def __repr__(self):
+        missed = f"{self.share_missed(0.5):.1%} without an anchor of IoU 0.5"
+        return f"<AnchorCoverage: {len(self.best_iou)} objects, {missed}>"
+
     def share_missed(self, threshold: float):
         """Returns the fraction, 0..1, of objects with a best IoU below threshold."""
         return float(np.mean(self.best_iou < threshold)) if len(self.best_iou) else 0.0

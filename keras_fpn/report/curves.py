@@ -5,7 +5,8 @@ import io
 import numpy as np
 
 from keras_fpn.files import printable
-from keras_fpn.metrics import Metrics
+from keras_fpn.metrics import Metrics, OperatingPoint
+from keras_fpn.metrics.operating_point import THRESHOLDS
 from keras_fpn.report.extra import from_extra
 from keras_fpn.report.text import percent, shown_classes
 from keras_fpn.visualize import class_color
@@ -61,10 +62,9 @@ def draw_mean_curves(metrics: Metrics):
         shade = index / (len(SHOWN_IOUS) - 1)
         color = (0.03 + 0.55 * shade, 0.25 + 0.48 * shade, 0.48 + 0.42 * shade)
         label = f"IoU {iou:.2f}   {percent(np.mean(means[iou]))}"
-        curves.append((metrics.recall_points, means[iou], _line(color, label)))
-    return _svg(
-        "Mean over classes, by required overlap (IoU)", curves, "area under it, %"
-    )
+        curves.append((metrics.recall_points, means[iou], line(color, label)))
+    title = "Mean over classes, by required overlap (IoU)"
+    return svg_of(curves, title, legend_title="area under it, %")
 
 
 def draw_class_curves(metrics: Metrics):
@@ -84,29 +84,70 @@ def draw_class_curves(metrics: Metrics):
         for label, one in shown:
             color = tuple(value / 255 for value in class_color(label))
             name = f"{printable(one.name[:24])}   {percent(one.values['AP50'])}"
-            curves.append((recall, at_half[:, label], _line(color, name)))
-        return _svg(title, curves, "class and its AP50, %")
+            curves.append((recall, at_half[:, label], line(color, name)))
+        return svg_of(curves, title, legend_title="class and its AP50, %")
     thin = {"lw": 0.6, "alpha": 0.45}
-    curves = [(recall, curve, _line(_GRAY, None, **thin)) for curve in at_half.T]
+    curves = [(recall, curve, line(_GRAY, None, **thin)) for curve in at_half.T]
     mean = mean_curves(metrics)[0.5]
     named = (
-        (recall, mean, _line(_DARK, "mean", lw=2.2)),
-        ([], [], _line(_GRAY, f"{len(shown)} classes", lw=0.6)),
+        (recall, mean, line(_DARK, "mean", lw=2.2)),
+        ([], [], line(_GRAY, f"{len(shown)} classes", lw=0.6)),
     )
-    return _svg(title, [*curves, *named], None)
+    return svg_of([*curves, *named], title)
 
 
-def _line(color, label, lw=1.8, alpha=1.0):
-    """Returns a curve's options of `Axes.plot`."""
+def draw_threshold_curves(point: OperatingPoint):
+    """Returns precision, recall and F1 by the score threshold as SVG, str.
+
+    Raises:
+        ImportError: matplotlib is not installed.
+    """
+    best = point.threshold
+    shown = (
+        ("F1", point.f1s, _DARK, 2.2),
+        ("precision", point.precisions, "#0b5394", 1.4),
+        ("recall", point.recalls, "#b45f06", 1.4),
+    )
+    curves = [
+        (THRESHOLDS, values, line(color, f"{name}   {percent(point.values[name])}", lw))
+        for name, values, color, lw in shown
+    ]
+    mark = ([best, best], [0, 1], line(_GRAY, None, 0.8))
+    labels = "score threshold", "all classes, at IoU 0.50", f"above {best:.2f}, %"
+    return svg_of([*curves, mark], "By score threshold", *labels)
+
+
+def line(color, label, lw=1.8, alpha=1.0):
+    """Returns a curve's options of `Axes.plot`, dict; None as label names it not."""
     return {"color": color, "label": label, "lw": lw, "alpha": alpha}
 
 
-def _svg(title, curves, legend_title):
-    """Returns curves as SVG, str; each is x, y and its options, with gaps at NaN."""
+def svg_of(
+    curves,
+    title: str,
+    x_label: str = "recall",
+    y_label: str = "precision",
+    legend_title: str | None = None,
+    xlim: tuple[float, float] = (0, 1),
+    ylim: tuple[float, float] = (0, 1.02),
+    whole: bool = False,
+):
+    """Returns curves as SVG, str, with gaps at NaN.
+
+    Args:
+        curves: list of (x, y, what `line` returns).
+        title, x_label, y_label, legend_title: texts.
+        xlim, ylim: of the axes.
+        whole: whether only whole numbers are marked below.
+
+    Raises:
+        ImportError: matplotlib is not installed.
+    """
     with from_extra("matplotlib").rc_context(_STYLE):
         figure = from_extra("matplotlib.figure").Figure(_SIZE, layout="constrained")
         axes = figure.subplots()
-        axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="recall", ylabel="precision")
+        axes.set(xlim=xlim, ylim=ylim, xlabel=x_label, ylabel=y_label)
+        axes.xaxis.get_major_locator().set_params(integer=whole)
         axes.set_title(title)
         axes.grid(True)
         for x, y, options in curves:

@@ -34,6 +34,12 @@ class DetectedPhoto:
     picture: Path | None = None
     error: ValueError | OSError | None = None
 
+    def __repr__(self):
+        if self.found is None:
+            return f"<DetectedPhoto {self.photo}: {type(self.error).__name__}>"
+        found = f"{len(self.found['boxes'])} boxes" if "boxes" in self.found else "maps"
+        return f"<DetectedPhoto {self.photo}: {found}, picture {self.picture}>"
+
 
 def detect_photos(
     model,

@@ -1,6 +1,7 @@
 """Writes an evaluation into a folder."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from keras_fpn.data import write_coco_results
@@ -12,7 +13,10 @@ METRICS, DETECTIONS, PAGE = "metrics.json", "detections.json", "index.html"
 
 
 def write_evaluation(
-    evaluation: Evaluation, folder: str | Path, with_page: bool = True
+    evaluation: Evaluation,
+    folder: str | Path,
+    with_page: bool = True,
+    epochs: Sequence[dict] = (),
 ):
     """Writes metrics.json, detections.json and index.html into a folder.
 
@@ -21,6 +25,7 @@ def write_evaluation(
         folder: created if needed; existing files are replaced.
         with_page: whether to write index.html, which needs the extra "report"; a
             class-agnostic detector has none.
+        epochs: logs of each epoch of the training, whose losses the page shows.
 
     Returns:
         list of str, the names of the files.
@@ -31,6 +36,7 @@ def write_evaluation(
     """
     folder = Path(folder)
     recall, masks = evaluation.proposals, evaluation.masks
+    point = evaluation.operating_point
     summary = {
         "dataset": evaluation.dataset.name,
         "model": evaluation.model_name,
@@ -41,6 +47,7 @@ def write_evaluation(
         "keypoints": evaluation.keypoints and evaluation.keypoints.to_dict(),
         "semantic": evaluation.semantic and evaluation.semantic.to_dict(),
         "panoptic": evaluation.panoptic and evaluation.panoptic.to_dict(),
+        "operating_point": point and point.to_dict(),
     }
     write_coco_results(evaluation.results, folder / DETECTIONS)
     texts = {METRICS: json.dumps(summary, indent=2, ensure_ascii=False) + "\n"}
@@ -56,6 +63,8 @@ def write_evaluation(
             masks if isinstance(masks, Metrics) else None,
             evaluation.semantic,
             evaluation.panoptic,
+            point,
+            epochs,
         )
     for name, text in texts.items():
         write_text(folder / name, printable(text))

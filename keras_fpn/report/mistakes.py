@@ -7,9 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from pycocotools import mask as masks
 
-from keras_fpn.metrics.coco import coco_evaluator, quietly
+from keras_fpn.metrics.operating_point import MATCH_IOU, matches_of
 
-MATCH_IOU = 0.5  # as in AP50
 NEAR_IOU = 0.1  # a detection that overlaps an object less is unrelated to it
 PER_PHOTO = 2  # mistakes of each kind, so that one bad photo does not fill the list
 
@@ -91,13 +90,8 @@ def _by_image(entries):
 
 def _unmatched(ground_truth, results):
     """Returns the indices of wrong results and of missed annotations, lists of int."""
-    evaluator, _ = coco_evaluator(ground_truth, results, "bbox")
-    params = evaluator.params
-    params.iouThrs = np.array([MATCH_IOU])
-    params.areaRng, params.areaRngLbl = params.areaRng[:1], params.areaRngLbl[:1]
-    quietly(evaluator.evaluate)
     wrong, missed = [], []
-    for match in filter(None, evaluator.evalImgs):
+    for match in matches_of(ground_truth, results):
         for numbers, matches, ignored, indices in (
             (match["dtIds"], match["dtMatches"][0], match["dtIgnore"][0], wrong),
             (match["gtIds"], match["gtMatches"][0], match["gtIgnore"], missed),

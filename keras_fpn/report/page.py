@@ -9,24 +9,32 @@ from collections.abc import Sequence
 from keras_fpn.data import Dataset
 from keras_fpn.metrics import (
     Metrics,
+    OperatingPoint,
     PanopticMetrics,
     ProposalRecall,
     SemanticMetrics,
     coco_ground_truth,
 )
 from keras_fpn.metrics.proposals import LIMITS
+from keras_fpn.report.confusion import confusion_table
 from keras_fpn.report.crops import draw_mistake
-from keras_fpn.report.curves import draw_class_curves, draw_mean_curves
+from keras_fpn.report.curves import (
+    draw_class_curves,
+    draw_mean_curves,
+    draw_threshold_curves,
+)
 from keras_fpn.report.extra import from_extra
 from keras_fpn.report.mistakes import find_mistakes
 from keras_fpn.report.text import (
     SCALES,
     counted,
+    found_counts,
     panoptic_rows,
     percent,
     semantic_rows,
     shown_classes,
 )
+from keras_fpn.report.training_curves import draw_training
 from keras_fpn.visualize import class_color
 
 TEMPLATE = "evaluation.html"
@@ -67,6 +75,8 @@ def evaluation_page(
     masks: Metrics | None = None,
     semantic: SemanticMetrics | None = None,
     panoptic: PanopticMetrics | None = None,
+    point: OperatingPoint | None = None,
+    epochs: Sequence[dict] = (),
 ):
     """Returns an evaluation as HTML, str, which needs no other file.
 
@@ -79,6 +89,8 @@ def evaluation_page(
         notes: remarks at the top of the page.
         masks: the numbers for masks, or None.
         semantic, panoptic: the numbers for maps, or None.
+        point: the best threshold; None, none is recommended.
+        epochs: logs of each epoch of the training, see `draw_training`.
 
     Raises:
         ImportError: Jinja2 or matplotlib is not installed.
@@ -96,17 +108,17 @@ def evaluation_page(
         notes=notes,
         numbers=[_numbers(one) for one in (metrics, masks) if one is not None],
         curves=[] if metrics is None else _curves(metrics),
-        columns=[
-            "class",
-            "objects",
-            "found",
-            *(name.removeprefix("AP_") for name in _COLUMNS),
-        ],
-        classes=[] if metrics is None else _class_rows(metrics),
+        threshold=_threshold(point),
+        training=_pictures(draw_training(epochs)),
+        columns=[] if metrics is None else _columns(metrics, point),
+        classes=[] if metrics is None else _class_rows(metrics, point),
         absent=0
         if metrics is None
         else len(metrics.per_class) - len(shown_classes(metrics)),
-        pixel_tables=_pixel_tables(semantic, panoptic),
+        tables=[
+            *_confusion_tables(metrics, point),
+            *_pixel_tables(semantic, panoptic),
+        ],
         proposals=_proposal_rows(proposals),
         mistakes=[] if metrics is None else _mistake_groups(dataset, results),
         footer=""
@@ -130,18 +142,45 @@ def _curves(metrics):
         (draw_mean_curves(metrics), "Mean precision-recall curves at five IoUs"),
         (draw_class_curves(metrics), "Precision-recall curves of the classes"),
     )
+    return _pictures(pictures)
+
+
+def _pictures(pictures):
+    """Returns what the template needs about pictures, (SVG, what it shows) each."""
     return [
         {"uri": _uri(svg.encode(), "image/svg+xml"), "text": text}
         for svg, text in pictures
     ]
 
 
-def _class_rows(metrics):
+def _threshold(point):
+    """Returns the recommended threshold, its numbers and its curves; None for None."""
+    if point is None:
+        return None
+    text = "Precision, recall and F1 by the score threshold"
+    return {
+        "value": f"{point.threshold:.2f}",
+        "numbers": [
+            {"name": name, "value": percent(value)}
+            for name, value in point.values.items()
+        ],
+        "curves": _pictures([(draw_threshold_curves(point), text)]),
+    }
+
+
+def _columns(metrics, point):
+    heading, _ = found_counts(metrics, point)
+    names = [name.removeprefix("AP_") for name in _COLUMNS]
+    return ["class", "objects", heading, *names]
+
+
+def _class_rows(metrics, point):
     rows = []
+    _, found = found_counts(metrics, point)
     for label, one in shown_classes(metrics):
         cells = [
             {"text": f"{number:,}", "order": number, "share": None}
-            for number in (one.objects, one.detections)
+            for number in (one.objects, found[label])
         ]
         for name in _COLUMNS:
             value = one.values[name]
@@ -155,6 +194,10 @@ def _class_rows(metrics):
             )
         rows.append({"name": one.name, "color": _hex(label), "cells": cells})
     return rows
+
+
+def _confusion_tables(metrics, point):
+    return [] if point is None else [confusion_table(metrics, point)]
 
 
 def _pixel_tables(semantic, panoptic):

@@ -5,6 +5,7 @@ import math
 from keras_fpn.metrics import (
     Evaluation,
     Metrics,
+    OperatingPoint,
     PanopticMetrics,
     ProposalRecall,
     SemanticMetrics,
@@ -50,19 +51,37 @@ def evaluation_text(evaluation: Evaluation):
     metrics = evaluation.metrics
     counts = counted(metrics or evaluation.proposals or evaluation.semantic)
     head = f"{evaluation.dataset.name}: {evaluation.model_name}, {counts}"
-    tables = [metrics_table(metrics, evaluation.proposals)]
+    point = evaluation.operating_point
+    tables = [metrics_table(metrics, evaluation.proposals, point)]
+    tables += [recommendation(point)] if point is not None else []
     if isinstance(evaluation.masks, ProposalRecall):
         tables += ["masks:", metrics_table(None, evaluation.masks)]
     elif evaluation.masks is not None:
-        tables += ["masks:", metrics_table(evaluation.masks)]
+        tables += ["masks:", metrics_table(evaluation.masks, point=point)]
     if evaluation.keypoints is not None:
-        tables += ["keypoints:", metrics_table(evaluation.keypoints)]
+        tables += ["keypoints:", metrics_table(evaluation.keypoints, point=point)]
     if evaluation.semantic is not None:
         tables += ["semantic maps:", semantic_table(evaluation.semantic)]
     if evaluation.panoptic is not None:
         tables += ["panoptic maps:", panoptic_table(evaluation.panoptic)]
     notes = [f"Note: {note}" for note in evaluation.notes]
     return "\n\n".join([f"{head}; in %", *filter(None, tables), *notes])
+
+
+def recommendation(point: OperatingPoint):
+    """Returns which threshold is the best one, and what it gives, as one line."""
+    values = ", ".join(f"{name} {percent(one)}" for name, one in point.values.items())
+    return f"Best threshold: {point.threshold:.2f} ({values} at IoU 0.50)"
+
+
+def found_counts(metrics: Metrics, point: OperatingPoint | None):
+    """Returns the heading of a column and its number of detections for each class.
+
+    With an operating point those above its threshold are counted, otherwise all.
+    """
+    if point is None:
+        return "detections", [one.detections for one in metrics.per_class]
+    return f"found > {point.threshold:.2f}", point.found.tolist()
 
 
 def semantic_rows(metrics: SemanticMetrics):
@@ -104,18 +123,27 @@ def panoptic_table(metrics: PanopticMetrics):
     return _aligned(panoptic_rows(metrics))
 
 
-def metrics_table(metrics: Metrics | None, proposals: ProposalRecall | None = None):
-    """Returns a table, str: all numbers in percent, then those of each class."""
+def metrics_table(
+    metrics: Metrics | None,
+    proposals: ProposalRecall | None = None,
+    point: OperatingPoint | None = None,
+):
+    """Returns a table, str: all numbers in percent, then those of each class.
+
+    Args:
+        point: at whose threshold detections are counted; None counts all.
+    """
     blocks, classes = [], []
     if metrics is not None:
         names = list(metrics.values)
         half = len(names) // 2
         for row in (names[:half], names[half:]):
             blocks.append([row, [percent(metrics.values[name]) for name in row]])
-        classes.append(["class", "objects", "found", *names[:half]])
-        for _, one in shown_classes(metrics):
+        heading, counts = found_counts(metrics, point)
+        classes.append(["class", "objects", heading, *names[:half]])
+        for label, one in shown_classes(metrics):
             values = [percent(one.values[name]) for name in names[:half]]
-            classes.append([one.name, str(one.objects), str(one.detections), *values])
+            classes.append([one.name, str(one.objects), str(counts[label]), *values])
     if proposals is not None:
         rows = [["proposals", *(f"AR{scale}" for scale in SCALES)]]
         for limit in LIMITS:

@@ -3,6 +3,7 @@
 from keras_fpn.training.finetune import finetuning_plan
 from keras_fpn.training.fit import Training, make_deterministic, prepare_training
 from keras_fpn.training.freezing import exclude_from_decay, freeze_bottom_up
+from keras_fpn.training.numbered_folders import NumberedFolders
 from keras_fpn.training.plan import TrainingPlan, load_recipe
 from keras_fpn.training.progress import Progress
 from keras_fpn.training.run_folder import TrainingDiverged
@@ -12,10 +13,13 @@ from keras_fpn.training.schedules import (
     scaled_learning_rate,
 )
 from keras_fpn.training.sgd import SGD
+from keras_fpn.training.termination import Terminated
 
 __all__ = [
     "SGD",
+    "NumberedFolders",
     "Progress",
+    "Terminated",
     "Training",
     "TrainingDiverged",
     "TrainingPlan",

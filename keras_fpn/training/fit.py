@@ -1,6 +1,7 @@
 """Trains a detector as a plan says, and resumes where an earlier process stopped."""
 
 import dataclasses
+import math
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -14,11 +15,15 @@ from keras_fpn.data.semantic import check_semantic, labels_pixels
 from keras_fpn.distribute.devices import Devices, make_devices
 from keras_fpn.metrics import CocoEvaluation
 from keras_fpn.training.freezing import exclude_from_decay, freeze_bottom_up
+from keras_fpn.training.numbered_folders import NumberedFolders
 from keras_fpn.training.plan import TrainingPlan
 from keras_fpn.training.run_folder import Position, RunFolder
 from keras_fpn.training.run_recorder import RunRecorder
 from keras_fpn.training.run_settings import settings_of
 from keras_fpn.training.stopping import StopTogether, StopWithoutPhotos
+from keras_fpn.training.termination import noted_termination
+
+_SAVE_SECONDS = 600.0  # of work that a killed process may lose
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,12 +57,15 @@ class Training:
     ):
         """Trains to the last epoch of the plan, from the last checkpoint on.
 
+        On one machine, in the main thread and without a handler of yours, SIGTERM saves
+        a checkpoint after the present step, or the evaluation.
+
         Args:
             callbacks: called after this package's own; their state is not saved. One
                 that stops the training, such as `EarlyStopping`, ends it for good, on
                 all workers.
             save_every: steps between checkpoints within an epoch; None, one after each
-                epoch.
+                epoch. On one machine there is one every ten minutes, too.
             workers: threads that read photos; None, one per CPU core.
 
         Returns:
@@ -66,6 +74,7 @@ class Training:
         Raises:
             ValueError: a callback would replace the trained weights by others.
             TrainingDiverged: the loss or a variable was not finite.
+            Terminated: after SIGTERM, a SystemExit with the code 143.
             OSError: a checkpoint could not be written; or more than 1 % of the photos,
                 and more than one, could not be read.
         """
@@ -73,9 +82,23 @@ class Training:
             return self.folder.epochs
         _check_callbacks(callbacks)
         photos = StopWithoutPhotos(self.loader, self.devices)
-        recorder = RunRecorder(
-            self.folder, self.loader, self.evaluation, save_every, self.start_step
-        )
+        alone = self.devices.workers == 1  # several would not save at the same step
+        with noted_termination(alone) as asked:
+            recorder = RunRecorder(
+                self.folder,
+                self.loader,
+                self.evaluation,
+                save_every,
+                self.start_step,
+                save_seconds=_SAVE_SECONDS if alone else math.inf,
+                asked_to_end=asked,
+            )
+            self._fit([photos, recorder, *callbacks], workers)
+        self.folder.finish(self.model)
+        return self.folder.epochs
+
+    def _fit(self, callbacks, workers):
+        """Calls `fit` until the plan has ended or a callback ends it."""
         last = [StopTogether(self.devices)] if self.devices.workers > 1 else []
         for first, stop, start_batch, steps in self._stretches():
             data = self.devices.dataset(
@@ -89,12 +112,10 @@ class Training:
                     steps_per_epoch=steps,
                     shuffle=False,
                     verbose=0,
-                    callbacks=[photos, recorder, *callbacks, *last],
+                    callbacks=[*callbacks, *last],
                 )
             if self.model.stop_training:
                 break
-        self.folder.finish(self.model)
-        return self.folder.epochs
 
     @property
     def total_steps(self):
@@ -128,7 +149,7 @@ class Training:
 def prepare_training(
     plan: TrainingPlan,
     dataset: Dataset,
-    output: str | os.PathLike,
+    output: str | os.PathLike | NumberedFolders,
     validation: Dataset | None = None,
     devices: Devices | None = None,
     seed: int = 0,
@@ -144,7 +165,8 @@ def prepare_training(
     Args:
         plan: what is trained, and how.
         dataset: to train on.
-        output: the folder; new, empty, or the one of this very training.
+        output: the folder; new, empty, or the one of this very training; or
+            `NumberedFolders`, whose first that suits is taken.
         validation: data set to evaluate after each epoch; None measures nothing.
         devices: that train; None, the one that Keras chooses.
         seed: of the random numbers.
@@ -188,12 +210,18 @@ def prepare_training(
             )
         )
     settings = settings_of(plan, model, loader, validation, seed)
-    folder = RunFolder(output, settings, devices.is_chief)
-    if folder.finished:
-        folder.load_last(model)
-        start = Position(*divmod(plan.total_steps(len(loader)), len(loader)))
+    if isinstance(output, NumberedFolders):
+        path: str | os.PathLike = output.folder_of(settings)
     else:
-        start = folder.restore(model)
+        path = output
+    devices.check_same_settings(settings)
+    with devices.together():
+        folder = RunFolder(path, settings, devices.is_chief)
+        if folder.finished:
+            folder.load_last(model)
+            start = Position(*divmod(plan.total_steps(len(loader)), len(loader)))
+        else:
+            start = folder.restore(model)
     training = Training(plan, model, loader, devices, folder, start, evaluation)
     devices.check_same_step(training.start_step)
     return training

@@ -8,7 +8,7 @@ from typing import Any
 
 from keras_fpn.models.limits import check_whole_number
 from keras_fpn.training.freezing import NORM_NAMES
-from keras_fpn.training.schedules import scaled_learning_rate
+from keras_fpn.training.schedules import ScaledSteps, scaled_learning_rate
 from keras_fpn.weights import load_imagenet
 
 
@@ -72,9 +72,24 @@ class TrainingPlan:
         return self.steps
 
     def with_batch_size(self, batch_size: int):
-        """Returns the plan for another batch size, its learning rate in proportion."""
+        """Returns the plan for another batch size, its learning rate in proportion.
+
+        If the plan counts in steps, these, its warm-up and its drops are scaled so that
+        as many images are seen before each. Source: detectron2's REFERENCE_WORLD_SIZE.
+        """
         rate = scaled_learning_rate(self.learning_rate, batch_size, self.batch_size)
-        return dataclasses.replace(self, batch_size=batch_size, learning_rate=rate)
+        plan = dataclasses.replace(self, batch_size=batch_size, learning_rate=rate)
+        if self.steps is None:
+            return plan
+        factor = batch_size / self.batch_size
+
+        def schedule(learning_rate, steps_per_epoch, total_steps):
+            counts = (round(steps * factor) for steps in (steps_per_epoch, total_steps))
+            found = self.schedule(learning_rate, *counts)
+            return ScaledSteps(found, factor) if callable(found) else found
+
+        steps = max(1, round(self.steps / factor))
+        return dataclasses.replace(plan, steps=steps, schedule=schedule)
 
     def with_epochs(self, epochs: int):
         """Returns the plan for another number of epochs."""

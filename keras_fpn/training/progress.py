@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from keras_fpn.report.text import percent
 from keras_fpn.training.steps import RecentMeans, StepCallback, as_float, learning_rate
 
 _REFRESH = 0.25  # seconds between changes of the line on a terminal
@@ -28,7 +29,7 @@ class Progress(StepCallback):
 
     On a terminal one line is rewritten at every step; elsewhere, as in a log file, a
     new line is written from time to time. Each epoch ends with a line that stays: the
-    mean losses, and `val_AP` if a callback before this one measured it.
+    mean losses, and AP in percent if a callback before this one measured `val_AP`.
 
     Use it in a `with` statement: an interrupted `fit` does not tell its callbacks.
 
@@ -93,7 +94,7 @@ class Progress(StepCallback):
     def on_epoch_end(self, epoch, logs=None):
         values = {name: as_float(value) for name, value in (logs or {}).items()}
         texts = [_losses(values)]
-        texts += [f"{n} {values[n]:.3f}" for n in _SHOWN_METRICS if n in values]
+        texts += [_measured(n, values[n]) for n in _SHOWN_METRICS if n in values]
         done = self.step - self.first_step
         seconds = duration(self._times.since_epoch_began())
         texts.append(f"{done} step{'' if done == 1 else 's'} in {seconds}")
@@ -115,21 +116,36 @@ class Progress(StepCallback):
         return duration(self._times.expected(steps, epochs))
 
     def _line(self, means, last):
-        """Returns the text that is shown within an epoch."""
+        """Returns the text that is shown within an epoch; on a terminal, what fits."""
         seconds, step = self._times.seconds_per_step, self.step_of_epoch
         # The last epoch may be cut short.
         steps = min(self.steps_per_epoch, self.total_steps - self.step + step)
-        texts = [f"{self._epoch()}, step {step}/{steps}"]
+        when = [f"{self._epoch()}, step {step}/{steps}"]
         if last:
-            texts.append("ending the epoch")
+            when.append("ending the epoch")
         elif seconds is not None:
             left = duration(self._times.expected(steps - step))
-            texts.append(f"{left} left, {self._left()} in total")
+            when.append(f"{left} left, {self._left()} in total")
+        speed = ""
         if seconds is not None:
-            texts.append(f"{self.batch_size / max(seconds, 1e-9):.3g} images/s")
-        texts.append(_losses(means))
-        texts.append(f"learning rate {learning_rate(self.model):.3g}")
-        return "; ".join(filter(None, texts))
+            speed = f"{self.batch_size / max(seconds, 1e-9):.3g} images/s"
+        rate = f"learning rate {learning_rate(self.model):.3g}"
+        total = _losses({n: v for n, v in means.items() if n == "loss"})
+        return self._fitting(
+            [*when, speed, _losses(means), rate],
+            [*when, speed, _losses(means)],
+            [*when, speed, total],
+            [*when, total],
+            [when[0], total],
+        )
+
+    def _fitting(self, *choices):
+        """Returns the first text that fits the terminal, or the last, cut off."""
+        lines = ["; ".join(filter(None, choice)) for choice in choices]
+        if not self.console.is_terminal:
+            return lines[0]
+        width = self.console.width
+        return next((one for one in lines if len(one) <= width), lines[-1][:width])
 
     def _show(self, line):
         if self._live is not None:
@@ -204,6 +220,11 @@ def duration(seconds):
         return f"{minutes}:{seconds:02}"
     text = f"{hours}:{minutes:02}:{seconds:02}"
     return f"{days} d {text}" if days else text
+
+
+def _measured(name, value):
+    """Returns "mask AP 34.6 %", str, of a validation number, 0..1, and its name."""
+    return f"{name.removeprefix('val_').replace('_', ' ')} {percent(value)} %"
 
 
 def _losses(means):

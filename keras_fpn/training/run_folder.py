@@ -14,6 +14,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from keras_fpn.files import replacing
+from keras_fpn.loading import BEST, LAST
 from keras_fpn.training.checkpoints import (
     array_of,
     averaged_weights,
@@ -80,7 +81,7 @@ class RunFolder:
 
     def __init__(self, path: str | os.PathLike, settings: dict, writes: bool = True):
         self.path = pathlib.Path(path)
-        self.best, self.last = self.path / "best.keras", self.path / "last.keras"
+        self.best, self.last = self.path / BEST, self.path / LAST
         self.best_value: float | None = None
         self.writes = writes
         self._kept: list[pathlib.Path] = []  # intact checkpoints, the newest last
@@ -288,8 +289,16 @@ class RunFolder:
             size: int, about how many bytes will be written.
 
         Raises:
-            OSError: it cannot be written; the message says what is intact.
+            OSError: it cannot be written, and the message says what is intact; or the
+                folder was removed meanwhile.
         """
+        if not (self.path / SETTINGS).is_file():
+            # What is written into a new folder now could not be resumed.
+            raise OSError(
+                f"The folder of a training must stay; received {self.path}, from which "
+                f"{SETTINGS} was removed while it trained. Put the folder back, or "
+                "start again."
+            )
         try:
             with replacing(path) as partial:
                 yield partial
@@ -329,14 +338,24 @@ def _check_folder(folder):
             f"The output must be a folder; received {folder}, which is a file. Choose "
             "another output folder."
         )
-    names = sorted(path.name for path in folder.iterdir())
-    others = [name for name in names if name != _LOCK and ".partial" not in name]
-    if others and SETTINGS not in names:
+    others = _content(folder)
+    if others and SETTINGS not in others:
         raise ValueError(
             "The output folder must be new, empty, or that of a run to resume; "
             f"received {folder}, which holds {others[0]!r} and no {SETTINGS}. Choose "
             "another output folder."
         )
+
+
+def is_free(folder: pathlib.Path):
+    """Returns whether a folder is new or empty, so that a run can begin in it."""
+    return not folder.exists() or (folder.is_dir() and not _content(folder))
+
+
+def _content(folder):
+    """Returns the names in a folder, without what killed processes left, sorted."""
+    names = sorted(path.name for path in folder.iterdir())
+    return [name for name in names if name != _LOCK and ".partial" not in name]
 
 
 def _locked(folder):

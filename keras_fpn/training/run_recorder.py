@@ -1,10 +1,11 @@
 """The callback that checks, measures and saves a run after its steps and epochs."""
 
 import math
+import time
+from collections.abc import Callable
 
 import numpy as np
 
-from keras_fpn.data.batches import FILLER
 from keras_fpn.training.checkpoints import (
     averaged_weights,
     not_finite,
@@ -13,6 +14,7 @@ from keras_fpn.training.checkpoints import (
 )
 from keras_fpn.training.run_folder import Position, RunFolder
 from keras_fpn.training.steps import StepCallback, learning_rate
+from keras_fpn.training.termination import Terminated
 
 _NAMED = 16  # images of a batch that a message names
 
@@ -20,11 +22,11 @@ _NAMED = 16  # images of a batch that a message names
 class RunRecorder(StepCallback):
     """Writes a run into its folder, and ends it when it has diverged.
 
-    After each step it checks that the loss is finite. After each epoch, and each
-    `save_every` steps within one, it checks all variables, because a loss is computed
-    before its step changes them, and saves a checkpoint. At the end of an epoch it also
-    measures, with the averages of the weights if the optimizer keeps any, and saves the
-    logs and the best model.
+    After each step it checks that the loss is finite. After each epoch, and after
+    `save_every` steps or `save_seconds` within one, it checks all variables, because a
+    loss is computed before its step changes them, and saves a checkpoint. At the end of
+    an epoch it also measures, with the averages of the weights if the optimizer keeps
+    any, and saves the logs and the best model.
 
     When `fit` ends the model has the weights of the last step, even where Keras has
     overwritten them by their averages; `RunFolder.finish` sets those. Do not use
@@ -39,9 +41,14 @@ class RunRecorder(StepCallback):
             methods only `set_model` and `set_params` are called.
         save_every: steps of an epoch between checkpoints; None, only at its end.
         start_step: steps that were taken before, by an earlier process.
+        save_seconds: float, seconds between checkpoints at most, but for the time of a
+            step and of an evaluation.
+        asked_to_end: function that returns whether to save after this step, or epoch,
+            and end the training.
 
     Raises:
         ValueError: save_every is below 1.
+        Terminated: in `fit`, when it has saved because it was asked to end.
         TrainingDiverged: in `fit`, when the loss or a variable is not finite.
     """
 
@@ -52,6 +59,8 @@ class RunRecorder(StepCallback):
         evaluation=None,
         save_every: int | None = None,
         start_step: int = 0,
+        save_seconds: float = math.inf,
+        asked_to_end: Callable[[], bool] = lambda: False,
     ):
         super().__init__(len(loader), start_step)
         if save_every is not None and save_every < 1:
@@ -61,7 +70,9 @@ class RunRecorder(StepCallback):
             )
         self.folder, self.loader = folder, loader
         self.evaluation, self.save_every = evaluation, save_every
+        self.save_seconds, self.asked_to_end = save_seconds, asked_to_end
         self._weights: list = []
+        self._saved = time.monotonic()
 
     def set_params(self, params):
         super().set_params(params)
@@ -85,10 +96,16 @@ class RunRecorder(StepCallback):
         if not np.isfinite(loss).all():
             value = float(np.mean(loss))
             self._raise("the loss", "NaN" if math.isnan(value) else "infinite")
-        done = self.step % len(self.loader)  # 0 at the end of an epoch: saved below
-        if self.save_every and done and done % self.save_every == 0:
+        done = self.step % len(self.loader)
+        if done == 0:  # the end of an epoch: saved below
+            return
+        late = time.monotonic() - self._saved >= self.save_seconds
+        asked = self.asked_to_end()
+        if late or asked or (self.save_every and done % self.save_every == 0):
             self._check_variables()
             self._save()
+        if asked:
+            raise Terminated
 
     def on_epoch_end(self, epoch, logs=None):
         logs = {} if logs is None else logs
@@ -103,6 +120,8 @@ class RunRecorder(StepCallback):
             self.folder.save_best(self.model, logs[f"val_{monitor}"])
         self._save()
         self._weights = trained_weights(self.model)
+        if self.asked_to_end():
+            raise Terminated
 
     def on_train_end(self, logs=None):
         if self._weights:
@@ -112,6 +131,7 @@ class RunRecorder(StepCallback):
     def _save(self):
         position = Position(*divmod(self.step, len(self.loader)))
         self.folder.save(self.model, position)
+        self._saved = time.monotonic()
 
     def _check_variables(self):
         name = not_finite(self.model)
@@ -137,6 +157,6 @@ class RunRecorder(StepCallback):
         epoch, batch = divmod(step, len(self.loader))
         indices = self.loader.batches(epoch)[batch].indices
         photos = self.loader.dataset.photos
-        ids = [photos[index].image_id for index in indices if index != FILLER]
+        ids = [photos[index].image_id for index in indices if index >= 0]
         more = ", ..." if len(ids) > _NAMED else ""
         return f"[{', '.join(map(str, ids[:_NAMED]))}{more}]"

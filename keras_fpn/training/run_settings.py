@@ -20,7 +20,8 @@ from keras_fpn.files import replacing
 # 1: there was no number; RoIs beyond 896 pixels read P6 in training.
 # 2: "model" described an assignment where it now describes a match and a sample.
 # 3: "model" and "preprocessing" lacked settings, such as "resize_rule".
-FORMAT = 4
+# 4: empty images filled the last batch of an epoch, and entered batch norms.
+FORMAT = 5
 _ABSENT = "nothing"
 _DESCRIBED = ("model", "optimizer")  # settings that another version may word otherwise
 # What Keras numbers where it has no name, and what other settings state already.
@@ -70,13 +71,7 @@ def write_or_compare(path: Path, settings: dict):
     Raises:
         ValueError: the settings or the format differ, or a file is damaged.
     """
-    try:
-        settings = json.loads(json.dumps(settings, allow_nan=False))
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            "The settings of a run must be what JSON can hold: dicts with string keys, "
-            f"lists, strings, finite numbers; received settings={settings!r}."
-        ) from error
+    settings = _for_json(settings)
     if path.is_file():
         _compare(path, settings)
         return
@@ -85,17 +80,64 @@ def write_or_compare(path: Path, settings: dict):
         partial.write_text(json.dumps(content, indent=1) + "\n", "utf-8")
 
 
-def _compare(path, settings):
-    """Raises if the format or a setting differs; warns if a version does."""
+def resumes(path: Path, settings: dict):
+    """Returns whether a training with these settings would resume the run at `path`.
+
+    Args:
+        path: of its run.json, there or not.
+        settings: dict for JSON.
+    """
+    try:
+        begun_with, former, made_with = _read(path)
+    except (ValueError, OSError):
+        return False
+    different, _ = _compared(former, made_with, _for_json(settings))
+    return begun_with == FORMAT and not different
+
+
+def _for_json(settings):
+    """Returns settings as JSON gives them back."""
+    try:
+        return json.loads(json.dumps(settings, allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            "The settings of a run must be what JSON can hold: dicts with string keys, "
+            f"lists, strings, finite numbers; received settings={settings!r}."
+        ) from error
+
+
+def _read(path):
+    """Returns a run's format, its settings, and the versions that it was begun with."""
     try:
         run = load_json(path)
-        former, made_with = run["settings"], dict(run["made_with"])
-        begun_with = run.get("format", 1)
+        return run.get("format", 1), run["settings"], dict(run["made_with"])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(
             f"{path.name} must be what a training wrote; received {path}, which is "
             "damaged. Choose another output folder."
         ) from error
+
+
+def _compared(former, made_with, settings):
+    """Returns texts: in what settings differ, and differences that are no others.
+
+    Another version may describe the same model in other words.
+    """
+    different = list(_differences(former, settings))
+    if not _other_versions(made_with):
+        return different, []
+    described = [text for text in different if text.startswith(_DESCRIBED)]
+    return [text for text in different if text not in described], described
+
+
+def _other_versions(made_with):
+    present = _made_with()
+    return [name for name in present if made_with.get(name) != present[name]]
+
+
+def _compare(path, settings):
+    """Raises if the format or a setting differs; warns if a version does."""
+    begun_with, former, made_with = _read(path)
     if begun_with != FORMAT:
         version = str(made_with.get("keras_fpn", _ABSENT))[:_SHOWN]
         raise ValueError(
@@ -104,25 +146,20 @@ def _compare(path, settings):
             f"keras_fpn {version}, where this version has format {FORMAT}. Start again "
             "in another output folder, or resume with the version that began it."
         )
-    different = list(_differences(former, settings))
-    present = _made_with()
-    others = [name for name in present if made_with.get(name) != present[name]]
-    if others:  # versions may describe the same model in other words
-        described = [text for text in different if text.startswith(_DESCRIBED)]
-        different = [text for text in different if text not in described]
-        for text in described:
-            warnings.warn(f"Ignored, because versions differ: {text}.", stacklevel=2)
+    different, described = _compared(former, made_with, settings)
+    for text in described:
+        warnings.warn(f"Ignored, because versions differ: {text}.", stacklevel=2)
     if different:
         raise ValueError(
             "A run can be resumed only with its own settings; received "
             f"{'; '.join(different)} in {path.parent}. Start with the settings of that "
             "run, or choose another output folder."
         )
-    for name in others:
+    for name in _other_versions(made_with):
         warnings.warn(
             f"The run in {path.parent} was begun with {name} "
-            f"{made_with.get(name, _ABSENT)} and resumes with {present[name]}: its "
-            "weights may differ from those of an uninterrupted run.",
+            f"{made_with.get(name, _ABSENT)} and resumes with {_made_with()[name]}: "
+            "its weights may differ from those of an uninterrupted run.",
             stacklevel=2,
         )
 

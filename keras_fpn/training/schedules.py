@@ -161,3 +161,35 @@ class WarmupCosine(_WarmUp):
         progress = ops.minimum(step / self.total_steps, 1.0)
         cosine = 0.5 * (1.0 + ops.cos(math.pi * progress))
         return self.final_factor + (1.0 - self.final_factor) * cosine
+
+
+@keras.saving.register_keras_serializable(package="keras_fpn")
+class ScaledSteps(keras.optimizers.schedules.LearningRateSchedule):
+    """Another schedule with all of its steps scaled: its warm-up and its drops too.
+
+    Args:
+        schedule: `keras.optimizers.schedules.LearningRateSchedule`.
+        factor: float > 0, steps of that schedule in each step of this one.
+
+    Call arguments:
+        step: int scalar, 0 for the first step.
+
+    Returns:
+        float32 scalar.
+    """
+
+    def __init__(self, schedule, factor: float):
+        self.schedule = schedule
+        self.factor = float(factor)
+
+    def __call__(self, step):
+        return self.schedule(ops.cast(step, "float32") * self.factor)
+
+    def get_config(self):
+        serialize = keras.saving.serialize_keras_object
+        return {"schedule": serialize(self.schedule), "factor": self.factor}
+
+    @classmethod
+    def from_config(cls, config):
+        schedule = keras.saving.deserialize_keras_object(config["schedule"])
+        return cls(schedule, config["factor"])

@@ -61,3 +61,15 @@ class Checkpoint:
     size_mb: float | None
     class_names: tuple[str, ...] | None = None
     category_ids: tuple[int, ...] | None = None
+
+    def __repr__(self):
+        return f"<Checkpoint {described(self)}>"
+
+
+def described(checkpoint):
+    """Returns "NAME: box AP 37.0 on COCO val2017", str, of a checkpoint."""
+    measured = "; ".join(
+        f"{', '.join(f'{name} {value}' for name, value in found.items())} on {data}"
+        for data, found in checkpoint.metrics.items()
+    )
+    return f"{checkpoint.name}: {measured}"

@@ -2,9 +2,9 @@
 
 import contextlib
 import http.client
+import logging
 import os
 import re
-import sys
 import time
 import urllib.error
 import urllib.parse
@@ -27,6 +27,7 @@ _ATTEMPTS = 4  # without new bytes, in a row, before a download fails
 _PAUSE = 0.5  # seconds before the second attempt, doubled for each further one
 _TIMEOUT = 30.0  # seconds without an answer
 _CHUNK = 1 << 18  # bytes
+_LOGGER = logging.getLogger(__name__)
 _RETRIED_STATUS = {408, 429, 500, 502, 503, 504}
 
 
@@ -44,7 +45,9 @@ def fetch(
     The file is hashed every time, which takes a fraction of a second, because a record
     of an earlier verification says nothing about later damage. An interrupted download
     resumes where it ended, in this call or the next one. If several processes need the
-    same file, one downloads it and the others wait.
+    same file, one downloads it and the others wait. A download is reported to Python's
+    logger "keras_fpn" as information, on a terminal by a progress bar; unless that is
+    asked for, nothing is shown.
 
     Args:
         checkpoint: `Checkpoint`, or str, an http or https URL.
@@ -180,7 +183,7 @@ def _is_locked(lock, name):
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        _say(f"Waiting for another download of {name}")
+        _LOGGER.info(f"Waiting for another download of {name}")
         fcntl.flock(lock, fcntl.LOCK_EX)
     except OSError:  # a file system without locks
         return False
@@ -191,8 +194,9 @@ def _download(url, part, path):
     """Completes the unfinished file."""
     failures, furthest = 0, -1
     console = rich.console.Console(stderr=True)
-    if not console.is_interactive:
-        _say(f"Downloading {url} to {path}")
+    shown = console.is_interactive and _LOGGER.isEnabledFor(logging.INFO)
+    if not shown:
+        _LOGGER.info(f"Downloading {url} to {path}")
     columns = (
         rich.progress.TextColumn("{task.description}"),
         rich.progress.BarColumn(),
@@ -200,9 +204,7 @@ def _download(url, part, path):
         rich.progress.TransferSpeedColumn(),
         rich.progress.TimeRemainingColumn(),
     )
-    with rich.progress.Progress(
-        *columns, console=console, disable=not console.is_interactive
-    ) as bar:
+    with rich.progress.Progress(*columns, console=console, disable=not shown) as bar:
         task = bar.add_task(path.name, total=None)
         while True:
             try:
@@ -298,7 +300,3 @@ def _move_verified(part, path, url, digest):
             "again, and if that fails again do not use that source."
         )
     os.replace(part, path)
-
-
-def _say(text):
-    print(text, file=sys.stderr, flush=True)

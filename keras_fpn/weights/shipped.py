@@ -5,7 +5,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from keras_fpn.weights.checkpoint import Digest
+from keras_fpn.weights.checkpoint import Digest, described
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -32,6 +32,9 @@ class ShippedCheckpoint:
     sample: str | None
     license: str
     size_mb: float
+
+    def __repr__(self):
+        return f"<ShippedCheckpoint {described(self)}>"
 
     @property
     def source(self):

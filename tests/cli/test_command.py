@@ -1,7 +1,6 @@
 import io
 import json
 import os
-import subprocess
 import sys
 import types
 
@@ -58,8 +57,20 @@ def test_detect_goes_on_after_a_failure_and_exits_with_one(
     assert cli.main(["detect", str(folder), "--output", str(out)]) == 1
     printed = capsys.readouterr()
     assert printed.out.startswith("2 photos, 2 boxes, ")
-    assert printed.out.endswith(f"; 1 photo failed; pictures in {out}\n")
+    assert printed.out.endswith(
+        "; 1 photo failed; skipped: 1 folder, 1 .txt (--recursive takes folders); "
+        f"pictures in {out}\n"
+    )
     assert len(printed.err.splitlines()) == 1
+
+
+def test_detect_takes_a_folders_tree(folder, tmp_path, capsys, fake):
+    out = folder / "below" / "out"
+    assert cli.main(["detect", str(folder), "--recursive", "--output", str(out)]) == 1
+    assert "3 photos, 3 boxes, " in capsys.readouterr().out
+    again = cli.main(["detect", str(folder), "--recursive", "--output", str(out)])
+    assert again == 1
+    assert "3 photos, 3 boxes, " in capsys.readouterr().out  # no picture among them
 
 
 def test_detect_takes_the_model_defaults_and_a_readable_threshold(
@@ -123,6 +134,15 @@ def test_detect_sample_needs_no_photo(tmp_path, fake):
     assert cli.main(["detect", "--sample", "--output", str(tmp_path)]) == 0
     assert fake.calls[0][0][0].shape == (400, 600, 3)
     assert [path.name for path in tmp_path.iterdir()] == ["coffee.jpg"]
+
+
+def test_ctrl_c_while_the_library_is_loaded_is_no_traceback(monkeypatch, capsys):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "load_library", interrupted)
+    assert cli.main(["presets"]) == 130
+    assert capsys.readouterr() == ("", "Interrupted.\n")
 
 
 def test_an_interrupted_detect_exits_as_shells_do(folder, tmp_path, capsys, fake):
@@ -193,25 +213,6 @@ def test_presets_are_a_table_with_metrics_and_source(capsys, monkeypatch):
         "a longer name                            another; no download: give --weights "
         "FILE",
     ]
-
-
-def test_the_command_line_is_parsed_without_keras(repository_root):
-    # The package's own __init__ is left out: it imports what its users ask for.
-    code = f"""
-import sys, types
-package = types.ModuleType("keras_fpn")
-package.__path__ = [{str(repository_root / "keras_fpn")!r}]
-sys.modules["keras_fpn"] = package
-from keras_fpn.cli import main
-code = main(["detect"])
-slow = [n for n in ("keras", "tensorflow", "jax", "numpy") if n in sys.modules]
-sys.exit(f"loaded {{slow}}" if slow else code)
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 2
-    assert "Name at least one photo" in done.stderr
 
 
 def test_the_script_is_the_command():

@@ -64,7 +64,7 @@ def test_what_cannot_be_opened_is_one_line_after_what_was_printed():
 def test_an_interrupt_is_one_line():
     ended = run("raise KeyboardInterrupt")
     assert ended.returncode == errors.INTERRUPTED
-    assert ended.stderr == "keras-fpn: interrupted\n"
+    assert ended.stderr == "Interrupted.\n"
 
 
 def test_what_nobody_foresaw_keeps_its_traceback():

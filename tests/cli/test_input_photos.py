@@ -1,24 +1,82 @@
 import pytest
+from PIL import Image
 
 from keras_fpn.cli.errors import CommandError
-from keras_fpn.cli.input_photos import photos_named, sample_photo
+from keras_fpn.cli.input_photos import InputPhotos, input_photos, sample_photo
+
+
+def names(named, **options):
+    """The file names of the photos, and what was skipped."""
+    with input_photos(named, **options) as found:
+        return [path.name for path in found.paths], dict(found.skipped)
 
 
 def test_a_folder_gives_its_image_files_sorted_and_a_file_is_taken_as_it_is(folder):
-    photos = photos_named([folder / "notes.txt", folder])
-    assert [p.name for p in photos] == ["notes.txt", "a.png", "b.jpg", "broken.JPG"]
+    photos, _ = names([folder / "notes.txt", folder])
+    assert photos == ["notes.txt", "a.png", "b.jpg", "broken.JPG"]
 
 
 def test_a_photo_named_twice_is_taken_once(folder):
-    photos = photos_named([folder / "b.jpg", folder, folder / "below" / ".." / "b.jpg"])
-    assert [p.name for p in photos] == ["b.jpg", "a.png", "broken.JPG"]
+    photos, _ = names([folder / "b.jpg", folder, folder / "below" / ".." / "b.jpg"])
+    assert photos == ["b.jpg", "a.png", "broken.JPG"]
+
+
+def test_what_a_folder_holds_beside_photos_is_counted(folder):
+    for name in ("one.heic", "two.HEIC", "README", ".DS_Store"):
+        (folder / name).write_bytes(b"")
+    (folder / ".hidden").mkdir()
+    _, skipped = names([folder])
+    assert skipped == {".heic": 2, ".txt": 1, "folder": 1, "without a suffix": 1}
+
+
+def test_a_folders_tree_is_taken_without_hidden_folders_and_the_output(folder):
+    for name in (".hidden", "below/deeper", "out"):
+        (folder / name).mkdir()
+        Image.new("RGB", (9, 9)).save(folder / name / "e.jpg")
+    photos, skipped = names([folder], recursive=True, without=folder / "out")
+    assert photos == ["a.png", "b.jpg", "broken.JPG", "d.jpg", "e.jpg"]
+    assert skipped == {".txt": 1}
+
+
+def test_links_in_a_circle_end(folder):
+    (folder / "below" / "again").symlink_to(folder, target_is_directory=True)
+    photos, _ = names([folder], recursive=True)
+    assert photos == ["a.png", "b.jpg", "broken.JPG", "d.jpg"]
 
 
 def test_missing_paths_and_folders_without_photos_are_refused(tmp_path):
     with pytest.raises(CommandError, match=r"received '.*gone', which does not exist"):
-        photos_named([tmp_path / "gone"])
-    with pytest.raises(CommandError, match=r"received '.*', where no file ends in"):
-        photos_named([tmp_path])
+        names([tmp_path / "gone"])
+    with pytest.raises(CommandError, match=r"\.webp; .* '.*', which holds nothing\.$"):
+        names([tmp_path])
+    (tmp_path / "below").mkdir()
+    (tmp_path / "a.heic").touch()
+    with pytest.raises(
+        CommandError, match=r"holds 1 folder, 1 \.heic \(--recursive ta"
+    ):
+        names([tmp_path])
+
+
+@pytest.mark.parametrize(
+    ("skipped", "text"),
+    [
+        ({}, ""),
+        ({".heic": 3}, "skipped: 3 .heic"),
+        (
+            {".heic": 3, "folder": 2},
+            "skipped: 3 .heic, 2 folders (--recursive takes folders)",
+        ),
+        ({".a": 5, ".b": 4, ".c": 3, ".d": 1}, "skipped: 5 .a, 4 .b, 3 .c, 1 other"),
+        (
+            {".a": 9, ".b": 9, ".c": 9, ".d": 1, "folder": 1},
+            "skipped: 9 .a, 9 .b, 9 .c, 2 others (--recursive takes folders)",
+        ),
+    ],
+)
+def test_what_was_skipped_is_a_short_text(skipped, text):
+    found = InputPhotos()
+    found.skipped.update(skipped)
+    assert found.skipped_text() == text
 
 
 def test_the_sample_photo_is_small_and_its_origin_is_stated():

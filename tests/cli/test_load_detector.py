@@ -194,8 +194,8 @@ def test_weights_of_another_architecture_are_refused(tmp_path, monkeypatch):
             None,
             "gone.pth",
             2,
-            "--weights must be 'coco', 'random' or an existing file; received "
-            "--weights gone.pth.",
+            "--weights must be 'coco', 'random', or an existing file or folder; "
+            "received --weights gone.pth.",
         ),
     ],
 )

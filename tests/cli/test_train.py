@@ -131,6 +131,24 @@ def unmeasured(photos, tmp_path_factory):
     return folder / "run", called(*argv, "--no-tensorboard")
 
 
+def test_without_output_each_training_gets_a_folder_of_its_own(
+    photos, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    argv = [recipe(tmp_path), photos / "train", "--no-tensorboard", "--workers", 1]
+    for options, folder in (([], "train"), ([], "train2"), (["--seed", 1], "train3")):
+        code, out, err = called(*argv, *options)
+        assert code == 0, err
+        assert f"; folder runs/{folder}\n" in out
+        another = "runs/train holds a complete training or another one; this one is in "
+        assert (f"{another}runs/{folder}.\n" in out) == (folder != "train")
+        assert (tmp_path / "runs" / folder / "last.keras").is_file()
+    (tmp_path / "runs" / "train2" / "last.keras").unlink()
+    code, out, err = called(*argv)  # it has its last checkpoint only
+    assert code == 0, err
+    assert "; folder runs/train2; resumes at epoch 3, step 1\n" in out
+
+
 def test_without_photos_to_measure_on_the_last_checkpoint_is_the_result(unmeasured):
     folder, (code, out, err) = unmeasured
     assert code == 0, err
@@ -146,7 +164,7 @@ def test_where_no_epoch_was_measured_the_last_checkpoint_is_the_result(
 ):
     folder, measured = RunFolder(unmeasured[0], {}, writes=False), []
     monkeypatch.setattr(keras.models, "load_model", measured.append)
-    monkeypatch.setattr(run_training, "evaluate", lambda *_: None)
+    monkeypatch.setattr(run_training, "evaluate", lambda *_, **__: None)
     run_training._evaluate(folder, "a data set")
     out, err = capsys.readouterr()
     assert measured == [folder.last]

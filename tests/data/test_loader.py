@@ -24,7 +24,7 @@ from keras_fpn.data import (
     RandomFlip,
     SafeCrop,
 )
-from keras_fpn.data.batches import FILLER, Batch
+from keras_fpn.data.batches import Batch
 from keras_fpn.data.loader import ArraySpec, Loader
 from keras_fpn.preprocessing import read_photo, resized_size
 
@@ -126,17 +126,24 @@ def test_a_data_set_without_any_object_has_one_place_for_padding(tmp_path):
     assert (y["labels"] == -1).all()
 
 
-def test_fillers_are_empty_images_of_no_weight(dataset):
+def test_a_batch_is_completed_by_pixels_of_its_photos_without_weight(dataset):
     loader = Loader(dataset, SMALL, 4, fill=True)
     assert len(loader) == 2
-    x, y, weight = loader.load(loader.batches(0)[-1], 0)
+    batch = loader.batches(0)[-1]
+    assert batch.indices[-1] == ~batch.indices[0]
+    x, y, weight = loader.load(batch, 0)
     np.testing.assert_array_equal(weight, [1, 1, 1, 0])
-    assert loader.batches(0)[-1].indices[-1] == FILLER
-    assert not x["images"][-1].any()
-    np.testing.assert_array_equal(x["image_sizes"][-1], x["images"].shape[1:3])
+    assert x["images"][0].any()
+    for values in x.values():
+        np.testing.assert_array_equal(values[-1], values[0])
     np.testing.assert_array_equal(y["photo_sizes"][-1], x["images"].shape[1:3])
     assert y["image_ids"][-1] == -1
     assert (y["labels"][-1] == -1).all()
+
+
+def test_a_batch_may_need_more_pixels_than_it_has_photos(dataset):
+    indices = [one.indices for one in Loader(dataset, SMALL, 5, fill=True).batches(0)]
+    assert indices == [(0, 1, 2, 3, 4), (5, 6, ~5, ~6, ~5)]
 
 
 def test_keypoints_come_along(tmp_path):

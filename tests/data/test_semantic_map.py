@@ -17,7 +17,7 @@ from keras_fpn.data import (
     SafeCrop,
     load_sample,
 )
-from keras_fpn.data.batches import FILLER, Batch
+from keras_fpn.data.batches import Batch
 from keras_fpn.data.flip import flip_sample
 from keras_fpn.data.sample import resize_sample
 from keras_fpn.data.worker_rows import WorkerRows
@@ -130,7 +130,7 @@ def dataset(tmp_path_factory):
 
 def test_a_batch_has_it_and_255_in_its_padding(dataset):
     loader = Loader(dataset, SMALL, 3, semantic=True)
-    _, y, _ = loader.load(Batch((0, FILLER, 2), (48, 96)), epoch=0)
+    _, y, _ = loader.load(Batch((0, ~0, 2), (48, 96)), epoch=0)
     assert y["semantic_map"].dtype == np.uint8
     # 20 x 50 becomes 25 x 64, and 30 x 30 becomes 32 x 32; the second only fills.
     expected = np.full((3, 48, 96), 255, np.uint8)

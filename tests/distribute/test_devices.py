@@ -122,6 +122,48 @@ def test_workers_refuse_to_start_from_different_steps(monkeypatch):
         devices.check_same_step(7)
 
 
+def two_workers(monkeypatch, of_other):
+    """Devices of two workers; the other one answers `of_other(number)`."""
+    devices = Devices()
+    devices.workers = 2
+    monkeypatch.setattr(devices, "of_workers", lambda n: [n, of_other(n)])
+    return devices
+
+
+def test_workers_refuse_to_train_with_different_settings(monkeypatch):
+    settings = {"seed": 0, "dataset": {"photos": 3}, "epochs": None}
+    two_workers(monkeypatch, lambda n: n).check_same_settings(settings)
+    asked = []
+
+    def other(number):
+        asked.append(number)
+        return number + (len(asked) == 2)
+
+    with pytest.raises(ValueError, match=r"received others for dataset\. Start"):
+        two_workers(monkeypatch, other).check_same_settings(settings)
+    assert len(set(asked)) == 3
+    assert all(0 <= number < 2**40 for number in asked)
+    Devices().check_same_settings({"seed": object()})  # one worker compares nothing
+
+
+def test_an_error_of_one_worker_ends_all(monkeypatch):
+    with two_workers(monkeypatch, lambda n: 0).together():
+        pass
+    alone = r"received an error on worker 1, whose own message"
+    with (
+        pytest.raises(ValueError, match=alone),
+        two_workers(monkeypatch, lambda n: 1).together(),
+    ):
+        pass
+    told = []
+    devices = two_workers(monkeypatch, lambda n: told.append(n) or 0)
+    with pytest.raises(OSError, match="mine"), devices.together():
+        raise OSError("mine")
+    assert told == [1]
+    with pytest.raises(OSError, match="mine"), Devices().together():
+        raise OSError("mine")
+
+
 @pytest.mark.tensorflow_only
 @pytest.mark.parametrize(
     "config",
@@ -171,8 +213,12 @@ def test_multiworker_after_a_computation_is_refused(monkeypatch):
         make_devices("multiworker")
 
 
-def test_tpu_without_a_tpu_is_refused():
-    with pytest.raises(ValueError, match="'tpu' needs a machine with a TPU"):
+def test_tpu_is_refused_without_a_tpu_and_on_tensorflow():
+    said = {
+        "jax": "'tpu' needs a machine with a TPU",
+        "tensorflow": "'tpu' must be used on JAX.* Set KERAS_BACKEND=jax",
+    }
+    with pytest.raises(ValueError, match=said[keras.backend.backend()]):
         make_devices("tpu")
 
 

@@ -163,6 +163,26 @@ def test_counts_that_are_not_whole_or_below_one_are_refused(count):
         check_whole_number("batch_size", count)
 
 
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("threshold", " Did you mean score_threshold?"),
+        ("conf", " Did you mean score_threshold?"),
+        ("imgsz", " Did you mean min_size?"),
+        ("score_treshold", " Did you mean score_threshold?"),
+        ("zzz", ""),
+    ],
+)
+def test_an_argument_of_another_library_is_answered_by_the_right_one(
+    model, name, meant
+):
+    with pytest.raises(TypeError) as raised:
+        model.detect([], **{name: 0.5})
+    assert str(raised.value) == (
+        f"detect must get its own arguments; received {name}=.{meant}"
+    )
+
+
 def test_a_detectors_config_says_whether_it_is_trained(model):
     config = model.get_config()
     assert config["trainable"] is True

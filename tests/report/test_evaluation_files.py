@@ -10,6 +10,7 @@ from keras_fpn.metrics import (
     coco_ground_truth,
     detections_to_coco,
     evaluate_boxes,
+    operating_point,
 )
 from keras_fpn.report import evaluation_text, extra, write_evaluation
 
@@ -38,7 +39,23 @@ def test_numbers_detections_and_page_are_written(evaluation, tmp_path):
     assert written["notes"] == ["Random weights."]
     assert written["boxes"]["values"]["AP"] == pytest.approx(1)
     assert written["proposals"] is None
+    assert written["operating_point"] is None
     assert "Evaluation on pets" in (out / "index.html").read_text("utf-8")
+
+
+def test_the_best_threshold_is_written(evaluation, tmp_path):
+    truth = coco_ground_truth(evaluation.dataset)
+    point = operating_point(truth, evaluation.results)
+    best = dataclasses.replace(evaluation, operating_point=point)
+    epochs = [{"epoch": 0, "loss": 1.0}]
+    write_evaluation(best, tmp_path, epochs=epochs)
+    written = json.loads((tmp_path / "metrics.json").read_text())
+    values = {"F1": 1.0, "precision": 1.0, "recall": 1.0}
+    assert written["operating_point"] == {"threshold": 0.25, **values}
+    page = (tmp_path / "index.html").read_text("utf-8")
+    assert "<h2>Best threshold: 0.25</h2>" in page
+    assert "Losses by epoch" in page
+    assert "Best threshold: 0.25 (F1 100.0, " in evaluation_text(best)
 
 
 def test_numbers_of_masks_are_on_the_page(evaluation, tmp_path):

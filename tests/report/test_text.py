@@ -2,8 +2,8 @@ import math
 
 from metrics.made import ground_truth, result
 
-from keras_fpn.metrics import evaluate_boxes, evaluate_proposals
-from keras_fpn.report.text import counted, metrics_table, percent
+from keras_fpn.metrics import evaluate_boxes, evaluate_proposals, operating_point
+from keras_fpn.report.text import counted, metrics_table, percent, recommendation
 
 BOX = (10, 10, 40, 40)
 
@@ -37,7 +37,24 @@ def test_the_table_stands_in_columns():
         "100        100.0         -      100.0         -",
         "1000       100.0         -      100.0         -",
         "",
-        "class     objects  found     AP   AP50   AP75  AP_small  AP_medium  AP_large",
-        "class 3         1      1  100.0  100.0  100.0         -      100.0         -",
-        "class 17        0      1      -      -      -         -          -         -",
+        "class     objects  detections     AP   AP50   AP75  AP_small  AP_medium  "
+        "AP_large",
+        "class 3         1           1  100.0  100.0  100.0         -      100.0  "
+        "       -",
+        "class 17        0           1      -      -      -         -          -  "
+        "       -",
     ]
+
+
+def test_detections_are_counted_at_the_best_threshold():
+    truth = ground_truth([(1, 3, BOX), (2, 3, BOX)])
+    found = [result(1, 3, BOX, 0.9), result(2, 3, (100, 10, 40, 40), 0.3)]
+    point = operating_point(truth, found)
+    table = metrics_table(evaluate_boxes(truth, found), point=point)
+    heading, row = table.splitlines()[-2:]
+    # Above 0.30 to 0.89 one is found, and right, of two: F1 is 2/3.
+    assert heading.partition("  AP")[0].rstrip() == "class    objects  found > 0.60"
+    assert row.split()[:4] == ["class", "3", "2", "1"]
+    assert recommendation(point) == (
+        "Best threshold: 0.60 (F1 66.7, precision 100.0, recall 50.0 at IoU 0.50)"
+    )

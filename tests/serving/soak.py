@@ -1,7 +1,7 @@
-"""Many clients at once ask a stand-in server for a minute: errors, memory, latency.
+"""Many clients at once ask a server for a minute: errors, memory, latency.
 
-Run by hand; pytest does not collect it. The server is `stand_in_server.py`, not
-TensorFlow Serving, in a process of its own.
+Run by hand; pytest does not collect it. The server is `keras-fpn serve`, in a process
+of its own.
 
     python tests/serving/soak.py MODEL_DIR [--clients 32] [--seconds 60]
 
@@ -17,13 +17,13 @@ import itertools
 import json
 import pathlib
 import statistics
-import subprocess
 import sys
 import threading
 import time
 
 import numpy as np
 from PIL import Image
+from serve_process import serve_process
 
 GROWTH = 1.05
 
@@ -117,23 +117,20 @@ def main():
     parser.add_argument("--clients", type=int, default=32)
     parser.add_argument("--seconds", type=float, default=60.0)
     arguments = parser.parse_args()
-    script = pathlib.Path(__file__).with_name("stand_in_server.py")
-    command = [sys.executable, str(script), arguments.directory]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
-        try:
-            return soak(server, arguments)
-        finally:
-            server.terminate()
+    places = ["--max-requests", arguments.clients + 1]
+    with serve_process(arguments.directory, *places) as server:
+        return soak(server, arguments)
 
 
 def soak(server, arguments):
     """Returns 0 if all went well; prints what was seen."""
-    started = json.loads(server.stdout.readline())
-    port, model = started["rest"], started["model"]
+    port, model = int(server.rest.rpartition(":")[2]), server.model
     Clients(port, model, 4).run(5, lambda: None)  # warm-up
     memory = []
     clients = Clients(port, model, arguments.clients)
-    clients.run(arguments.seconds, lambda: memory.append(resident_mib(server.pid)))
+    clients.run(
+        arguments.seconds, lambda: memory.append(resident_mib(server.process.pid))
+    )
     quarter = len(memory) // 4
     early, late = (
         statistics.median(part)

@@ -204,6 +204,7 @@ def test_the_command_line_is_checked(client, capsys, argv, message):
 
 
 def test_grpc_says_what_to_install(client, monkeypatch):
-    monkeypatch.setitem(sys.modules, "tensorflow_serving", None)
+    for name in ("tensorflow_serving", "tensorflow_serving.apis"):
+        monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(RuntimeError, match=r"pip install 'keras-fpn\[serving\]'"):
         client.ask_grpc("grpc://127.0.0.1:1", "m", [b""], 1)

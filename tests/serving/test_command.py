@@ -73,8 +73,10 @@ def test_a_saved_detector_is_exported(calls, tmp_path, capsys):
     assert calls[1] == (None, str(saved))
     assert cli.main(["export", str(saved), "d", "--weights", "x.pth"]) == 2
     assert "Leave out --weights." in capsys.readouterr().err
-    assert cli.main(["export", "gone.keras", "d"]) == 2
-    assert "received gone.keras." in capsys.readouterr().err
+    run = tmp_path / "run"
+    run.mkdir()
+    assert cli.main(["export", str(run), "d"]) == 0
+    assert calls[-3:-1] == [("check", "d", None, {"warmup": False}), (None, str(run))]
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,8 @@
-"""Messages to a server and back, by the client that comes with the package.
-
-The server is the stand-in of `stand_in_server.py`, not TensorFlow Serving itself.
-"""
+"""Messages to the server of `keras-fpn serve` and back, by the package's client."""
 
 import base64
+import concurrent.futures
+import contextlib
 import json
 import urllib.error
 import urllib.request
@@ -22,14 +21,12 @@ PREDICT = "tiny:predict"
 
 @pytest.fixture(scope="module")
 def servers(exported):
-    """Addresses of the stand-in: REST's and gRPC's."""
-    pytest.importorskip("tensorflow_serving", reason="the extra `serving` is absent")
-    from serving import stand_in_server
+    """Addresses of a server: REST's and gRPC's."""
+    from keras_fpn.serving.model_folder import find_version
+    from keras_fpn.serving.server_tensorflow import serving
 
-    model = stand_in_server.ServedModel(exported.parent)
-    rest, remote, stop = stand_in_server.start(model)
-    yield f"http://127.0.0.1:{rest}", f"grpc://127.0.0.1:{remote}"
-    stop()
+    with serving(find_version(exported.parent)) as (rest, remote):
+        yield rest, f"grpc://{remote}"
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +76,48 @@ def test_rest_takes_rows_columns_names_and_versions(servers):
     assert post(f"{address}:predict", {"inputs": [photo]})["outputs"] == columns
 
 
+def test_the_metadata_are_those_of_the_signatures(servers):
+    with urllib.request.urlopen(f"{servers[0]}/v1/models/tiny/metadata") as reply:
+        found = json.load(reply)
+    spec = {"name": "tiny", "signature_name": "", "version": "1"}
+    assert found["model_spec"] == spec
+    signatures = found["metadata"]["signature_def"]["signature_def"]
+    default = signatures["serving_default"]
+    assert default["method_name"] == "tensorflow/serving/predict"
+    photos = default["inputs"]["inputs"]
+    assert photos["dtype"] == "DT_STRING"
+    shape = {"dim": [{"size": "-1", "name": ""}], "unknown_rank": False}
+    assert photos["tensor_shape"] == shape
+    boxes = default["outputs"]["detection_boxes"]["tensor_shape"]["dim"]
+    assert [dim["size"] for dim in boxes] == ["-1", "20", "4"]
+
+
+def test_requests_of_others_do_not_change_an_answer(servers):
+    """Many at once, of them some that are no requests."""
+    address = f"{servers[0]}/v1/models/tiny:predict"
+    good = {"instances": [b64(encoded(data.coffee()))]}
+    alone = post(address, good)
+    others = [
+        {"instances": [b64(encoded(data.chelsea())), b64(b"nonsense")]},
+        {"instances": []},
+        {"signature_name": "image_tensor", "inputs": [[[[300, 0, 0]]]]},
+        {"signature_name": "image_tensor", "inputs": [[[[1, 2, 3]]]]},
+        ["x"],
+    ]
+
+    def disturb(body):
+        with contextlib.suppress(urllib.error.HTTPError):
+            post(address, body)
+
+    with concurrent.futures.ThreadPoolExecutor(10) as pool:
+        disturbing = [pool.submit(disturb, body) for body in others * 4]
+        asked = [pool.submit(post, address, good) for _ in range(8)]
+        answers = [future.result() for future in asked]
+        for future in disturbing:
+            future.result()
+    assert answers == [alone] * 8
+
+
 def test_an_empty_batch_has_an_empty_answer_in_columns(servers):
     address = f"{servers[0]}/v1/models/tiny:predict"
     outputs = post(address, {"inputs": []})["outputs"]
@@ -91,7 +130,7 @@ def test_an_empty_batch_has_an_empty_answer_in_columns(servers):
         ("absent:predict", {"instances": []}, 404, "not found"),
         ("tiny/versions/2:predict", {"instances": []}, 404, "not found"),
         (PREDICT, {"signature_name": "x", "inputs": []}, 400, '"x" not found'),
-        (PREDICT, {"signature_name": ["x"], "inputs": []}, 400, "unhashable"),
+        (PREDICT, {"signature_name": ["x"], "inputs": []}, 400, "must be a string"),
         (PREDICT, {"instances": [{"photo": "x"}]}, 400, "must be"),
         (PREDICT, {"instances": []}, 400, "No values in 'instances' array"),
         (PREDICT, {"instances": "x"}, 400, "to be an list/array"),
@@ -102,7 +141,7 @@ def test_an_empty_batch_has_an_empty_answer_in_columns(servers):
         (PREDICT, {"instances": ["x", {"inputs": "x"}]}, 400, "but got object"),
         (PREDICT, {"instances": [["x"], ["x", "x"]]}, 400, "non-rectangular"),
         (PREDICT, {"instances": [{"b64": "?"}]}, 400, "base64"),
-        (PREDICT, {"instances": [{"b64": 5}]}, 400, "bytes-like"),
+        (PREDICT, {"instances": [{"b64": 5}]}, 400, "must be a string of base64"),
         (PREDICT, {"instances": [3]}, 400, "string"),
         (PREDICT, b"not JSON", 400, "Expecting value"),
         (PREDICT, b"\xff", 400, "decode"),

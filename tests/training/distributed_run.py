@@ -23,7 +23,7 @@ CLIPPING = 0.5
 
 def scenes():
     """Nine photos. In the first batch of four the half of the second replica has no
-    objects, nor has the second batch; half of the third batch is empty images.
+    objects, nor has the second batch; half of the third batch has no weight.
     """
     from keras_fpn.data import Objects
     from keras_fpn.data.scenes import scene_dataset

@@ -1,4 +1,4 @@
-"""Batches of only empty images of weight 0."""
+"""Batches of only images of weight 0."""
 
 import keras
 import numpy as np
@@ -6,12 +6,12 @@ import pytest
 from models.tiny import tiny_backbone, tiny_detector
 
 from keras_fpn.data import Loader
-from keras_fpn.data.batches import FILLER, Batch
+from keras_fpn.data.batches import Batch
 from keras_fpn.data.scenes import scene_dataset
 from keras_fpn.preprocessing import Preprocessing
 
 FULL = Batch((0, 1), (64, 64))
-PADDING = Batch((FILLER, FILLER), (64, 64))
+PADDING = Batch((~0, ~1), (64, 64))
 LOSSES = ["box_loss", "class_loss", "loss", "objectness_loss", "rpn_box_loss"]
 
 

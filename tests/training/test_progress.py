@@ -18,9 +18,9 @@ LOSSES = "loss 0.900 (class 0.500, box 0.400)"
 class Training:
     """Calls a Progress as `fit` does; each step takes 2 seconds, the first 20."""
 
-    def __init__(self, terminal=False, **arguments):
+    def __init__(self, terminal=False, width=200, **arguments):
         self.file, self.time = io.StringIO(), 0.0
-        console = Console(file=self.file, force_terminal=terminal, width=200)
+        console = Console(file=self.file, force_terminal=terminal, width=width)
         defaults = {"total_steps": 100, "steps_per_epoch": 10, "batch_size": 4}
         self.progress = Progress(
             **{**defaults, **arguments}, console=console, clock=lambda: self.time
@@ -67,7 +67,7 @@ def test_an_epoch_ends_with_its_means_and_what_was_measured():
     training.fit(0, 2, 10)
     first, second = training.lines
     assert first == (
-        f"Epoch 1/10: {LOSSES}; val_AP 0.250; 10 steps in 0:20; 3:00 left in total"
+        f"Epoch 1/10: {LOSSES}; AP 25.0 %; 10 steps in 0:20; 3:00 left in total"
     )
     # 80 steps of 2 s, and the pauses after 8 epochs, 5 s each.
     assert second.endswith("; 3:20 left in total")
@@ -107,7 +107,28 @@ def test_on_a_terminal_one_line_changes_and_epochs_stay():
     text = training.file.getvalue()
     assert "\x1b[2K" in text  # a line is erased, to be written again
     assert "Epoch 1/10, step 10/10; ending the epoch; 2 images/s" in text
-    assert f"Epoch 1/10: {LOSSES}; val_AP 0.250; 10 steps in 0:20" in text
+    assert f"Epoch 1/10: {LOSSES}; AP 25.0 %; 10 steps in 0:20" in text
+
+
+@pytest.mark.parametrize(
+    ("width", "line"),
+    [
+        (200, f"{{when}}; 2 images/s; {LOSSES}; learning rate 0.005"),
+        (115, f"{{when}}; 2 images/s; {LOSSES}"),
+        (80, "{when}; 2 images/s; loss 0.900"),
+        (70, "{when}; loss 0.900"),
+        (40, "Epoch 1/10, step 3/10; loss 0.900"),
+        (20, "Epoch 1/10, step 3/1"),
+    ],
+)
+def test_a_line_fits_the_terminal(width, line):
+    training = Training(terminal=True, width=width, interval=6.0)
+    shown = []
+    training.progress._show = shown.append
+    training.fit(0, 1, 10, ends=False)
+    when = "Epoch 1/10, step 3/10; 0:14 left, 3:14 in total"
+    assert shown[2] == line.format(when=when)
+    assert all(len(one) <= width for one in shown)
 
 
 def test_an_interrupted_training_gives_the_cursor_back():

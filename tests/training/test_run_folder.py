@@ -1,4 +1,5 @@
 import resource
+import shutil
 import zipfile
 from contextlib import contextmanager
 
@@ -31,6 +32,22 @@ def restored(path):
 
 def names(path):
     return sorted(file.name for file in path.iterdir() if file.name != ".lock")
+
+
+def test_a_folder_that_was_removed_meanwhile_is_not_made_again(tmp_path):
+    path = tmp_path / "run"
+    folder, model = RunFolder(path, SETTINGS), compiled()
+    folder.save(model, Position(0, 1))
+    shutil.rmtree(path)
+    for write in (
+        lambda: folder.save(model, Position(0, 2)),
+        lambda: folder.save_best(model, 0.5),
+        lambda: folder.add_epoch(0, {"loss": 1.0}),
+        lambda: folder.finish(model),
+    ):
+        with pytest.raises(OSError, match=r"received .*run, from which run\.json was"):
+            write()
+        assert not path.exists()
 
 
 def test_a_new_run_starts_at_the_first_step(tmp_path):

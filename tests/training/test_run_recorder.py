@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 from training.small_model import SETTINGS, compiled, state_of
 
+from keras_fpn.training import run_recorder
 from keras_fpn.training.run_folder import Position, RunFolder
 from keras_fpn.training.run_recorder import RunRecorder
 
@@ -154,3 +155,17 @@ def test_the_logs_of_an_epoch_outlive_the_process_and_are_replaced(tmp_path):
 def test_steps_between_checkpoints_must_be_positive(tmp_path):
     with pytest.raises(ValueError, match="received save_every=0"):
         RunRecorder(RunFolder(tmp_path, SETTINGS), range(STEPS), save_every=0)
+
+
+def test_a_checkpoint_is_written_when_the_last_one_is_old(tmp_path, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(run_recorder.time, "monotonic", lambda: now[0])
+    folder = Noting(tmp_path, SETTINGS)
+
+    def later(batch, logs):
+        now[0] += 4.0
+
+    clock = keras.callbacks.LambdaCallback(on_train_batch_begin=later)
+    fit(compiled(), [clock, RunRecorder(folder, range(STEPS), save_seconds=7.0)], 0, 2)
+    # After 8 s, 16 s and so on; an epoch takes 20 s.
+    assert folder.saved == [(0, 2), (0, 4), (1, 0), (1, 2), (1, 4), (2, 0)]

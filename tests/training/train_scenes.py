@@ -115,7 +115,7 @@ def main(folder, result, moment=None):
         wait_after = int(moment.removeprefix("step:"))
     elif moment:
         kill_at(moment)
-    # Seven photos: the fourth batch of an epoch has one empty image.
+    # Seven photos: the fourth batch of an epoch has one photo twice.
     dataset = scene_dataset(7, seed=1, size=(64, 64), objects=(1, 3))
     model = train(folder, dataset, wait_after)
     variables = [*model.variables, *model.optimizer.variables]

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import http.server
+import logging
 import os
 import re
 import threading
@@ -94,6 +95,13 @@ def names_in(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
+@pytest.fixture
+def told(caplog):
+    """The texts that the library logs as information, as its user asks for."""
+    caplog.set_level(logging.INFO, "keras_fpn")
+    return caplog
+
+
 def test_a_file_is_downloaded_once_and_under_its_hash(server, tmp_path, capsys):
     path = fetch(server.url, SHA256, tmp_path / "a" / "b")
     assert path == tmp_path / "a" / "b" / f"tiny-{SHA256[:8]}.pth"
@@ -101,10 +109,14 @@ def test_a_file_is_downloaded_once_and_under_its_hash(server, tmp_path, capsys):
     assert fetch(server.url, SHA256, tmp_path / "a" / "b") == path
     assert server.asked == [("/models/tiny.pth", None)]
     assert not path.with_name(f"{path.name}.part").exists()
-    # No terminal: one line, on stderr.
-    output = capsys.readouterr()
-    assert output.out == ""
-    assert output.err == f"Downloading {server.url} to {path}\n"
+    assert capsys.readouterr() == ("", "")
+
+
+def test_who_asks_for_information_is_told_of_a_download(server, tmp_path, told):
+    path = fetch(server.url, SHA256, tmp_path)
+    assert told.messages == [f"Downloading {server.url} to {path}"]
+    fetch(server.url, SHA256, tmp_path)
+    assert len(told.messages) == 1
 
 
 def test_a_checkpoint_brings_its_own_hash(server, tmp_path):
@@ -265,12 +277,8 @@ def test_a_busy_server_is_asked_again_and_a_missing_file_is_not(server, tmp_path
     assert len(server.asked) == 4
 
 
-def test_of_many_at_once_one_downloads_and_the_others_wait(
-    server, tmp_path, monkeypatch
-):
+def test_of_many_at_once_one_downloads_and_the_others_wait(server, tmp_path, told):
     server.wait.clear()
-    said: list[str] = []
-    monkeypatch.setattr(download, "_say", said.append)
     paths, started = [], threading.Barrier(5)
 
     def ask():
@@ -282,7 +290,7 @@ def test_of_many_at_once_one_downloads_and_the_others_wait(
         thread.start()
     started.wait()
     for _ in range(2000):
-        if sum(line.startswith("Waiting for another") for line in said) == 3:
+        if sum(line.startswith("Waiting for another") for line in told.messages) == 3:
             break
         time.sleep(0.01)
     server.wait.set()
@@ -291,7 +299,8 @@ def test_of_many_at_once_one_downloads_and_the_others_wait(
     assert paths == [tmp_path / f"tiny-{SHA256[:8]}.pth"] * 4
     assert paths[0].read_bytes() == CONTENT
     assert len(server.asked) == 1
-    assert said.count(f"Waiting for another download of {paths[0].name}") == 3
+    waiting = f"Waiting for another download of {paths[0].name}"
+    assert told.messages.count(waiting) == 3
 
 
 def test_where_nothing_can_be_locked_each_process_has_its_own_file(
@@ -369,13 +378,21 @@ def test_the_default_folder_is_used(server, monkeypatch, tmp_path):
     assert fetch(server.url, SHA256).parent == tmp_path / "checkpoints"
 
 
-def test_on_a_terminal_there_is_a_progress_bar(server, monkeypatch, tmp_path, capsys):
+@pytest.mark.parametrize("asked", [True, False])
+def test_on_a_terminal_there_is_a_progress_bar_if_it_is_asked_for(
+    server, monkeypatch, tmp_path, capsys, request, asked
+):
+    if asked:
+        request.getfixturevalue("told")
     monkeypatch.setenv("FORCE_COLOR", "1")  # rich then takes stderr for a terminal
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.delenv("NO_COLOR", raising=False)
     fetch(server.url, SHA256, tmp_path)
     shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", capsys.readouterr().err)
+    if not asked:
+        assert shown == ""
+        return
     assert "768.0/768.0 kB" in shown
     assert f"tiny-{SHA256[:8]}.pth" in shown
     assert "Downloading http" not in shown

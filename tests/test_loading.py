@@ -1,0 +1,130 @@
+import keras
+import numpy as np
+import pytest
+from models.tiny import tiny_backbone, tiny_detector
+
+import keras_fpn
+from keras_fpn import cli, loading
+from keras_fpn.cli.load_detector import load_detector
+from keras_fpn.preprocessing import Preprocessing
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """A folder with two detectors, of one and of two classes."""
+    folder = tmp_path_factory.mktemp("saved")
+    for number, name in ((1, "one.keras"), (2, "two.keras")):
+        tiny_detector(
+            number,
+            backbone=tiny_backbone(("C4", "C5")),
+            preprocessing=Preprocessing(64, 64),
+        ).save(folder / name)
+    return folder
+
+
+def classes(source):
+    return len(keras_fpn.load(source).class_names)
+
+
+@pytest.fixture
+def run(saved, tmp_path):
+    """A function that makes the folder of a training with some of the files."""
+
+    def make(**files):
+        for name, content in files.items():
+            copy = tmp_path / f"{name.replace('_', '-')}.keras"
+            copy.write_bytes((saved / content).read_bytes())
+        return tmp_path
+
+    return make
+
+
+def test_a_file_is_loaded_whether_named_by_text_or_path(saved):
+    assert classes(saved / "two.keras") == 2
+    assert classes(str(saved / "one.keras")) == 1
+
+
+def test_of_a_training_the_best_is_loaded_or_else_the_last(run):
+    assert classes(run(last="two.keras")) == 2
+    assert classes(str(run(last="two.keras", best="one.keras"))) == 1
+
+
+def test_a_preset_is_loaded_by_its_name(monkeypatch):
+    monkeypatch.setattr(loading, "from_preset", lambda name: f"built {name}")
+    name = "faster_rcnn_resnet50_fpn_coco"
+    assert keras_fpn.load(name) == f"built {name}"
+
+
+def test_the_hub_is_asked_through_keras(saved, monkeypatch):
+    one = keras_fpn.load(saved / "one.keras")
+    monkeypatch.setattr(keras.models, "load_model", {"hf://me/mine": one}.get)
+    assert keras_fpn.load("hf://me/mine") is one
+    with pytest.raises(ValueError, match="received hf://me/other, which contains a N"):
+        keras_fpn.load("hf://me/other")
+
+
+def test_a_detector_is_loaded_from_what_the_hub_stores(saved, tmp_path):
+    one = keras_fpn.load(saved / "one.keras")
+    one.save(tmp_path / "one", zipped=False)
+    loaded = keras_fpn.load(tmp_path / "one")
+    assert type(loaded) is type(one)
+    for before, after in zip(one.weights, loaded.weights, strict=True):
+        np.testing.assert_array_equal(before, after)
+
+
+def test_an_unfinished_training_names_its_checkpoint(run):
+    folder = run(checkpoint_0001_000000="one.keras", checkpoint_0002_000000="two.keras")
+    with pytest.raises(ValueError, match=r"has not ended; checkpoint-0002-000000\.ker"):
+        keras_fpn.load(folder)
+    assert classes(folder / "checkpoint-0002-000000.keras") == 2
+
+
+def test_what_is_no_detector_is_refused_with_what_it_is(tmp_path):
+    with pytest.raises(
+        ValueError, match=r"or last\.keras; received .*, which has neither"
+    ):
+        keras_fpn.load(tmp_path)
+    (tmp_path / "saved_model.pb").touch()
+    with pytest.raises(ValueError, match="which is a SavedModel, for servers"):
+        keras_fpn.load(tmp_path)
+    (tmp_path / "m.pth").touch()
+    with pytest.raises(ValueError, match=r"received .*m\.pth\. Weights alone: build"):
+        keras_fpn.load(tmp_path / "m.pth")
+    (tmp_path / "m.keras").write_bytes(b"nothing")
+    with pytest.raises(ValueError, match=r"received .*m\.keras, which was not, or is"):
+        keras_fpn.load(tmp_path / "m.keras")
+
+
+def test_what_is_not_there_is_answered_with_what_is_like_it():
+    name = "faster_rcnn_resnet50_fpn"
+    with pytest.raises(ValueError, match=rf"received '{name}'\. .*{name}_coco"):
+        keras_fpn.load(name)
+    with pytest.raises(ValueError, match=r"existing .*; received 'gone\.keras'\."):
+        keras_fpn.load("gone.keras")
+
+
+def test_commands_take_all_of_that_as_weights(run, saved, monkeypatch, capsys):
+    folder = run(best="two.keras")
+    model, title = load_detector(None, str(folder))
+    assert (len(model.class_names), title) == (2, None)
+    one = keras_fpn.load(saved / "one.keras")
+    monkeypatch.setattr(keras.models, "load_model", {"hf://me/mine": one}.get)
+    assert load_detector(None, "hf://me/mine") == (one, None)
+    monkeypatch.setattr(loading, "from_preset", lambda name: f"built {name}")
+    name = "retinanet_resnet50_fpn_coco"
+    assert load_detector(None, name) == (f"built {name}", None)
+    argv = ["detect", "--sample", "--preset", name, "--output", str(folder / "out")]
+    assert cli.main([*argv, "--weights", str(folder)]) == 2
+    assert f"--weights {folder} with --preset {name}. Leave" in capsys.readouterr().err
+
+
+def test_commands_say_what_the_hub_needs(tmp_path, monkeypatch, capsys):
+    def without_package(path):
+        raise ImportError("you must install the `huggingface_hub` package.")
+
+    monkeypatch.setattr(keras.models, "load_model", without_package)
+    argv = ["detect", "--sample", "--output", str(tmp_path), "--weights", "hf://a/b"]
+    assert cli.main(argv) == 2
+    assert capsys.readouterr().err == (
+        "keras-fpn: error: you must install the `huggingface_hub` package.\n"
+    )

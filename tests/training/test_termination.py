@@ -1,0 +1,109 @@
+"""SIGTERM saves a training and ends it; the same training resumes exactly."""
+
+import os
+import signal
+import threading
+
+import keras
+import numpy as np
+import pytest
+from training.mean_box import MeanBox
+
+from keras_fpn.data import RandomFlip
+from keras_fpn.data.scenes import scene_dataset
+from keras_fpn.training import SGD, Terminated, TrainingPlan, prepare_training
+from keras_fpn.training.termination import noted_termination
+
+
+def ask():
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def handler():
+    return signal.getsignal(signal.SIGTERM)
+
+
+def test_the_first_signal_is_noted_and_a_second_would_end_the_process():
+    with noted_termination() as asked:
+        assert not asked()
+        ask()
+        assert asked()
+        assert handler() is signal.SIG_DFL
+    assert handler() is signal.SIG_DFL
+
+
+def test_handlers_of_others_stay():
+    def mine(number, frame):
+        given.append(number)
+
+    given, before = [], signal.signal(signal.SIGTERM, mine)
+    try:
+        with noted_termination() as asked:
+            ask()
+            assert given == [signal.SIGTERM]
+            assert not asked()
+        assert handler() is mine
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_nothing_changes_in_other_threads_or_if_it_is_not_wanted():
+    found = []
+
+    def note():
+        with noted_termination() as asked:
+            found.append((handler(), asked()))
+
+    thread = threading.Thread(target=note)
+    thread.start()
+    thread.join()
+    with noted_termination(wanted=False) as asked:
+        found.append((handler(), asked()))
+    assert found == [(signal.SIG_DFL, False)] * 2
+
+
+PLAN = TrainingPlan(
+    name="terminated",
+    build=MeanBox,
+    batch_size=2,
+    learning_rate=0.5,
+    schedule=lambda rate, steps_per_epoch, total_steps: rate,
+    optimizer=lambda rate: SGD(rate, momentum=0.9),
+    epochs=2,
+    augment=(RandomFlip(),),
+)
+
+
+@pytest.mark.parametrize(
+    ("step", "saved"), [(3, "checkpoint-0000-000003"), (5, "checkpoint-0001-000000")]
+)
+def test_a_training_that_is_asked_to_end_resumes_exactly(tmp_path, step, saved):
+    dataset = scene_dataset(10, seed=3, size=(64, 96), objects=(1, 3))
+
+    def run(name, callbacks=()):
+        training = prepare_training(PLAN, dataset, tmp_path / name)
+        training.run(callbacks)
+        return [*training.model.get_weights(), *training.folder.epochs]
+
+    whole, steps = run("whole"), []
+
+    def ask_after(batch, logs):
+        steps.append(batch)
+        if len(steps) == step:
+            ask()
+
+    asking = keras.callbacks.LambdaCallback(on_train_batch_begin=ask_after)
+    with pytest.raises(Terminated) as ended:
+        run("ended", [asking])
+    assert ended.value.code == 143
+    assert len(steps) == step
+    files = sorted(path.stem for path in (tmp_path / "ended").glob("*.keras"))
+    assert saved in files
+    assert "last" not in files
+    resumed = run("ended")
+    assert len(resumed) == len(whole) > 2
+    for one, other in zip(whole, resumed, strict=True):
+        if isinstance(one, dict):
+            assert other["loss"] == one["loss"]
+        else:
+            np.testing.assert_array_equal(other, one)
