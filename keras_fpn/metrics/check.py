@@ -66,7 +66,7 @@ def checked_ground_truth(ground_truth: dict, kind: str):
         sizes = [tuple(_side(image, name) for name in _SIDES) for image in in_order]
     checked = GroundTruth(kind, images, categories, sizes, [])
     for number, entry in enumerate(ground_truth["annotations"], 1):
-        where = f"annotation id={entry.get('id', number)}"
+        where = f"annotation id={str(entry.get('id', number))[:SHOWN]}"
         own = _identity(entry, number, checked, where)
         own["iscrowd"] = _crowd(entry, where)
         area = _shape(entry, own, checked, where)
@@ -156,7 +156,8 @@ def _crowd(entry, where):
     value = entry.get("iscrowd", 0)
     if not isinstance(value, numbers.Real) or value not in (0, 1):
         raise ValueError(
-            f"iscrowd must be 0 or 1; received iscrowd={value!r} in {where}."
+            f"iscrowd must be 0 or 1; received iscrowd={repr(value)[:SHOWN]} in "
+            f"{where}."
         )
     return int(value == 1)
 
@@ -239,7 +240,7 @@ def _field(entry, name, where):
     if entry.get(name) is None:
         raise ValueError(
             f"Each object to evaluate must have {name!r}; received {where} with "
-            f"{sorted(entry)}."
+            f"{str(sorted(entry))[:SHOWN]}."
         )
     return entry[name]
 
@@ -258,7 +259,8 @@ def _rank(entry, name, ranks, what, where):
 def _whole(number, what):
     if not isinstance(number, numbers.Integral) or isinstance(number, bool):
         raise ValueError(
-            f"{what} must be integers, as in COCO's files; received {number!r}."
+            f"{what} must be integers, as in COCO's files; received "
+            f"{repr(number)[:SHOWN]}."
         )
     return int(number)
 
