@@ -47,15 +47,20 @@ def label_image_objects(labels):
         )
     height, width = labels.shape
     flat = labels.ravel(order="F")  # run lengths go down the columns
-    places = np.flatnonzero(flat)
-    places = places[np.argsort(flat[places], kind="stable")]
-    _, starts = np.unique(flat[places], return_index=True)
+    # Runs of equal pixels, of which there are far fewer than pixels.
+    starts = np.flatnonzero(np.append(flat.size > 0, flat[1:] != flat[:-1]))
+    ends = np.append(starts[1:], flat.size)[: len(starts)]
+    values = flat[starts]
+    order = np.argsort(values, kind="stable")
+    order = order[values[order] != 0]
+    _, firsts = np.unique(values[order], return_index=True)
     boxes, segments = [], []
-    for pixels in np.split(places, starts)[1:]:
-        columns, rows = np.divmod(pixels, height)
-        boxes.append([columns[0], rows.min(), columns[-1] + 1, rows.max() + 1])
-        counts = compressed(_runs_of(pixels, flat.size))
-        segments.append({"size": [height, width], "counts": counts})
+    for runs in np.split(order, firsts)[1:]:
+        begin, end = starts[runs], ends[runs]
+        boxes.append(_box_of(begin, end - 1, height))
+        edges = np.column_stack([begin, end]).ravel()
+        counts = np.diff(edges, prepend=0, append=flat.size)
+        segments.append({"size": [height, width], "counts": compressed(counts)})
     return np.array(boxes, np.float32).reshape(-1, 4), segments
 
 
@@ -201,13 +206,13 @@ def _clipped(polygons, size):
             yield points
 
 
-def _runs_of(pixels, size):
-    """Returns the run lengths of increasing pixel indices below `size`, int64."""
-    breaks = np.flatnonzero(np.diff(pixels) > 1)
-    first = pixels[np.concatenate([[0], breaks + 1])]
-    last = pixels[np.concatenate([breaks, [len(pixels) - 1]])]
-    edges = np.column_stack([first, last + 1]).ravel()
-    return np.diff(edges, prepend=0, append=size).astype(np.int64)
+def _box_of(first, last, height):
+    """Returns x1, y1, x2, y2 around runs, from their first and last pixels' indices."""
+    left, top = np.divmod(first, height)
+    right, bottom = np.divmod(last, height)
+    if (left < right).any():  # such a run has the last pixel of a column and the next
+        return left[0], 0, right[-1] + 1, height
+    return left[0], top.min(), right[-1] + 1, bottom.max() + 1
 
 
 def _shown(value):

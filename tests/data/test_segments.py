@@ -97,6 +97,21 @@ def test_a_label_image_may_be_empty_or_full():
     assert segment_area(segments[0]) == 12
 
 
+@pytest.mark.parametrize("size", [(1, 9), (9, 1), (7, 5), (0, 4), (4, 0)])
+@pytest.mark.parametrize("most", [1, 2, 9])
+def test_any_label_image_has_the_boxes_and_masks_of_its_values(size, most):
+    labels = np.random.default_rng(most).integers(-1, most + 1, size)
+    found, segments = label_image_objects(labels)
+    values = [value for value in np.unique(labels) if value != 0]
+    assert len(found) == len(segments) == len(values)
+    for value, box, segment in zip(values, found, segments, strict=True):
+        mask = labels == value
+        rows, columns = np.nonzero(mask)
+        corners = columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
+        assert tuple(box) == corners
+        np.testing.assert_array_equal(segment_mask(segment, size), mask)
+
+
 def test_label_images_have_one_channel_of_whole_numbers():
     with pytest.raises(ValueError, match=r"shape=\(4, 3, 3\), dtype=uint8"):
         label_image_objects(np.zeros((4, 3, 3), np.uint8))
