@@ -1,6 +1,7 @@
-"""Files that are either complete or do not exist."""
+"""Files: written complete or not at all, read if they are regular and not too large."""
 
 import contextlib
+import errno
 import os
 import pathlib
 import shutil
@@ -9,6 +10,27 @@ import sys
 import tempfile
 
 PathLike = str | os.PathLike[str]
+
+
+def check_regular(path: PathLike, most: int):
+    """Raises for what must not be read whole: pipes, devices and enormous files.
+
+    Args:
+        path: str or os.PathLike.
+        most: int, bytes that the file may have.
+
+    Raises:
+        OSError: as `os.stat`; or it is no regular file, or larger.
+    """
+    there = os.stat(path)
+    name = os.fspath(path)
+    if stat.S_ISDIR(there.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), name)
+    if not stat.S_ISREG(there.st_mode):
+        raise OSError(errno.EINVAL, "It is no regular file, but a pipe or device", name)
+    if there.st_size > most:
+        reason = f"It has {there.st_size} bytes, and at most {most} are read"
+        raise OSError(errno.EFBIG, reason, name)
 
 
 @contextlib.contextmanager

@@ -18,7 +18,7 @@ from keras_fpn.cli import (
     serve,
     train,
 )
-from keras_fpn.cli.errors import INTERRUPTED, CommandError
+from keras_fpn.cli.errors import exit_code_of
 from keras_fpn.cli.library import load_library
 from keras_fpn.cli.messages import shown_messages
 from keras_fpn.cli.parser import Parser
@@ -35,7 +35,7 @@ def main(argv: list[str] | None = None):
 
     Returns:
         int, the exit code: 0 success, 1 some of the work failed, 2 the arguments were
-        wrong, 130 interrupted.
+        wrong, 130 interrupted, 141 nobody reads the output.
 
     Raises:
         SystemExit: from argparse, with code 2 if it rejects the arguments and with 0
@@ -77,14 +77,12 @@ def _run(argv):
     for command in _COMMANDS:
         command.add_parser(commands).set_defaults(run=command.run)
     arguments = parser.parse_args(argv)
-    try:
+
+    def work():
         if hasattr(arguments, "check"):
             arguments.check(arguments)
         load_library()
         with shown_messages():
             return arguments.run(arguments)
-    except CommandError as error:
-        return error.report()
-    except KeyboardInterrupt:  # where nothing was begun that has to be said
-        print("Interrupted.", file=sys.stderr)
-        return INTERRUPTED
+
+    return exit_code_of(work)

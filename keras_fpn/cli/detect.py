@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import os
 import time
 from pathlib import Path
 
@@ -133,8 +134,9 @@ def run(arguments):
 
 def _check_targets(arguments):
     output = arguments.output
-    folders = {Path(path).resolve() for path in arguments.photos if Path(path).is_dir()}
-    if output.resolve() in folders:
+    # Path.resolve would raise for a link that leads to itself.
+    named = filter(os.path.isdir, arguments.photos)
+    if os.path.realpath(output) in map(os.path.realpath, named):
         raise CommandError(
             "--output must not be a folder of the photos, because the next run would "
             f"read its pictures as photos; received --output {output}. Name another "

@@ -1,10 +1,13 @@
 """How a command fails: one line on stderr and an exit code."""
 
 import contextlib
+import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 INTERRUPTED = 130  # exit code: what shells report after Ctrl-C
+CLOSED_PIPE = 141  # what they report of a process that SIGPIPE ended
 
 
 class CommandError(Exception):
@@ -38,6 +41,44 @@ def reported(*errors: type[Exception], code: int = 2, prefix: str = ""):
         yield
     except errors as error:
         raise CommandError(prefix + one_line(error), code) from error
+
+
+def exit_code_of(command: Callable[[], int]):
+    """Runs a command; ends its failures of these types in a line, not a traceback.
+
+    Returns:
+        int, the exit code of the command; that of a `CommandError`; `CLOSED_PIPE`, if
+        who reads the output has had enough, as `| head`; 1 for what cannot be read or
+        written, such as a name that is too long or a full disk; `INTERRUPTED`.
+    """
+    try:
+        code = command()
+        sys.stdout.flush()  # here, because at its exit Python would only warn
+        return code
+    except CommandError as error:
+        return error.report()
+    except KeyboardInterrupt:
+        print("Interrupted.", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        _flush_or_discard()
+        return CLOSED_PIPE
+    except OSError as error:
+        _flush_or_discard()
+        return CommandError(one_line(error), 1).report()
+
+
+def _flush_or_discard():
+    """Prints what is still to be printed, or leads it nowhere if that is impossible.
+
+    Otherwise Python would try it again at its exit, and print a traceback.
+    """
+    try:
+        sys.stdout.flush()
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 def make_output(folder: Path):

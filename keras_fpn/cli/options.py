@@ -7,12 +7,16 @@ from typing import Any
 
 from keras_fpn.cli.errors import reported
 
+_MOST = 10**7  # of whatever is counted: steps, epochs, photos, pixels
+
 
 def count(text: str):
-    """Returns an int of at least 1 from the command line; argparse shows this name."""
+    """Returns an int, 1 to 10^7, from the command line; argparse shows this name."""
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"must be at least 1; received {text}")
+    if value > _MOST:
+        raise argparse.ArgumentTypeError(f"must be at most {_MOST}; received {text}")
     return value
 
 

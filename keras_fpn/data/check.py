@@ -12,7 +12,8 @@ from keras_fpn.data.dataset import Dataset, Objects, Photo
 from keras_fpn.data.image_files import read_headers
 from keras_fpn.data.listing import ListedObject, ListedPhoto, Listing
 from keras_fpn.data.report import Report, warn_of_defects
-from keras_fpn.data.segments import check_segment
+from keras_fpn.data.run_lengths import numbers
+from keras_fpn.data.segments import FARTHEST, check_segment
 from keras_fpn.data.statistics import statistics
 
 # Pixels: rounded fractions and floats miss the edge of a photo by less than that.
@@ -160,6 +161,9 @@ def _is_usable(photo, header, found):
         return False
     if isinstance(header, str):
         found.add("unreadable_photo", f"{photo.path}: {header}")
+        return False
+    if header.unsupported is not None:
+        found.add("unreadable_photo", header.unsupported)
         return False
     if photo.size is not None and photo.size != header.size:
         unrotated = photo.size == header.stored_size
@@ -324,11 +328,12 @@ def _valid_keypoints(one, joints, unit, found):
     """Returns the keypoints of an object in pixels, float (J, 3); zeros if missing."""
     if one.keypoints is None:
         return np.zeros((joints, 3))
-    try:
-        points = np.array(one.keypoints, np.float64).reshape(joints, 3)
-    except (TypeError, ValueError):
-        points = np.full((joints, 3), np.nan)
-    if not (np.isfinite(points).all() and np.isin(points[:, 2], (0, 1, 2)).all()):
+    points = numbers(one.keypoints)
+    if points.size != 3 * joints:
+        points = np.full(3 * joints, np.nan)
+    points = points.reshape(joints, 3)
+    near = (np.abs(points) <= FARTHEST).all()  # False for NaN
+    if not (near and np.isin(points[:, 2], (0, 1, 2)).all()):
         found.add("bad_keypoints", f"{one.where}: {str(one.keypoints)[:60]}")
         return np.zeros((joints, 3))
     return points * [*unit, 1]

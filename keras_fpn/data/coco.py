@@ -2,8 +2,8 @@
 
 import collections
 import json
+import os
 import pathlib
-import re
 from collections.abc import Callable
 
 import numpy as np
@@ -12,14 +12,16 @@ from keras_fpn.data.check import checked
 from keras_fpn.data.dataset import Dataset
 from keras_fpn.data.image_files import resolved
 from keras_fpn.data.json_kinds import COCO, json_files
+from keras_fpn.data.json_texts import load_json
 from keras_fpn.data.listing import ListedObject, ListedPhoto, Listing
 from keras_fpn.data.report import Report, warn_of_defects
 from keras_fpn.data.split_names import spellings
-from keras_fpn.data.text_files import ClassNames, class_list, read_text
+from keras_fpn.data.text_files import ClassNames, class_list
 from keras_fpn.files import PathLike
 
 _LAST_ID = 2**31 - 1
 _OTHER_KINDS = ("captions", "person_keypoints", "image_info")  # of COCO's own files
+_SHOWN = 60  # characters of a received value in messages
 _TRIED_PHOTOS = 20  # these decide which folder holds the images
 
 
@@ -98,14 +100,7 @@ def _of_instances(stem):
 
 def load_coco(path):
     """Returns the dict of a COCO annotation file."""
-    try:
-        contents = json.loads(read_text(path))
-    except json.JSONDecodeError as error:
-        raise ValueError(
-            f"A COCO file must be complete JSON; received path={str(path)!r}, which "
-            f"fails at line {error.lineno}, column {error.colno} ({error.msg}), "
-            f"character {error.pos} of {len(error.doc)}. Is it truncated?"
-        ) from error
+    contents = load_json(path)
     if isinstance(contents, list):
         raise ValueError(
             "A COCO annotation file must be a dict with images, annotations and "
@@ -122,7 +117,8 @@ def load_coco(path):
         keys = list(contents)[:8] if isinstance(contents, dict) else contents
         raise ValueError(
             "A COCO annotation file must hold lists of images, annotations and "
-            f"categories; received path={str(path)!r} without {wrong}, with {keys}."
+            f"categories; received path={str(path)!r} without {wrong}, with "
+            f"{str(keys)[:120]}."
         )
     return contents
 
@@ -130,7 +126,7 @@ def load_coco(path):
 def whole_number(value):
     """Returns an int, also of 7.0 or "7"; None for anything else."""
     if isinstance(value, str) and value.isascii() and value.isdigit():
-        return int(value)
+        return int(value) if len(value) < 19 else None
     whole = isinstance(value, (int, float)) and not isinstance(value, bool)
     return int(value) if whole and value == value // 1 else None
 
@@ -145,13 +141,13 @@ def coco_categories(contents, path):
         if number is None or not isinstance(category.get("name"), str):
             raise ValueError(
                 "A category must have an integer as id and a name; received "
-                f"{category!r} in path={str(path)!r}."
+                f"{str(category)[:120]} in path={str(path)!r}."
             )
         if number in categories:
             raise ValueError(
                 "Categories must have different ids; received path="
-                f"{str(path)!r}, in which {category['name']!r} and "
-                f"{categories[number]['name']!r} have id {number}."
+                f"{str(path)!r}, in which {category['name'][:60]!r} and "
+                f"{categories[number]['name'][:60]!r} have id {number}."
             )
         categories[number] = {**category, "id": number}
     if not categories:
@@ -200,13 +196,14 @@ def _keypoint_names(categories, path):
         if not isinstance(names, list) or not all(isinstance(n, str) for n in names):
             raise ValueError(
                 "A category's keypoints must be a list of names; received "
-                f"{str(names)[:60]} in path={str(path)!r}."
+                f"{str(names)[:_SHOWN]} in path={str(path)!r}."
             )
     lists = set(map(tuple, stated))
     if len(lists) > 1:
         raise ValueError(
             "All categories with keypoints must have the same; received "
-            f"path={str(path)!r} with {sorted(lists)}. Read one with class_names=[...]."
+            f"path={str(path)!r} with {str(sorted(lists))[:120]}. Read one with "
+            "class_names=[...]."
         )
     names = next(iter(lists), ())
     return names, flip_pairs(names)
@@ -220,12 +217,12 @@ def _skeleton(categories, joints, path):
             continue
         try:
             pairs = [(int(first) - 1, int(second) - 1) for first, second in lines]
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):  # the last of infinity
             pairs = [(-1, -1)]
         if not all(0 <= index < joints for pair in pairs for index in pair):
             raise ValueError(
                 f"A skeleton must be pairs of keypoints, 1..{joints}; received "
-                f"{str(lines)[:60]} in path={str(path)!r}."
+                f"{str(lines)[:_SHOWN]} in path={str(path)!r}."
             )
         return tuple(pairs)
     return ()
@@ -233,13 +230,15 @@ def _skeleton(categories, joints, path):
 
 def flip_pairs(names):
     """Returns index pairs of keypoints whose names differ only in left and right."""
-    mirrored = [re.sub("left", "right", name, flags=re.I).lower() for name in names]
-    pairs = []
-    for left, name in enumerate(names):
-        lowered = [other.lower() for other in names]
-        if mirrored[left] != name.lower() and mirrored[left] in lowered:
-            pairs.append((left, lowered.index(mirrored[left])))
-    return tuple(pairs)
+    lowered = [name.lower() for name in names]
+    # Of equal names the first.
+    indices = {name: i for i, name in reversed(list(enumerate(lowered)))}
+    mirrored = [name.replace("left", "right") for name in lowered]
+    return tuple(
+        (left, indices[other])
+        for left, other in enumerate(mirrored)
+        if other != lowered[left] and other in indices
+    )
 
 
 def listed_photos(contents, images, path, found):
@@ -289,41 +288,84 @@ def _image_folder(names, path):
     inner = ["", "images", *parts, *(f"images/{part}" for part in parts), "JPEGImages"]
     folders = [folder / name for folder in above for name in inner]
     tried = names[:: max(1, len(names) // _TRIED_PHOTOS)]
-    hits = [sum(resolved(f, name).is_file() for name in tried) for f in folders]
+    hits = [sum(os.path.isfile(resolved(f, n)) for n in tried) for f in folders]
     if max(hits) == 0:
         shown = ", ".join(dict.fromkeys(str(folder) for folder in folders))
         raise ValueError(
             f"The photos of a COCO file must exist; received path={str(path)!r}, whose "
-            f"{tried[0]!r} and {len(tried) - 1} others tried are in none of {shown}. "
-            "Pass their folder: images=..."
+            f"{tried[0][:_SHOWN]!r} and {len(tried) - 1} others tried are in none of "
+            f"{shown}. Pass their folder: images=..."
         )
     return folders[int(np.argmax(hits))]
 
 
+class _SameId:
+    """The annotations of one id: tells repeated ones in a time linear in their number.
+
+    Most ids have one annotation, so texts to compare are made from the second on.
+    """
+
+    __slots__ = ("first", "texts")
+
+    def __init__(self):
+        self.first, self.texts = None, set()
+
+    def add(self, annotation):
+        """Returns None for the first one, or whether an equal one came before."""
+        if self.first is None:
+            self.first = annotation
+            return None
+        if not self.texts:
+            self.texts.add(json.dumps(self.first, sort_keys=True))
+        text = json.dumps(annotation, sort_keys=True)
+        repeated = text in self.texts
+        self.texts.add(text)
+        return repeated
+
+
+def box_of(annotation):
+    """Returns the 4 numbers of an annotation's bbox, tuple of float, or None."""
+    bbox = annotation.get("bbox")
+    try:
+        box = tuple(map(float, bbox)) if isinstance(bbox, list) else ()
+    except (TypeError, ValueError):
+        return None
+    return box if len(box) == 4 else None
+
+
+def crowd_of(annotation):
+    """Returns whether an annotation is a crowd region, bool; None if it is unclear."""
+    stated = annotation.get("iscrowd")
+    number = int(stated or 0) if isinstance(stated, bool) else whole_number(stated or 0)
+    return bool(number) if number in (0, 1) else None
+
+
 def _add_objects(contents, photos, categories, labels, found):
     """Adds each annotation to its photo, or counts what is wrong with it."""
-    ids = collections.defaultdict(list)
+    same_ids: dict[str, _SameId] = collections.defaultdict(_SameId)
     for index, annotation in enumerate(contents.get("annotations", [])):
         if not isinstance(annotation, dict):
-            found.add("unreadable_object", f"number {index + 1}: {annotation!r}")
+            received = str(annotation)[:_SHOWN]
+            found.add("unreadable_object", f"number {index + 1}: {received}")
             continue
-        where = f"annotation {annotation.get('id', f'number {index + 1}')}"
+        number = str(annotation.get("id", f"number {index + 1}"))[:_SHOWN]
+        where = f"annotation {number}"
         photo = photos.get(whole_number(annotation.get("image_id")))
         if photo is None:
-            found.add("unknown_image", f"{where}: {annotation.get('image_id')!r}")
+            received = str(annotation.get("image_id"))[:_SHOWN]
+            found.add("unknown_image", f"{where}: {received}")
             continue
         where = f"{where} of {photo.path.name}"
-        same_id = ids[str(annotation["id"])] if "id" in annotation else []
-        if annotation in same_id:
-            found.add("repeated_object", where)
-            continue
-        if same_id:
-            found.add("shared_id", where)
-        same_id.append(annotation)
+        if "id" in annotation:
+            repeated = same_ids[str(annotation["id"])].add(annotation)
+            if repeated is not None:
+                found.add("repeated_object" if repeated else "shared_id", where)
+            if repeated:
+                continue
         category = whole_number(annotation.get("category_id"))
         if category not in categories:
-            received = annotation.get("category_id")
-            found.add("unknown_category", f"{where}: category id {received!r}")
+            received = str(annotation.get("category_id"))[:_SHOWN]
+            found.add("unknown_category", f"{where}: category id {received}")
         elif category not in labels:
             found.add("unselected", f"{where}: {categories[category]['name']}")
         else:
@@ -332,20 +374,18 @@ def _add_objects(contents, photos, categories, labels, found):
 
 def _add_object(annotation, label, photo, where, found):
     """Adds one annotation to its photo, if it has a box."""
-    bbox = annotation.get("bbox")
-    try:
-        box = tuple(float(number) for number in bbox)
-    except (TypeError, ValueError):
-        box = ()
-    if len(box) != 4:
-        found.add("unreadable_object", f"{where}: bbox {str(bbox)[:60]}")
+    box, crowd = box_of(annotation), crowd_of(annotation)
+    if box is None or crowd is None:
+        name = "bbox" if box is None else "iscrowd"
+        received = str(annotation.get(name))[:_SHOWN]
+        found.add("unreadable_object", f"{where}: {name} {received}")
         return
     photo.objects.append(
         ListedObject(
             box=box,
             label=label,
             where=where,
-            is_crowd=bool(annotation.get("iscrowd", 0)),
+            is_crowd=crowd,
             segment=annotation.get("segmentation"),
             keypoints=annotation.get("keypoints"),
         )

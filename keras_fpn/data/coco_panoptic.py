@@ -4,6 +4,8 @@ A pixel of a PNG is the id of its segment, R + 256 G + 65536 B, or 0 for none. T
 become objects; what else there is, is read from the PNG when it is needed.
 """
 
+import collections
+import math
 import pathlib
 from collections.abc import Callable
 from typing import NamedTuple
@@ -12,7 +14,9 @@ import numpy as np
 
 from keras_fpn.data.check import checked
 from keras_fpn.data.coco import (
+    box_of,
     coco_categories,
+    crowd_of,
     listed_photos,
     load_coco,
     selected_labels,
@@ -116,7 +120,7 @@ def _things_and_stuff(categories, path):
         if category.get("isthing") not in (0, 1):
             raise ValueError(
                 "A category of a panoptic file must say isthing, 0 or 1; received "
-                f"{category!r} in path={str(path)!r}."
+                f"{str(category)[:120]} in path={str(path)!r}."
             )
     parts = [
         {n: c for n, c in categories.items() if c["isthing"] == wanted}
@@ -145,12 +149,14 @@ def _photo_of(annotation, photos, path, found):
     photo = photos.get(whole_number(annotation.get("image_id")))
     name = annotation.get("file_name")
     if photo is None:
-        found.add("unknown_image", f"{name}: {annotation.get('image_id')!r}")
+        received = str(annotation.get("image_id"))[:60]
+        found.add("unknown_image", f"{str(name)[:60]}: {received}")
     elif not isinstance(name, str) or photo.pixel_labels is not None:
         raise ValueError(
             "A photo must have one annotation with the file_name of its PNG; received "
-            f"image_id={photo.image_id}, file_name={name!r} in path={str(path)!r}, "
-            f"after {photo.pixel_labels and photo.pixel_labels.path.name}."
+            f"image_id={photo.image_id}, file_name={str(name)[:60]!r} in "
+            f"path={str(path)!r}, after "
+            f"{photo.pixel_labels and photo.pixel_labels.path.name}."
         )
     return photo
 
@@ -169,8 +175,13 @@ def _add_segments(annotation, photo, folder, classes, things, found):
         if category not in classes:
             where = f"segment {number} of {name}"
             received = segment.get("category_id")
-            found.add("unknown_category", f"{where}: category id {received!r}")
-        crowd = bool(segment.get("iscrowd", 0))
+            found.add("unknown_category", f"{where}: category id {str(received)[:60]}")
+        crowd = crowd_of(segment)
+        if crowd is None:
+            raise ValueError(
+                "iscrowd of a segment must be 0 or 1; received "
+                f"{str(segment.get('iscrowd'))[:60]} for segment {number} of {name!r}."
+            )
         rows.append((*classes.get(category, (_UNKNOWN, False, IGNORED)), crowd))
     labels, is_thing, semantic, is_crowd = np.array(rows, int).reshape(-1, 4).T
     image = PanopticImage(
@@ -202,25 +213,23 @@ def _ids(segments, path):
     ]
     repeated = len(set(numbers)) < len(numbers)
     if wrong or repeated:
-        twice = [n for n in numbers if numbers.count(n) > 1]
+        counts = collections.Counter(numbers)
+        twice = [number for number, count in counts.items() if count > 1]
         raise ValueError(
             f"The ids of segments must be different integers from 1 to {_LAST_SEGMENT}"
-            f"; received {(wrong or twice)[:3]} for {path}."
+            f"; received {str((wrong or twice)[:3])[:60]} for {path}."
         )
     return np.array(numbers, np.int32)
 
 
 def _add_object(segment, image, index, photo, where, found):
     """Adds a thing to the objects of its photo, if it has a box."""
-    try:
-        box = tuple(float(number) for number in segment.get("bbox"))
-    except (TypeError, ValueError):
-        box = ()
-    if len(box) != 4:
+    box = box_of(segment)
+    if box is None:
         found.add("unreadable_object", f"{where}: bbox {str(segment.get('bbox'))[:60]}")
         return
     area = segment.get("area")
-    stated = isinstance(area, (int, float)) and area > 0
+    stated = isinstance(area, (int, float)) and 0 < area < math.inf
     photo.objects.append(
         ListedObject(
             box=box,

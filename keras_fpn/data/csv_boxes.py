@@ -262,7 +262,7 @@ def _image_folder(rows, path):
     below.sort(key=lambda folder: folder.name.lower() not in named)
     best, most = path.parent, 0
     for folder in [*tops, *below[:_MOST_FOLDERS]]:
-        hits = sum(resolved(folder, name).is_file() for name in names)
+        hits = sum(os.path.isfile(resolved(folder, name)) for name in names)
         if hits > most:
             best, most = folder, hits
         if hits == len(names):

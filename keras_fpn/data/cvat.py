@@ -13,7 +13,7 @@ from keras_fpn.data.image_files import resolved
 from keras_fpn.data.listing import ListedObject, ListedPhoto, Listing
 from keras_fpn.data.report import Report, warn_of_defects
 from keras_fpn.data.segments import mask_segment
-from keras_fpn.data.text_files import ClassNames, class_list
+from keras_fpn.data.text_files import ClassNames, class_list, read_bytes
 from keras_fpn.files import PathLike
 
 _READ = 4096  # bytes, in which the first element of a file begins
@@ -95,7 +95,7 @@ def cvat_subsets(path: pathlib.Path) -> list[str]:
 
 def _parsed(path):
     try:
-        return ElementTree.parse(path).getroot()
+        return ElementTree.fromstring(read_bytes(path))
     except (ElementTree.ParseError, OSError, ValueError, LookupError) as error:
         raise ValueError(
             "A CVAT file must be readable xml; received "

@@ -10,10 +10,15 @@ import threading
 import warnings
 from collections.abc import Sequence
 
-from PIL import ExifTags, Image
+from PIL import Image
 
 from keras_fpn.files import PathLike
-from keras_fpn.preprocessing.photo import UnsupportedPhoto, open_image
+from keras_fpn.preprocessing.photo import (
+    UnsupportedPhoto,
+    check_decodable,
+    open_image,
+    orientation,
+)
 
 PHOTO_SUFFIXES = frozenset(
     ".avif .bmp .gif .jfif .jpe .jpeg .jpg .mpo .png .ppm .tif .tiff .webp".split()
@@ -29,11 +34,13 @@ class Header:
     Args:
         height, width: int, pixels, of the upright photo (EXIF rotation applied).
         orientation: int, 1..8, of EXIF; 1 is upright, from 5 on the sides are swapped.
+        unsupported: str, why it can be no photo, or None; a label image may be such.
     """
 
     height: int
     width: int
     orientation: int = 1
+    unsupported: str | None = None
 
     @property
     def size(self):
@@ -79,9 +86,9 @@ def _read_header(path):
             width, height = image.size
             # Not image.getexif(): for PNG it decodes the pixels, to find an EXIF block
             # that comes after them.
-            exif = Image.Image.getexif(image)
-            orientation = exif.get(ExifTags.Base.Orientation, 1)
+            turn = orientation(lambda: Image.Image.getexif(image)) or 1
             turned = image.format == "TIFF"  # Pillow returns the upright size of these
+            unsupported = _unsupported(image, path)
     except FileNotFoundError:
         return None
     except UnsupportedPhoto as error:
@@ -92,11 +99,18 @@ def _read_header(path):
         return f"it has no pixels: {width}x{height}"
     if Image.MAX_IMAGE_PIXELS and width * height > Image.MAX_IMAGE_PIXELS:
         return f"{width}x{height} is above PIL.Image.MAX_IMAGE_PIXELS"
-    if orientation not in range(1, 9):
-        orientation = 1
-    if orientation >= 5 and not turned:
+    if turn >= 5 and not turned:
         width, height = height, width
-    return Header(height, width, orientation)
+    return Header(height, width, turn, unsupported)
+
+
+def _unsupported(image, path):
+    """Returns why `read_photo` refuses an opened image, str, or None."""
+    try:
+        check_decodable(image, str(path))
+    except UnsupportedPhoto as error:
+        return str(error)
+    return None
 
 
 def find_photos(folder: PathLike) -> list[pathlib.Path]:
@@ -118,7 +132,7 @@ def is_photo(name: str | pathlib.Path) -> bool:
 def resolved(folder: pathlib.Path, name: str) -> pathlib.Path:
     """Returns the Path of a file named in annotations, also if written a\\b.jpg."""
     path = pathlib.Path(folder, name)
-    if "\\" in str(name) and not path.exists():
+    if "\\" in str(name) and not os.path.exists(path):
         return pathlib.Path(folder, str(name).replace("\\", "/"))
     return path
 

@@ -2,8 +2,8 @@
 
 import base64
 import io
-import json
 import math
+import os
 import pathlib
 from collections.abc import Callable
 
@@ -15,10 +15,12 @@ from keras_fpn.data.coco import whole_number
 from keras_fpn.data.dataset import Dataset
 from keras_fpn.data.image_files import PHOTO_SUFFIXES, resolved
 from keras_fpn.data.json_kinds import LABELME, json_files
+from keras_fpn.data.json_texts import load_json
 from keras_fpn.data.listing import ListedObject, ListedPhoto, Listing
 from keras_fpn.data.report import Report, warn_of_defects
-from keras_fpn.data.segments import mask_segment
-from keras_fpn.data.text_files import ClassNames, class_list, read_text
+from keras_fpn.data.run_lengths import numbers
+from keras_fpn.data.segments import FARTHEST, mask_segment
+from keras_fpn.data.text_files import ClassNames, class_list
 from keras_fpn.files import PathLike
 from keras_fpn.preprocessing.photo import open_image, read_photo
 
@@ -92,11 +94,7 @@ def find_labelme(folder: pathlib.Path) -> list[pathlib.Path]:
 
 def _contents(file):
     """Returns the dict of a file, whose shapes are a list of dicts."""
-    text = read_text(file)
-    try:
-        contents = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{file}: {error}") from error
+    contents = load_json(file)
     shapes = contents.get("shapes") if isinstance(contents, dict) else None
     if not isinstance(shapes, list) or not all(isinstance(s, dict) for s in shapes):
         raise ValueError(f"{file}: it has no list of shapes")
@@ -111,11 +109,11 @@ def _photo_path(file, contents, images):
     path = resolved(file.parent, stated)
     if images is not None:
         folders, path = [pathlib.Path(images)], pathlib.Path(images, name)
-    if path.is_file():
+    if os.path.isfile(path):
         return path
     names = name, *(file.stem + suffix for suffix in sorted(PHOTO_SUFFIXES))
     tried = (folder / name for folder in folders for name in names)
-    return next(filter(pathlib.Path.is_file, tried), path)
+    return next(filter(os.path.isfile, tried), path)
 
 
 def _add_objects(photo, shapes, labels, file, found):
@@ -123,7 +121,7 @@ def _add_objects(photo, shapes, labels, file, found):
     groups: dict[tuple, ListedObject] = {}
     for index, shape in enumerate(shapes):
         name = str(shape.get("label"))
-        where = f"shape {index + 1} ({name}) of {file.name}"
+        where = f"shape {index + 1} ({name[:60]}) of {file.name}"
         if name not in labels:
             found.add("unselected", where)
             continue
@@ -148,14 +146,11 @@ def _box_and_segment(shape, size):
         ValueError: it has no area, or not as many points as it needs.
     """
     kind = shape.get("shape_type") or "polygon"  # as early versions left out
-    if kind not in _POINTS:
-        raise ValueError(f"a {kind} has no area")
-    try:
-        points = np.array(shape.get("points"), np.float64)
-    except (TypeError, ValueError):
-        points = np.empty(0)
+    if not isinstance(kind, str) or kind not in _POINTS:
+        raise ValueError(f"a {str(kind)[:60]} has no area")
+    points = numbers(shape.get("points"))
     fits = points.ndim == 2 and points.shape[1] == 2 and len(points) >= _POINTS[kind]
-    if not fits or not np.isfinite(points).all():
+    if not fits or not (np.abs(points) <= FARTHEST).all():
         raise ValueError(f"a {kind} with points {str(shape.get('points'))[:60]}")
     if kind == "circle":  # its center, and a point on it
         turn = 2 * math.pi * np.arange(_CORNERS) / _CORNERS

@@ -1,13 +1,13 @@
 """Reads and writes files of proposals."""
 
-import json
 import pathlib
 from collections.abc import Mapping
 
 import numpy as np
 
 from keras_fpn.data.coco_writer import write_coco_results
-from keras_fpn.data.text_files import read_text, shortest_float
+from keras_fpn.data.json_texts import load_json
+from keras_fpn.data.text_files import shortest_float
 from keras_fpn.files import PathLike
 from keras_fpn.weights.array_pickle import read_array_pickle
 
@@ -38,7 +38,7 @@ def read_proposals(path: PathLike) -> dict:
     path = pathlib.Path(path)
     if path.suffix.lower() in _PICKLES:
         return _of_pickle(read_array_pickle(path), path)
-    return _of_results(read_text(path), path)
+    return _of_results(load_json(path), path)
 
 
 def write_proposals(proposals: Mapping, path: PathLike) -> None:
@@ -66,16 +66,8 @@ def write_proposals(proposals: Mapping, path: PathLike) -> None:
     write_coco_results(results, path)
 
 
-def _of_results(text, path):
+def _of_results(results, path):
     """Returns the proposals of a COCO results file."""
-    try:
-        results = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise ValueError(
-            "Proposals must be COCO results, complete JSON, or a .pkl of detectron2; "
-            f"received path={str(path)!r}, which fails at line {error.lineno} "
-            f"({error.msg})."
-        ) from error
     if not isinstance(results, list):
         raise ValueError(
             "Proposals must be COCO results, a list of boxes with scores; received "
@@ -150,7 +142,7 @@ def _whole(image_id, path):
     """Returns an image id as an int; detectron2 also has them as texts."""
     try:
         return int(image_id)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(
             f"An image id must be an integer; received {image_id!r} in "
             f"path={str(path)!r}."
@@ -167,7 +159,8 @@ def _checked(boxes, scores, image_id, path):
             f"{boxes.shape} and scores of shape {scores.shape} for image_id={image_id} "
             f"in path={str(path)!r}."
         )
-    boxes, scores = boxes.astype(np.float32), scores.astype(np.float32)
+    with np.errstate(over="ignore"):  # what becomes infinite is refused below
+        boxes, scores = boxes.astype(np.float32), scores.astype(np.float32)
     right = np.isfinite(boxes).all(axis=1) & np.isfinite(scores)
     right &= (boxes[:, 2:] >= boxes[:, :2]).all(axis=1)
     if not right.all():

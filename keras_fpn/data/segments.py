@@ -8,11 +8,11 @@ import pycocotools.mask
 
 from keras_fpn.data.pixel_labels import ImageSegment
 from keras_fpn.data.polygons import clip_polygon, outline_length
+from keras_fpn.data.run_lengths import SHOWN, compressed, numbers, run_lengths
 
-_SHOWN = 60  # characters of a received value in messages
 _MOST_PIXELS = 2**32 - 1  # pycocotools counts them in 32 bits
 # Pixels from the corner of the photo; polygons are cut to 1e-3 px there.
-_FARTHEST = 1e12
+FARTHEST = 1e12
 # Of one object, in pixels; pycocotools needs about 100 bytes for each.
 _LONGEST_OUTLINE = 2**22
 
@@ -20,7 +20,9 @@ _LONGEST_OUTLINE = 2**22
 def mask_segment(mask):
     """Returns the compressed COCO run-length dict of a mask, bool (H, W)."""
     pixels = np.asfortranarray(np.asarray(mask, bool), dtype=np.uint8)
-    return _as_text(pycocotools.mask.encode(pixels))
+    encoded = pycocotools.mask.encode(pixels)
+    size = [int(side) for side in encoded["size"]]
+    return {"size": size, "counts": encoded["counts"].decode("ascii")}  # for JSON
 
 
 def label_image_objects(labels):
@@ -45,15 +47,20 @@ def label_image_objects(labels):
         )
     height, width = labels.shape
     flat = labels.ravel(order="F")  # run lengths go down the columns
-    places = np.flatnonzero(flat)
-    places = places[np.argsort(flat[places], kind="stable")]
-    _, starts = np.unique(flat[places], return_index=True)
+    # Runs of equal pixels, of which there are far fewer than pixels.
+    starts = np.flatnonzero(np.append(flat.size > 0, flat[1:] != flat[:-1]))
+    ends = np.append(starts[1:], flat.size)[: len(starts)]
+    values = flat[starts]
+    order = np.argsort(values, kind="stable")
+    order = order[values[order] != 0]
+    _, firsts = np.unique(values[order], return_index=True)
     boxes, segments = [], []
-    for pixels in np.split(places, starts)[1:]:
-        columns, rows = np.divmod(pixels, height)
-        boxes.append([columns[0], rows.min(), columns[-1] + 1, rows.max() + 1])
-        runs = {"size": [height, width], "counts": _runs_of(pixels, flat.size)}
-        segments.append(_as_text(pycocotools.mask.frPyObjects(runs, height, width)))
+    for runs in np.split(order, firsts)[1:]:
+        begin, end = starts[runs], ends[runs]
+        boxes.append(_box_of(begin, end - 1, height))
+        edges = np.column_stack([begin, end]).ravel()
+        counts = np.diff(edges, prepend=0, append=flat.size)
+        segments.append({"size": [height, width], "counts": compressed(counts)})
     return np.array(boxes, np.float32).reshape(-1, 4), segments
 
 
@@ -91,13 +98,10 @@ def segment_runs(segment, size):
         return mask_segment(segment.mask((height, width)))
     if isinstance(segment, dict):
         check_segment(segment, size)
-        runs = {"size": [height, width], "counts": segment["counts"]}
-        if isinstance(runs["counts"], (str, bytes)):
-            return runs
-        runs["counts"] = run_lengths(segment).tolist()
-        return pycocotools.mask.frPyObjects(runs, height, width)
-    # pycocotools would take a polygon of 4 numbers for a box.
-    segment = [polygon for polygon in segment or () if len(polygon) >= 6]
+        return {"size": [height, width], "counts": compressed(run_lengths(segment))}
+    if isinstance(segment, (list, tuple)):
+        # pycocotools would take a polygon of 4 numbers for a box.
+        segment = [p for p in segment if not hasattr(p, "__len__") or len(p) >= 6]
     check_segment(segment, size)
     polygons = [clipped.ravel().tolist() for clipped in _clipped(segment, size)]
     if not polygons:
@@ -135,30 +139,8 @@ def check_segment(segment, size):
     else:
         raise ValueError(
             "A mask must be a list of polygons or a run-length dict; received "
-            f"segment={str(segment)[:_SHOWN]}."
+            f"segment={str(segment)[:SHOWN]}."
         )
-
-
-def run_lengths(segment):
-    """Returns the counts of a run-length dict, int64: of 0s, of 1s, of 0s, ...
-
-    Source: the compressed format of COCO: numbers as 5-bit groups, lowest first,
-    each in one character from "0" on, with a bit for "more follows"; from the fourth
-    number on they are differences to the last but one.
-
-    Raises:
-        ValueError: the counts are neither integers nor compressed text.
-    """
-    counts = segment.get("counts")
-    if isinstance(counts, (str, bytes)):
-        return _decompressed(counts)
-    numbers = _numbers(counts)
-    finite = numbers.ndim == 1 and (np.abs(numbers) < 2**53).all()
-    if not finite or (numbers % 1).any():
-        raise ValueError(
-            f"Run lengths must be integers; received counts={_shown(counts)}."
-        )
-    return numbers.astype(np.int64)
 
 
 def _polygon_area(polygon):
@@ -170,10 +152,10 @@ def _polygon_area(polygon):
 
 def _check_run_lengths(segment, size):
     stated = segment.get("size")
-    if _numbers(stated).tolist() != list(size):
+    if numbers(stated).tolist() != list(size):
         raise ValueError(
             "The size of a mask must be that of its photo, "
-            f"{list(size)}; received size={stated}."
+            f"{list(size)}; received size={_shown(stated)}."
         )
     counts, pixels = run_lengths(segment), size[0] * size[1]
     fitting = ((counts >= 0) & (counts <= pixels)).all()  # or their sum may wrap around
@@ -186,15 +168,15 @@ def _check_run_lengths(segment, size):
 
 
 def _check_polygon(polygon):
-    points = _numbers(polygon)
+    points = numbers(polygon)
     if points.ndim != 1 or len(points) < 6 or len(points) % 2:
         raise ValueError(
             "A polygon must be x, y, x, y, ... of at least 3 points; received "
             f"polygon={_shown(polygon)}."
         )
-    if not (np.abs(points) <= _FARTHEST).all():  # also True for NaN
+    if not (np.abs(points) <= FARTHEST).all():  # also True for NaN
         raise ValueError(
-            f"Points of a polygon must be finite numbers up to {_FARTHEST:g}; received "
+            f"Points of a polygon must be finite numbers up to {FARTHEST:g}; received "
             f"polygon={_shown(polygon)}."
         )
 
@@ -224,55 +206,14 @@ def _clipped(polygons, size):
             yield points
 
 
-def _decompressed(counts):
-    """Returns the int64 run lengths of COCO's compressed text; see `run_lengths`."""
-    if isinstance(counts, str):
-        # Encoded as in pycocotools; the values are checked below.
-        counts = counts.encode("utf-8", errors="surrogatepass")
-    codes = np.frombuffer(counts, np.uint8).astype(np.int64) - 48
-    more = (codes & 0x20).astype(bool)
-    if len(codes) == 0 or more[-1] or (codes < 0).any() or (codes > 63).any():
-        raise ValueError(
-            "Run lengths must be COCO's compressed text; received "
-            f"counts={_shown(counts)}."
-        )
-    starts = np.flatnonzero(np.concatenate([[True], ~more[:-1]]))
-    ends = np.concatenate([starts[1:], [len(codes)]]) - 1
-    group = np.arange(len(codes)) - np.repeat(starts, ends - starts + 1)
-    if group.max() > 11:  # 5 bits each: int64 cannot hold more
-        raise ValueError(
-            f"Run lengths must be numbers of 64 bits; received counts={_shown(counts)}."
-        )
-    numbers = np.add.reduceat((codes & 0x1F) << (5 * group), starts)
-    negative = (codes[ends] & 0x10).astype(bool)
-    numbers[negative] -= 1 << (5 * (group[ends[negative]] + 1))
-    numbers[1::2] = np.cumsum(numbers[1::2])
-    numbers[2::2] = np.cumsum(numbers[2::2])
-    return numbers
-
-
-def _runs_of(pixels, size):
-    """Returns the list of run lengths of increasing pixel indices below `size`."""
-    breaks = np.flatnonzero(np.diff(pixels) > 1)
-    first = pixels[np.concatenate([[0], breaks + 1])]
-    last = pixels[np.concatenate([breaks, [len(pixels) - 1]])]
-    edges = np.column_stack([first, last + 1]).ravel()
-    return np.diff(edges, prepend=0, append=size).tolist()
-
-
-def _as_text(encoded):
-    """Returns the run-length dict of pycocotools with str counts, as JSON needs."""
-    size = [int(side) for side in encoded["size"]]
-    return {"size": size, "counts": encoded["counts"].decode("ascii")}
-
-
-def _numbers(values):
-    """Returns float64 of a list; what is not a number becomes NaN."""
-    try:
-        return np.asarray(values, np.float64)
-    except (TypeError, ValueError):
-        return np.full(6, np.nan)
+def _box_of(first, last, height):
+    """Returns x1, y1, x2, y2 around runs, from their first and last pixels' indices."""
+    left, top = np.divmod(first, height)
+    right, bottom = np.divmod(last, height)
+    if (left < right).any():  # such a run has the last pixel of a column and the next
+        return left[0], 0, right[-1] + 1, height
+    return left[0], top.min(), right[-1] + 1, bottom.max() + 1
 
 
 def _shown(value):
-    return str(value)[:_SHOWN]
+    return str(value)[:SHOWN]

@@ -1,12 +1,15 @@
 """What the text files of data sets have in common."""
 
 import csv
+import errno
 import os
 import pathlib
 from collections.abc import Sequence
 
-from keras_fpn.files import PathLike
+from keras_fpn.files import PathLike, check_regular
 
+MOST_BYTES = 2**31  # of a file of annotations; those of COCO and LVIS have 2^30
+_START = 4096  # bytes
 ClassNames = Sequence[str] | PathLike | None  # names, or a file of them
 
 
@@ -14,20 +17,39 @@ def read_text(path: PathLike) -> str:
     """Returns the content of a UTF-8 text file, with or without a byte order mark.
 
     Raises:
-        ValueError: there is no such file, or it is not UTF-8.
+        ValueError: as `read_bytes`; or it is not UTF-8.
     """
-    path = pathlib.Path(path)
+    content = read_bytes(path)
     try:
-        return path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise ValueError(
-            "An annotation file must exist and be readable; received "
-            f"path={str(path)!r}: {error.strerror}."
-        ) from error
+        # Line ends as Python's text files have them.
+        text = content.decode("utf-8-sig")
+        return text.replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
         raise ValueError(
             f"An annotation file must be UTF-8 text; received path={str(path)!r}, "
             f"which is invalid at byte {error.start}. Save it as UTF-8."
+        ) from error
+
+
+def read_bytes(path: PathLike) -> bytes:
+    """Returns the content of an annotation file.
+
+    Raises:
+        ValueError: there is no such file; it is a pipe, a device or too large; or it
+            begins with the zeros of a file that was never written.
+    """
+    path = pathlib.Path(path)
+    try:
+        check_regular(path, MOST_BYTES)
+        with open(path, "rb") as file:
+            start = file.read(_START)
+            if len(start) == _START and not start.strip(b"\0"):
+                raise OSError(errno.EINVAL, "It holds zeros, and no text")
+            return start + file.read()
+    except OSError as error:
+        raise ValueError(
+            "An annotation file must exist and be readable; received "
+            f"path={str(path)!r}: {error.strerror}."
         ) from error
 
 

@@ -14,7 +14,7 @@ from keras_fpn.data.dataset import Dataset
 from keras_fpn.data.image_files import is_photo
 from keras_fpn.data.listing import ListedObject, ListedPhoto, Listing
 from keras_fpn.data.report import Report, warn_of_defects
-from keras_fpn.data.text_files import ClassNames, class_list, read_text
+from keras_fpn.data.text_files import ClassNames, class_list, read_bytes, read_text
 from keras_fpn.files import PathLike
 
 ANNOTATIONS, IMAGES, SPLITS = "Annotations", "JPEGImages", "ImageSets/Main"
@@ -229,7 +229,7 @@ def _names(path):
 def _parsed(file):
     """Returns the root element of an xml file, or str, why it cannot be read."""
     try:
-        tree = ElementTree.parse(file).getroot()
+        tree = ElementTree.fromstring(read_bytes(file))
     except (ElementTree.ParseError, OSError, ValueError, LookupError) as error:
         return f"{type(error).__name__}: {error}"
     if tree.tag != "annotation":

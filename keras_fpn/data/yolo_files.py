@@ -1,6 +1,7 @@
 """Where YOLO data sets keep photos, labels and names: folders and data.yaml."""
 
 import dataclasses
+import os
 import pathlib
 import re
 
@@ -12,6 +13,7 @@ from keras_fpn.data.text_files import class_list, read_text
 SPLITS = ("train", "val", "test")
 _STATED = (*SPLITS, "valid", "validation")  # in a data.yaml
 # Files with one name per line, by class number, as labelImg and darknet write them.
+_MOST_JOINTS = 10_000
 _NAMES_FILES = ("classes.txt", "obj.names", "labels/classes.txt")
 
 
@@ -162,13 +164,13 @@ def _source(source, root, path):
     # Written on another machine, it names folders of that one.
     elsewhere = [path.parent.joinpath(*parts) for parts in _endings(source)]
     for path_tried in [*tried, *elsewhere]:
-        if path_tried.exists():
+        if os.path.exists(path_tried):
             return path_tried
     raise ValueError(
         "A split of data.yaml must be a folder or a list of photos; received "
-        f"{source!r} in path={str(path)!r}, which does not exist; tried "
-        f"{', '.join(map(str, dict.fromkeys(tried)))}. Read another split by name: "
-        'split="train".'
+        f"{source[:120]!r} in path={str(path)!r}, which does not exist; tried "
+        f"{', '.join(str(one)[:120] for one in dict.fromkeys(tried))}. Read another "
+        'split by name: split="train".'
     )
 
 
@@ -193,12 +195,12 @@ def _photos_of(path):
     """
     names = [line.strip() for line in read_text(path).splitlines() if line.strip()]
     beside = [resolved(path.parent, name) for name in names]
-    if not beside or beside[0].exists():
+    if not beside or os.path.exists(beside[0]):
         return beside
-    if pathlib.Path(names[0]).exists():
+    if os.path.exists(names[0]):
         return [pathlib.Path(name) for name in names]
     for parts in _endings(names[0]):
-        if path.parent.joinpath(*parts).is_file():
+        if os.path.isfile(path.parent.joinpath(*parts)):
             start = len(names[0]) - len("/".join(parts))
             if all(name[:start] == names[0][:start] for name in names):
                 return [resolved(path.parent, name[start:]) for name in names]
@@ -234,7 +236,7 @@ def _names(stated, folder, class_names, path):
         if sorted(stated) != sorted(numbers):
             raise ValueError(
                 "The names in data.yaml must be numbered 0, 1, ...; received "
-                f"names={stated}, path={str(path)!r}."
+                f"names={str(stated)[:120]}, path={str(path)!r}."
             )
         return tuple(stated[number] for number in numbers)
     if isinstance(stated, list):
@@ -263,6 +265,8 @@ def _keypoints(entries, text, path):
         return {}
     try:
         joints, values = map(int, entries["kpt_shape"])
+        if joints > _MOST_JOINTS:
+            raise ValueError
         flipped = list(map(int, entries.get("flip_idx", range(joints))))
         matched = sorted(flipped) == list(range(joints)) and values in (2, 3)
     except (TypeError, ValueError):
@@ -270,8 +274,8 @@ def _keypoints(entries, text, path):
     if not matched:
         raise ValueError(
             "kpt_shape must be [joints, 2 or 3], flip_idx must name each joint once; "
-            f"received kpt_shape={entries['kpt_shape']}, "
-            f"flip_idx={entries.get('flip_idx')}, path={str(path)!r}."
+            f"received kpt_shape={str(entries['kpt_shape'])[:60]}, "
+            f"flip_idx={str(entries.get('flip_idx'))[:60]}, path={str(path)!r}."
         )
     pairs = [(i, j) for i, j in enumerate(flipped) if i < j]
     return {

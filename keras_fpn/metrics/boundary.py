@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 from pycocotools import mask as coco_mask
 
+from keras_fpn.data.segments import segment_runs
 from keras_fpn.metrics.check import checked_ground_truth
 
 DILATION = 0.02  # of the image's diagonal, as in the paper for COCO
@@ -73,9 +74,10 @@ def mean_boundary_iou(
             objects[annotation["image_id"]].append(annotation["segmentation"])
     found, count = 0.0, sum(map(len, objects.values()))
     for image_id, masks, scores in proposals:
-        own = objects[checked.images[image_id]]
+        rank = checked.images[image_id]
+        own, size = objects[rank], checked.sizes[rank - 1]
         order = np.argsort(-np.asarray(scores), kind="stable")[:limit]
-        best = [masks[index] for index in order]
+        best = [segment_runs(masks[index], size) for index in order]
         if not own or not best:
             continue
         overlaps = coco_mask.iou(best, own, [0] * len(own))  # (proposals, objects)

@@ -11,9 +11,11 @@ import math
 import numbers
 from collections.abc import Iterable, Sequence
 
+from keras_fpn.data.run_lengths import SHOWN
 from keras_fpn.data.segments import check_segment, segment_area, segment_runs
 
 KINDS = ("bbox", "segm", "keypoints")
+_SIDES = ("height", "width")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,17 +52,23 @@ def checked_ground_truth(ground_truth: dict, kind: str):
         raise ValueError(
             f"Ground truth must have the keys {lists}; received one without {absent}."
         )
+    for name in lists:
+        if not _are_dicts(ground_truth[name]):
+            raise ValueError(
+                f"Ground truth must have a list of dicts as {name!r}; received "
+                f"{str(ground_truth[name])[:SHOWN]}."
+            )
     images = _ranks(ground_truth["images"], "images")
     categories = _ranks(ground_truth["categories"], "categories")
     sizes = []
     if kind == "segm":
         in_order = sorted(ground_truth["images"], key=lambda image: image["id"])
-        sizes = [(image["height"], image["width"]) for image in in_order]
+        sizes = [tuple(_side(image, name) for name in _SIDES) for image in in_order]
     checked = GroundTruth(kind, images, categories, sizes, [])
     for number, entry in enumerate(ground_truth["annotations"], 1):
-        where = f"annotation id={entry.get('id', number)}"
+        where = f"annotation id={str(entry.get('id', number))[:SHOWN]}"
         own = _identity(entry, number, checked, where)
-        own["iscrowd"] = int(entry.get("iscrowd", 0))
+        own["iscrowd"] = _crowd(entry, where)
         area = _shape(entry, own, checked, where)
         if kind == "keypoints":
             own["bbox"] = _box(entry, where)
@@ -88,6 +96,10 @@ def checked_results(results: Iterable[dict], ground_truth: GroundTruth):
     checked = []
     for number, entry in enumerate(results):
         where = f"result {number}"
+        if not isinstance(entry, dict):
+            raise ValueError(
+                f"Results must be dicts; received {str(entry)[:SHOWN]} as {where}."
+            )
         own = _identity(entry, number + 1, ground_truth, where)
         own["iscrowd"] = 0
         own["score"] = _number(entry, "score", where)
@@ -102,7 +114,7 @@ def _ranks(entries, what):
         raise ValueError(
             f"Ground truth must have at least one entry in {what}; received {what}=[]."
         )
-    ids = [_whole(entry["id"], f"The ids of {what}") for entry in entries]
+    ids = [_whole(entry.get("id"), f"The ids of {what}") for entry in entries]
     twice = sorted(number for number, n in collections.Counter(ids).items() if n > 1)
     if twice:
         raise ValueError(
@@ -120,6 +132,34 @@ def _identity(entry, number, ground_truth, where):
         "image_id": _rank(entry, "image_id", images, "images", where),
         "category_id": _rank(entry, "category_id", categories, "categories", where),
     }
+
+
+def _are_dicts(entries):
+    return isinstance(entries, (list, tuple)) and all(
+        isinstance(entry, dict) for entry in entries
+    )
+
+
+def _side(image, name):
+    """Returns the height or width of an image, int."""
+    where = f"image id={image['id']}"
+    side = _whole(_field(image, name, where), f"The {name} of images")
+    if side < 1:
+        raise ValueError(
+            f"The {name} of images must be 1 or more; received {side} in {where}."
+        )
+    return side
+
+
+def _crowd(entry, where):
+    """Returns whether an annotation is a crowd region, 0 or 1."""
+    value = entry.get("iscrowd", 0)
+    if not isinstance(value, numbers.Real) or value not in (0, 1):
+        raise ValueError(
+            f"iscrowd must be 0 or 1; received iscrowd={repr(value)[:SHOWN]} in "
+            f"{where}."
+        )
+    return int(value == 1)
 
 
 def _shape(entry, own, ground_truth, where):
@@ -154,7 +194,7 @@ def _box(entry, where):
     if len(values) != 4 or values[2] < 0 or values[3] < 0:
         raise ValueError(
             "bbox must be finite x, y, width and height, the last two not negative; "
-            f"received bbox={entry['bbox']} in {where}."
+            f"received bbox={str(entry['bbox'])[:SHOWN]} in {where}."
         )
     return values
 
@@ -165,25 +205,33 @@ def _points(entry, where):
     if not values or len(values) % 3:
         raise ValueError(
             "keypoints must be finite numbers, 3 per point; received "
-            f"keypoints={entry['keypoints']} in {where}."
+            f"keypoints={str(entry['keypoints'])[:SHOWN]} in {where}."
         )
     return values
 
 
 def _floats(values):
     """Returns values as list of float; an empty list if one is not a finite number."""
-    try:
-        values = [float(value) for value in values]
-    except (TypeError, ValueError):
+    if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
         return []
-    return values if all(map(math.isfinite, values)) else []
+    values = list(values)
+    return [float(value) for value in values] if all(map(_is_finite, values)) else []
+
+
+def _is_finite(value):
+    """Returns whether a value is a number that a float can hold."""
+    try:
+        return isinstance(value, numbers.Real) and math.isfinite(value)
+    except OverflowError:  # an integer of hundreds of digits
+        return False
 
 
 def _number(entry, name, where):
     value = _field(entry, name, where)
-    if not isinstance(value, numbers.Real) or not math.isfinite(value):
+    if not _is_finite(value):
         raise ValueError(
-            f"{name} must be a finite number; received {name}={value!r} in {where}."
+            f"{name} must be a finite number; received {name}={repr(value)[:SHOWN]} in "
+            f"{where}."
         )
     return float(value)
 
@@ -192,7 +240,7 @@ def _field(entry, name, where):
     if entry.get(name) is None:
         raise ValueError(
             f"Each object to evaluate must have {name!r}; received {where} with "
-            f"{sorted(entry)}."
+            f"{str(sorted(entry))[:SHOWN]}."
         )
     return entry[name]
 
@@ -211,7 +259,8 @@ def _rank(entry, name, ranks, what, where):
 def _whole(number, what):
     if not isinstance(number, numbers.Integral) or isinstance(number, bool):
         raise ValueError(
-            f"{what} must be integers, as in COCO's files; received {number!r}."
+            f"{what} must be integers, as in COCO's files; received "
+            f"{repr(number)[:SHOWN]}."
         )
     return int(number)
 

@@ -8,6 +8,7 @@ import numpy as np
 from pycocotools import mask as masks
 
 from keras_fpn.data.dataset import Dataset, Photo
+from keras_fpn.data.segments import segment_runs
 from keras_fpn.metrics.check import checked_ground_truth
 from keras_fpn.metrics.coco import coco_evaluator, in_percent, json_numbers, quietly
 from keras_fpn.models.compiled import compiled_call
@@ -162,6 +163,8 @@ def _checked(image_id, shapes, scores, checked, seen):
     scores = np.asarray(scores, np.float64)
     finite = bool(np.isfinite(scores).all())
     if checked.kind == "segm":
+        size = checked.sizes[checked.images[image_id] - 1]
+        shapes = [segment_runs(shape, size) for shape in shapes]
         found, fits = f"{len(shapes)} masks", scores.shape == (len(shapes),)
     else:
         boxes = np.array(shapes, np.float64)

@@ -1,8 +1,8 @@
 """Loads weights of whole detectors, by name or from a file of any supported kind."""
 
+import contextlib
 import os
 import warnings
-import zipfile
 from collections.abc import Collection
 from pathlib import Path
 
@@ -22,14 +22,14 @@ from keras_fpn.weights import (
     read_torch,
 )
 from keras_fpn.weights.detectron2 import detectron2_slots, is_pickle
-from keras_fpn.weights.keras_files import load_weights_file
+from keras_fpn.weights.hdf5_tensors import UNREADABLE
+from keras_fpn.weights.keras_archive import check_archive
+from keras_fpn.weights.keras_files import excerpt, load_weights_file
 from keras_fpn.weights.look_alikes import naming_look_alikes
 from keras_fpn.weights.mapping import check_names, classes_in
 from keras_fpn.weights.registry import known_names
 from keras_fpn.weights.tensor_names import publisher_of, weights_among
 from keras_fpn.weights.torchvision import torchvision_slots
-
-_EXCERPT = 300  # characters, because Keras's messages contain whole configs
 
 
 def find_weights(weights: str | os.PathLike, names: Collection[str]):
@@ -66,11 +66,8 @@ def load_keras_file(path: Path):
     """
     if path.suffix != ".keras":
         return None
-    if not zipfile.is_zipfile(path):
-        raise ValueError(
-            f"A .keras file must be written by `model.save`; received {path}, "
-            "which was not, or is damaged."
-        )
+    with _unreadable_named(path):
+        check_archive(path)
     return load_saved(path)
 
 
@@ -81,19 +78,11 @@ def load_saved(path: str | Path):
         path: whatever that function takes.
 
     Raises:
-        ValueError: it is another kind of model, or needs classes that are not
+        ValueError: it is another kind of model, damaged, or needs classes that are not
             registered.
     """
-    try:
+    with _unreadable_named(path):
         model = keras.models.load_model(path)
-    except (KeyError, TypeError) as error:  # missing entry; unknown class
-        # Keras quotes the config of each nested part; the cause is the last sentence.
-        innermost = str(error).rpartition("Exception encountered: ")[2]
-        reason = " ".join(innermost.split())[:_EXCERPT]
-        raise ValueError(
-            "A .keras file must contain a model whose classes are known to Keras "
-            f"(import your own classes first); received {path}: {reason}"
-        ) from error
     if not isinstance(model, Detector):
         raise ValueError(
             f"A .keras file must contain a detector of keras_fpn; received {path}, "
@@ -101,6 +90,19 @@ def load_saved(path: str | Path):
             "`save` of a detector."
         )
     return model
+
+
+@contextlib.contextmanager
+def _unreadable_named(path):
+    """Turns what Keras and its libraries raise for a file into one line of its name."""
+    try:
+        yield
+    except UNREADABLE as error:
+        raise ValueError(
+            "A .keras file must be written by the `save` of a detector whose classes "
+            "are known to Keras (import your own classes first); received "
+            f"{path}: {excerpt(error)}."
+        ) from error
 
 
 def published_name(path: Path, names: Collection[str]):

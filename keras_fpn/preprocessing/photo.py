@@ -5,6 +5,8 @@ import os
 import numpy as np
 from PIL import ExifTags, Image, ImageFile
 
+from keras_fpn.files import check_regular
+
 # Pillow reads about 30 more. They are not for photos, and one runs a program: an EPS
 # file, whatever its name, is passed to Ghostscript. The most common come first.
 FORMATS = tuple("JPEG PNG WEBP BMP TIFF GIF PPM AVIF JPEG2000 DIB TGA QOI".split())
@@ -21,6 +23,12 @@ _UPRIGHT = {  # EXIF orientation -> operation that makes the stored picture upri
 _EIGHT_BIT_MODES = frozenset(
     "1 L LA P PA RGB RGBA RGBa RGBX CMYK YCbCr LAB HSV".split()
 )
+
+
+# Of a file: Pillow reads some formats whole. As many pixels as Pillow decodes without a
+# warning take less, four bytes each.
+MOST_BYTES = 2**29
+_MOST_SCANS = 100  # of a JPEG file, each of which goes over all pixels; usual are 10
 
 
 class UnsupportedPhoto(ValueError):
@@ -40,8 +48,11 @@ def open_image(file):
 
     Raises:
         UnsupportedPhoto: it has another format, or its start is damaged.
-        OSError, or another error of Pillow: it cannot be read.
+        OSError, or another error of Pillow: it cannot be read, or is a pipe, a device
+            or too large.
     """
+    if isinstance(file, (str, os.PathLike)):
+        check_regular(file, MOST_BYTES)
     try:
         return Image.open(file, formats=FORMATS)
     except Image.UnidentifiedImageError as error:
@@ -112,6 +123,7 @@ def _read_file(path):
     try:
         with open_image(path) as image:
             _check_pixel_count(image)
+            check_decodable(image, path)
             image.load()
             return _pil_pixels(image, path)
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
@@ -140,6 +152,47 @@ def _check_pixel_count(image):
         raise Image.DecompressionBombError
 
 
+def check_decodable(image, received):
+    """Raises for an opened image that `read_photo` refuses or could not end with.
+
+    Only the header has been read so far, and of a JPEG file with many scans the rest is
+    looked through.
+
+    Args:
+        image: PIL.Image of a file.
+        received: what the message calls it.
+
+    Raises:
+        UnsupportedPhoto: the range of its pixels is not known; or it is a progressive
+            JPEG with more than 100 scans.
+    """
+    _check_mode(image, received)
+    if not image.info.get("progressive"):
+        return
+    position = image.fp.tell()
+    image.fp.seek(0)
+    scans = image.fp.read().count(b"\xff\xda")  # data between markers has none
+    image.fp.seek(position)
+    if scans > _MOST_SCANS:
+        raise UnsupportedPhoto(
+            f"A progressive JPEG must have at most {_MOST_SCANS} scans; received "
+            f"photo={received!r} with {scans}. Save it again."
+        )
+
+
+def _check_mode(image, received):
+    if image.mode not in _EIGHT_BIT_MODES and not _is_sixteen_bit_png(image):
+        raise UnsupportedPhoto(
+            "A photo's pixels must be gray or color values of 8 bits; received "
+            f"photo={received!r} of PIL mode {image.mode!r}, whose range is not known. "
+            "Scale its pixels to 0..255 and cast them to uint8."
+        )
+
+
+def _is_sixteen_bit_png(image):
+    return image.mode == "I;16" and image.format == "PNG"
+
+
 def _reason(error):
     """Returns the text of an exception in one line."""
     return " ".join(f"{type(error).__name__}: {error}".split()).rstrip(".")
@@ -152,8 +205,9 @@ def _pil_pixels(image, received):
             "A photo must have pixels; received "
             f"photo={received!r} of {image.width}x{image.height}."
         )
-    mode, sixteen_bit_png = image.mode, image.mode == "I;16" and image.format == "PNG"
-    transpose = _UPRIGHT.get(_orientation(image))
+    _check_mode(image, received)
+    mode, sixteen_bit_png = image.mode, _is_sixteen_bit_png(image)
+    transpose = _UPRIGHT.get(orientation(image.getexif))
     if transpose is not None:
         image = image.transpose(transpose)
     if sixteen_bit_png:
@@ -161,21 +215,20 @@ def _pil_pixels(image, received):
         # of all other 16-bit PNGs, those in color or with alpha.
         gray = (np.asarray(image) >> 8).astype(np.uint8)
         return np.repeat(gray[:, :, None], 3, axis=2)
-    if mode not in _EIGHT_BIT_MODES:
-        raise UnsupportedPhoto(
-            "A photo's pixels must be gray or color values of 8 bits; received "
-            f"photo={received!r} of PIL mode {mode!r}, whose range is not known. Scale "
-            "its pixels to 0..255 and cast them to uint8."
-        )
     if mode in ("P", "PA"):  # via RGBA, Pillow keeps the stored colors
         image = image.convert("RGBA")
     return np.asarray(image.convert("RGB"))
 
 
-def _orientation(image):
-    """Returns the EXIF orientation, 1..8, or None; None also for damaged EXIF."""
+def orientation(getexif):
+    """Returns the EXIF orientation, 1..8, or None; None also for damaged EXIF.
+
+    Args:
+        getexif: function that returns the EXIF block of an image.
+    """
     try:
-        return image.getexif().get(ExifTags.Base.Orientation)
+        found = getexif().get(ExifTags.Base.Orientation)
+        return found if found in range(1, 9) else None
     except Exception:  # viewers show such a photo as stored
         return None
 

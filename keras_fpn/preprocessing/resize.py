@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+MAX_SIDE = 2**14  # pixels of a resized photo: in float32 a square takes 3 GiB
 _STRIP = 64  # output rows resized at once, so that their buffers stay in the CPU cache
 
 
@@ -153,11 +154,11 @@ def scaled_boxes(boxes, size, resized_size):
 
 
 def check_sizes(**sizes) -> None:
-    """Raises for sizes that are not positive integers; the error has their names."""
+    """Raises for sizes that are not 1 to `MAX_SIDE`; the error has their names."""
     for name, size in sizes.items():
         whole = isinstance(size, (int, np.integer)) and not isinstance(size, bool)
-        if not whole or size < 1:
+        if not whole or not 1 <= size <= MAX_SIDE:
             raise ValueError(
-                f"{name} must be an integer of pixels, at least 1; received "
+                f"{name} must be an integer of pixels, 1 to {MAX_SIDE}; received "
                 f"{name}={size!r}."
             )

@@ -21,6 +21,7 @@ import keras
 import numpy as np
 
 from keras_fpn.distribute.inner_optimizers import inner_optimizers
+from keras_fpn.weights.hdf5_tensors import UNREADABLE
 
 _STATE = "training_state.json"
 _EXCERPT = 300  # characters; Keras's messages name every layer
@@ -49,10 +50,23 @@ def read_state(path: Path):
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()  # compares the checksums of all its files
             if damaged is None:
-                return json.loads(archive.read(_STATE))
-    except Exception as error:  # zipfile raises whatever the damage leads to
-        raise ValueError(f"{type(error).__name__}: {error}") from error
+                return _checked_state(json.loads(archive.read(_STATE)))
+    except UNREADABLE as error:
+        raise ValueError(f"{type(error).__name__}: {str(error)[:_EXCERPT]}") from error
     raise ValueError(f"the checksum of {damaged} in it is wrong")
+
+
+def _checked_state(state):
+    """Returns the state of a run, which has all that `RunFolder` reads of it."""
+    counts = [state[name] for name in ("epoch", "batch")]
+    best = state["best_value"]
+    if (
+        any(type(count) is not int or count < 0 for count in counts)
+        or not isinstance(best, float | int | None)
+        or not isinstance(state["metrics"], list)
+    ):
+        raise ValueError(f"the state in it is {str(state)[:60]}")
+    return state
 
 
 def load_checkpoint(model, path: Path):

@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import json
 import math
 import os
 import pathlib
@@ -26,6 +25,7 @@ from keras_fpn.training.checkpoints import (
     without_optimizer,
     write_checkpoint,
 )
+from keras_fpn.training.history import history_text, read_history
 from keras_fpn.training.run_settings import write_or_compare
 
 SETTINGS, HISTORY = "run.json", "history.json"
@@ -83,7 +83,6 @@ class RunFolder:
         self.path = pathlib.Path(path)
         self.best, self.last = self.path / BEST, self.path / LAST
         self.best_value: float | None = None
-        self.epochs: list[dict] = []
         self.writes = writes
         self._kept: list[pathlib.Path] = []  # intact checkpoints, the newest last
         self._metrics: list = []  # of the epoch within which the run was interrupted
@@ -97,8 +96,7 @@ class RunFolder:
                 unlock()
                 raise
             _remove(self.path.glob(".*.partial*"))  # of processes killed while writing
-        if (self.path / HISTORY).is_file():
-            self.epochs = json.loads((self.path / HISTORY).read_text("utf-8"))
+        self.epochs = read_history(self.path / HISTORY)
 
     @property
     def newest(self):
@@ -244,7 +242,7 @@ class RunFolder:
         kept = [entry for entry in self.epochs if entry["epoch"] < epoch]
         self.epochs = [*kept, {"epoch": epoch, **finite}]
         if self.writes:
-            text = json.dumps(self.epochs, indent=1) + "\n"
+            text = history_text(self.epochs)
             with self._writing(self.path / HISTORY, len(text)) as partial:
                 partial.write_text(text, "utf-8")
 

@@ -12,6 +12,7 @@ import numpy as np
 import PIL
 
 from keras_fpn.data.fingerprint import fingerprint
+from keras_fpn.data.json_texts import load_json
 from keras_fpn.files import replacing
 
 # What the numbers of a training depend on beside its settings. It is raised with every
@@ -26,6 +27,7 @@ _DESCRIBED = ("model", "optimizer")  # settings that another version may word ot
 # What Keras numbers where it has no name, and what other settings state already.
 _OF_EVERY_LAYER = ("name", "trainable", "dtype", "build_config", "shared_object_id")
 _DIGITS = 16
+_SHOWN = 200  # characters of a setting in messages
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 _PACKAGE = __name__.partition(".")[0]
 
@@ -107,7 +109,7 @@ def _for_json(settings):
 def _read(path):
     """Returns a run's format, its settings, and the versions that it was begun with."""
     try:
-        run = json.loads(path.read_text("utf-8"))
+        run = load_json(path)
         return run.get("format", 1), run["settings"], dict(run["made_with"])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(
@@ -137,12 +139,12 @@ def _compare(path, settings):
     """Raises if the format or a setting differs; warns if a version does."""
     begun_with, former, made_with = _read(path)
     if begun_with != FORMAT:
+        version = str(made_with.get("keras_fpn", _ABSENT))[:_SHOWN]
         raise ValueError(
             "A run can be resumed only by a version that computes the same numbers; "
-            f"received {path.parent}, begun with format {begun_with} by keras_fpn "
-            f"{made_with.get('keras_fpn', _ABSENT)}, where this version has format "
-            f"{FORMAT}. Start again in another output folder, or resume with the "
-            "version that began it."
+            f"received {path.parent}, begun with format {str(begun_with)[:_SHOWN]} by "
+            f"keras_fpn {version}, where this version has format {FORMAT}. Start again "
+            "in another output folder, or resume with the version that began it."
         )
     different, described = _compared(former, made_with, settings)
     for text in described:
@@ -172,7 +174,8 @@ def _differences(former, present, name=""):
                 f"{name}.{key}" if name else key,
             )
     elif former != present:
-        yield f"{name}={present!r} where the run has {former!r}"
+        texts = repr(present)[:_SHOWN], repr(former)[:_SHOWN]
+        yield f"{name}={texts[0]} where the run has {texts[1]}"
 
 
 def _made_with():

@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 from PIL import Image
-from pycocotools import mask as coco_mask
 
+from keras_fpn.data.masks import segment_mask
 from keras_fpn.preprocessing import read_photo
 from keras_fpn.visualize.colors import check_labels, class_color, ink
 
@@ -44,7 +44,7 @@ def draw_masks(photo, masks, labels):
     contour = max(1, round(math.prod(size) ** 0.5 * _CONTOUR_SHARE))
     for mask, label in zip(masks[::-1], labels[::-1], strict=True):
         if encoded:  # one at a time, because decoded masks need much memory
-            mask = coco_mask.decode(mask).astype(bool)
+            mask = segment_mask(mask, size)
         _tint(pixels, mask, class_color(label), contour)
     return Image.fromarray(pixels)
 

@@ -20,12 +20,14 @@ from keras_fpn.weights.inert_pickle import (
     ForbiddenGlobalError,
     plain_dict,
     read_pickle,
+    shown,
 )
 
 _NUMERIC = re.compile(r"[biufc]\d+")
 # Objects of one operation take at most 64 bytes, so that they do not take more memory
 # than the file has bytes.
 _BYTES_PER_OPERATION = 64
+_MOST_AXES = 64  # of an array of NumPy; products of more lengths could take for ever
 _COPIES = 2  # of each byte: in protocol 2, a text and an array
 
 
@@ -85,13 +87,15 @@ class _Dtype(Described):
 
     def __init__(self, code, *_):
         if type(code) is not str or not _NUMERIC.fullmatch(code):
-            raise ValueError(f"an array of dtype {code!r}, which is not of numbers")
+            raise ValueError(
+                f"an array of dtype {shown(code)}, which is not of numbers"
+            )
         self.dtype = np.dtype(code)
 
     def set_state(self, state):
         order = state[1]
         if order not in ("<", ">", "|", "="):
-            raise ValueError(f"a dtype with the byte order {order!r}")
+            raise ValueError(f"a dtype with the byte order {shown(order)}")
         self.dtype = self.dtype.newbyteorder(order)
 
 
@@ -131,21 +135,21 @@ class _Budget:
 
     def array(self, content, dtype, shape, order):
         if order not in ("C", "F"):
-            raise ValueError(f"an array of order {order!r}")
+            raise ValueError(f"an array of order {shown(order)}")
         content = self.checked(content, dtype, shape)
         return np.frombuffer(content, dtype.dtype).reshape(shape, order=order)
 
     def encoded(self, text, encoding):
         if type(text) is not str or encoding != "latin1":
-            raise ValueError(f"bytes in the encoding {encoding!r}")
+            raise ValueError(f"bytes in the encoding {shown(encoding)}")
         self._use(len(text))
         return text.encode("latin1")
 
     def checked(self, content, dtype, shape):
         """Returns the bytes of an array, which must be as many as its shape needs."""
-        sides = shape if type(shape) is tuple else (-1,)
+        sides = shape if type(shape) is tuple and len(shape) <= _MOST_AXES else (-1,)
         if type(dtype) is not _Dtype or any(type(n) is not int or n < 0 for n in sides):
-            raise ValueError(f"an array of shape {shape!r}")
+            raise ValueError(f"an array whose shape is not at most {_MOST_AXES} counts")
         if type(content) not in (bytes, bytearray):
             raise ValueError("an array without its content")
         if len(content) != math.prod(sides) * dtype.dtype.itemsize:

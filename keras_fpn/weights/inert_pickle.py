@@ -10,8 +10,11 @@ from collections.abc import Callable
 
 # Real checkpoints need about 25 operations per tensor. One byte may create an object of
 # 64 bytes, so that without a limit a large hostile file would fill the memory.
+# As many items may be given to functions, over all calls: each could copy a long list.
 MAX_OPERATIONS = 2_000_000
 
+_SHOWN = 60  # characters of a value from the file in messages
+_CONTAINERS = (list, tuple, dict)
 _KEYS = (str, int, float, bytes, type(None))
 _CONSTANTS = (
     "BININT BININT1 BININT2 LONG1 LONG4 BINFLOAT BINSTRING SHORT_BINSTRING BINUNICODE "
@@ -23,12 +26,12 @@ class ForbiddenGlobalError(ValueError):
     """A pickle names a function or class that is not in the table.
 
     Attributes:
-        name: str, such as "os.system".
+        name: str, such as "os.system"; of a long one only the beginning.
     """
 
     def __init__(self, name):
-        super().__init__(f"the global {name!r} is not allowed")
-        self.name = name
+        super().__init__(f"the global {shown(name)} is not allowed")
+        self.name = name[:_SHOWN]
 
 
 def read_pickle(file, known, load_persistent=None, max_operations=None):
@@ -41,7 +44,8 @@ def read_pickle(file, known, load_persistent=None, max_operations=None):
             the pickle calls its name, with arguments made of plain data and of results
             of these functions: it must check them.
         load_persistent: function of a persistent id; None if none is allowed.
-        max_operations: int; None, MAX_OPERATIONS.
+        max_operations: int, also of the items given to functions; None,
+            MAX_OPERATIONS.
 
     Returns:
         the object described: plain Python data and values made by `known`.
@@ -50,8 +54,8 @@ def read_pickle(file, known, load_persistent=None, max_operations=None):
         ForbiddenGlobalError: a name that is not in `known`.
         ValueError: an operation that does not describe data, damage, or too much data.
     """
-    machine = _Machine(known, load_persistent)
     most = MAX_OPERATIONS if max_operations is None else max_operations
+    machine = _Machine(known, load_persistent, most)
     try:
         for count, (opcode, argument, _) in enumerate(pickletools.genops(file)):
             if opcode.name == "STOP":
@@ -63,8 +67,21 @@ def read_pickle(file, known, load_persistent=None, max_operations=None):
                 raise ValueError(f"the pickle operation {opcode.name}, not used here")
             operation(machine, argument)
     except (IndexError, KeyError, TypeError) as error:
-        raise ValueError(f"a malformed pickle ({error})") from error
+        raise ValueError(f"a malformed pickle ({str(error)[:_SHOWN]})") from error
     raise ValueError("a pickle without an end")
+
+
+def shown(value):
+    """Returns a value from a pickle for messages, str: short, and made in no time.
+
+    Of anything but texts and numbers it is the type, because nested tuples that share
+    their items could have an endless representation.
+    """
+    if isinstance(value, (str, bytes)):
+        return repr(value[:_SHOWN])
+    if type(value) is float or (type(value) is int and value.bit_length() <= 64):
+        return repr(value)
+    return type(value).__name__
 
 
 class Described:
@@ -94,8 +111,9 @@ def plain_dict(items=()):
 class _Machine:
     """The stack machine that runs a pickle, without its dangerous half."""
 
-    def __init__(self, known, load_persistent):
+    def __init__(self, known, load_persistent, items):
         self.known = known
+        self.items = items  # that may still be given to functions
         self.load_persistent = load_persistent
         self.memo = {}
         self.stack = []
@@ -149,6 +167,10 @@ class _Machine:
         arguments, function = self.pop(), self.pop()
         if not callable(function) or type(arguments) is not tuple:
             raise ValueError("a pickle that calls what is not a function")
+        self.items -= len(arguments)
+        self.items -= sum(len(one) for one in arguments if type(one) in _CONTAINERS)
+        if self.items < 0:
+            raise ValueError("a pickle that gives too many items to functions")
         self.push(function(*arguments))
 
     def build(self, _):

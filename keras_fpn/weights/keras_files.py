@@ -1,6 +1,7 @@
 """Keras's .weights.h5 files: what is in one, and loading all of it or nothing."""
 
 import math
+import os
 import warnings
 
 import h5py
@@ -8,10 +9,10 @@ import keras
 import numpy as np
 
 from keras_fpn.files import PathLike
+from keras_fpn.weights.hdf5_tensors import UNREADABLE, declared_tensors
 from keras_fpn.weights.look_alikes import KERAS, layout_of, look_alikes
 
-_OPTIMIZER = "optimizer/"
-_EXCERPT = 300  # characters, because Keras's messages list every layer
+_EXCERPT = 200  # characters, because Keras's messages list every layer
 
 
 def weight_shapes(path: PathLike):
@@ -26,24 +27,16 @@ def weight_shapes(path: PathLike):
         dict of tensor -> shape, and dict of tensor -> name of the layer, str or None.
 
     Raises:
-        ValueError: it is not an HDF5 file.
+        ValueError: it is not an HDF5 file, or `declared_tensors` raises.
     """
-    shapes, layers = {}, {}
-
-    def note(name, node):
-        if isinstance(node, h5py.Dataset) and not name.startswith(_OPTIMIZER):
-            shapes[name] = tuple(node.shape)
-            layers[name] = node.parent.attrs.get("name")
-
     try:
         with h5py.File(path) as file:
-            file.visititems(note)
-    except OSError as error:
+            return declared_tensors(file, os.stat(path).st_size)
+    except UNREADABLE as error:
         raise ValueError(
             "A .weights.h5 file must be written by the `save_weights` of a model; "
-            f"received {path}, which is not, or is damaged: {error}."
+            f"received {path}, which is not, or is damaged: {excerpt(error)}."
         ) from error
-    return shapes, layers
 
 
 def load_weights_file(model: keras.Model, path: PathLike):
@@ -74,14 +67,21 @@ def load_weights_file(model: keras.Model, path: PathLike):
             # Keras only warns about layers that the file lacks.
             warnings.filterwarnings("error", "Skipping nested container", UserWarning)
             model.load_weights(path)
-    except (ValueError, KeyError, UserWarning) as error:
+    except (*UNREADABLE, UserWarning) as error:
         for weight, value in zip(model.weights, before, strict=True):
             weight.assign(value)
-        reason = " ".join(str(error).split())[:_EXCERPT]
         raise ValueError(
-            f"A file must have the weights of the model; received {path}: {reason}... "
+            "A file must have the weights of the model; received "
+            f"{path}: {excerpt(error)}... "
             f"{look_alikes(layout_of(shapes, KERAS), KERAS)}"
         ) from error
+
+
+def excerpt(error: BaseException):
+    """Returns the beginning of an exception's message in one line, str."""
+    # Keras quotes the config of each nested part; the cause is the last sentence.
+    innermost = str(error).rpartition("Exception encountered: ")[2]
+    return " ".join(innermost.split())[:_EXCERPT] or type(error).__name__
 
 
 def _size(shapes):

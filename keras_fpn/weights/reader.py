@@ -15,7 +15,7 @@ import zipfile
 from pathlib import Path
 
 from keras_fpn.files import PathLike
-from keras_fpn.weights.inert_pickle import ForbiddenGlobalError, read_pickle
+from keras_fpn.weights.inert_pickle import ForbiddenGlobalError, read_pickle, shown
 from keras_fpn.weights.stored_tensors import (
     KNOWN,
     StoredRow,
@@ -25,6 +25,7 @@ from keras_fpn.weights.stored_tensors import (
 
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _LEGACY_PROTOCOL = 1001
+_EXCERPT = 200  # characters of a reason
 # What zipfile, struct and NumPy raise for damaged and for hostile files.
 _UNREADABLE = (
     ValueError,
@@ -80,7 +81,7 @@ def read_torch(path: PathLike) -> dict:
                 "torch.save(model.state_dict(), path)."
             ) from error
         except _UNREADABLE as error:
-            reason = str(error) or type(error).__name__
+            reason = str(error)[:_EXCERPT] or type(error).__name__
             if isinstance(error, zipfile.BadZipFile):
                 reason = f"it is a zip archive, truncated or damaged ({reason})"
             raise ValueError(
@@ -105,7 +106,7 @@ def _read_zip(file, size):
         def load(storage):
             name = f"{folder}data/{storage.key}"
             if name not in entries:
-                raise ValueError(f"its entry {name!r} is missing")
+                raise ValueError(f"its entry {shown(name)} is missing")
             return archive.read(name)
 
         return arrays_of(top, load, size)
@@ -115,7 +116,7 @@ def _check_sizes(entries, size):
     """Raises for archives that are larger when unpacked."""
     for entry in entries:
         if entry.compress_type != zipfile.ZIP_STORED:
-            raise ValueError(f"its entry {entry.filename!r} is compressed")
+            raise ValueError(f"its entry {shown(entry.filename)} is compressed")
     total = sum(max(entry.file_size, entry.compress_size) for entry in entries)
     if total > size:
         raise ValueError(f"its entries claim {total} bytes")
@@ -155,7 +156,7 @@ def _read_legacy(file, size):
 
     def load(storage):
         if storage.key not in places:
-            raise ValueError(f"its storage {storage.key!r} is missing")
+            raise ValueError(f"its storage {shown(storage.key)} is missing")
         position, length = places[storage.key]
         file.seek(position)
         return file.read(length)
@@ -174,7 +175,7 @@ def _legacy_positions(file, keys, declared):
         position = file.tell()
         if not 0 <= length <= file.size - position:
             raise ValueError(
-                f"its storage {key!r} claims {length} bytes at byte {position}"
+                f"its storage {shown(key)} claims {length} bytes at byte {position}"
             )
         places[key] = position, length
         file.seek(position + length)

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 import ml_dtypes
 import numpy as np
 
-from keras_fpn.weights.inert_pickle import plain_dict
+from keras_fpn.weights.inert_pickle import plain_dict, shown
 
 _NESTED = ("model", "state_dict", "model_state_dict")  # where trainers put the weights
 _MAX_COUNT = 2**62
+_MOST_AXES = 64  # as of NumPy's arrays
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def arrays_of(top, load, limit):
                 loaded[key] = load(tensor.row)
             arrays[name] = _array(tensor, loaded[key], limit)
         except (ValueError, OverflowError) as error:
-            raise ValueError(f"tensor {name!r}: {error}") from error
+            raise ValueError(f"tensor {shown(name)}: {error}") from error
     return arrays
 
 
@@ -88,7 +89,8 @@ def _state_dict(top):
             }
             if tensors:
                 return tensors
-    raise ValueError(f"it contains no named tensors, but the entries {list(top)[:8]}")
+    entries = ", ".join(map(shown, list(top)[:4]))
+    raise ValueError(f"it contains no named tensors, but the entries [{entries}]")
 
 
 def _array(tensor, content, limit):
@@ -96,7 +98,7 @@ def _array(tensor, content, limit):
     row, dtype = tensor.row, tensor.dtype
     if len(content) < (row.begin + row.count) * row.dtype.itemsize:
         raise ValueError(
-            f"its storage {row.key!r} claims {row.begin + row.count} elements of "
+            f"its storage {shown(row.key)} claims {row.begin + row.count} elements of "
             f"{row.dtype} and has {len(content)} bytes"
         )
     count = math.prod(tensor.shape)
@@ -115,7 +117,7 @@ def _array(tensor, content, limit):
     if last >= held:
         raise ValueError(f"it reaches element {last} of a storage of {held}")
     if count * dtype.itemsize > limit:  # one element repeated by a stride of 0
-        raise ValueError(f"its shape {tensor.shape} is larger than the file")
+        raise ValueError(f"its shape {tensor.shape[:8]} is larger than the file")
     elements = np.frombuffer(content, dtype, held, row.begin * row.dtype.itemsize)
     return np.lib.stride_tricks.as_strided(
         elements[tensor.offset :],
@@ -135,6 +137,8 @@ def describe_storage(persistent_id):
     Raises:
         ValueError: the id does not describe a storage.
     """
+    if type(persistent_id) is not tuple or not 5 <= len(persistent_id) <= 6:
+        raise ValueError("a malformed storage")
     kind, dtype, key, _, count, *view = persistent_id
     if (
         kind != "storage"
@@ -164,19 +168,32 @@ def _rebuild_tensor_v3(row, offset, shape, strides, _grad, _hooks, dtype, *rest)
 def _described(row, dtype, offset, shape, strides, metadata):
     if not isinstance(row, StoredRow) or not isinstance(dtype, np.dtype):
         raise ValueError("a malformed tensor")
-    lengths = (offset, *shape, *strides)
-    if len(shape) != len(strides) or not all(_is_count(n) for n in lengths):
-        # Not shown, because the representation of nested tuples could be endless.
+    shape, strides = _size(shape), _size(strides)
+    if not _is_count(offset) or len(shape) != len(strides):
         raise ValueError("a tensor whose offset, shape or strides are not counts")
     if any(metadata):
         raise ValueError("a tensor with a pending negation or conjugation")
-    return StoredTensor(row, dtype, offset, tuple(shape), tuple(strides))
+    return StoredTensor(row, dtype, offset, shape, strides)
 
 
 def _rebuild_parameter(tensor, *_):
     if not isinstance(tensor, StoredTensor):
         raise ValueError("a malformed parameter")
     return tensor
+
+
+def _size(lengths):
+    """Replaces torch.Size: returns a tuple of at most 64 counts."""
+    if (
+        type(lengths) not in (list, tuple)
+        or len(lengths) > _MOST_AXES
+        or not all(map(_is_count, lengths))
+    ):
+        raise ValueError(
+            "a tensor whose offset, shape or strides are not counts, at most "
+            f"{_MOST_AXES}"
+        )
+    return tuple(lengths)
 
 
 def _is_count(value):
@@ -202,7 +219,7 @@ KNOWN = {
     "argparse.Namespace": plain_dict,  # of a trainer's options
     "collections.Counter": plain_dict,  # of a learning rate schedule
     "collections.OrderedDict": plain_dict,
-    "torch.Size": tuple,
+    "torch.Size": _size,
     "torch._utils._rebuild_parameter": _rebuild_parameter,
     "torch._utils._rebuild_tensor": _rebuild_tensor,
     "torch._utils._rebuild_tensor_v2": _rebuild_tensor,

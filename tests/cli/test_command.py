@@ -185,6 +185,7 @@ def test_wrong_paths_are_one_line_before_any_model_is_loaded(
         (["--threshold", "nan"], "must be 0 to 1; received nan"),
         (["--threshold", "high"], "invalid score value: 'high'"),
         (["--max-detections", "0"], "must be at least 1; received 0"),
+        (["--max-detections", "10000001"], "must be at most 10000000; received 100"),
         (["--min-size", "8.5"], "invalid count value: '8.5'"),
         (["--unknown"], "unrecognized arguments: --unknown"),
     ],

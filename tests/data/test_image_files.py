@@ -1,4 +1,5 @@
 import concurrent.futures
+import os
 import pathlib
 import warnings
 
@@ -10,6 +11,7 @@ from PIL import Image
 from keras_fpn.data import Objects, Photo
 from keras_fpn.data.image_files import (
     PHOTO_SUFFIXES,
+    Header,
     copy_photos,
     find_photos,
     image_ids,
@@ -17,7 +19,7 @@ from keras_fpn.data.image_files import (
     relative_path,
 )
 from keras_fpn.preprocessing import read_photo
-from keras_fpn.preprocessing.photo import FORMATS
+from keras_fpn.preprocessing.photo import FORMATS, MOST_BYTES
 
 
 @pytest.mark.parametrize("orientation", [None, *range(1, 10)])
@@ -113,3 +115,74 @@ def test_headers_read_in_many_threads_leave_the_filters_of_warnings_alone(tmp_pa
         sets = list(pool.map(read_headers, [paths] * 100))
     assert all(header.size for headers in sets for header in headers)
     assert warnings.filters == before
+
+
+def jpeg(path, **options):
+    Image.new("RGB", (40, 30), (90, 120, 30)).save(path, "JPEG", **options)
+    return path.read_bytes()
+
+
+def many_scans(path):
+    """A progressive JPEG whose last scan is repeated."""
+    content = jpeg(path, progressive=True)
+    last = content.rindex(b"\xff\xda")
+    path.write_bytes(content[:last] + content[last:-2] * 200 + content[-2:])
+
+
+def sixteen_bits(path):
+    Image.fromarray(np.full((30, 40), 40_000, np.uint16)).save(path, "TIFF")
+
+
+def floats(path):
+    Image.fromarray(np.ones((30, 40), np.float32)).save(path, "TIFF")
+
+
+def damaged_exif(path):
+    jpeg(path, exif=b"Exif\0\0MM\0*\0\0\0\x08\xff\xff" + b"\1\x12\0\3" * 4)
+
+
+def text(path):
+    path.write_text("no photo")
+
+
+def sparse(path):
+    with open(path, "wb") as file:
+        file.write(b"RIFF\0\0\0\x80WEBPVP8 ")
+        file.truncate(MOST_BYTES + 1)
+
+
+@pytest.mark.parametrize(
+    ("make", "reads"),
+    [
+        (jpeg, True),
+        (lambda path: jpeg(path, progressive=True), True),
+        (damaged_exif, True),
+        (many_scans, False),
+        (sixteen_bits, False),
+        (floats, False),
+        (text, False),
+        (os.mkfifo, False),
+        (sparse, False),
+        (lambda path: path.symlink_to(path), False),
+        (lambda path: path.symlink_to("/dev/zero"), False),
+        (lambda path: path.mkdir(), False),
+    ],
+)
+def test_what_is_checked_is_what_can_be_read(tmp_path, make, reads):
+    path = tmp_path / "a.jpg"
+    make(path)
+    [header] = read_headers([path])
+    assert (isinstance(header, Header) and header.unsupported is None) == reads
+    if reads:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # Pillow's, of damaged EXIF
+            assert read_photo(path).shape[:2] == header.size
+    else:
+        with pytest.raises(ValueError, match=r"a\.jpg"):
+            read_photo(path)
+
+
+def test_scans_are_counted_and_named(tmp_path):
+    many_scans(tmp_path / "a.jpg")
+    with pytest.raises(ValueError, match=r"at most 100 scans; .*jpg' with 2\d\d\. S"):
+        read_photo(tmp_path / "a.jpg")

@@ -1,16 +1,18 @@
 import itertools
 
 import numpy as np
+import pycocotools.mask
 import pytest
 from data.tiny_sets import disc
 
 from keras_fpn.data.masks import segment_mask
+from keras_fpn.data.run_lengths import compressed, run_lengths
 from keras_fpn.data.segments import (
     check_segment,
     label_image_objects,
     mask_segment,
-    run_lengths,
     segment_area,
+    segment_runs,
 )
 
 
@@ -45,6 +47,27 @@ def test_run_lengths_are_those_counted_one_by_one(mask):
     np.testing.assert_array_equal(segment_mask(plain, mask.shape), mask)
 
 
+@pytest.mark.parametrize("mask", list(masks()), ids=lambda mask: str(mask.shape))
+def test_run_lengths_are_written_as_pycocotools_writes_them(mask):
+    expected = pycocotools.mask.encode(np.asfortranarray(mask, np.uint8))["counts"]
+    counts = np.array(naive_run_lengths(mask), np.int64)
+    assert compressed(counts) == expected.decode()
+
+
+def test_run_lengths_of_any_size_are_read_as_they_were_written():
+    edges = [2**power + step for power in range(33) for step in (-1, 0)]
+    for counts in (edges[:-1], edges[-2::-1], [2**32 - 1, 0, 0, 0, 2**32 - 1], [0]):
+        text = compressed(np.array(counts, np.int64))
+        assert run_lengths({"counts": text}).tolist() == counts
+
+
+def test_what_is_drawn_is_written_again_and_never_the_text_of_a_file():
+    # 20 in the shortest text and in one that pycocotools would read otherwise.
+    for text in ("d0", "dPPPPP0"):
+        runs = segment_runs({"size": [4, 5], "counts": text}, (4, 5))
+        assert runs == {"size": [4, 5], "counts": "d0"}
+
+
 def test_the_area_of_polygons_is_that_inside_them():
     square = [0.0, 0.0, 10.0, 0.0, 10.0, 10.0, 0.0, 10.0]
     triangle = [20.0, 0.0, 24.0, 0.0, 20.0, 3.0]  # half of 4 x 3
@@ -74,6 +97,21 @@ def test_a_label_image_may_be_empty_or_full():
     assert segment_area(segments[0]) == 12
 
 
+@pytest.mark.parametrize("size", [(1, 9), (9, 1), (7, 5), (0, 4), (4, 0)])
+@pytest.mark.parametrize("most", [1, 2, 9])
+def test_any_label_image_has_the_boxes_and_masks_of_its_values(size, most):
+    labels = np.random.default_rng(most).integers(-1, most + 1, size)
+    found, segments = label_image_objects(labels)
+    values = [value for value in np.unique(labels) if value != 0]
+    assert len(found) == len(segments) == len(values)
+    for value, box, segment in zip(values, found, segments, strict=True):
+        mask = labels == value
+        rows, columns = np.nonzero(mask)
+        corners = columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
+        assert tuple(box) == corners
+        np.testing.assert_array_equal(segment_mask(segment, size), mask)
+
+
 def test_label_images_have_one_channel_of_whole_numbers():
     with pytest.raises(ValueError, match=r"shape=\(4, 3, 3\), dtype=uint8"):
         label_image_objects(np.zeros((4, 3, 3), np.uint8))
@@ -100,13 +138,30 @@ def test_label_images_have_one_channel_of_whole_numbers():
         ({"size": [4, 5], "counts": ""}, r"compressed text; received counts=b''"),
         ({"size": [4, 5], "counts": "ab~"}, r"compressed text; received counts=b'ab~'"),
         ({"size": [4, 5], "counts": "o"}, r"compressed text; received counts=b'o'"),
-        ({"size": [4, 5], "counts": "o" * 13 + "0"}, r"64 bits; received counts=b'ooo"),
+        ({"size": [4, 5], "counts": "o" * 7 + "0"}, r"7 characters; .*counts=b'ooo"),
+        ({"size": ["4", "5"], "counts": [20]}, r"received size=\['4', '5'\]"),
+        ({"size": "45", "counts": [20]}, r"received size=45"),
+        ({"size": [4, 10**400], "counts": [20]}, r"received size=\[4, 1000"),
+        ({"size": [4, 5], "counts": ["20"]}, r"integers; received counts=\['20'\]"),
+        ({"size": [4, 5], "counts": [[20]]}, r"integers; received counts=\[\[20\]\]"),
+        ({"size": [4, 5], "counts": [[20], 1]}, r"integers; .*counts=\[\[20\], 1\]"),
+        ({"size": [4, 5], "counts": [10**400]}, r"integers; received counts=\[1000"),
+        ({"size": [4, 5], "counts": {"0": 20}}, r"integers; received counts={'0': 20}"),
+        ([["0", "0", "1", "0", "1", "1"]], r"finite numbers .*'0', '0'"),
+        ([[0, 0, 1, 0, 1, 10**400]], r"finite numbers .*0, 1, 1000"),
+        ([[[0, 0], [1, 0], [1, 1]] * 2], r"at least 3 points; .*\[\[0, 0\]"),
+        ([5], r"polygon=5"),
+        (["polygon"], r"polygon=polygon"),
+        (7, r"run-length dict; received segment=7"),
         ({"size": [4, 5], "counts": "1"}, r"sum to 20, .*received .* sum to 1"),
     ],
 )
 def test_broken_segments_are_refused(segment, message):
     with pytest.raises(ValueError, match=message):
         check_segment(segment, (4, 5))
+    if not (isinstance(segment, list) and np.shape(segment) == (1, 4)):
+        with pytest.raises(ValueError, match=message):
+            segment_runs(segment, (4, 5))
 
 
 @pytest.mark.parametrize(
@@ -121,6 +176,8 @@ def test_broken_segments_are_refused(segment, message):
         # Each of 2^53 or so, which as a sum of 64 bits wraps around to 20.
         ({"size": [4, 5], "counts": [2**53 - 1] * 2048 + [2068]}, r"9007199254740991"),
         ({"size": [4, 5], "counts": [2**52, 20 - 2**52]}, r"sum to 20, from -4503"),
+        # Differences of 2^62 or so, of which a sum of 64 bits is 20.
+        ({"size": [4, 5], "counts": ("o" * 12 + "3") * 9}, r"7 characters"),
         # pycocotools would read on behind its end.
         ({"size": [4, 5], "counts": "4@\u00e9"}, r"compressed text; .*4@"),
     ],

@@ -152,3 +152,49 @@ def test_whole_numbers_are_no_truth_values_and_may_be_negative():
         truth["images"][0]["id"] = wrong
         with pytest.raises(ValueError, match=f"images must be integers.* {wrong}"):
             checked_ground_truth(truth, "bbox")
+
+
+@pytest.mark.parametrize(
+    ("kind", "change", "message"),
+    [
+        ("bbox", {"iscrowd": "0"}, r"iscrowd='0' in annotation id=1"),
+        ("bbox", {"iscrowd": None}, r"iscrowd=None in annotation id=1"),
+        ("bbox", {"iscrowd": 2}, r"iscrowd=2 in annotation id=1"),
+        ("bbox", {"iscrowd": [0]}, r"iscrowd=\[0\] in annotation id=1"),
+        ("bbox", {"bbox": "1234"}, r"bbox=1234 in annotation id=1"),
+        ("bbox", {"bbox": ["1", 2, 3, 4]}, r"bbox=\['1', 2, 3, 4\] in annotation"),
+        ("bbox", {"bbox": [1, 2, 3, 10**400]}, r"bbox=\[1, 2, 3, 1000"),
+        ("bbox", {"bbox": 7}, r"bbox=7 in annotation id=1"),
+        ("bbox", {"area": 10**400}, r"area=10000.* in annotation id=1"),
+        ("segm", {"segmentation": "corner"}, r"id=1: .*segment=corner"),
+        ("segm", {"segmentation": [[0, 0, 1, 0, 1, 10**400]]}, r"id=1: Points of"),
+        ("segm", {"segmentation": {"size": ["100", "200"]}}, r"id=1: The size of"),
+        ("keypoints", {"keypoints": [1, 2, "2"]}, r"keypoints=\[1, 2, '2'\] in"),
+    ],
+)
+def test_what_is_no_number_reaches_no_c_code(kind, change, message):
+    with pytest.raises(ValueError, match=message):
+        checked_ground_truth(truth_of(change), kind)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("annotations", ["box"], r"dicts as 'annotations'; received \['box'\]"),
+        ("images", {"id": 1}, r"dicts as 'images'; received {'id': 1}"),
+        ("categories", None, r"dicts as 'categories'; received None"),
+        ("categories", [{"name": "a"}], r"ids of categories .*received None"),
+        ("images", [{"id": 1, "height": "9", "width": 9}], r"height of images .*'9'"),
+        ("images", [{"id": 1, "width": 9}], r"must have 'height'; .*image id=1"),
+        ("images", [{"id": 1, "height": 0, "width": 9}], r"height .*received 0 in"),
+    ],
+)
+def test_lists_hold_dicts_and_sides_are_whole_numbers(name, value, message):
+    with pytest.raises(ValueError, match=message):
+        checked_ground_truth({**ground_truth([]), name: value}, "segm")
+
+
+def test_results_are_dicts():
+    truth = checked_ground_truth(truth_of(), "bbox")
+    with pytest.raises(ValueError, match=r"must be dicts; received box as result 0"):
+        checked_results(["box"], truth)

@@ -1,5 +1,6 @@
 import resource
 import shutil
+import zipfile
 from contextlib import contextmanager
 
 import keras
@@ -138,7 +139,35 @@ def empty(path):
     path.write_bytes(b"")
 
 
-@pytest.mark.parametrize("damage", [cut_in_half, flip_a_byte, empty])
+def with_state(state):
+    """Returns a function that replaces the state in a checkpoint, all else intact."""
+
+    def damage(path):
+        with zipfile.ZipFile(path) as archive:
+            members = {name: archive.read(name) for name in archive.namelist()}
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, content in (members | {"training_state.json": state}).items():
+                archive.writestr(name, content)
+
+    return damage
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        cut_in_half,
+        flip_a_byte,
+        empty,
+        with_state(""),
+        with_state("[]"),
+        with_state("{}"),
+        with_state("[" * 100_000),
+        with_state('{"epoch": "1", "batch": 0, "best_value": null, "metrics": []}'),
+        with_state('{"epoch": 1, "batch": -1, "best_value": null, "metrics": []}'),
+        with_state('{"epoch": 1, "batch": 0, "best_value": "a", "metrics": []}'),
+        with_state('{"epoch": 1, "batch": 0, "best_value": null, "metrics": null}'),
+    ],
+)
 def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(tmp_path, damage):
     damage(saved_run(tmp_path, (1, 0), (2, 0)).newest)
     with pytest.warns(UserWarning, match="is damaged") as warned:
@@ -146,6 +175,19 @@ def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(tmp_path, dama
     [said] = [str(one.message) for one in warned if one.category is UserWarning]
     assert said.startswith(f"{tmp_path}/checkpoint-0002-000000.keras is damaged (")
     assert said.endswith("): resuming from checkpoint-0001-000000.keras.")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "{}", "[3]", '[{"epoch": "0"}]', "[" * 100_000, "7" * 5000]
+)
+def test_a_damaged_history_is_said_and_the_run_resumes(tmp_path, text):
+    saved_run(tmp_path, (1, 0)).add_epoch(0, {"loss": 1.0})
+    (tmp_path / "history.json").write_text(text)
+    with pytest.warns(UserWarning, match=r"history.*history\.json.* resumes without"):
+        folder = RunFolder(tmp_path, SETTINGS)
+    assert folder.restore(compiled()) == Position(1, 0)
+    folder.add_epoch(1, {"loss": 0.5})
+    assert folder.epochs == [{"epoch": 1, "loss": 0.5}]
 
 
 def test_the_run_resumes_after_a_fallback_and_drops_the_damaged_one(tmp_path):

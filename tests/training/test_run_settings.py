@@ -49,9 +49,10 @@ def test_a_folder_of_something_else_is_refused(tmp_path):
 
 def test_damaged_settings_are_refused(tmp_path):
     RunFolder(tmp_path, SETTINGS)
-    (tmp_path / "run.json").write_text('{"settings":')
-    with pytest.raises(ValueError, match=r"run.json, which is damaged"):
-        RunFolder(tmp_path, SETTINGS)
+    for text in ('{"settings":', "", "[]", '"a"', '{"settings": {}}', "[" * 100_000):
+        (tmp_path / "run.json").write_text(text)
+        with pytest.raises(ValueError, match=r"run.json, which is damaged"):
+            RunFolder(tmp_path, SETTINGS)
 
 
 def test_a_run_of_another_format_is_refused_by_its_number(tmp_path):

@@ -1,5 +1,6 @@
 """Files made to harm: each is refused by name, and nothing in them has run."""
 
+import io
 import os
 import pickle
 import struct
@@ -19,6 +20,7 @@ from weights.torch_files import (
 )
 
 from keras_fpn.weights import inert_pickle, read_torch, stored_tensors
+from keras_fpn.weights.inert_pickle import read_pickle, shown
 
 FLOATS = np.array([0, 1, 2, 3], "<f4").tobytes()
 FORMATS = pytest.mark.parametrize("write", [write_zip, write_legacy])
@@ -156,7 +158,9 @@ def test_state_given_to_a_function_changes_nothing(tmp_path):
         (tensor(offset=2**70), "are not counts"),
         (tensor(shape=(2, True)), "are not counts"),
         (tensor(shape=(4,)), "are not counts"),
-        (tensor(shape=(1,) * 65, strides=(1,) * 65), "tensor 'w': .*dimension"),
+        (tensor(shape=(1,) * 65, strides=(1,) * 65), "are not counts, at most 64"),
+        (tensor(shape=(2,) * 200_000, strides=(1,) * 200_000), "not counts, at most"),
+        (tensor(shape="22"), "are not counts"),
         (tensor(shape=(0, 2**61)), "tensor 'w': "),
         (tensor(shape=(2**20, 2**20), strides=(0, 0)), "is larger than the file"),
         (
@@ -223,6 +227,69 @@ def test_endless_pickles_are_refused(monkeypatch, tmp_path):
     pickled = b"\x80\x02" + b"]" * 200 + b"."
     with pytest.raises(ValueError, match="a pickle of more than 100 operations"):
         read_torch(write_zip(tmp_path / "w.pt", pickled, {}))
+
+
+@FORMATS
+@pytest.mark.parametrize(
+    "call",
+    [
+        called("torch Size", b"h\x07"),
+        called("collections OrderedDict", b"h\x07"),
+        called("torch._utils _rebuild_parameter", b"h\x07"),
+        called("torch._utils _rebuild_parameter", plain(1), *[b"N"] * 99),
+        b"ctorch.storage\nUntypedStorage\n0ccollections\nOrderedDict\nh\x07\x85R",
+    ],
+)
+def test_items_are_counted_over_all_calls(write, call, monkeypatch, tmp_path):
+    monkeypatch.setattr(inert_pickle, "MAX_OPERATIONS", 5000)
+    # A list of 40 items, or a call of 100, each time from the same few bytes.
+    items = plain([])[:1] + b"q\x07(" + b"K\x01" * 40 + b"e0"
+    pickled = b"\x80\x02" + items + (call + b"0") * 200 + b"N."
+    said = "too many items to functions|malformed|not counts"
+    with pytest.raises(ValueError, match=said):
+        read_torch(write(tmp_path / "w.pt", pickled, {}))
+
+
+def test_the_budget_of_items_is_that_of_operations():
+    given, seen = [1] * 40, []
+
+    def keep(items):
+        seen.append(len(items))
+
+    call = b"cm\nkeep\nh\x07\x85R0"
+    pickled = plain(given).replace(b"q\x00", b"q\x07") + b"0" + call * 30 + b"N."
+    read_pickle(io.BytesIO(pickled), {"m.keep": keep}, max_operations=30 * 41)
+    with pytest.raises(ValueError, match="too many items to functions"):
+        read_pickle(io.BytesIO(pickled), {"m.keep": keep}, max_operations=30 * 41 - 1)
+    assert seen == [40] * 59
+
+
+@FORMATS
+@pytest.mark.parametrize(
+    "pickled",
+    [
+        named(**{"k" * 10**6: tensor(offset=1)}),
+        named(**{"k" * 10**6: plain(1)}),
+        named(w=tensor(storage(key="k" * 10**6))),
+        named(w=f"cm\n{'k' * 10**6}\n".encode()),
+        named(w=plain("m") + plain("k" * 10**6) + b"\x93"),
+    ],
+    ids=["tensor", "entry", "storage", "global", "stacked"],
+)
+def test_of_long_names_an_excerpt_is_shown(write, pickled, tmp_path):
+    with pytest.raises(ValueError, match=r"k{40}|no tensor uses") as refused:
+        read_torch(write(tmp_path / "w.pt", pickled, {"0": FLOATS}))
+    assert len(str(refused.value).replace(str(tmp_path), "")) < 500
+
+
+def test_what_could_be_shown_without_end_is_named_by_its_type():
+    nested = ()
+    for _ in range(100):
+        nested = (nested, nested)
+    assert shown(nested) == "tuple"
+    assert shown("a" * 99) == repr("a" * 60)
+    assert shown(b"a" * 99) == repr(b"a" * 60)
+    assert (shown(-5), shown(0.5), shown(10**5000)) == ("-5", "0.5", "int")
 
 
 def test_a_length_beyond_the_legacy_file_sets_no_memory_aside(tmp_path):

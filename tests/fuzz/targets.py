@@ -1,0 +1,300 @@
+"""What is fuzzed: a sound file of each kind, and how it is read."""
+
+import dataclasses
+import io
+import json
+import pathlib
+import pickle
+import warnings
+import zipfile
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+from data.tiny_layouts import BBOX, cvat, cvat_image, labelme
+from data.tiny_sets import voc_object, write
+from PIL import Image
+from weights.torch_files import named, storage, tensor, write_legacy, write_zip
+
+import keras_fpn.data as data
+from keras_fpn.data.coco_writer import coco_dict
+from keras_fpn.data.image_files import read_headers
+from keras_fpn.data.masks import segment_mask
+from keras_fpn.metrics.check import KINDS, checked_ground_truth
+from keras_fpn.models.checkpoints import load_keras_file
+from keras_fpn.preprocessing import read_photo
+from keras_fpn.training.checkpoints import read_state
+from keras_fpn.training.run_folder import RunFolder
+from keras_fpn.weights import read_torch
+from keras_fpn.weights.array_pickle import read_array_pickle
+from keras_fpn.weights.keras_files import load_weights_file
+
+SCENES = pathlib.Path(data.__file__).parent.parent / "weights"
+SETTINGS = {"seed": 3}
+
+
+@dataclasses.dataclass
+class Target:
+    """One kind of file.
+
+    Args:
+        name: str, of the file below a folder.
+        sound: bytes of a sound file, whose bytes are changed; or None.
+        read: function of the Path of the file.
+        structure: what JSON can hold, whose nodes are changed; or None.
+        written: function of such a structure that returns the bytes of a file.
+        share: how often it is fuzzed, compared with the others.
+        is_named: whether errors must have the name of the file.
+    """
+
+    name: str
+    sound: bytes | None
+    read: Callable[[pathlib.Path], Any]
+    structure: Any = None
+    written: Callable[[Any], bytes] | None = None
+    share: int = 4
+    is_named: bool = True
+
+
+def prepare(folder):
+    """Writes what the fuzzed files refer to."""
+    for name in ("a.jpg", "b.jpg", "images/a.jpg", "JPEGImages/a.jpg"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(photo("JPEG"))
+
+    for name in ("images/b.jpg", "yolo/images/a.jpg", "yolo/images/b.jpg"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(photo("JPEG"))
+    for name in ("labels/a.txt", "yolo/labels/b.txt"):
+        write(folder / name, "0 0.25 0.5 0.3 0.5\n")
+    write(folder / "yolo/data.yaml", "train: images\nnames: [cat, dog]\n")
+
+
+def photo(kind, **options):
+    pixels = np.arange(80 * 100 * 3, dtype=np.uint32).reshape(80, 100, 3) * 7 // 11
+    content = io.BytesIO()
+    Image.fromarray(pixels.astype(np.uint8)).save(content, kind, **options)
+    return content.getvalue()
+
+
+def coco():
+    polygon = [[10, 20, 40, 20, 40, 60, 10, 60]]
+    runs = {"size": [80, 100], "counts": [4000, 800, 3200]}
+    text = {"size": [80, 100], "counts": "Pm3`T10"}
+    rows = [
+        {"bbox": BBOX, "segmentation": polygon, "keypoints": [20, 30, 2, 0, 0, 0]},
+        {"bbox": BBOX, "segmentation": runs, "iscrowd": 1},
+        {"bbox": BBOX, "segmentation": text, "iscrowd": 0, "area": 12.5},
+    ]
+    images = [
+        {"id": 7 + i, "file_name": name, "width": 100, "height": 80}
+        for i, name in enumerate(("a.jpg", "b.jpg"))
+    ]
+    points = {"keypoints": ["left eye", "right eye"], "skeleton": [[1, 2]]}
+    return {
+        "images": images,
+        "annotations": [
+            {"id": 1 + i, "image_id": 7 + i % 2, "category_id": 3, **row}
+            for i, row in enumerate(rows)
+        ],
+        "categories": [{"id": 3, "name": "cat", **points}, {"id": 5, "name": "dog"}],
+    }
+
+
+def quietly(read):
+    """Returns a reader whose warnings, which are part of its work, are not printed."""
+
+    def reading(path):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return read(path)
+
+    return reading
+
+
+def use(dataset):
+    """Draws every mask of a data set and writes it as COCO."""
+    for one in dataset.photos:
+        for segment in one.objects.segments or ():
+            segment_mask(segment, (one.height, one.width))
+        assert np.isfinite(one.objects.boxes).all()
+        if one.objects.keypoints is not None:
+            assert np.isfinite(one.objects.keypoints).all()
+    json.dumps(coco_dict(dataset), allow_nan=False)
+
+
+def data_reader(reader, *arguments):
+    return quietly(lambda path: use(reader(path, *arguments, report=None)))
+
+
+def read_labels(path):
+    data_reader(data.read_yolo)(path.parent.parent / "data.yaml")
+
+
+def evaluate(path):
+    contents = json.loads(path.read_bytes())
+    for kind in KINDS:
+        try:
+            checked_ground_truth(contents, kind)
+        except ValueError as error:
+            refused = error
+        else:
+            return
+    raise refused
+
+
+def read_image(path):
+    [header] = read_headers([path])
+    pixels = read_photo(path)
+    assert pixels.shape[:2] == header.size
+
+
+def run_folder(path):
+    RunFolder(path.parent, SETTINGS)
+
+
+def history(path):
+    content = path.read_bytes()
+    path.unlink()
+    RunFolder(path.parent, SETTINGS)  # writes its run.json, if there is none
+    path.write_bytes(content)
+    RunFolder(path.parent, SETTINGS)
+
+
+def sound_run(folder):
+    RunFolder(folder, SETTINGS)
+    return json.loads((folder / "run.json").read_text())
+
+
+def archive(members):
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as file:
+        for name, member in members.items():
+            file.writestr(name, member)
+    return content.getvalue()
+
+
+def members_of(path):
+    with zipfile.ZipFile(path) as file:
+        return {name: file.read(name) for name in file.namelist()}
+
+
+def dense():
+    layers = [keras.Input((2,)), keras.layers.Dense(3, name="fc")]
+    return keras.Sequential(layers)
+
+
+def weights_of(model, folder):
+    model.save_weights(folder / "sound.weights.h5")
+    return (folder / "sound.weights.h5").read_bytes()
+
+
+def torch_of(write, folder):
+    floats = np.arange(400, dtype="<f4").tobytes()
+    tensors = {f"w{i}": tensor(storage(count=400)) for i in range(9)}
+    return write(folder / "sound.pt", named(**tensors), {"0": floats}).read_bytes()
+
+
+def read_voc(path):
+    return quietly(lambda one: use(data.read_voc(one.parent.parent, report=None)))(path)
+
+
+def as_text(structure):
+    return json.dumps(structure).encode("utf-8", errors="surrogatepass")
+
+
+def all_targets(folder):
+    """Returns the targets, list of `Target`; files to start from go to a folder."""
+    targets = json_targets() + text_targets() + photo_targets() + run_targets(folder)
+    return targets + keras_targets(folder) + pickle_targets(folder)
+
+
+def json_targets():
+    instances = data_reader(data.read_coco)
+    label_me, shapes = data_reader(data.read_labelme), json.loads(labelme("a"))
+    found = [
+        {"image_id": 7, "category_id": 1, "bbox": BBOX, "score": 0.5} for _ in range(3)
+    ]
+    return [
+        Target("set.json", as_text(coco()), instances, coco(), as_text, 16),
+        Target("truth.json", None, evaluate, coco(), as_text, 6, is_named=False),
+        Target("a.json", as_text(shapes), label_me, shapes, as_text),
+        Target("found.json", None, data.read_proposals, found, as_text),
+    ]
+
+
+def text_targets():
+    rows = "a.jpg,10,20,40,60,cat\nb.jpg,1,2,30,40,dog\n" * 20 + "b.jpg,,,,,\n"
+    voc = (
+        "<annotation><filename>a.jpg</filename><size><width>100</width>"
+        f"<height>80</height></size>{voc_object((10, 20, 40, 60)) * 9}</annotation>"
+    )
+    labels = "0 0.25 0.5 0.3 0.5\n1 0.2 0.3 0.5 0.3 0.5 0.6\n" * 10
+    names = "".join(f"- class {i}\n" for i in range(80))
+    yaml = f"path: .\ntrain: images\nnames:\n{names}"
+    images = cvat([cvat_image("a"), cvat_image("b") * 9])
+    return [
+        Target("annotations.xml", images.encode(), data_reader(data.read_cvat)),
+        Target("Annotations/a.xml", voc.encode(), read_voc),
+        Target("data.yaml", yaml.encode(), data_reader(data.read_yolo)),
+        Target("yolo/labels/a.txt", labels.encode(), read_labels),
+        Target("boxes.csv", rows.encode(), data_reader(data.read_csv)),
+    ]
+
+
+def photo_targets():
+    kinds = "jpg JPEG, png PNG, webp WEBP, tif TIFF, gif GIF, bmp BMP".split(", ")
+    read, progressive = quietly(read_image), photo("JPEG", progressive=True)
+    return [
+        Target(f"photo.{suffix}", photo(kind), read)
+        for suffix, kind in map(str.split, kinds)
+    ] + [Target("photo2.jpg", progressive, read, share=2)]
+
+
+def run_targets(folder):
+    epochs = [{"epoch": 0, "loss": 1.5}]
+    settings = sound_run(folder / "sound")
+    state = {"epoch": 1, "batch": 0, "best_value": 0.5, "metrics": [[1.0], 2.0]}
+
+    def with_state(structure):
+        return archive({"training_state.json": json.dumps(structure)})
+
+    def target(name, read, structure, share):
+        return Target(name, None, quietly(read), structure, as_text, share)
+
+    return [
+        target("run/run.json", run_folder, settings, 4),
+        target("history/history.json", history, epochs, 2),
+        Target("state.keras", None, read_state, state, with_state, 2, False),
+    ]
+
+
+def keras_targets(folder):
+    model = dense()
+    members = members_of(SCENES / "faster_rcnn_resnet18_fpn_scenes.keras")
+    config = json.loads(members["config.json"])
+
+    def with_config(structure):
+        return archive({**members, "config.json": json.dumps(structure)})
+
+    def read_weights(path):
+        load_weights_file(model, path)
+
+    return [
+        Target("config.keras", None, load_keras_file, config, with_config, 1),
+        Target("bytes.keras", archive(members), load_keras_file, share=1),
+        Target("m.weights.h5", weights_of(model, folder), read_weights),
+    ]
+
+
+def pickle_targets(folder):
+    values = np.arange(900, dtype=np.float32).reshape(30, 30)
+    arrays = {"w": values, "names": ["a", "b"]}
+    torch, pickled = quietly(read_torch), quietly(read_array_pickle)
+    return [
+        Target("zip.pt", torch_of(write_zip, folder), torch),
+        Target("legacy.pt", torch_of(write_legacy, folder), torch),
+        Target("arrays.pkl", pickle.dumps(arrays, 2), pickled),
+        Target("arrays4.pkl", pickle.dumps(arrays, 4), pickled),
+    ]
