@@ -170,10 +170,10 @@ def within_keras(module):
 def private_imports(tree):
     """Yields what is imported from inside Keras, or named in a text to be imported."""
     for node in ast.walk(tree):
-        modules = [alias.name for alias in getattr(node, "names", ())]
-        if isinstance(node, ast.ImportFrom):
-            modules = [f"{node.module}.{name}" for name in modules]
         if isinstance(node, ast.Import | ast.ImportFrom):
+            modules = [alias.name for alias in node.names]
+            if isinstance(node, ast.ImportFrom):
+                modules = [f"{node.module}.{name}" for name in modules]
             yield from filter(within_keras, modules)
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             yield from filter(within_keras, [node.value])

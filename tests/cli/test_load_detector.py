@@ -76,6 +76,7 @@ def test_a_saved_detector_needs_no_preset(detector, tmp_path, presets, monkeypat
     path = tmp_path / "m.keras"
     zipfile.ZipFile(path, "w").close()
     saved = detector
+    monkeypatch.setattr(checkpoints, "check_archive", lambda given: None)
     monkeypatch.setattr(keras.models, "load_model", lambda given: {path: saved}[given])
     monkeypatch.setattr(checkpoints, "Detector", type(saved))
     assert load_detector(None, str(path)) == (saved, None)
