@@ -7,10 +7,10 @@ from keras_fpn.data.dataset import Dataset, Photo
 from keras_fpn.data.keypoints import check_keypoints
 from keras_fpn.data.proposals import check_proposals
 from keras_fpn.data.semantic import labels_pixels
+from keras_fpn.metrics.best_threshold import OperatingPoint, operating_point
 from keras_fpn.metrics.check import shortened
 from keras_fpn.metrics.coco import Metrics, evaluate_boxes
 from keras_fpn.metrics.convert import coco_ground_truth, detections_to_coco
-from keras_fpn.metrics.operating_point import OperatingPoint, operating_point
 from keras_fpn.metrics.panoptic import PanopticMetrics
 from keras_fpn.metrics.pixels import finds_objects, pixel_scores
 from keras_fpn.metrics.proposals import ProposalRecall, evaluate_proposals, proposing

@@ -6,7 +6,7 @@ import numpy as np
 
 from keras_fpn.files import printable
 from keras_fpn.metrics import Metrics, OperatingPoint
-from keras_fpn.metrics.operating_point import THRESHOLDS
+from keras_fpn.metrics.best_threshold import THRESHOLDS
 from keras_fpn.report.extra import from_extra
 from keras_fpn.report.text import percent, shown_classes
 from keras_fpn.visualize import class_color

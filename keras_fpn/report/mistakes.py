@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from pycocotools import mask as masks
 
-from keras_fpn.metrics.operating_point import MATCH_IOU, matches_of
+from keras_fpn.metrics.best_threshold import MATCH_IOU, matches_of
 
 NEAR_IOU = 0.1  # a detection that overlaps an object less is unrelated to it
 PER_PHOTO = 2  # mistakes of each kind, so that one bad photo does not fill the list

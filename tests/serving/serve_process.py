@@ -40,14 +40,21 @@ def serve_process(*arguments, **options):
     """
     command = [sys.executable, "-c", _COMMAND, "serve", *map(str, arguments)]
     command += ["--port", "0", "--grpc-port", "0"]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, text=True, **options
-    ) as process:
+    with _started(command, stdout=subprocess.PIPE, text=True, **options) as process:
         try:
             yield _told(process)
         finally:
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
+
+
+def _started(command, **options):
+    """Returns the process; Ctrl-C ends it, even if this one is in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return subprocess.Popen(command, **options)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _told(process):

@@ -218,8 +218,7 @@ def test_the_moving_average_of_positives_is_of_all_replicas(one_machine):
     one = part(part(one_machine, "none"), "dense")
     averages = [one[name] for name in one if name.endswith("loss_divisor/average")]
     assert len(averages) == 1
-    # It starts at 10. Four of the six batches, two of them without objects, have less.
-    assert 1 < averages[0] < 9
+    assert averages[0] > 20  # it starts at 10, and a batch has up to 200 positives
     check_same_training(one, part(part(one_machine, "mirrored"), "dense"))
 
 

@@ -3,7 +3,7 @@ import pytest
 from metrics.made import CATEGORY_IDS, ground_truth, random_case, result
 
 from keras_fpn.metrics import operating_point
-from keras_fpn.metrics.operating_point import THRESHOLDS, matches_of
+from keras_fpn.metrics.best_threshold import THRESHOLDS, matches_of
 
 DOG, CAT, COW = CATEGORY_IDS  # labels 0, 1, 2
 BOX, BESIDE, FAR = (10, 10, 40, 40), (12, 10, 40, 40), (120, 10, 40, 40)
