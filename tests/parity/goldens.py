@@ -6,6 +6,7 @@ proposals 5e-3 of it; boxes are compared as sets.
 """
 
 import importlib.util
+import io
 import json
 
 import keras
@@ -79,7 +80,9 @@ class Golden:
 
     def __init__(self, folder, model):
         self.folder, self.model = folder, model
-        self.stages = np.load(folder / f"{model}.npz")
+        # In memory: an open file that is garbage is a warning, and so an error.
+        content = (folder / f"{model}.npz").read_bytes()
+        self.stages = np.load(io.BytesIO(content))
 
     def tensors(self):
         """Returns the weights, dict of the reference's key -> array."""
@@ -182,21 +185,30 @@ def gradient_norms(variables, gradients, slots):
     }
 
 
+# The gradient of the first convolution is a sum over all pixels, behind all roundings.
+# Its norm depends on the kernels that TensorFlow chooses by the CPU: that of FCOS is
+# 6788.1 with oneDNN's for AVX-512, 6786.5 with oneDNN's for AVX2, within 0.5 % of the
+# recorded 6749.0 with Eigen's, with which that of detectron2's RetinaNet is 0.54 % off.
+# In these runs, no other parameter was 0.5 % off.
+FIRST_CONVOLUTION = ("body.conv1.weight", "bottom_up.stem.conv1.weight")
+FIRST_TOLERANCE = 1e-2
+
+
 def assert_same_norms(norms, golden, tolerance, median):
     """Asserts that gradient norms are the recorded ones.
 
     Args:
         norms: dict of the reference's name -> float.
         golden: `Golden`.
-        tolerance: float, relative, of each norm.
+        tolerance: float, relative, of each norm but that of the first convolution.
         median: float, the largest median of relative differences.
     """
     differences = []
     for name, norm in norms.items():
         wanted = float(golden[f"train/grad_norm/{name}"])
-        np.testing.assert_allclose(
-            norm, wanted, rtol=tolerance, atol=1e-7, err_msg=name
-        )
+        first = name.endswith(FIRST_CONVOLUTION)
+        limit = max(tolerance, FIRST_TOLERANCE) if first else tolerance
+        np.testing.assert_allclose(norm, wanted, rtol=limit, atol=1e-7, err_msg=name)
         differences.append(abs(norm / wanted - 1))
     assert len(differences) > 60
     assert np.median(differences) < median
