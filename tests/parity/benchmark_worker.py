@@ -86,8 +86,10 @@ class Torchvision:
         import torch
         import torchvision
         from torchvision.models import detection
+        from torchvision.ops.feature_pyramid_network import LastLevelP6P7
 
         self.torch, self.detection = torch, detection
+        self.LastLevelP6P7 = LastLevelP6P7
         torch.set_num_threads(task["cores"])
         self.versions = {
             "torchvision": torchvision.__version__,
@@ -124,7 +126,7 @@ class Torchvision:
             return getattr(detection, name)(weights=None, weights_backbone=None)
         extra: dict = {}
         if name.startswith(("retinanet", "fcos")):
-            coarser = detection.backbone_utils.LastLevelP6P7(256, 256)
+            coarser = self.LastLevelP6P7(256, 256)
             extra = {"returned_layers": [2, 3, 4], "extra_blocks": coarser}
         backbone = detection.backbone_utils.resnet_fpn_backbone(
             backbone_name="resnet50", weights=None, trainable_layers=5, **extra
