@@ -210,12 +210,11 @@ def prepare_training(
             )
         )
     settings = settings_of(plan, model, loader, validation, seed)
-    if isinstance(output, NumberedFolders):
-        path: str | os.PathLike = output.folder_of(settings)
-    else:
-        path = output
     devices.check_same_settings(settings)
     with devices.together():
+        path = output
+        if isinstance(path, NumberedFolders):
+            path = path.folder_of(settings)
         folder = RunFolder(path, settings, devices.is_chief)
         if folder.finished:
             folder.load_last(model)
