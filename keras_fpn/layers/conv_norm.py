@@ -8,6 +8,8 @@ from keras import ops
 
 from keras_fpn.config import arguments_of
 from keras_fpn.distribute.replicas import global_sum, replica_count
+from keras_fpn.layers.channel_means import channel_means
+from keras_fpn.layers.group_norm import GroupNorm
 
 NORMS = ("frozen_batch", "batch", "group", "biased_group")
 BATCH_MOMENTUM = 0.9  # PyTorch's 0.1: it defines the momentum as 1 minus this
@@ -103,7 +105,7 @@ class ConvNorm(keras.layers.Layer):
         if self.norm == "biased_group" or (self.norm is None and self.use_bias):
             self.bias = self._float32_weight("bias", channels, self.bias_initializer)
         if self._is_group:
-            self.group_norm = keras.layers.GroupNormalization(
+            self.group_norm = GroupNorm(
                 math.gcd(GROUPS, channels[0]),
                 epsilon=self.epsilon,
                 dtype=self.dtype_policy,
@@ -225,12 +227,13 @@ class ConvNorm(keras.layers.Layer):
 
 def _batch_moments(outputs):
     """Returns mean and variance, float32 (C,), of the batch on all replicas."""
-    axes, replicas = (0, 1, 2), replica_count()
-    if replicas == 1:
-        return ops.moments(outputs, axes)
-    mean = global_sum(ops.mean(outputs, axes)) / replicas
-    variance = ops.mean(ops.square(outputs - mean), axes)
-    return mean, global_sum(variance) / replicas
+    mean = _batch_means(outputs)
+    return mean, _batch_means(ops.square(outputs - mean))
+
+
+def _batch_means(maps):
+    """Returns the mean of each channel, float32 (C,), of the batch on all replicas."""
+    return global_sum(ops.mean(channel_means(maps), axis=0)) / replica_count()
 
 
 @keras.saving.register_keras_serializable(package="keras_fpn")

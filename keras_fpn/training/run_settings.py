@@ -21,7 +21,8 @@ from keras_fpn.files import replacing
 # 2: "model" described an assignment where it now describes a match and a sample.
 # 3: "model" and "preprocessing" lacked settings, such as "resize_rule".
 # 4: empty images filled the last batch of an epoch, and entered batch norms.
-FORMAT = 5
+# 5: moments of group and batch norms were added up in another order.
+FORMAT = 6
 _ABSENT = "nothing"
 _DESCRIBED = ("model", "optimizer")  # settings that another version may word otherwise
 # What Keras numbers where it has no name, and what other settings state already.

@@ -23,7 +23,7 @@ ALLOWED = frozenset(
     PadV2 ParseExampleV2 PartitionedCall Placeholder Prod Range ReadVariableOp
     RealDiv Relu Relu6 Reshape ResizeBilinear RestoreV2 Rsqrt SaveV2
     ScaleAndTranslate Select SelectV2 Shape ShardedFilename Sigmoid Softmax Sqrt
-    SquaredDifference Squeeze StatefulPartitionedCall StatelessIf StatelessWhile
+    Square SquaredDifference Squeeze StatefulPartitionedCall StatelessIf StatelessWhile
     StaticRegexFullMatch StopGradient StridedSlice StringJoin StringLength Sub
     Substr Sum TakeDataset TensorDataset TensorListFromTensor TensorListGetItem
     TensorListReserve TensorListSetItem TensorListStack Tile TopKV2 Transpose Unpack

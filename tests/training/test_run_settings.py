@@ -59,8 +59,8 @@ def test_a_run_of_another_format_is_refused_by_its_number(tmp_path):
     RunFolder(tmp_path, SETTINGS)
     path = tmp_path / "run.json"
     run = json.loads(path.read_text())
-    assert run["format"] == FORMAT == 5
-    for number in (1, 2, 3, 4, 6, None):
+    assert run["format"] == FORMAT == 6
+    for number in (1, 2, 3, 4, 5, 7, None):
         path.write_text(json.dumps({**run, "format": number}))
         before = path.read_bytes()
         with pytest.raises(ValueError, match=f"begun with format {number} ") as error:
@@ -73,7 +73,7 @@ def test_a_run_of_another_format_is_refused_by_its_number(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "number"),
-    [("run", 1), ("run_format_2", 2), ("run_format_3", 3), ("run_format_4", 4)],
+    [("run", 1), *((f"run_format_{number}", number) for number in range(2, FORMAT))],
 )
 def test_a_run_of_an_older_format_is_refused(tmp_path, name, number):
     folder = tmp_path / "run"
@@ -89,7 +89,7 @@ def test_a_run_of_an_older_format_is_refused(tmp_path, name, number):
 @pytest.mark.filterwarnings("ignore:The run in .* was begun with:UserWarning")
 def test_a_run_of_this_format_continues_where_it_was_stopped(tmp_path):
     folder = tmp_path / "run"
-    shutil.copytree(FIXTURES / "run_format_5", folder)
+    shutil.copytree(FIXTURES / "run_format_6", folder)
     training = prepare_training(PLAN, run_data(), folder, seed=5)
     assert training.start == Position(1, 0)
     assert int(training.model.training_step) == 2  # two steps of two photos
