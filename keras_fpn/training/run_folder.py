@@ -9,7 +9,7 @@ import re
 import shutil
 import warnings
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
@@ -71,6 +71,8 @@ class RunFolder:
         path: pathlib.Path.
         best, last: pathlib.Path of `best.keras` and `last.keras`, there or not.
         best_value: float, the monitored number of `best.keras`; None without it.
+        skipped: dict of image id -> why, the photos that could not be read up to the
+            restored checkpoint.
         epochs: list of dict, the logs of each epoch, with "epoch" counted from 0;
             numbers that are not finite are None.
 
@@ -86,6 +88,7 @@ class RunFolder:
         self.writes = writes
         self._kept: list[pathlib.Path] = []  # intact checkpoints, the newest last
         self._metrics: list = []  # of the epoch within which the run was interrupted
+        self.skipped: dict[int, str] = {}
         if writes:
             _check_folder(self.path)
             self.path.mkdir(parents=True, exist_ok=True)
@@ -156,7 +159,7 @@ class RunFolder:
         self._kept = [*reversed(older[: _KEPT - 1]), path]
         if self.writes:  # a killed process may have left more
             _remove(older[_KEPT - 1 :])
-        self._metrics = state["metrics"]
+        self._metrics, self.skipped = state["metrics"], state["skipped"]
         if self.best.is_file():
             self.best_value = state["best_value"]
         self._remove_unmeasured_best()
@@ -174,7 +177,7 @@ class RunFolder:
                 variable.assign(np.asarray(value, variable.dtype))
         self._metrics = []
 
-    def save(self, model, position: Position):
+    def save(self, model, position: Position, skipped: Mapping[int, str] | None = None):
         """Writes a checkpoint, and removes all but the last two.
 
         All workers must call it, because some values are sums over them.
@@ -183,6 +186,7 @@ class RunFolder:
             model: `keras.Model`, compiled; with its weights, not their averages. The
                 caller has checked that all its variables are finite.
             position: of the next step.
+            skipped: image id -> why, photos that a resumed run is to leave out.
 
         Raises:
             OSError: it cannot be written, for example because the disk is full. The
@@ -198,6 +202,9 @@ class RunFolder:
             "batch": position.batch,
             "best_value": self.best_value,
             "metrics": metrics,
+            "skipped": {
+                str(image_id): why for image_id, why in (skipped or {}).items()
+            },
         }
         name = f"checkpoint-{position.epoch:04d}-{position.batch:06d}.keras"
         with self._writing(self.path / name, _bytes_of(variables_of(model))) as partial:
