@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from keras_fpn.files import replacing
+from keras_fpn.files import write_image
 
 _LONGEST_JPEG_SIDE = 65500  # pixels
 _ENCODING = {
@@ -58,6 +58,5 @@ def save_picture(picture, path: Path):
     """
     if max(picture.size) > _LONGEST_JPEG_SIDE:
         path = path.with_suffix(".png")
-    with replacing(path) as partial, open(partial, "wb") as file:
-        picture.save(file, **_ENCODING[path.suffix])
+    write_image(picture, path, **_ENCODING[path.suffix])
     return path
