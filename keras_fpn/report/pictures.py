@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from keras_fpn.files import write_image
 
 _LONGEST_JPEG_SIDE = 65500  # pixels
-_ENCODING = {
+_ENCODING: dict[str, dict[str, Any]] = {
     ".jpg": {"format": "JPEG", "quality": 95, "subsampling": 0},
     ".png": {"format": "PNG", "compress_level": 3},
 }
