@@ -12,9 +12,9 @@ from keras_fpn.data.dataset import Dataset, Objects, Photo
 from keras_fpn.data.image_files import read_headers
 from keras_fpn.data.listing import ListedObject, ListedPhoto, Listing
 from keras_fpn.data.report import Report, warn_of_defects
-from keras_fpn.data.run_lengths import numbers
 from keras_fpn.data.segments import FARTHEST, check_segment
 from keras_fpn.data.statistics import statistics
+from keras_fpn.run_lengths import numbers
 
 # Pixels: rounded fractions and floats miss the edge of a photo by less than that.
 _CLIP_TOLERANCE = 0.1

@@ -8,7 +8,7 @@ import pycocotools.mask
 
 from keras_fpn.data.pixel_labels import ImageSegment
 from keras_fpn.data.polygons import clip_polygon, outline_length
-from keras_fpn.data.run_lengths import (
+from keras_fpn.run_lengths import (
     MOST_WRITTEN,
     SHOWN,
     compressed,

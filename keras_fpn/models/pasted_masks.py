@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from keras_fpn.config import Config
-from keras_fpn.data.run_lengths import run_length_dict
+from keras_fpn.run_lengths import run_length_dict
 
 
 @dataclass(frozen=True)

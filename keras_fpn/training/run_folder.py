@@ -71,8 +71,7 @@ class RunFolder:
         path: pathlib.Path.
         best, last: pathlib.Path of `best.keras` and `last.keras`, there or not.
         best_value: float, the monitored number of `best.keras`; None without it.
-        skipped: dict of image id -> why, the photos that could not be read up to the
-            restored checkpoint.
+        skipped: dict of image id -> why, photos unreadable up to what was restored.
         epochs: list of dict, the logs of each epoch, with "epoch" counted from 0;
             numbers that are not finite are None.
 
@@ -177,7 +176,7 @@ class RunFolder:
                 variable.assign(np.asarray(value, variable.dtype))
         self._metrics = []
 
-    def save(self, model, position: Position, skipped: Mapping[int, str] | None = None):
+    def save(self, model, position: Position, skipped: Mapping | None = None):
         """Writes a checkpoint, and removes all but the last two.
 
         All workers must call it, because some values are sums over them.
@@ -202,9 +201,7 @@ class RunFolder:
             "batch": position.batch,
             "best_value": self.best_value,
             "metrics": metrics,
-            "skipped": {
-                str(image_id): why for image_id, why in (skipped or {}).items()
-            },
+            "skipped": {str(key): why for key, why in (skipped or {}).items()},
         }
         name = f"checkpoint-{position.epoch:04d}-{position.batch:06d}.keras"
         with self._writing(self.path / name, _bytes_of(variables_of(model))) as partial:

@@ -7,7 +7,6 @@ from data.tiny_sets import disc
 
 from keras_fpn.data import segments
 from keras_fpn.data.masks import segment_mask
-from keras_fpn.data.run_lengths import MOST_WRITTEN, compressed, run_lengths
 from keras_fpn.data.segments import (
     check_segment,
     label_image_objects,
@@ -15,6 +14,7 @@ from keras_fpn.data.segments import (
     segment_area,
     segment_runs,
 )
+from keras_fpn.run_lengths import MOST_WRITTEN, compressed, run_lengths
 
 
 def naive_run_lengths(mask):
