@@ -72,8 +72,7 @@ class RunFolder:
         best, last: pathlib.Path of `best.keras` and `last.keras`, there or not.
         best_value: float, the monitored number of `best.keras`; None without it.
         skipped: dict of image id -> why, photos unreadable up to what was restored.
-        epochs: list of dict, the logs of each epoch, with "epoch" counted from 0;
-            numbers that are not finite are None.
+        epochs: list of dict, the logs of each "epoch" from 0; None if not finite.
 
     Raises:
         ValueError: the folder holds something else or a run with other settings, which
