@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import io
 import os
 import pathlib
 import shutil
@@ -51,7 +52,7 @@ def replacing(path, sync=True):
         sync: bool, False to let the system decide when to write bytes to the disk.
 
     Raises:
-        OSError: `path` is a folder, or cannot be written.
+        OSError: `path` is a folder, or cannot be written; the error names it.
     """
     try:
         there = os.stat(path)
@@ -72,7 +73,7 @@ def replacing(path, sync=True):
     # The suffix stays, because some writers choose the format by it.
     partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
     try:
-        _create(partial, path, there)
+        _create(partial, there)
         yield partial
         with open(partial, "rb+") as file:
             # Only now that it is open, because it may become read-only.
@@ -83,25 +84,25 @@ def replacing(path, sync=True):
         partial.replace(path)
         if sync:
             _sync_folder(path.parent)
+    except OSError as error:
+        if error.filename is None or str(error.filename) == str(partial):
+            error.filename = str(path)  # the name that the user knows
+        raise
     finally:
         partial.unlink(missing_ok=True)
 
 
-def _create(partial, path, there):
+def _create(partial, there):
     """Creates an empty file with the permissions of `path`, writable by its owner.
 
     Raises:
-        OSError: it cannot be created; the error names `path`.
+        OSError: it cannot be created.
     """
     mode = 0o666  # minus the umask, as for every new file
     if there is not None:
         mode = there.st_mode & 0o777 | stat.S_IRUSR | stat.S_IWUSR
-    try:
-        partial.unlink(missing_ok=True)  # from a killed process with the same id
-        os.close(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode))
-    except OSError as error:
-        error.filename = str(path)  # the name that the user knows
-        raise
+    partial.unlink(missing_ok=True)  # from a killed process with the same id
+    os.close(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode))
 
 
 def write_text(path: PathLike, text: str, sync: bool = True):
@@ -127,6 +128,27 @@ def write_text(path: PathLike, text: str, sync: bool = True):
         ) from error
     with replacing(pathlib.Path(path), sync) as partial:
         partial.write_text(text, encoding="utf-8")
+
+
+def write_image(image, path: PathLike, sync: bool = True, **encoding):
+    """Writes an image file with `replacing`: complete or not at all.
+
+    It is encoded in memory: where a disk is full, Pillow takes a file of which only the
+    first bytes were written for a complete one.
+
+    Args:
+        image: PIL.Image.
+        path: str or Path; parent folders are created.
+        sync: bool, see `replacing`.
+        encoding: "format" and other arguments of `PIL.Image.save`.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    content = io.BytesIO()
+    image.save(content, **encoding)
+    with replacing(pathlib.Path(path), sync) as partial:
+        partial.write_bytes(content.getvalue())
 
 
 def printable(text):

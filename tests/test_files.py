@@ -5,6 +5,8 @@ import sys
 import threading
 
 import pytest
+from full_disk import largest_file
+from PIL import Image
 
 from keras_fpn import files
 from keras_fpn.files import replacing, write_text
@@ -248,3 +250,21 @@ def test_a_text_that_is_not_unicode_is_refused_before_anything_is_written(tmp_pa
         write_text(path, 40 * "x" + "\udc80y")
     assert path.read_bytes() == "né\n".encode()
     assert [file.name for file in path.parent.iterdir()] == ["a.txt"]
+
+
+def test_an_image_of_which_a_part_fits_on_the_disk_is_not_there(tmp_path):
+    """Pillow itself takes the part for all of it."""
+    image = Image.effect_noise((40, 30), 50)
+    with largest_file(100):
+        for suffix, form in ((".jpg", "JPEG"), (".png", "PNG")):
+            with pytest.raises(OSError, match=rf"File too large: .*/a{suffix}'"):
+                files.write_image(image, tmp_path / f"a{suffix}", format=form)
+    assert list(tmp_path.iterdir()) == []
+    files.write_image(image, tmp_path / "a.png", format="PNG")
+    assert Image.open(tmp_path / "a.png").tobytes() == image.tobytes()
+
+
+def test_an_error_names_the_file_that_was_to_be_written(tmp_path):
+    with largest_file(10), pytest.raises(OSError, match=r"too large: .*/a\.txt'"):
+        files.write_text(tmp_path / "a.txt", "a" * 99)
+    assert list(tmp_path.iterdir()) == []

@@ -16,7 +16,7 @@ PACKAGE = "keras_fpn"
 # Lowest first. A unit is a module or a folder directly in the package.
 LAYERS = [
     "backend config files moved levels boxes box_merging box_coder anchors chance "
-    "matcher sampler losses point_coder version",
+    "matcher sampler losses point_coder run_lengths version",
     "distribute",
     "ops",
     "layers",

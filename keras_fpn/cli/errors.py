@@ -91,6 +91,14 @@ def make_output(folder: Path):
         folder.mkdir(parents=True, exist_ok=True)
 
 
-def one_line(error: BaseException):
-    """Returns an exception's message, str, without line breaks."""
-    return " ".join(str(error).split()) or type(error).__name__
+def one_line(error: BaseException | str):
+    """Returns a message, or an exception's, without line breaks, str.
+
+    Letters that cannot be printed are escaped: in the name of a file they could give
+    orders to the terminal.
+    """
+    text = " ".join(str(error).split()) or type(error).__name__
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
+        for letter in text
+    )

@@ -5,6 +5,8 @@ import difflib
 import re
 import sys
 
+from keras_fpn.cli.errors import one_line
+
 # What other tools call that which some of our options and arguments are for.
 _OTHER_NAMES = {
     "--threshold": "--conf --conf-thres --conf-threshold --confidence "
@@ -42,6 +44,7 @@ _REMARKS = {
     "--resume": "; the same command resumes a training",
     "--device": "; the environment variable CUDA_VISIBLE_DEVICES chooses devices",
 }
+_LONGEST = 500  # letters of a message, which may repeat a word
 _NUMBER = re.compile(r"-\d+|-\d*\.\d+")
 
 
@@ -82,6 +85,13 @@ class Parser(argparse.ArgumentParser):
         if not {"-h", "--help"} & set(words):
             self._check(words)
         return super().parse_known_args(words, namespace)
+
+    def error(self, message):
+        """As in argparse, in one line of a bounded length."""
+        message, half = one_line(message), _LONGEST // 2
+        if len(message) > _LONGEST:
+            message = f"{message[:half]} ... {message[-half:]}"
+        super().error(message)
 
     def _check(self, words):
         """Ends the process if there is an unknown option or command."""

@@ -32,22 +32,24 @@ class AugmentedPhotos:
         masks: bool, whether samples have masks; with `CopyPaste` they always do.
         semantic: bool, whether samples have semantic maps.
         on_error: "stop", a photo that cannot be read raises; "skip", its sample is
-            None and a warning names it. Before, it is read again a few times if the
-            error of the disk or network may pass.
+            None and a warning names it; "drop", as "skip", and it is not read again
+            when it is asked for the next time. Before, it is read again a few times if
+            the error of the disk or network may pass.
 
     Attributes:
         skipped: dict, image id -> str, why a photo could not be read the last time.
 
     Raises:
-        ValueError: on_error is neither, or masks or semantic maps are needed and a
+        ValueError: on_error is none of them, or masks or semantic maps are needed and a
             photo has none.
     """
 
     def __init__(self, dataset, augment, seed, masks, on_error, semantic=False):
         self._pastes = any(isinstance(a, CopyPaste) for a in augment)
-        if on_error not in ("stop", "skip"):
+        if on_error not in ("stop", "skip", "drop"):
             raise ValueError(
-                f"on_error must be 'stop' or 'skip'; received on_error={on_error!r}."
+                "on_error must be 'stop', 'skip' or 'drop'; received "
+                f"on_error={on_error!r}."
             )
         if masks or self._pastes:
             _check_masks(dataset)
@@ -98,6 +100,8 @@ class AugmentedPhotos:
 
     def _read(self, photo):
         """Returns the sample of a photo, or None if it is skipped."""
+        if self._on_error == "drop" and photo.image_id in self.skipped:
+            return None
         try:
             sample = self._loaded(photo)
             self.skipped.pop(photo.image_id, None)

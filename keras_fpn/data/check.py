@@ -12,9 +12,9 @@ from keras_fpn.data.dataset import Dataset, Objects, Photo
 from keras_fpn.data.image_files import read_headers
 from keras_fpn.data.listing import ListedObject, ListedPhoto, Listing
 from keras_fpn.data.report import Report, warn_of_defects
-from keras_fpn.data.run_lengths import numbers
 from keras_fpn.data.segments import FARTHEST, check_segment
 from keras_fpn.data.statistics import statistics
+from keras_fpn.run_lengths import numbers
 
 # Pixels: rounded fractions and floats miss the edge of a photo by less than that.
 _CLIP_TOLERANCE = 0.1
@@ -169,8 +169,8 @@ def _is_usable(photo, header, found):
         unrotated = photo.size == header.stored_size
         found.add(
             "unrotated" if unrotated else "other_size",
-            f"{photo.path}: width and height {_by(photo.size)} in the annotations, "
-            f"{_by(header.size)} in the file",
+            f"{photo.path}: width and height {by(photo.size)} in the annotations, "
+            f"{by(header.size)} in the file",
         )
         return False
     if header.orientation != 1:
@@ -199,8 +199,8 @@ def _with_fitting_labels(sound, found):
         elif header.stored_size != size:
             found.add(
                 "bad_labels",
-                f"{path}: {_by(header.stored_size)}, its photo {photo.path.name} is "
-                f"{_by(size)}",
+                f"{path}: {by(header.stored_size)}, its photo {photo.path.name} is "
+                f"{by(size)}",
             )
         else:
             fitting.append((photo, size))
@@ -290,9 +290,7 @@ def _valid_boxes(photo, boxes, size, found):
         kind = kind if area[i] else "no_area"
         kind = kind if finite[i] else "not_finite"
         corners = ", ".join(f"{number:g}" for number in boxes[i])
-        found.add(
-            kind, f"{photo.objects[i].where}: {corners} in a photo of {_by(size)}"
-        )
+        found.add(kind, f"{photo.objects[i].where}: {corners} in a photo of {by(size)}")
     sound = finite & area & left
     return rounded[sound], sound
 
@@ -339,6 +337,6 @@ def _valid_keypoints(one, joints, unit, found):
     return points * [*unit, 1]
 
 
-def _by(size):
+def by(size):
     """Returns (height, width) as it is usually written: 640x480."""
     return f"{size[1]}x{size[0]}"

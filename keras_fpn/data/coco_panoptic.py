@@ -86,11 +86,14 @@ def read_coco_panoptic(
         for number in things
     } | {number: _Class(i, False, 1 + i) for i, number in enumerate(stuff)}
     annotated = set()
-    for annotation in contents["annotations"]:
+    for annotation in contents.get("annotations", []):
         photo = _photo_of(annotation, photos, path, found)
         if photo is not None:
             annotated.add(photo.image_id)
-            _add_segments(annotation, photo, folder, classes, things, found)
+            try:
+                _add_segments(annotation, photo, folder, classes, things, found)
+            except ValueError as error:
+                raise ValueError(f"{error} They are in path={str(path)!r}.") from error
     for photo in photos.values():
         if photo.image_id not in annotated:
             found.add("not_annotated", str(photo.path))

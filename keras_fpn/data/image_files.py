@@ -15,7 +15,7 @@ from PIL import Image
 from keras_fpn.files import PathLike
 from keras_fpn.preprocessing.photo import (
     UnsupportedPhoto,
-    check_decodable,
+    check_mode,
     open_image,
     orientation,
 )
@@ -107,7 +107,7 @@ def _read_header(path):
 def _unsupported(image, path):
     """Returns why `read_photo` refuses an opened image, str, or None."""
     try:
-        check_decodable(image, str(path))
+        check_mode(image, str(path))
     except UnsupportedPhoto as error:
         return str(error)
     return None

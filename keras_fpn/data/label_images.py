@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from keras_fpn.data.check import checked
+from keras_fpn.data.check import by, checked
 from keras_fpn.data.dataset import Dataset
-from keras_fpn.data.image_files import check_folders, is_photo
+from keras_fpn.data.image_files import Header, check_folders, is_photo, read_headers
 from keras_fpn.data.listing import ListedObject, ListedPhoto, Listing
 from keras_fpn.data.report import Report, warn_of_defects
 from keras_fpn.data.segments import label_image_objects
@@ -63,8 +63,10 @@ def read_label_images(
     for stem, photo in photos.items():
         if stem not in files:
             found.add("not_annotated", str(photo))
-            continue
-        listed += _listed(photo, files[stem], found)
+    both = [stem for stem in photos if stem in files]
+    headers = read_headers([photos[stem] for stem in both])
+    for stem, header in zip(both, headers, strict=True):
+        listed += _listed(photos[stem], header, files[stem], found)
     for stem in sorted(set(files) - set(photos)):
         found.add("orphan_label", str(files[stem]))
     return checked(Listing(found, names, listed), strict, report)
@@ -76,10 +78,21 @@ def find_label_images(folder: pathlib.Path) -> list[pathlib.Path]:
     return [folder] if found else []
 
 
-def _listed(photo, file, found):
-    """Returns a list with the ListedPhoto of a label image; empty if it is damaged."""
+def _listed(photo, header, file, found):
+    """Returns a list with the ListedPhoto of a label image; empty if it is damaged.
+
+    One of another size than its photo is not decoded: it may be enormous.
+    """
     try:
         with open_image(file) as image:
+            size = image.height, image.width
+            if not isinstance(header, Header):
+                return [ListedPhoto(photo)]  # which is reported
+            if header.size != size:
+                kind = "unrotated" if header.stored_size == size else "other_size"
+                its = f"its photo {photo.name} is {by(header.size)}"
+                found.add(kind, f"{file}: {by(size)}, {its}")
+                return []
             labels = np.asarray(image)
         boxes, segments = label_image_objects(labels)
     except Exception as error:  # decoders raise anything on damaged files
@@ -89,4 +102,4 @@ def _listed(photo, file, found):
         ListedObject(tuple(box), 0, f"object {i + 1} of {file.name}", segment=segment)
         for i, (box, segment) in enumerate(zip(boxes, segments, strict=True))
     ]
-    return [ListedPhoto(photo, labels.shape, objects=objects)]
+    return [ListedPhoto(photo, size, objects=objects)]

@@ -18,11 +18,11 @@ from keras_fpn.data.json_kinds import LABELME, json_files
 from keras_fpn.data.json_texts import load_json
 from keras_fpn.data.listing import ListedObject, ListedPhoto, Listing
 from keras_fpn.data.report import Report, warn_of_defects
-from keras_fpn.data.run_lengths import numbers
 from keras_fpn.data.segments import FARTHEST, mask_segment
 from keras_fpn.data.text_files import ClassNames, class_list
 from keras_fpn.files import PathLike
 from keras_fpn.preprocessing.photo import open_image, read_photo
+from keras_fpn.run_lengths import numbers
 
 _POINTS = {"polygon": 3, "rectangle": 2, "circle": 2, "mask": 2}  # at least
 _CORNERS = 32  # of the polygon that stands for a circle

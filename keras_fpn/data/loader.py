@@ -4,6 +4,7 @@ import collections
 import dataclasses
 import threading
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -74,7 +75,8 @@ class Loader:
         semantic: bool, whether to load semantic maps; see
             `keras_fpn.data.pixel_labels`.
         on_error: "stop", a photo that cannot be read raises; "skip", it is named in a
-            warning and in `skipped`, and an empty image of weight 0 takes its place.
+            warning and in `skipped`, and an empty image of weight 0 takes its place;
+            "drop", as "skip", and in later epochs it is not tried again.
         fill: bool, whether incomplete batches are completed with photos of weight 0,
             which they have already.
 
@@ -133,6 +135,17 @@ class Loader:
     def skipped(self) -> dict[int, str]:
         """dict, image id -> str: photos that could not be read so far, and why."""
         return self._photos.skipped
+
+    def drop(self, skipped: Mapping[int, str]) -> None:
+        """Skips photos from now on if on_error is "drop", as if they were met before.
+
+        Args:
+            skipped: image id -> why, as of `skipped` of another process. Ids that no
+                photo has are ignored.
+        """
+        own = {photo.image_id for photo in self.dataset.photos}
+        kept = {image_id: why for image_id, why in skipped.items() if image_id in own}
+        self._photos.skipped.update(kept)
 
     def __len__(self) -> int:
         """Returns the number of batches in an epoch."""

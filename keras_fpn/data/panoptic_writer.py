@@ -11,7 +11,7 @@ from keras_fpn.data.dataset import Dataset
 from keras_fpn.data.image_files import relative_path
 from keras_fpn.data.masks import mask_extents
 from keras_fpn.data.pixel_labels import ranked
-from keras_fpn.files import PathLike, printable, replacing, write_text
+from keras_fpn.files import PathLike, printable, write_image, write_text
 
 
 class PanopticWriter:
@@ -158,8 +158,7 @@ def _check_map(numbers, segments, photo):
 def _write_png(path, numbers):
     parts = [numbers % 256, numbers // 256 % 256, numbers // 65536]
     image = Image.fromarray(np.stack(parts, axis=-1).astype(np.uint8))
-    with replacing(path, sync=False) as partial:
-        image.save(partial, format="PNG")
+    write_image(image, path, sync=False, format="PNG")
 
 
 def _segment_info(segment, numbers, classes):

@@ -121,7 +121,7 @@ def _of_pickle(content, path):
         raise ValueError(
             "A pickle of proposals must have as many ids as boxes and scores, and "
             f"bbox_mode 0 (xyxy) or 1 (xywh); received path={str(path)!r} with "
-            f"{counts} and bbox_mode={mode!r}."
+            f"{counts} and bbox_mode={str(mode)[:60]}."
         )
     proposals = {}
     for image_id, boxes, scores in zip(*lists.values(), strict=True):
@@ -131,11 +131,20 @@ def _of_pickle(content, path):
                 "An image must have one entry of proposals; received two of image_id="
                 f"{number} in path={str(path)!r}."
             )
-        boxes = np.asarray(boxes)
+        boxes, scores = _numbers(boxes), _numbers(scores)
         if mode == _XYWH and boxes.ndim == 2 and boxes.shape[1] == 4:
             boxes = np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)
-        proposals[number] = _checked(boxes, np.asarray(scores), number, path)
+        proposals[number] = _checked(boxes, scores, number, path)
     return proposals
+
+
+def _numbers(values):
+    """Returns an array of numbers; an array of one text of anything else."""
+    try:
+        array = np.asarray(values)
+    except (TypeError, ValueError):  # lists of different lengths, or nested deeply
+        return np.array([""])
+    return array if array.dtype.kind in "iuf" or array.size == 0 else np.array([""])
 
 
 def _whole(image_id, path):
@@ -144,7 +153,7 @@ def _whole(image_id, path):
         return int(image_id)
     except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(
-            f"An image id must be an integer; received {image_id!r} in "
+            f"An image id must be an integer; received {str(image_id)[:60]!r} in "
             f"path={str(path)!r}."
         ) from error
 

@@ -65,6 +65,7 @@ NOTES = {
     "unselected": ("its class was not selected", "object", "left out"),
 }
 _KINDS = DEFECTS | NOTES
+_LONGEST = 240  # characters of an example in a line
 
 
 @dataclasses.dataclass
@@ -102,7 +103,7 @@ class Report:
     def summary(self):
         """Returns the defects in one line, str, each with its first example."""
         return "; ".join(
-            f"{_headline(kind, count)} ({self.examples[kind][0]})"
+            f"{_headline(kind, count)} ({_shortened(self.examples[kind][0])})"
             for kind, count in self.defects.items()
         )
 
@@ -132,6 +133,14 @@ class Report:
             more = self.counts[kind] - len(self.examples[kind])
             lines += [f"    and {more} more"] if more > 0 else []
         return [f"{title}:", *lines] if lines else []
+
+
+def _shortened(example):
+    """Returns a text without its middle if it is long, as with names of files."""
+    if len(example) <= _LONGEST:
+        return example
+    half = _LONGEST // 2
+    return f"{example[:half]} ... {example[-half:]}"
 
 
 def warn_of_defects(report: Report):

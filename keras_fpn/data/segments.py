@@ -8,7 +8,14 @@ import pycocotools.mask
 
 from keras_fpn.data.pixel_labels import ImageSegment
 from keras_fpn.data.polygons import clip_polygon, outline_length
-from keras_fpn.data.run_lengths import SHOWN, compressed, numbers, run_lengths
+from keras_fpn.run_lengths import (
+    MOST_WRITTEN,
+    SHOWN,
+    compressed,
+    numbers,
+    run_length_dict,
+    run_lengths,
+)
 
 _MOST_PIXELS = 2**32 - 1  # pycocotools counts them in 32 bits
 # Pixels from the corner of the photo; polygons are cut to 1e-3 px there.
@@ -19,7 +26,11 @@ _LONGEST_OUTLINE = 2**22
 
 def mask_segment(mask):
     """Returns the compressed COCO run-length dict of a mask, bool (H, W)."""
-    pixels = np.asfortranarray(np.asarray(mask, bool), dtype=np.uint8)
+    mask = np.asarray(mask, bool)
+    if mask.size > MOST_WRITTEN:
+        covered = np.append(False, mask.ravel(order="F"))
+        return run_length_dict(np.flatnonzero(covered[1:] != covered[:-1]), mask.shape)
+    pixels = np.asfortranarray(mask, dtype=np.uint8)
     encoded = pycocotools.mask.encode(pixels)
     size = [int(side) for side in encoded["size"]]
     return {"size": size, "counts": encoded["counts"].decode("ascii")}  # for JSON
@@ -45,7 +56,7 @@ def label_image_objects(labels):
             "A label image must be (H, W) of integers, one value per object; "
             f"received shape={labels.shape}, dtype={labels.dtype}."
         )
-    height, width = labels.shape
+    height = labels.shape[0]
     flat = labels.ravel(order="F")  # run lengths go down the columns
     # Runs of equal pixels, of which there are far fewer than pixels.
     starts = np.flatnonzero(np.append(flat.size > 0, flat[1:] != flat[:-1]))
@@ -59,8 +70,7 @@ def label_image_objects(labels):
         begin, end = starts[runs], ends[runs]
         boxes.append(_box_of(begin, end - 1, height))
         edges = np.column_stack([begin, end]).ravel()
-        counts = np.diff(edges, prepend=0, append=flat.size)
-        segments.append({"size": [height, width], "counts": compressed(counts)})
+        segments.append(run_length_dict(edges, labels.shape))
     return np.array(boxes, np.float32).reshape(-1, 4), segments
 
 
@@ -103,11 +113,16 @@ def segment_runs(segment, size):
         # pycocotools would take a polygon of 4 numbers for a box.
         segment = [p for p in segment if not hasattr(p, "__len__") or len(p) >= 6]
     check_segment(segment, size)
-    polygons = [clipped.ravel().tolist() for clipped in _clipped(segment, size)]
-    if not polygons:
-        return pycocotools.mask.encode(np.zeros((height, width), np.uint8, order="F"))
-    drawn = pycocotools.mask.frPyObjects(polygons, height, width)
-    return pycocotools.mask.merge(drawn)
+    polygons = list(_clipped(segment, size))
+    if height * width <= MOST_WRITTEN:
+        return _drawn(polygons, height, width)
+    # In parts of whole columns, which pycocotools draws as those of the whole.
+    step = MOST_WRITTEN // height
+    parts = [
+        pycocotools.mask.decode(_drawn(polygons, height, min(step, width - left), left))
+        for left in range(0, width, step)
+    ]
+    return mask_segment(np.concatenate(parts, axis=1))
 
 
 def check_segment(segment, size):
@@ -141,6 +156,26 @@ def check_segment(segment, size):
             "A mask must be a list of polygons or a run-length dict; received "
             f"segment={str(segment)[:SHOWN]}."
         )
+
+
+def _drawn(polygons, height, width, left=0):
+    """Returns the run-length dict of the columns of a photo from `left` on."""
+    if not polygons:
+        return pycocotools.mask.encode(np.zeros((height, width), np.uint8, order="F"))
+    moved = [_moved(points, left).ravel().tolist() for points in polygons]
+    return pycocotools.mask.merge(pycocotools.mask.frPyObjects(moved, height, width))
+
+
+def _moved(points, left):
+    """Returns points to which pycocotools gives the same places, `left` further left.
+
+    It takes x to fifths of a pixel by truncating 5 x + 0.5, upwards below zero.
+    """
+    if left == 0:
+        return points
+    fifths = np.trunc(5 * points[:, 0] + 0.5) - 5 * left
+    x = (fifths + np.where(fifths < 0, -0.75, -0.25)) / 5
+    return np.column_stack([x, points[:, 1]])
 
 
 def _polygon_area(polygon):

@@ -17,6 +17,7 @@ MAX_PIXELS = 64_000_000  # more than photos of phones have; 192 MB when decoded
 MAX_PHOTOS = 8  # each needs half a gigabyte for a ResNet-50 at 800 pixels
 CLASSES = "classes.json"
 STUFF = "stuff.json"
+_EXCERPT = 300  # characters, the last of a message that may begin with a whole graph
 
 
 def export_saved_model(
@@ -65,6 +66,7 @@ def export_saved_model(
             another format; the version is not a new number; a limit is below 1; the
             model has an output that cannot be served yet.
         ImportError: warmup without tensorflow-serving-api.
+        OSError: a file cannot be written, such as to a full disk; nothing is left.
     """
     check_export(directory, version, warmup, max_pixels, max_photos)
     import tensorflow as tf
@@ -79,9 +81,14 @@ def export_saved_model(
         functions = served.functions()
         # A server has no use for RoIAlign's gradient.
         options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
-        tf.saved_model.save(
-            served.module, str(folder), signatures=functions, options=options
-        )
+        try:
+            tf.saved_model.save(
+                served.module, str(folder), signatures=functions, options=options
+            )
+        except tf.errors.OpError as error:  # of TensorFlow's own writing of files
+            raise OSError(
+                f"TensorFlow could not write the model: {error.message[-_EXCERPT:]}"
+            ) from error
         extra = folder / "assets.extra"
         extra.mkdir()
         _write_classes(model.category_ids, model.class_names, extra / CLASSES)

@@ -11,8 +11,8 @@ import math
 import numbers
 from collections.abc import Iterable, Sequence
 
-from keras_fpn.data.run_lengths import SHOWN
 from keras_fpn.data.segments import check_segment, segment_area, segment_runs
+from keras_fpn.run_lengths import SHOWN
 
 KINDS = ("bbox", "segm", "keypoints")
 _SIDES = ("height", "width")

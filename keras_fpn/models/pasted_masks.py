@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import keras
 import numpy as np
-from pycocotools import mask as coco_mask
 
 from keras_fpn.config import Config
+from keras_fpn.run_lengths import run_length_dict
 
 
 @dataclass(frozen=True)
@@ -141,8 +141,4 @@ def _run_lengths(pixels, corner, size):
     indices = indices + np.arange(edges.shape[1])
     # A run from the last row of a column into the next one has no edge in between.
     bounds, times = np.unique(indices[edges != 0], return_counts=True)
-    bounds = np.union1d(bounds[times == 1], [height * width])
-    counts = np.diff(bounds, prepend=0).astype(int).tolist()
-    runs = {"size": [height, width], "counts": counts}
-    counts = coco_mask.frPyObjects(runs, height, width)["counts"]
-    return {"size": [height, width], "counts": counts.decode("ascii")}
+    return run_length_dict(bounds[(times == 1) & (bounds < height * width)], size)

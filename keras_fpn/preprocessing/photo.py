@@ -10,7 +10,8 @@ from keras_fpn.files import check_regular
 # Pillow reads about 30 more. They are not for photos, and one runs a program: an EPS
 # file, whatever its name, is passed to Ghostscript. The most common come first.
 FORMATS = tuple("JPEG PNG WEBP BMP TIFF GIF PPM AVIF JPEG2000 DIB TGA QOI".split())
-_FOUND = {*FORMATS, "MPO"}  # Pillow's name for a JPEG file with several pictures
+_JPEG = {"JPEG", "MPO"}  # the second is Pillow's name for one with several pictures
+_FOUND = {*FORMATS, *_JPEG}
 _UPRIGHT = {  # EXIF orientation -> operation that makes the stored picture upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -28,7 +29,10 @@ _EIGHT_BIT_MODES = frozenset(
 # Of a file: Pillow reads some formats whole. As many pixels as Pillow decodes without a
 # warning take less, four bytes each.
 MOST_BYTES = 2**29
-_MOST_SCANS = 100  # of a JPEG file, each of which goes over all pixels; usual are 10
+# Of a JPEG file. Each goes over all pixels; usual are 10, and as many in a thumbnail.
+MOST_SCANS = 100
+# The start of each. The third byte belongs to a length, of at most 14.
+SCAN_START = b"\xff\xda\0"
 
 
 class UnsupportedPhoto(ValueError):
@@ -47,21 +51,57 @@ def open_image(file):
         PIL.Image, of which only the header has been read.
 
     Raises:
-        UnsupportedPhoto: it has another format, or its start is damaged.
+        UnsupportedPhoto: it has another format, its start is damaged, or it is a JPEG
+            of more than 100 scans.
         OSError, or another error of Pillow: it cannot be read, or is a pipe, a device
             or too large.
     """
     if isinstance(file, (str, os.PathLike)):
         check_regular(file, MOST_BYTES)
+    name = os.fspath(file) if isinstance(file, (str, os.PathLike)) else file
     try:
-        return Image.open(file, formats=FORMATS)
+        image = Image.open(file, formats=FORMATS)
     except Image.UnidentifiedImageError as error:
-        name = os.fspath(file) if isinstance(file, (str, os.PathLike)) else file
         raise UnsupportedPhoto(
             f"A photo must be in one of the formats {', '.join(FORMATS)}; received "
             f"photo={name!r}, which is in none of them, or its start is damaged. "
             "Convert it to JPEG or PNG."
         ) from error
+    if image.format in _JPEG and not _has_one_scan(image):
+        scans = _count_scans(image)
+        if scans > MOST_SCANS:
+            image.close()
+            raise UnsupportedPhoto(
+                f"A JPEG must have at most {MOST_SCANS} scans; received "
+                f"photo={name!r} with {scans}. Save it again."
+            )
+    return image
+
+
+def _has_one_scan(image):
+    """Returns whether the first scan of an opened JPEG has all its colors.
+
+    It is the only one then, and Pillow has just read its header.
+    """
+    colors = len(image.getbands())
+    header = SCAN_START + bytes([6 + 2 * colors, colors])
+    end = image.fp.tell()
+    start = end - 2 - header[3]
+    if image.info.get("progressive") or start < 0:
+        return False
+    image.fp.seek(start)
+    found = image.fp.read(len(header)) == header
+    image.fp.seek(end)
+    return found
+
+
+def _count_scans(image):
+    """Returns the scans in an opened JPEG file, int, with those of its thumbnails."""
+    position = image.fp.tell()
+    image.fp.seek(0)
+    scans = image.fp.read().count(SCAN_START)  # data between markers has none
+    image.fp.seek(position)
+    return scans
 
 
 def read_photo(photo):
@@ -123,7 +163,7 @@ def _read_file(path):
     try:
         with open_image(path) as image:
             _check_pixel_count(image)
-            check_decodable(image, path)
+            check_mode(image, path)
             image.load()
             return _pil_pixels(image, path)
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
@@ -152,35 +192,16 @@ def _check_pixel_count(image):
         raise Image.DecompressionBombError
 
 
-def check_decodable(image, received):
-    """Raises for an opened image that `read_photo` refuses or could not end with.
-
-    Only the header has been read so far, and of a JPEG file with many scans the rest is
-    looked through.
+def check_mode(image, received):
+    """Raises for an opened image whose pixels have a range that is not known.
 
     Args:
-        image: PIL.Image of a file.
+        image: PIL.Image, of which only the header has been read.
         received: what the message calls it.
 
     Raises:
-        UnsupportedPhoto: the range of its pixels is not known; or it is a progressive
-            JPEG with more than 100 scans.
+        UnsupportedPhoto: its mode is not one of 8 bits, nor that of a gray PNG of 16.
     """
-    _check_mode(image, received)
-    if not image.info.get("progressive"):
-        return
-    position = image.fp.tell()
-    image.fp.seek(0)
-    scans = image.fp.read().count(b"\xff\xda")  # data between markers has none
-    image.fp.seek(position)
-    if scans > _MOST_SCANS:
-        raise UnsupportedPhoto(
-            f"A progressive JPEG must have at most {_MOST_SCANS} scans; received "
-            f"photo={received!r} with {scans}. Save it again."
-        )
-
-
-def _check_mode(image, received):
     if image.mode not in _EIGHT_BIT_MODES and not _is_sixteen_bit_png(image):
         raise UnsupportedPhoto(
             "A photo's pixels must be gray or color values of 8 bits; received "
@@ -205,7 +226,7 @@ def _pil_pixels(image, received):
             "A photo must have pixels; received "
             f"photo={received!r} of {image.width}x{image.height}."
         )
-    _check_mode(image, received)
+    check_mode(image, received)
     mode, sixteen_bit_png = image.mode, _is_sixteen_bit_png(image)
     transpose = _UPRIGHT.get(orientation(image.getexif))
     if transpose is not None:

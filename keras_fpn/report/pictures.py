@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from keras_fpn.files import replacing
+from keras_fpn.files import write_image
 
 _LONGEST_JPEG_SIDE = 65500  # pixels
-_ENCODING = {
+_ENCODING: dict[str, dict[str, Any]] = {
     ".jpg": {"format": "JPEG", "quality": 95, "subsampling": 0},
     ".png": {"format": "PNG", "compress_level": 3},
 }
@@ -58,6 +59,5 @@ def save_picture(picture, path: Path):
     """
     if max(picture.size) > _LONGEST_JPEG_SIDE:
         path = path.with_suffix(".png")
-    with replacing(path) as partial, open(partial, "wb") as file:
-        picture.save(file, **_ENCODING[path.suffix])
+    write_image(picture, path, **_ENCODING[path.suffix])
     return path

@@ -57,16 +57,21 @@ def read_state(path: Path):
 
 
 def _checked_state(state):
-    """Returns the state of a run, which has all that `RunFolder` reads of it."""
+    """Returns the state of a run, which has all that `RunFolder` reads of it.
+
+    That of an earlier version has no "skipped".
+    """
     counts = [state[name] for name in ("epoch", "batch")]
-    best = state["best_value"]
+    best, skipped = state["best_value"], state.setdefault("skipped", {})
     if (
         any(type(count) is not int or count < 0 for count in counts)
         or not isinstance(best, float | int | None)
         or not isinstance(state["metrics"], list)
+        or not all(isinstance(text, str) for text in skipped.values())
     ):
         raise ValueError(f"the state in it is {str(state)[:60]}")
-    return state
+    # JSON has no other keys than texts.
+    return state | {"skipped": {int(number): skipped[number] for number in skipped}}
 
 
 def load_checkpoint(model, path: Path):

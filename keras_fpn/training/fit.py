@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import os
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -92,6 +93,7 @@ class Training:
                 self.start_step,
                 save_seconds=_SAVE_SECONDS if alone else math.inf,
                 asked_to_end=asked,
+                skipped=photos.skipped,
             )
             self._fit([photos, recorder, *callbacks], workers)
         self.folder.finish(self.model)
@@ -221,6 +223,7 @@ def prepare_training(
             start = Position(*divmod(plan.total_steps(len(loader)), len(loader)))
         else:
             start = folder.restore(model)
+            _drop(loader, folder.skipped)
     training = Training(plan, model, loader, devices, folder, start, evaluation)
     devices.check_same_step(training.start_step)
     return training
@@ -258,7 +261,7 @@ def _compiled(plan, dataset, seed):
         shapes=plan.shapes,
         masks="masks" in model.targets,
         semantic=labels_pixels(model),
-        on_error="skip",  # up to 1 %: see StopWithoutPhotos
+        on_error="drop",  # up to 1 %: see StopWithoutPhotos
         fill=True,
     )
     schedule = plan.schedule(
@@ -269,6 +272,18 @@ def _compiled(plan, dataset, seed):
     model.compile(optimizer=optimizer)
     optimizer.build(model.trainable_variables)
     return model, loader
+
+
+def _drop(loader, skipped):
+    """Leaves out what could not be read before a checkpoint, as the run would have."""
+    loader.drop(skipped)
+    if skipped:
+        warnings.warn(
+            f"{len(skipped)} photos that could not be read stay left out: "
+            f"{next(iter(skipped.values()))} To train on them, too, start again in "
+            "another output folder.",
+            stacklevel=3,
+        )
 
 
 def _check_callbacks(callbacks):

@@ -9,7 +9,7 @@ import re
 import shutil
 import warnings
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
@@ -71,8 +71,8 @@ class RunFolder:
         path: pathlib.Path.
         best, last: pathlib.Path of `best.keras` and `last.keras`, there or not.
         best_value: float, the monitored number of `best.keras`; None without it.
-        epochs: list of dict, the logs of each epoch, with "epoch" counted from 0;
-            numbers that are not finite are None.
+        skipped: dict of image id -> why, photos unreadable up to what was restored.
+        epochs: list of dict, the logs of each "epoch" from 0; None if not finite.
 
     Raises:
         ValueError: the folder holds something else or a run with other settings, which
@@ -86,6 +86,7 @@ class RunFolder:
         self.writes = writes
         self._kept: list[pathlib.Path] = []  # intact checkpoints, the newest last
         self._metrics: list = []  # of the epoch within which the run was interrupted
+        self.skipped: dict[int, str] = {}
         if writes:
             _check_folder(self.path)
             self.path.mkdir(parents=True, exist_ok=True)
@@ -156,7 +157,7 @@ class RunFolder:
         self._kept = [*reversed(older[: _KEPT - 1]), path]
         if self.writes:  # a killed process may have left more
             _remove(older[_KEPT - 1 :])
-        self._metrics = state["metrics"]
+        self._metrics, self.skipped = state["metrics"], state["skipped"]
         if self.best.is_file():
             self.best_value = state["best_value"]
         self._remove_unmeasured_best()
@@ -174,7 +175,7 @@ class RunFolder:
                 variable.assign(np.asarray(value, variable.dtype))
         self._metrics = []
 
-    def save(self, model, position: Position):
+    def save(self, model, position: Position, skipped: Mapping | None = None):
         """Writes a checkpoint, and removes all but the last two.
 
         All workers must call it, because some values are sums over them.
@@ -183,6 +184,7 @@ class RunFolder:
             model: `keras.Model`, compiled; with its weights, not their averages. The
                 caller has checked that all its variables are finite.
             position: of the next step.
+            skipped: image id -> why, photos that a resumed run is to leave out.
 
         Raises:
             OSError: it cannot be written, for example because the disk is full. The
@@ -198,6 +200,7 @@ class RunFolder:
             "batch": position.batch,
             "best_value": self.best_value,
             "metrics": metrics,
+            "skipped": {str(key): why for key, why in (skipped or {}).items()},
         }
         name = f"checkpoint-{position.epoch:04d}-{position.batch:06d}.keras"
         with self._writing(self.path / name, _bytes_of(variables_of(model))) as partial:

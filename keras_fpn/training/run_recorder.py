@@ -45,6 +45,8 @@ class RunRecorder(StepCallback):
             step and of an evaluation.
         asked_to_end: function that returns whether to save after this step, or epoch,
             and end the training.
+        skipped: function that returns the photos that could not be read so far, image
+            id -> why, to be saved.
 
     Raises:
         ValueError: save_every is below 1.
@@ -61,6 +63,7 @@ class RunRecorder(StepCallback):
         start_step: int = 0,
         save_seconds: float = math.inf,
         asked_to_end: Callable[[], bool] = lambda: False,
+        skipped: Callable[[], dict[int, str]] = dict,
     ):
         super().__init__(len(loader), start_step)
         if save_every is not None and save_every < 1:
@@ -71,6 +74,7 @@ class RunRecorder(StepCallback):
         self.folder, self.loader = folder, loader
         self.evaluation, self.save_every = evaluation, save_every
         self.save_seconds, self.asked_to_end = save_seconds, asked_to_end
+        self._skipped = skipped
         self._weights: list = []
         self._saved = time.monotonic()
 
@@ -130,7 +134,7 @@ class RunRecorder(StepCallback):
 
     def _save(self):
         position = Position(*divmod(self.step, len(self.loader)))
-        self.folder.save(self.model, position)
+        self.folder.save(self.model, position, self._skipped())
         self._saved = time.monotonic()
 
     def _check_variables(self):

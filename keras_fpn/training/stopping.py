@@ -16,10 +16,10 @@ class StopWithoutPhotos(keras.callbacks.Callback):
     and the data are no longer those that were given. It checks after each step, before
     checkpoints are written. With several machines it checks after each epoch, because
     all of them must stop together and each knows only of the photos that it has read
-    itself. A photo that can be read again no longer counts.
+    itself. A loader whose on_error is "drop" counts a photo until the training ends.
 
     Args:
-        loader: `keras_fpn.data.Loader` of the training photos, its on_error "skip".
+        loader: `keras_fpn.data.Loader` of the training photos.
         devices: that train.
     """
 
@@ -34,20 +34,24 @@ class StopWithoutPhotos(keras.callbacks.Callback):
             self._check(list(self.loader.skipped))
 
     def on_epoch_end(self, epoch, logs=None):
-        self._check(self._skipped())
+        self._check(list(self.skipped()))
 
-    def _skipped(self):
-        """Returns the image ids of what all workers skipped, at least if too many."""
-        skipped = list(self.loader.skipped)
+    def skipped(self):
+        """Returns the photos that all workers skipped, dict of image id -> why.
+
+        All workers must call it.
+        """
+        skipped = dict(self.loader.skipped)  # a copy: threads add to it
         if self.devices.workers == 1:
             return skipped
         counts = self.devices.of_workers(len(skipped))
-        if sum(counts) <= self.most:
-            return skipped
         # Several workers may have met the same photo, in different epochs.
-        skipped += [-1] * (max(counts) - len(skipped))
-        met = {image_id for one in skipped for image_id in self.devices.of_workers(one)}
-        return sorted(met - {-1})
+        own = [*skipped, *[-1] * (max(counts) - len(skipped))]
+        met = {image_id for one in own for image_id in self.devices.of_workers(one)}
+        unknown = "another worker says why."
+        return {
+            image_id: skipped.get(image_id, unknown) for image_id in sorted(met - {-1})
+        }
 
     def _check(self, skipped):
         if len(skipped) <= self.most:

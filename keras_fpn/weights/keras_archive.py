@@ -25,6 +25,7 @@ _LARGEST = 2**16  # number in a config that may be the size of something
 # These are no sizes. What a model was compiled with allocates nothing either.
 _NO_SIZES = {"category_ids", "shared_object_id", "seed", "compile_config"}
 _LARGEST_OTHER = 2**63
+_FILTERS, _KERNEL = "filters", "kernel_size"
 _UNITS = {"channels", "filters", "num_classes", "num_keypoints", "num_stuff", "units"}
 _PACKAGES = {"keras", "keras_fpn", "builtins"}
 _EXCERPT = 60  # characters
@@ -46,22 +47,23 @@ def check_archive(path: Path):
         content = archive.read(WEIGHTS)  # whole, which compares its checksum
     with h5py.File(io.BytesIO(content)) as file:
         shapes, _ = declared_tensors(file, len(content))
-    # The first axis of a matrix may be flattened features, which no layer counts.
-    sides = [max(shape[1:] or shape, default=0) for shape in shapes.values()]
-    check_config(config, max(sides, default=0))
+    check_config(config, list(shapes.values()))
 
 
-def check_config(text: str | bytes, units: int):
+def check_config(text: str | bytes, shapes: list[tuple[int, ...]]):
     """Raises for the config of a model that Keras must not build.
 
     Args:
         text: JSON.
-        units: the most channels that a layer of the file has weights for.
+        shapes: of the tensors in the file.
 
     Raises:
         ValueError: it is no JSON, too deep or too large, names a class that is neither
-            of Keras nor of keras_fpn nor registered, or has layers or sizes too large.
+            of Keras nor of keras_fpn nor registered, or has layers or sizes too large
+            for these tensors.
     """
+    largest_of = _largest_of(shapes)
+    left = sum(map(math.prod, shapes))
     try:
         top = json.loads(text)
     except RecursionError as error:
@@ -79,13 +81,36 @@ def check_config(text: str | bytes, units: int):
             )
         if isinstance(value, dict):
             _check_class(value)
+            left -= _least_weights(value)
+            if left < 0:
+                raise ValueError(
+                    f"its {CONFIG} has convolutions for more weights than there are"
+                )
             for name, inner in value.items():
                 bound = _LARGEST_OTHER if name in _NO_SIZES else largest
                 values.append((name, inner, depth + 1, bound))
         elif isinstance(value, list):
             values += [(key, inner, depth + 1, largest) for inner in value]
         elif isinstance(value, (int, float)) and not isinstance(value, bool):
-            _check_number(key, value, min(largest, units) if key in _UNITS else largest)
+            _check_number(key, value, min(largest, largest_of.get(key, largest)))
+
+
+def _largest_of(shapes):
+    """Returns the largest numbers of layers with these weights, dict of name -> int."""
+    # The first axis of a matrix may be flattened features, which no layer counts.
+    units = max((max(shape[1:] or shape, default=0) for shape in shapes), default=0)
+    side = max((max(shape[:-2]) for shape in shapes if len(shape) > 2), default=1)
+    return dict.fromkeys(_UNITS, units) | {_KERNEL: side}
+
+
+def _least_weights(entry):
+    """Returns how many weights a convolution has at least, int; 0 for all else."""
+    filters, sides = entry.get(_FILTERS), entry.get(_KERNEL)
+    sides = sides if isinstance(sides, list) else [sides, sides]
+    numbers = [filters, *sides]
+    if any(type(number) is not int or number < 1 for number in numbers):
+        return 0
+    return math.prod(numbers)
 
 
 def _check_members(members, size):

@@ -96,3 +96,11 @@ def test_names_that_no_file_can_have_are_one_line(arguments, tmp_path, capsys):
     said = capsys.readouterr().err
     assert said.startswith("keras-fpn: error: ")
     assert said.count("\n") == 1
+
+
+def test_a_message_is_one_line_of_letters_that_can_be_printed():
+    assert errors.one_line(ValueError("a\n b\t c")) == "a b c"
+    assert errors.one_line("caf\u00e9 \u6f22\x1b[2J\udcff") == (
+        "caf\u00e9 \u6f22\\x1b[2J\\udcff"
+    )
+    assert errors.one_line(KeyError()) == "KeyError"

@@ -76,3 +76,15 @@ def test_help_comes_before_the_complaint(capsys):
         cli.main(["detect", "--conf", "0.3", "--help"])
     assert left.value.code == 0
     assert "--threshold SCORE" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "word", ["--a\nb", "--\x1b[31mred", "--\udcff", "--" + "a" * 5000, "-\u200e"]
+)
+def test_a_word_that_is_repeated_gives_no_orders_to_the_terminal(capsys, word):
+    with pytest.raises(SystemExit):
+        cli.main(["detect", "a.jpg", word])
+    said = capsys.readouterr().err.partition("error: ")[2]
+    assert said.endswith("\n")
+    assert said[:-1].isprintable()
+    assert len(said) < 600

@@ -57,3 +57,22 @@ def test_other_errors_are_not_waited_for(reading, error):
         assert reading([error]) == (None, 1, [])
     with pytest.raises(ValueError, match="skip such photos with on_error='skip'"):
         reading([error], on_error="stop")
+
+
+@pytest.mark.parametrize(("on_error", "again"), [("skip", "sample"), ("drop", None)])
+def test_a_photo_that_was_skipped_is_read_again_or_dropped(
+    monkeypatch, on_error, again
+):
+    errors = [ValueError("it is cut")]
+
+    def load(*_):
+        if errors:
+            raise errors.pop()
+        return "sample"
+
+    monkeypatch.setattr(augmented_photos, "load_sample", load)
+    photos = AugmentedPhotos([PHOTO], (), 0, False, on_error)
+    with pytest.warns(UserWarning, match="it is cut"):
+        assert photos.sample(0, 0) is None
+    assert photos.sample(0, 1) == again
+    assert list(photos.skipped) == ([] if again else [7])

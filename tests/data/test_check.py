@@ -191,3 +191,12 @@ def test_a_report_without_defects_says_so(tmp_path):
 def test_reports_count_known_kinds_only():
     with pytest.raises(ValueError, match=r"'missing_file', .*received kind='oops'"):
         Report("a", "b").add("oops", "c")
+
+
+def test_a_long_name_loses_its_middle_in_an_error_and_not_in_the_report():
+    report = Report("a", "b")
+    report.add("missing_file", f"begin{'a' * 500}end.jpg")
+    assert "begina" in report.summary()
+    assert "aend.jpg)" in report.summary()
+    assert len(report.summary()) < 320
+    assert f"begin{'a' * 500}end.jpg" in str(report)

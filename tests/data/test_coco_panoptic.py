@@ -182,6 +182,7 @@ def segment(contents, **changes):
     ("change", "message"),
     [
         (lambda c: segment(c, id=0), r"1 to 16777215; received \[0\] for .*a\.png"),
+        (lambda c: segment(c, id=0), r"They are in path='.*set\.json'"),
         (lambda c: segment(c, id=CAT), r"different integers .* received \[7\] for"),
         (
             lambda c: c["annotations"].append(c["annotations"][0]),
@@ -201,6 +202,12 @@ def segment(contents, **changes):
 def test_what_cannot_be_read_is_an_error(tmp_path, change, message):
     with pytest.raises(ValueError, match=message):
         read_coco_panoptic(write_panoptic_set(tmp_path, change=change))
+
+
+def test_a_file_without_annotations_is_an_error(tmp_path):
+    path = write_panoptic_set(tmp_path, change=lambda c: c.pop("annotations"))
+    with pytest.raises(ValueError, match=r"at least one valid photo; .*set\.json"):
+        read_coco_panoptic(path, report=None)
 
 
 def test_photos_without_an_annotation_are_left_out(tmp_path):

@@ -18,7 +18,7 @@ from keras_fpn.data.image_files import (
     read_headers,
     relative_path,
 )
-from keras_fpn.preprocessing import read_photo
+from keras_fpn.preprocessing import photo, read_photo
 from keras_fpn.preprocessing.photo import FORMATS, MOST_BYTES
 
 
@@ -129,6 +129,31 @@ def many_scans(path):
     path.write_bytes(content[:last] + content[last:-2] * 200 + content[-2:])
 
 
+def many_scans_of_colors(path):
+    """A JPEG that is not progressive: scans of one color each, without data."""
+    content = jpeg(path)
+    scans = [
+        b"\xff\xda\0\x08\1" + bytes([color, tables, 0, 63, 0])
+        for color, tables in ((1, 0), (2, 0x11), (3, 0x11))
+    ]
+    start = content.index(b"\xff\xda")
+    path.write_bytes(content[:start] + b"".join(scans) * 70 + b"\xff\xd9")
+
+
+def with_thumbnail(path):
+    """A progressive JPEG with another in its EXIF, and FF DA 200 times behind it."""
+    thumbnail = jpeg(path, progressive=True)
+    content = jpeg(
+        path, progressive=True, exif=b"Exif\0\0MM\0*\0\0\0\x08\0\0" + thumbnail
+    )
+    path.write_bytes(content + b"\xff\xda\1" * 200)
+
+
+def several_pictures(path):
+    pictures = [Image.new("RGB", (40, 30), (shade, 120, 30)) for shade in (10, 20, 30)]
+    pictures[0].save(path, "MPO", save_all=True, append_images=pictures[1:])
+
+
 def sixteen_bits(path):
     Image.fromarray(np.full((30, 40), 40_000, np.uint16)).save(path, "TIFF")
 
@@ -157,7 +182,10 @@ def sparse(path):
         (jpeg, True),
         (lambda path: jpeg(path, progressive=True), True),
         (damaged_exif, True),
+        (with_thumbnail, True),
+        (several_pictures, True),
         (many_scans, False),
+        (many_scans_of_colors, False),
         (sixteen_bits, False),
         (floats, False),
         (text, False),
@@ -182,7 +210,16 @@ def test_what_is_checked_is_what_can_be_read(tmp_path, make, reads):
             read_photo(path)
 
 
-def test_scans_are_counted_and_named(tmp_path):
-    many_scans(tmp_path / "a.jpg")
+@pytest.mark.parametrize("make", [many_scans, many_scans_of_colors])
+def test_scans_are_counted_and_named(tmp_path, make):
+    make(tmp_path / "a.jpg")
     with pytest.raises(ValueError, match=r"at most 100 scans; .*jpg' with 2\d\d\. S"):
         read_photo(tmp_path / "a.jpg")
+
+
+def test_a_usual_jpeg_is_not_read_whole_to_count_its_scans(tmp_path, monkeypatch):
+    jpeg(tmp_path / "a.jpg")
+    many_scans_of_colors(tmp_path / "b.jpg")
+    monkeypatch.setattr(photo, "_count_scans", lambda image: 101)
+    assert read_headers([tmp_path / "a.jpg"])[0].size == (30, 40)
+    assert "with 101." in read_headers([tmp_path / "b.jpg"])[0]

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 from data.tiny_sets import boxes, disc, read, write_photo
-from PIL import Image
+from PIL import Image, ImageFile
 
 from keras_fpn.data import read_coco, read_label_images, write_coco
 from keras_fpn.data.masks import segment_mask
@@ -66,6 +66,32 @@ def test_what_does_not_fit_together_is_told(tmp_path):
         "orphan_label": 1,
     }
     assert "shape=(80, 100, 3)" in report.examples["unreadable_file"][0]
+    [other] = report.examples["other_size"]
+    assert other.endswith("labels/b.png: 100x50, its photo b.jpg is 100x80")
+
+
+def test_a_label_image_of_another_size_is_not_decoded(tmp_path, monkeypatch):
+    """Some kilobytes may stand for gigabytes."""
+    for stem in "ab":
+        write_photo(tmp_path / f"images/{stem}.jpg")
+    write_labels(tmp_path, "a.png", two_discs(np.uint8))
+    write_labels(tmp_path, "b.png", np.zeros((800, 1000), np.uint8))
+    load, decoded = ImageFile.ImageFile.load, []
+    monkeypatch.setattr(
+        ImageFile.ImageFile, "load", lambda one: decoded.append(one.size) or load(one)
+    )
+    _, report = read(read_label_images, tmp_path / "images", tmp_path / "labels")
+    assert report.defects == {"other_size": 1}
+    assert set(decoded) == {(100, 80)}
+
+
+def test_a_label_image_of_the_stored_size_is_one_of_a_photo_not_rotated(tmp_path):
+    write_photo(tmp_path / "images/a.jpg")
+    write_photo(tmp_path / "images/b.jpg", orientation=6)  # upright it is 80x100
+    for name in ("a.png", "b.png"):
+        write_labels(tmp_path, name, two_discs(np.uint8))
+    _, report = read(read_label_images, tmp_path / "images", tmp_path / "labels")
+    assert report.defects == {"unrotated": 1}
 
 
 def test_a_label_image_of_another_format_is_not_opened(tmp_path):

@@ -358,7 +358,7 @@ def test_ids_must_be_different_and_fit_into_int32(dataset):
     ("options", "message"),
     [
         ({"batch_size": 0}, "received batch_size=0"),
-        ({"on_error": "ignore"}, "'stop' or 'skip'; received on_error='ignore'"),
+        ({"on_error": "ignore"}, "'skip' or 'drop'; received on_error='ignore'"),
         ({"shapes": "bucket"}, "received shapes='bucket'"),
         (
             {"shapes": [(64, 60)]},

@@ -140,6 +140,12 @@ def test_wrong_results_are_named(tmp_path, content, message):
         ({"boxes": [BOXES * np.nan, [], BOXES[:1]]}, "finite boxes .* for image_id=7"),
         ({"boxes": [-BOXES, [], BOXES[:1]]}, "x1 <= x2 .* for image_id=7"),
         ({"boxes": [["abcd"] * 2, [], BOXES[:1]]}, "for image_id=7"),
+        ({"boxes": [[[1, 2, 3, None]], [], BOXES[:1]], "bbox_mode": 1}, "image_id=7"),
+        ({"boxes": [[[1, 2, 3, {}]], [], BOXES[:1]], "bbox_mode": 1}, "image_id=7"),
+        ({"boxes": [[[1, 2], [3]], [], BOXES[:1]]}, r"p\.pkl"),
+        ({"objectness_logits": [[1, [2]], [], [3]]}, r"p\.pkl"),
+        ({"ids": [7, 9, "7" * 5000]}, "received '7{60}' in path"),
+        ({"bbox_mode": "1" * 999}, "bbox_mode=1{60}\\."),
     ],
 )
 def test_wrong_pickles_are_named(tmp_path, values, message):

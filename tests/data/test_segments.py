@@ -5,8 +5,8 @@ import pycocotools.mask
 import pytest
 from data.tiny_sets import disc
 
+from keras_fpn.data import segments
 from keras_fpn.data.masks import segment_mask
-from keras_fpn.data.run_lengths import compressed, run_lengths
 from keras_fpn.data.segments import (
     check_segment,
     label_image_objects,
@@ -14,6 +14,7 @@ from keras_fpn.data.segments import (
     segment_area,
     segment_runs,
 )
+from keras_fpn.run_lengths import MOST_WRITTEN, compressed, run_lengths
 
 
 def naive_run_lengths(mask):
@@ -192,6 +193,50 @@ def test_what_would_harm_the_process_is_refused(segment, message):
 def test_a_mask_has_no_more_pixels_than_can_be_counted(size):
     with pytest.raises(ValueError, match=r"1 to 4294967295 pixels; received \(height"):
         check_segment([[0, 0, 1, 0, 1, 1]], size)
+
+
+def test_what_pycocotools_writes_fits_into_six_characters_for_each_number():
+    """It has no room for more, and none for the zero behind them."""
+    most = [2**24, 2**24, 2**24 - 1]
+    assert sum(most) == MOST_WRITTEN
+    assert len(compressed(np.array(most))) == 17
+    assert len(compressed(np.array([2**24] * 3))) == 18
+    assert len(compressed(np.array([2**29]))) == 7
+
+
+@pytest.mark.parametrize(
+    "polygons",
+    [
+        [[10, 5, 90, 20, 60, 70, 3.3, 44.7]],
+        [[-50, -50, 300, -20, 200, 300], [70, 60, 95.5, 61, 80, 79]],
+        [[0, 0, 100, 0, 100, 80, 0, 80]],
+        [[20.5, 10.5, 41, 33, 20.5, 33], [1, 1, 2, 2, 1, 2]],
+        [[200, 200, 300, 200, 300, 300]],  # outside
+    ],
+)
+@pytest.mark.parametrize("columns", [1, 7, 64])
+def test_polygons_of_an_enormous_photo_are_drawn_in_parts(
+    monkeypatch, polygons, columns
+):
+    size = (80, 100)
+    expected = segment_mask(polygons, size)
+    written, draw = [], pycocotools.mask.frPyObjects
+
+    def drawn(polygons, height, width):
+        written.append(height * width)
+        return draw(polygons, height, width)
+
+    monkeypatch.setattr(pycocotools.mask, "frPyObjects", drawn)
+    monkeypatch.setattr(segments, "MOST_WRITTEN", 80 * columns)
+    np.testing.assert_array_equal(segment_mask(polygons, size), expected)
+    assert max(written, default=0) <= 80 * columns
+
+
+def test_masks_of_enormous_photos_are_written_without_pycocotools(monkeypatch):
+    expected = [mask_segment(mask) for mask in masks()]
+    monkeypatch.setattr(segments, "MOST_WRITTEN", 0)
+    monkeypatch.setattr(pycocotools.mask, "encode", lambda _: pytest.fail("written"))
+    assert [mask_segment(mask) for mask in masks()] == expected
 
 
 @pytest.mark.parametrize("far", [1e9, 2.0**31, 1e12])

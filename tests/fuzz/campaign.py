@@ -37,7 +37,7 @@ class Inputs:
     """Hostile inputs by number.
 
     Args:
-        targets: list of `fuzz.targets.Target`.
+        targets: list of `fuzz.target.Target`.
         seed: int.
     """
 

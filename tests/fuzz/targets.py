@@ -1,19 +1,20 @@
 """What is fuzzed: a sound file of each kind, and how it is read."""
 
-import dataclasses
 import io
 import json
 import pathlib
 import pickle
 import warnings
 import zipfile
-from collections.abc import Callable
-from typing import Any
 
 import keras
 import numpy as np
 from data.tiny_layouts import BBOX, cvat, cvat_image, labelme
+from data.tiny_panoptic import SIZE, ids_of_a, write_panoptic_set
 from data.tiny_sets import voc_object, write
+from fuzz.command_targets import command_targets
+from fuzz.request_targets import request_targets
+from fuzz.target import Target
 from PIL import Image
 from weights.torch_files import named, storage, tensor, write_legacy, write_zip
 
@@ -34,29 +35,6 @@ SCENES = pathlib.Path(data.__file__).parent.parent / "weights"
 SETTINGS = {"seed": 3}
 
 
-@dataclasses.dataclass
-class Target:
-    """One kind of file.
-
-    Args:
-        name: str, of the file below a folder.
-        sound: bytes of a sound file, whose bytes are changed; or None.
-        read: function of the Path of the file.
-        structure: what JSON can hold, whose nodes are changed; or None.
-        written: function of such a structure that returns the bytes of a file.
-        share: how often it is fuzzed, compared with the others.
-        is_named: whether errors must have the name of the file.
-    """
-
-    name: str
-    sound: bytes | None
-    read: Callable[[pathlib.Path], Any]
-    structure: Any = None
-    written: Callable[[Any], bytes] | None = None
-    share: int = 4
-    is_named: bool = True
-
-
 def prepare(folder):
     """Writes what the fuzzed files refer to."""
     for name in ("a.jpg", "b.jpg", "images/a.jpg", "JPEGImages/a.jpg"):
@@ -69,6 +47,11 @@ def prepare(folder):
     for name in ("labels/a.txt", "yolo/labels/b.txt"):
         write(folder / name, "0 0.25 0.5 0.3 0.5\n")
     write(folder / "yolo/data.yaml", "train: images\nnames: [cat, dog]\n")
+    for name in ("panoptic", "pngs"):
+        (folder / name).mkdir(exist_ok=True)
+        write_panoptic_set(folder / name)
+    (folder / "numbered/images").mkdir(parents=True, exist_ok=True)
+    (folder / "numbered/images/a.jpg").write_bytes(photo("JPEG"))
 
 
 def photo(kind, **options):
@@ -130,6 +113,28 @@ def data_reader(reader, *arguments):
 
 def read_labels(path):
     data_reader(data.read_yolo)(path.parent.parent / "data.yaml")
+
+
+def read_panoptic(path):
+    dataset = data.read_coco_panoptic(path, report=None)
+    try:
+        use(dataset)
+        for one in dataset.photos:
+            one.pixel_labels.semantic_map((one.height, one.width))
+            one.pixel_labels.panoptic_map((one.height, one.width))
+    except ValueError as error:  # a PNG does not suit the file, and is named
+        if ".png" not in str(error):
+            raise AssertionError(str(error)) from error
+        raise ValueError(f"{path.name}: {error}") from error
+
+
+def read_png(path):
+    read_panoptic(path.parent.parent / "set.json")
+
+
+def read_numbered(path):
+    folder = path.parent.parent
+    use(data.read_label_images(folder / "images", folder / "labels", report=None))
 
 
 def evaluate(path):
@@ -207,21 +212,95 @@ def as_text(structure):
 def all_targets(folder):
     """Returns the targets, list of `Target`; files to start from go to a folder."""
     targets = json_targets() + text_targets() + photo_targets() + run_targets(folder)
-    return targets + keras_targets(folder) + pickle_targets(folder)
+    targets += label_targets(folder) + proposal_targets() + command_targets()
+    targets += keras_targets(folder) + pickle_targets(folder)
+    return targets + request_targets(folder, photo("JPEG"))
 
 
 def json_targets():
     instances = data_reader(data.read_coco)
     label_me, shapes = data_reader(data.read_labelme), json.loads(labelme("a"))
-    found = [
-        {"image_id": 7, "category_id": 1, "bbox": BBOX, "score": 0.5} for _ in range(3)
-    ]
     return [
         Target("set.json", as_text(coco()), instances, coco(), as_text, 16),
         Target("truth.json", None, evaluate, coco(), as_text, 6, is_named=False),
         Target("a.json", as_text(shapes), label_me, shapes, as_text),
-        Target("found.json", None, data.read_proposals, found, as_text),
     ]
+
+
+def label_targets(folder):
+    """Returns panoptic sets and label images: files whose pixels number the objects."""
+    start = folder / "start"
+    start.mkdir(exist_ok=True)
+    contents = json.loads(write_panoptic_set(start).read_bytes())
+    ranks = np.unique(ids_of_a(), return_inverse=True)[1].ravel().tolist()
+    png, sets = (start / "set/a.png").read_bytes(), quietly(read_panoptic)
+    pixels = np.zeros((80, 100), np.uint16)
+    pixels[:40, 20:60], pixels[50:, 70:] = 1, 40000
+    numbered, tiff = io.BytesIO(), io.BytesIO()
+    Image.fromarray(pixels).save(numbered, "PNG")
+    Image.fromarray((pixels % 251).astype(np.uint8)).save(tiff, "TIFF")
+    return [
+        Target("panoptic/set.json", as_text(contents), sets, contents, as_text, 6),
+        Target("pngs/set/a.png", png, quietly(read_png), ranks, as_png),
+        Target("numbered/labels/a.png", numbered.getvalue(), quietly(read_numbered)),
+        Target("numbered/labels/a.tif", tiff.getvalue(), quietly(read_numbered)),
+    ]
+
+
+def as_png(structure):
+    """Returns a PNG of the panoptic set; a structure numbers the segments of pixels."""
+    sound = ids_of_a()
+    ids = np.unique(sound)
+    ranks = np.searchsorted(ids, sound).ravel()
+    numbers = [one for one in structure if type(one) is int][: ranks.size]
+    ranks[: len(numbers)] = np.array([one % 5 for one in numbers], int)
+    found = np.append(ids, 9)[ranks].reshape(SIZE)  # no segment has the last
+    pixels = np.stack([found % 256, found // 256 % 256, found // 65536], axis=-1)
+    content = io.BytesIO()
+    Image.fromarray(pixels.astype(np.uint8)).save(content, "PNG")
+    return content.getvalue()
+
+
+def proposal_targets():
+    found = [
+        {"image_id": 7, "category_id": 1, "bbox": BBOX, "score": 0.5} for _ in range(3)
+    ]
+    pickled = {
+        "ids": [7, "8"],
+        "boxes": [[[1.0, 2.0, 30.0, 40.0]] * 3, [[0.0, 0.0, 9.0, 9.0]]],
+        "objectness_logits": [[0.5, 1.5, -3.0], [2.0]],
+        "bbox_mode": 1,
+    }
+    return [
+        Target("found.json", as_text(found), data.read_proposals, found, as_text),
+        Target(
+            "found.pkl",
+            as_pickle(pickled),
+            quietly(data.read_proposals),
+            pickled,
+            as_pickle,
+            6,
+        ),
+    ]
+
+
+def as_pickle(structure):
+    """Returns the pickle of a structure whose lists of numbers became arrays."""
+    if isinstance(structure, dict):
+        structure = {
+            name: [as_array(one) for one in value] if isinstance(value, list) else value
+            for name, value in structure.items()
+        }
+    return pickle.dumps(structure, 2)
+
+
+def as_array(value):
+    """Returns a list as an array if it is one of numbers; everything else as it is."""
+    try:
+        array = np.asarray(value)
+    except ValueError:  # lists of different lengths
+        return value
+    return array if array.ndim and array.dtype.kind in "iuf" else value
 
 
 def text_targets():

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 from fuzz import campaign, hostile
-from fuzz.targets import Target, all_targets, prepare
+from fuzz.target import Target
+from fuzz.targets import all_targets, prepare
 
 SLOW = ("config.keras", "bytes.keras")  # which build a detector
 

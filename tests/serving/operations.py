@@ -24,8 +24,8 @@ ALLOWED = frozenset(
     RealDiv Relu Relu6 Reshape ResizeBilinear RestoreV2 Rsqrt SaveV2
     ScaleAndTranslate Select SelectV2 Shape ShardedFilename Sigmoid Softmax Sqrt
     Square SquaredDifference Squeeze StatefulPartitionedCall StatelessIf StatelessWhile
-    StaticRegexFullMatch StopGradient StridedSlice StringJoin StringLength Sub
-    Substr Sum TakeDataset TensorDataset TensorListFromTensor TensorListGetItem
+    StaticRegexFullMatch StopGradient StridedSlice StringJoin StringLength StringSplitV2
+    Sub Substr Sum TakeDataset TensorDataset TensorListFromTensor TensorListGetItem
     TensorListReserve TensorListSetItem TensorListStack Tile TopKV2 Transpose Unpack
     VarHandleOp Where While ZerosLike
     """.split()

@@ -3,6 +3,7 @@
 import contextlib
 import pathlib
 import struct
+import time
 import zlib
 
 import numpy as np
@@ -14,6 +15,7 @@ from skimage import data
 
 from keras_fpn.export import export_saved_model
 from keras_fpn.preprocessing import Preprocessing
+from keras_fpn.preprocessing.photo import SCAN_START
 
 pytestmark = pytest.mark.tensorflow_only
 
@@ -69,6 +71,21 @@ def huffman_tables_broken(jpeg):
     return with_bytes(jpeg, jpeg.index(b"\xff\xc4") + 5, b"\xff" * 16)
 
 
+def of_many_scans(width):
+    """Returns a progressive JPEG whose last scan is repeated, without its data."""
+    jpeg = encoded(np.zeros((width, width, 3), np.uint8), progressive=True)
+    last = jpeg.rindex(b"\xff\xda")
+    header = jpeg[last : last + 10]
+    return jpeg[:-2] + header * 3000 + jpeg[-2:]
+
+
+def of_many_colors():
+    """Returns a JPEG that is not progressive: scans of one color each, without data."""
+    start = JPEG.index(b"\xff\xda")
+    scan = b"\xff\xda\0\x08\1" + bytes([1, 0, 0, 63, 0])
+    return JPEG[:start] + scan * 101 + b"\xff\xd9"
+
+
 BAD = {
     "empty": (b"", b"not_jpeg_or_png"),
     "text": (b"hello", b"not_jpeg_or_png"),
@@ -93,6 +110,8 @@ BAD = {
     ),
     "a large jpeg": (jpeg_of_size(JPEG, 12000, 12000), b"too_many_pixels"),
     "a jpeg of size 0": (jpeg_of_size(JPEG, 0, 160), b"damaged"),
+    "a jpeg of many scans": (of_many_scans(40), b"too_many_scans"),
+    "a jpeg of many scans of a color": (of_many_colors(), b"too_many_scans"),
     "a jpeg of two frames": (jpeg_of_two_frames(JPEG, 30, 40), b"damaged"),
     "an absurd png": (png_claiming(2**32 - 1, 2**32 - 1), b"too_many_pixels"),
     "an oblong png": (encoded(smooth(1, 4000), "PNG"), b"too_oblong"),
@@ -120,6 +139,29 @@ def test_bad_photos_have_a_status_and_no_part_in_their_neighbors(ask):
     assert not rest["detection_boxes"].any()
     assert not rest["detection_scores"].any()
     assert (rest["detection_classes"] == -1).all()
+
+
+def test_usual_scans_are_read_and_those_of_a_thumbnail_and_of_other_data_too(ask):
+    start = b"Exif\0\0MM\0*\0\0\0\x08\0\0"
+    jpeg = encoded(smooth(90, 120), progressive=True)
+    exif = encoded(smooth(90, 120), progressive=True, exif=start + jpeg)
+    assert exif.count(SCAN_START) == 20
+    video = b"\xff\xda\1" * 200  # behind the photo, as phones append it
+    scan = b"\xff\xda\0\x08\1" + bytes([1, 0, 0, 63, 0])
+    most = encoded(smooth(90, 120), progressive=True) + scan * 90
+    found = ask([jpeg, exif, exif + video, most, most + scan])
+    assert found["status"].tolist() == [b"ok"] * 4 + [b"too_many_scans"]
+    assert (found["num_detections"][:4] > 0).all()
+    assert found["num_detections"][4] == 0
+
+
+def test_a_large_jpeg_of_many_scans_takes_no_time(ask):
+    photo = of_many_scans(4000)
+    assert len(photo) < 2**20
+    ask([PNG])
+    start = time.process_time()
+    assert ask([photo])["status"].tolist() == [b"too_many_scans"]
+    assert time.process_time() - start < 5  # 20 and more, if it is decoded
 
 
 def test_a_batch_of_bad_photos_alone_is_answered(ask):

@@ -1,11 +1,10 @@
-import resource
 import shutil
 import zipfile
-from contextlib import contextmanager
 
 import keras
 import numpy as np
 import pytest
+from full_disk import largest_file
 from models.tiny import tiny_detector
 from training.small_model import SETTINGS, compiled, compiled_by_parts, fill, state_of
 
@@ -324,17 +323,6 @@ def test_detect_takes_the_best_model(tmp_path):
     assert int(loaded.training_step) == 7
     for value, expected in zip(loaded.get_weights(), model.get_weights(), strict=True):
         np.testing.assert_array_equal(value, expected)
-
-
-@contextmanager
-def largest_file(size):
-    """Within it no file can grow beyond a size in bytes, as on a full disk."""
-    former = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, former[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, former)
 
 
 def test_a_full_disk_while_saving_loses_nothing_and_is_said(tmp_path):

@@ -19,8 +19,8 @@ class Noting(RunFolder):
         super().__init__(*arguments)
         self.saved = []
 
-    def save(self, model, position):
-        super().save(model, position)
+    def save(self, model, position, skipped=None):
+        super().save(model, position, skipped)
         self.saved.append((position.epoch, position.batch))
 
 

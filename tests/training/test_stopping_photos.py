@@ -105,7 +105,13 @@ def test_a_worker_of_whose_photos_all_are_well_ends_with_the_others():
         StopWithoutPhotos(loader_of(6), devices).on_epoch_end(0)
 
 
+def test_workers_save_what_all_of_them_have_skipped():
+    callback = StopWithoutPhotos(loader_of(300, [0]), workers_of([100], [103]))
+    expected = {100: "p0.jpg: it is cut.", 103: "another worker says why."}
+    assert callback.skipped() == expected
+
+
 def test_workers_with_few_unreadable_photos_go_on():
     devices = workers_of([100], [])
     StopWithoutPhotos(loader_of(6, [0]), devices).on_epoch_end(0)
-    assert devices.asked == 1
+    assert devices.asked == 1 + 1

@@ -149,6 +149,13 @@ def test_the_tensors_of_a_file_are_listed_with_their_layers():
     assert layers == {"layers/fc/vars/0": "fc"}
 
 
+SHAPES = [(2, 3), (3, 3, 1, 3), (3,)]  # of 36 numbers
+
+
+def convolution(**config):
+    return layer(**{"filters": 3, "kernel_size": [3, 3], **config})
+
+
 def nested(depth):
     return "[" * depth + "]" * depth
 
@@ -168,6 +175,10 @@ def within(text):
         (within("1" * 5000), r"4300 digits"),
         (layer(units=4), r"'units' above 3, which no detector with these weights"),
         (layer(filters=10**400), r"'filters' above 3"),
+        (layer(kernel_size=4), r"'kernel_size' above 3, which no detector"),
+        (convolution(kernel_size=[3, 2000]), r"for more weights than there are"),
+        (layer(kernel_size=[3, 2000]), r"'kernel_size' above 3"),
+        (layer(layers=[convolution()] * 2), r"for more weights than there are"),
         (layer(min_size=10**6), r"'min_size' above 65536"),
         (layer(pool_size=[3, 2**17]), r"'pool_size' above 65536"),
         (layer(rate=1e300), r"'rate' above 65536"),
@@ -183,13 +194,18 @@ def within(text):
 )
 def test_configs_that_must_not_be_built_are_refused(config, message):
     with pytest.raises(ValueError, match=message):
-        check_config(config if isinstance(config, str) else json.dumps(config), 3)
+        check_config(config if isinstance(config, str) else json.dumps(config), SHAPES)
+
+
+def test_convolutions_for_the_weights_that_there_are_pass():
+    found = [convolution(), convolution(kernel_size=1), convolution(filters="3")]
+    check_config(json.dumps(layer(layers=found)), SHAPES)
 
 
 def test_ids_seeds_and_what_a_model_was_compiled_with_are_no_sizes():
     config = layer(units=3, category_ids=[2**31 - 1], seed=2**40, mask=float("inf"))
     config["compile_config"] = {"optimizer": {"decay_steps": 10**6}}
-    check_config(json.dumps(config), 3)
+    check_config(json.dumps(config), SHAPES)
 
 
 def test_a_damaged_archive_raises_only_what_is_known(tmp_path):

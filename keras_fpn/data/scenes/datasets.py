@@ -13,7 +13,7 @@ from keras_fpn.data.panoptic_writer import write_panoptic
 from keras_fpn.data.sample import load_sample
 from keras_fpn.data.scenes.settings import CLASS_NAMES, STUFF_NAMES, SceneSettings
 from keras_fpn.data.segments import label_image_objects
-from keras_fpn.files import PathLike
+from keras_fpn.files import PathLike, write_image
 
 INSTANCES, PANOPTIC = "instances.json", "panoptic.json"
 _STUFF_IDS = tuple(range(101, 101 + len(STUFF_NAMES)))
@@ -139,9 +139,10 @@ def write_scenes(
 def _save(image, path):
     """Writes a PIL image with little loss and little time."""
     if path.suffix == ".png":
-        image.save(path, compress_level=1)  # higher levels take longer and save little
+        encoding = {"format": "PNG", "compress_level": 1}  # more saves little
     else:
-        image.save(path, quality=95, subsampling=0)
+        encoding = {"format": "JPEG", "quality": 95, "subsampling": 0}
+    write_image(image, path, sync=False, **encoding)
 
 
 def _photo(settings, stuff):

@@ -2,10 +2,17 @@
 
 pycocotools reads the text unsafely: it wraps at 32 bits and shifts by more bits than a
 number has. What it is given is therefore read here, checked, and written again.
+
+It writes the text unsafely, too: in room for six characters per number, where one from
+2^29 on has seven, and with a zero behind them. `MOST_WRITTEN` keeps it from that.
 """
 
 import numpy as np
 
+# Pixels of a mask that pycocotools may write as text. A number of six characters is at
+# least 2^24, and so large must the first three be for four to fill their room; of up to
+# two, the zero goes into the bytes to which every allocator rounds up.
+MOST_WRITTEN = 3 * 2**24 - 1
 SHOWN = 60  # characters of a received value in messages
 _LONGEST = 7  # characters of a number: 35 bits, and sums of them stay below 64
 
@@ -46,6 +53,19 @@ def compressed(counts):
     codes = (np.repeat(values, groups) >> (5 * group)) & 0x1F
     codes |= np.where(group < np.repeat(groups, groups) - 1, 0x20, 0)
     return (codes + 48).astype(np.uint8).tobytes().decode("ascii")
+
+
+def run_length_dict(edges, size):
+    """Returns COCO's run-length dict of a mask, its counts compressed: str.
+
+    Args:
+        edges: int64 (n,), ascending: the indices of the pixels, down the columns, that
+            differ from the one before; the first pixel does if it is covered.
+        size: height and width of the photo, pixels.
+    """
+    height, width = (int(side) for side in size)
+    counts = np.diff(edges, prepend=0, append=height * width)
+    return {"size": [height, width], "counts": compressed(counts)}
 
 
 def numbers(values):
