@@ -25,7 +25,7 @@ from keras_fpn.cli.options import (
 )
 from keras_fpn.cli.outcome import Outcome, summary
 from keras_fpn.cli.proposals import add_proposals, of_photos
-from keras_fpn.cli.terminal import photo_progress
+from keras_fpn.cli.terminal import ended_by_sigterm, photo_progress
 from keras_fpn.cli.video import add_video_options, check_videos, detect_videos
 
 DEFAULT_THRESHOLD = 0.5  # a picture with all boxes above 0.05 shows little else
@@ -108,7 +108,10 @@ def run(arguments):
     sample = [sample_photo(arguments.preset)] if arguments.sample else []
     named = [*arguments.photos, *sample]
     failed = reported(OSError, code=1, prefix="The results could not be written: ")
-    with input_photos(named, arguments.recursive, arguments.output) as photos:
+    with (
+        ended_by_sigterm(),
+        input_photos(named, arguments.recursive, arguments.output) as photos,
+    ):
         model, title = load_detector(arguments.preset, arguments.weights)
         options = _options(model, photos, arguments)
         segments = _panoptic_writer(model, arguments.panoptic)

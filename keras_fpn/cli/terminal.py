@@ -50,3 +50,13 @@ def stoppable():
     finally:
         for each, handler in before.items():
             signal.signal(each, handler)
+
+
+@contextlib.contextmanager
+def ended_by_sigterm():
+    """Lets SIGTERM end the work as Ctrl-C does: what was begun is cleaned up."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -60,7 +60,9 @@ def open_video(path: PathLike):
     allowed = {"format_whitelist": _FORMATS}
     with open(path, "rb") as file:  # FFmpeg would take some names for addresses
         try:
-            container = av.open(file, container_options=allowed)
+            container = av.open(
+                file, container_options=allowed, metadata_errors="replace"
+            )
         except (av.FFmpegError, OSError) as error:  # OSError of an empty file
             raise ValueError(
                 f"A video must be in one of the formats {_NAMES}; received "
@@ -226,8 +228,14 @@ def _pictures(container, name):
     """Returns the stream of pictures of a container."""
     cover = load_pyav().stream.Disposition.attached_pic
     for stream in container.streams.video:
-        if not stream.disposition & cover:
-            return stream
+        if stream.disposition & cover:
+            continue
+        if stream.codec_context is None:
+            raise ValueError(
+                "A video's pictures must be of a kind that FFmpeg decodes; received "
+                f"video={name!r}, whose kind it does not know. Convert it to H.264."
+            )
+        return stream
     kinds = ", ".join(sorted({stream.type for stream in container.streams}))
     raise ValueError(
         f"A video must have pictures; received video={name!r}, which has "

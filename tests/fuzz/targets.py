@@ -1,5 +1,6 @@
 """What is fuzzed: a sound file of each kind, and how it is read."""
 
+import contextlib
 import dataclasses
 import io
 import json
@@ -15,6 +16,7 @@ import numpy as np
 from data.tiny_layouts import BBOX, cvat, cvat_image, labelme
 from data.tiny_sets import voc_object, write
 from PIL import Image
+from video.clips import write_clip
 from weights.torch_files import named, storage, tensor, write_legacy, write_zip
 
 import keras_fpn.data as data
@@ -26,6 +28,7 @@ from keras_fpn.models.checkpoints import load_keras_file
 from keras_fpn.preprocessing import read_photo
 from keras_fpn.training.checkpoints import read_state
 from keras_fpn.training.run_folder import RunFolder
+from keras_fpn.video import VideoWriter, open_video
 from keras_fpn.weights import read_torch
 from keras_fpn.weights.array_pickle import read_array_pickle
 from keras_fpn.weights.keras_files import load_weights_file
@@ -207,6 +210,7 @@ def as_text(structure):
 def all_targets(folder):
     """Returns the targets, list of `Target`; files to start from go to a folder."""
     targets = json_targets() + text_targets() + photo_targets() + run_targets(folder)
+    targets += video_targets(folder)
     return targets + keras_targets(folder) + pickle_targets(folder)
 
 
@@ -250,6 +254,24 @@ def photo_targets():
         Target(f"photo.{suffix}", photo(kind), read)
         for suffix, kind in map(str.split, kinds)
     ] + [Target("photo2.jpg", progressive, read, share=2)]
+
+
+def video_targets(folder):
+    kinds = {"clip.mp4": "libx264", "clip.mkv": "libx264", "clip.avi": "mpeg4"}
+    return [
+        Target(name, write_clip(folder / name, codec=codec).read_bytes(), copy_video)
+        for name, codec in kinds.items()
+    ]
+
+
+def copy_video(path):
+    copy = path.with_name("copy.mp4")
+    with open_video(path) as video, contextlib.ExitStack() as stack:
+        for frame in video.frames():
+            if frame.number == 0:
+                settings = video.rate, video.time_base, video.pixel_aspect
+                writer = stack.enter_context(VideoWriter(copy, *settings))
+            writer.write(frame.pixels, frame.time)
 
 
 def run_targets(folder):
