@@ -48,6 +48,8 @@ def test_every_nth_frame_plays_at_the_same_speed(detector, tmp_path):
     assert [frame.number for frame in frames] == [0, 3, 6]
     assert len(detector.calls) == 3
     np.testing.assert_allclose(decoded(tmp_path / "b.mp4")[0], [0, 0.3, 0.6])
+    with open_video(tmp_path / "b.mp4") as video:  # the last frame is as long
+        assert float(3 / video.rate) == pytest.approx(0.9, abs=0.01)
 
 
 def test_frames_are_detected_in_as_they_come(detector, tmp_path):
