@@ -27,7 +27,9 @@ from keras_fpn import (  # noqa: E402
     preprocessing,
     report,
     serving,
+    to_supervision,
     training,
+    video,
     visualize,
     weights,
 )
@@ -54,7 +56,9 @@ __all__ = [
     "preprocessing",
     "report",
     "serving",
+    "to_supervision",
     "training",
+    "video",
     "visualize",
     "weights",
 ]

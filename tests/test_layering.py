@@ -15,16 +15,16 @@ PACKAGE = "keras_fpn"
 
 # Lowest first. A unit is a module or a folder directly in the package.
 LAYERS = [
-    "backend config files moved levels boxes box_merging box_coder anchors chance "
-    "matcher sampler losses point_coder run_lengths version",
+    "backend config extras files moved levels boxes box_merging box_coder anchors "
+    "chance matcher sampler losses point_coder run_lengths version",
     "distribute",
     "ops",
     "layers",
-    "backbones preprocessing weights",
+    "backbones preprocessing video weights",
     "models",
     "presets",
     "conversion data loading visualize",
-    "metrics",
+    "metrics to_supervision",
     "report serving",
     "training export",
     "cli __main__",

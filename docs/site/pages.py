@@ -33,6 +33,7 @@ FOLDERS = (
     "metrics",
     "report",
     "visualize",
+    "video",
     "training",
     "distribute",
     "serving",
@@ -70,7 +71,8 @@ def reference():
     """Returns the text of each page of the reference, dict of name -> Markdown."""
     modules = "".join(f"::: keras_fpn.{name}\n\n" for name in GEOMETRY)
     return {
-        "keras_fpn": "# keras_fpn\n\n::: keras_fpn.presets\n",
+        "keras_fpn": "# keras_fpn\n\n::: keras_fpn.presets\n\n"
+        "::: keras_fpn.to_supervision\n",
         "geometry": f"# Geometry\n\n{modules}",
         **{name: _page(name) for name in FOLDERS},
     }

@@ -1,7 +1,7 @@
-"""`keras-fpn detect`: finds objects in photos, draws them, writes COCO's results."""
+"""`keras-fpn detect`: finds and draws objects in photos and videos."""
 
 import argparse
-import dataclasses
+import contextlib
 import os
 import time
 from pathlib import Path
@@ -23,38 +23,29 @@ from keras_fpn.cli.options import (
     add_view_options,
     views,
 )
+from keras_fpn.cli.outcome import Outcome, summary
 from keras_fpn.cli.proposals import add_proposals, of_photos
-from keras_fpn.cli.terminal import photo_progress
+from keras_fpn.cli.terminal import ended_by_sigterm, photo_progress
+from keras_fpn.cli.video import add_video_options, check_videos, detect_videos
 
 DEFAULT_THRESHOLD = 0.5  # a picture with all boxes above 0.05 shows little else
-
-
-@dataclasses.dataclass
-class _Outcome:
-    """What became of the photos; `interrupted` is whether Ctrl-C stopped the work."""
-
-    results: list[dict] = dataclasses.field(default_factory=list)
-    pictures: list[Path] = dataclasses.field(default_factory=list)
-    failed: int = 0
-    seconds: float = 0.0
-    interrupted: bool = False
 
 
 def add_parser(commands):
     """Adds the command to argparse's subcommands; returns its parser."""
     parser = commands.add_parser(
         "detect",
-        help="find objects in photos",
-        description="Finds objects in photos, draws them with their names and scores, "
-        "and writes them as COCO results with --json. Of a detector that labels pixels "
-        "its maps are drawn.",
+        help="find objects in photos and videos",
+        description="Finds objects in photos and videos, draws them with their names "
+        "and scores, and writes them as COCO results with --json. Of a detector that "
+        "labels pixels its maps are drawn.",
     )
     add = parser.add_argument
     add(
         "photos",
         nargs="*",
         metavar="PHOTO",
-        help="image file, folder of image files, or http(s) address of one",
+        help="image file, folder of image files, video, or http(s) address of one",
     )
     add(
         "--recursive",
@@ -67,7 +58,7 @@ def add_parser(commands):
         help="use the photo that comes with keras_fpn, or with the preset",
     )
     add_detector_options(parser)
-    add_output(parser, "out", "the annotated pictures")
+    add_output(parser, "out", "the annotated pictures and videos")
     add("--json", metavar="FILE", type=Path, help="write the boxes as COCO results")
     add(
         "--panoptic",
@@ -92,6 +83,7 @@ def add_parser(commands):
     add_size_options(parser, "the model")
     add_proposals(parser)
     add_view_options(parser)
+    add_video_options(parser)
     parser.set_defaults(check=check)
     return parser
 
@@ -102,34 +94,62 @@ def check(arguments):
     Raises:
         CommandError: one of them is wrong.
     """
-    if not arguments.photos and not arguments.sample:
-        raise CommandError("Name at least one photo or folder, or give --sample.")
+    if not arguments.photos and not arguments.sample and arguments.webcam is None:
+        raise CommandError(
+            "Name at least one photo, folder or video, or give --sample or --webcam."
+        )
     check_named(arguments.photos)
+    check_videos(arguments)
     _check_targets(arguments)
 
 
 def run(arguments):
-    """Detects in the photos that the command line names; returns the exit code."""
+    """Detects in what the command line names; returns the exit code."""
     sample = [sample_photo(arguments.preset)] if arguments.sample else []
     named = [*arguments.photos, *sample]
-    with input_photos(named, arguments.recursive, arguments.output) as photos:
+    failed = reported(OSError, code=1, prefix="The results could not be written: ")
+    with (
+        ended_by_sigterm(),
+        input_photos(named, arguments.recursive, arguments.output) as photos,
+    ):
         model, title = load_detector(arguments.preset, arguments.weights)
-        proposals = of_photos(model, photos.paths, arguments.proposals)
-        writer = _panoptic_writer(model, arguments.panoptic)
-        outcome = _detect(model, title, photos, proposals, arguments, writer)
-    failed = "The results could not be written: "
-    if writer is not None:
-        with reported(OSError, code=1, prefix=failed):
-            writer.close()
-    if arguments.json is not None:
-        from keras_fpn.data import write_coco_results
-
-        with reported(OSError, code=1, prefix=failed):
-            write_coco_results(outcome.results, arguments.json)
-    print(_summary(outcome, photos, arguments.json))
+        options = _options(model, photos, arguments)
+        segments = _panoptic_writer(model, arguments.panoptic)
+        with failed, _results_file(arguments.json) as write:
+            outcome = Outcome(write)
+            if photos.paths:
+                folder = arguments.output
+                _detect(model, title, photos, folder, options, segments, outcome)
+            if segments is not None:
+                segments.close()
+            if not outcome.interrupted:
+                detect_videos(model, title, photos, arguments, options, outcome)
+    print(summary(outcome, photos, arguments.json))
     if outcome.interrupted:
         return INTERRUPTED
-    return 1 if outcome.failed else 0
+    return 0 if outcome.complete else 1
+
+
+def _options(model, photos, arguments):
+    """Returns the arguments of `model.detect` that the options ask for, a dict."""
+    from keras_fpn.metrics.pixels import finds_objects
+
+    options = {"min_size": arguments.min_size, "max_size": arguments.max_size}
+    if finds_objects(model):  # another has no scores
+        options["score_threshold"] = arguments.threshold
+        options["max_detections"] = arguments.max_detections
+    if photos.paths:
+        options["proposals"] = of_photos(model, photos.paths, arguments.proposals)
+    return options | views(arguments)
+
+
+def _results_file(path):
+    """Yields a function that appends results to the file of --json, if there is one."""
+    from keras_fpn.data import coco_results_file
+
+    if path is None:
+        return contextlib.nullcontext(lambda results: None)
+    return coco_results_file(path)
 
 
 def _check_targets(arguments):
@@ -164,30 +184,13 @@ def _panoptic_writer(model, path):
         return PanopticWriter(path, model)
 
 
-def _detect(model, title, photos, proposals, arguments, writer):
+def _detect(model, title, photos, folder, options, segments, outcome):
     """Detects with a progress bar; a photo that fails gets a line on stderr."""
     from keras_fpn.data.image_files import image_ids
-    from keras_fpn.metrics.pixels import finds_objects
     from keras_fpn.report import detect_photos
 
     failed = "The segments could not be written: "
-    outcome, limits = _Outcome(), {}
-    if finds_objects(model):  # another has no scores
-        limits = {
-            "score_threshold": arguments.threshold,
-            "max_detections": arguments.max_detections,
-        }
-    detected = detect_photos(
-        model,
-        photos.paths,
-        arguments.output,
-        title,
-        proposals,
-        min_size=arguments.min_size,
-        max_size=arguments.max_size,
-        **limits,
-        **views(arguments),
-    )
+    detected = detect_photos(model, photos.paths, folder, title, **options)
     start = time.perf_counter()
     with photo_progress() as bar:
         ids = image_ids(photos.paths)
@@ -196,62 +199,19 @@ def _detect(model, title, photos, proposals, arguments, writer):
             for one, image_id in zip(shown, ids, strict=True):
                 name = photos.name_of(one.photo)
                 if one.error is not None:
-                    outcome.failed += 1
+                    outcome.failed_photos += 1
                     reason = photos.errors.get(one.photo) or one_line(one.error)
                     bar.console.out(f"{name}: {reason}", highlight=False)
                     continue
                 outcome.pictures.append(one.picture)
-                outcome.results += _results(one, image_id, model, name)
-                if writer is not None:
+                outcome.add(one.found, image_id, model, file_name=name)
+                if segments is not None:
                     with reported(OSError, code=1, prefix=failed):
                         maps = one.found["panoptic_map"], one.found["segments"]
-                        writer.add(image_id, one.photo, *maps)
+                        segments.add(image_id, one.photo, *maps)
         except KeyboardInterrupt:
             outcome.interrupted = True
-    outcome.seconds = time.perf_counter() - start
-    return outcome
-
-
-def _results(detected, image_id, model, name):
-    """Returns COCO's results of one photo, with the names of the photo and classes."""
-    from keras_fpn.metrics import detections_to_coco
-
-    found = detected.found
-    if "boxes" not in found:
-        return []
-    results = detections_to_coco(found, image_id, model.category_ids)
-    return [
-        {
-            **result,
-            "file_name": name,
-            "category_name": model.class_names[label],
-        }
-        for result, label in zip(results, found["labels"], strict=True)
-    ]
-
-
-def _summary(outcome, photos, json_file):
-    """Returns the command's last line."""
-    pictures = outcome.pictures
-    boxes = _counted(len(outcome.results), "box", "es")
-    parts = [f"{_counted(len(pictures), 'photo')}, {boxes}, {outcome.seconds:.1f} s"]
-    if outcome.failed:
-        parts.append(f"{_counted(outcome.failed, 'photo')} failed")
-    if outcome.interrupted:
-        parts.append("interrupted")
-    if photos.skipped:
-        parts.append(photos.skipped_text())
-    if len(pictures) == 1:
-        parts.append(f"picture: {pictures[0]}")
-    elif pictures:
-        parts.append(f"pictures in {pictures[0].parent}")
-    if json_file is not None:
-        parts.append(f"results: {json_file}")
-    return "; ".join(parts)
-
-
-def _counted(number, noun, plural="s"):
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}{plural}"
+    outcome.seconds += time.perf_counter() - start
 
 
 def score(text: str):

@@ -1,4 +1,4 @@
-"""Downloads a photo, of bounded size and in bounded time."""
+"""Downloads a photo or video, of bounded size and in bounded time."""
 
 import http.client
 import logging
@@ -63,7 +63,7 @@ def _chunks(response, deadline, most_bytes, most_seconds):
     """Yields the bytes of a response as they come, within the limits."""
     length = response.headers.get("Content-Length", "")
     announced = int(length) if length.isdecimal() else None
-    too_large = f"a photo must have at most {most_bytes >> 20} MiB"
+    too_large = f"a file must have at most {most_bytes >> 20} MiB"
     if announced is not None and announced > most_bytes:
         raise OSError(f"{too_large}; received one of {announced / 2**20:.1f} MiB")
     received = 0

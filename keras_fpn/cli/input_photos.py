@@ -1,4 +1,4 @@
-"""The photos that a command line names."""
+"""The photos and videos that a command line names."""
 
 import collections
 import contextlib
@@ -11,23 +11,30 @@ from keras_fpn.cli.download import download, file_name, is_url
 from keras_fpn.cli.errors import CommandError, one_line
 
 SAMPLE = "coffee.jpg"
+# Animations, such as .gif, are photos: of these the first frame is read.
+VIDEO_SUFFIXES = frozenset(
+    ".3gp .asf .avi .flv .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .mxf .ogv .ts "
+    ".webm .wmv".split()
+)
 _FOLDER = "folder"
 _KINDS = 3  # of skipped files that are counted apart
 
 
 @dataclasses.dataclass
 class InputPhotos:
-    """The photos that a command line names, each once.
+    """The photos and videos that a command line names, each once.
 
     Attributes:
-        paths: list of Path.
-        names: dict of Path -> str, how a photo was named, if that is not its path.
-        errors: dict of Path -> str, why the file of a photo is not there.
+        paths: list of Path, the photos.
+        videos: list of Path; their suffixes are among `VIDEO_SUFFIXES`.
+        names: dict of Path -> str, how one was named, if that is not its path.
+        errors: dict of Path -> str, why the file of one is not there.
         skipped: what was in the folders and is not among the photos: "folder" or the
             suffix -> number.
     """
 
     paths: list[Path] = dataclasses.field(default_factory=list)
+    videos: list[Path] = dataclasses.field(default_factory=list)
     names: dict[Path, str] = dataclasses.field(default_factory=dict)
     errors: dict[Path, str] = dataclasses.field(default_factory=dict)
     skipped: collections.Counter = dataclasses.field(
@@ -35,7 +42,7 @@ class InputPhotos:
     )
 
     def name_of(self, path: Path):
-        """Returns how a photo was named, str, with slashes."""
+        """Returns how a photo or video was named, str, with slashes."""
         return self.names.get(path, path.as_posix())
 
     def skipped_text(self):
@@ -55,6 +62,12 @@ def _listed(counts):
     return ", ".join(texts) + hint
 
 
+def is_video(path) -> bool:
+    """Returns whether a file or an address, str or Path, has the suffix of a video."""
+    name = file_name(path) if is_url(path) else path
+    return Path(name).suffix.lower() in VIDEO_SUFFIXES
+
+
 def check_named(paths):
     """Checks, without reading anything, that files and folders exist.
 
@@ -63,10 +76,11 @@ def check_named(paths):
     """
     for path in paths:
         if not is_url(path) and not os.path.exists(path):
+            camera = f" For a camera: --webcam {path}." if str(path).isdecimal() else ""
             raise CommandError(
-                "A photo must be an existing file or folder, or an address that begins "
-                f"with http:// or https://; received {str(path)!r}, which does not "
-                "exist."
+                "A photo or video must be an existing file or folder, or an address "
+                f"that begins with http:// or https://; received {str(path)!r}, which "
+                f"does not exist.{camera}"
             )
 
 
@@ -74,9 +88,10 @@ def check_named(paths):
 def input_photos(named, recursive: bool = False, without: Path | None = None):
     """Yields the `InputPhotos` that files, folders and addresses name.
 
-    Files are taken whatever their name. Of a folder, the files with the suffix of an
-    image are taken, sorted by name, without hidden ones. What an address names is kept
-    in a temporary folder while the context lasts.
+    Files are taken whatever their name; the suffix tells a video from a photo. Of a
+    folder, the files with the suffix of an image are taken, sorted by name, without
+    hidden ones, and no videos, which would take much longer. What an address names is
+    kept in a temporary folder while the context lasts.
 
     Args:
         named: list of str or Path.
@@ -101,7 +116,7 @@ def input_photos(named, recursive: bool = False, without: Path | None = None):
                 key = found.names.get(path, path.resolve())
                 if key not in seen:
                     seen.add(key)
-                    found.paths.append(path)
+                    (found.videos if is_video(path) else found.paths).append(path)
         yield found
 
 

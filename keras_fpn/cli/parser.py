@@ -22,6 +22,8 @@ _OTHER_NAMES = {
     "--json": "--save-json --save-txt --results",
     "--flip": "--tta --augment",
     "--scales": "--tta --augment",
+    "--every": "--vid-stride --stride --frame-stride --skip-frames",
+    "--webcam": "--camera --cam --camera-id --device-id",
     "--workers": "--num-workers --threads",
     "--images": "--image-dir --img-dir --photos",
     "--val": "--valid --validation --val-data",

@@ -2,7 +2,6 @@
 
 import argparse
 import contextlib
-import signal
 import sys
 import tempfile
 import threading
@@ -12,6 +11,7 @@ from urllib.parse import quote
 from keras_fpn.cli.errors import INTERRUPTED, CommandError, reported
 from keras_fpn.cli.input_photos import sample_photo
 from keras_fpn.cli.load_detector import load_detector
+from keras_fpn.cli.terminal import ended_by_sigterm
 
 _SAMPLE_DETECTOR = "faster_rcnn_resnet18_fpn_scenes"
 _LOOPBACK = ("127.", "localhost", "::1")
@@ -60,7 +60,7 @@ def run(arguments):
     with reported(ImportError):
         import keras_fpn.serving.server_tensorflow  # noqa: F401 - before any work
     try:
-        with _ended_by_sigterm(), contextlib.ExitStack() as stack:
+        with ended_by_sigterm(), contextlib.ExitStack() as stack:
             _start(arguments, stack)
             with contextlib.suppress(KeyboardInterrupt):
                 threading.Event().wait()
@@ -88,16 +88,6 @@ def _start(arguments, stack):
             )
         )
     _announce(folder, rest, grpc, arguments.host)
-
-
-@contextlib.contextmanager
-def _ended_by_sigterm():
-    """Lets SIGTERM end the work as Ctrl-C does: what was begun is cleaned up."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _version_to_serve(arguments, stack):

@@ -3,7 +3,11 @@
 from keras_fpn.data.check import check_dataset
 from keras_fpn.data.coco import read_coco
 from keras_fpn.data.coco_panoptic import read_coco_panoptic
-from keras_fpn.data.coco_writer import write_coco, write_coco_results
+from keras_fpn.data.coco_writer import (
+    coco_results_file,
+    write_coco,
+    write_coco_results,
+)
 from keras_fpn.data.copy_paste import CopyPaste
 from keras_fpn.data.csv_boxes import read_csv, write_csv
 from keras_fpn.data.cvat import read_cvat
@@ -46,6 +50,7 @@ __all__ = [
     "Report",
     "SafeCrop",
     "check_dataset",
+    "coco_results_file",
     "load_sample",
     "mask_crops",
     "open_dataset",

@@ -1,5 +1,6 @@
 """Writes data sets in the COCO format."""
 
+import contextlib
 import json
 import pathlib
 
@@ -9,7 +10,7 @@ from keras_fpn.data.pixel_labels import ImageSegment
 from keras_fpn.data.segments import mask_segment
 from keras_fpn.data.statistics import object_areas
 from keras_fpn.data.text_files import shortest_float
-from keras_fpn.files import PathLike, printable, write_text
+from keras_fpn.files import PathLike, printable, replacing, write_text
 
 
 def write_coco(dataset: Dataset, path: PathLike) -> dict[str, int]:
@@ -72,8 +73,37 @@ def write_coco_results(results: list[dict], path: PathLike) -> None:
     Raises:
         OSError: the file cannot be written.
     """
-    lines = ",\n".join(json.dumps(result, ensure_ascii=False) for result in results)
-    write_text(path, printable(f"[\n{lines}\n]\n" if results else "[]\n"))
+    with coco_results_file(path) as write:
+        write(results)
+
+
+@contextlib.contextmanager
+def coco_results_file(path: PathLike):
+    """Yields a function that appends detections, as `write_coco_results` takes them.
+
+    So they need not be in memory all at once. The file appears when the context ends.
+
+    Args:
+        path: str or Path of the json file; parent folders are created.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    with (
+        replacing(pathlib.Path(path)) as partial,
+        open(partial, "w", encoding="utf-8") as file,
+    ):
+        before = "[\n"
+
+        def write(results):
+            nonlocal before
+            for result in results:
+                text = printable(json.dumps(result, ensure_ascii=False))
+                file.write(before + text)
+                before = ",\n"
+
+        yield write
+        file.write("[]\n" if before == "[\n" else "\n]\n")
 
 
 def _annotations(objects, size, dataset):

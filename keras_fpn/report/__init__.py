@@ -1,7 +1,8 @@
-"""Reports and pictures for people: evaluations, mistakes, anchors, photos."""
+"""Reports and pictures for people: evaluations, mistakes, anchors, photos, videos."""
 
 from keras_fpn.report.anchor_coverage import anchor_coverage, level_strides
 from keras_fpn.report.detected_photos import detect_photos
+from keras_fpn.report.detected_video import detect_video
 from keras_fpn.report.evaluation_files import write_evaluation
 from keras_fpn.report.mistakes import find_mistakes
 from keras_fpn.report.page import evaluation_page
@@ -12,6 +13,7 @@ from keras_fpn.report.training_photos import draw_training_photos
 __all__ = [
     "anchor_coverage",
     "detect_photos",
+    "detect_video",
     "draw_training_photos",
     "evaluation_page",
     "evaluation_text",

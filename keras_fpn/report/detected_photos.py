@@ -4,17 +4,9 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from keras_fpn.preprocessing import read_photo
+from keras_fpn.report.drawn_results import draw_results
 from keras_fpn.report.pictures import picture_paths, save_picture
-from keras_fpn.visualize import (
-    draw_detections,
-    draw_keypoints,
-    draw_masks,
-    draw_panoptic,
-    draw_semantic,
-)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -73,35 +65,9 @@ def detect_photos(
         try:
             pixels = read_photo(photo)
             [found] = model.detect([pixels], **given, **limits)
-            path = save_picture(_drawn(pixels, found, model, title), path)
+            picture = draw_results(pixels, found, model, title)
+            path = save_picture(picture, path)
         except (ValueError, OSError) as error:
             yield DetectedPhoto(photo, error=error)
         else:
             yield DetectedPhoto(photo, found, path)
-
-
-def _drawn(pixels, found, model, title):
-    """Returns the picture of what was found: its maps if there are any, or its boxes.
-
-    Objects are segments of a panoptic map, so their boxes would only hide it.
-    """
-    if "panoptic_map" in found:
-        names = model.class_names, model.stuff_names
-        numbers, segments = found["panoptic_map"], found["segments"]
-        return draw_panoptic(pixels, numbers, segments, *names, title)
-    if "semantic_map" in found:
-        return draw_semantic(pixels, found["semantic_map"], model.class_names, title)
-    labels, picture = found["labels"], pixels
-    if "masks" in found:
-        picture = draw_masks(pixels, found["masks"], labels)
-    if "keypoints" in found:
-        picture = _with_keypoints(picture, found["keypoints"], labels, model)
-    boxes, scores = found["boxes"], found["scores"]
-    return draw_detections(picture, boxes, labels, scores, model.class_names, title)
-
-
-def _with_keypoints(picture, keypoints, labels, model):
-    """Draws the keypoints whose score is above the model's `keypoint_threshold`."""
-    seen = np.where(keypoints[..., 2:] > model.keypoint_threshold, 2, 0)
-    points = np.concatenate([keypoints[..., :2], seen], axis=-1)
-    return draw_keypoints(picture, points, labels, model.keypoint_set.skeleton)

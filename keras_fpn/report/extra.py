@@ -1,9 +1,10 @@
 """Imports of the packages of the extra `report`."""
 
-import importlib
 import importlib.util
 
-INSTALL = 'pip install "keras-fpn[report]"'
+from keras_fpn import extras
+
+INSTALL = extras.install("report")
 PACKAGES = "jinja2", "matplotlib"
 
 
@@ -13,17 +14,7 @@ def from_extra(name: str):
     Raises:
         ImportError: it is not installed; the message says how to install it.
     """
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        package = name.partition(".")[0]
-        if error.name != package:
-            raise  # it is installed but broken, which ours would hide
-        raise ImportError(
-            f"The evaluation page needs {package}, which is not installed. Install it "
-            f"with: {INSTALL}",
-            name=package,
-        ) from error
+    return extras.from_extra(name, "report", "The evaluation page")
 
 
 def missing_packages():

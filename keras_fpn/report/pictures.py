@@ -13,8 +13,8 @@ _ENCODING: dict[str, dict[str, Any]] = {
 }
 
 
-def picture_paths(photos: Sequence[Path], folder: Path):
-    """Returns where to save the picture of each photo.
+def picture_paths(photos: Sequence[Path], folder: Path, suffix: str | None = None):
+    """Returns where to save the picture of each photo, or the video of each video.
 
     The picture of a PNG is a PNG, that of any other photo a JPEG. Photos with the same
     name get "_2", "_3", ... appended, and so does a picture that would overwrite one of
@@ -23,6 +23,7 @@ def picture_paths(photos: Sequence[Path], folder: Path):
     Args:
         photos: the photos' files.
         folder: where the pictures go.
+        suffix: of all of them; None for those of pictures.
 
     Returns:
         list of Path in the folder, all different, one per photo.
@@ -31,13 +32,13 @@ def picture_paths(photos: Sequence[Path], folder: Path):
     taken = set()
     paths = []
     for photo in photos:
-        suffix = ".png" if photo.suffix.lower() == ".png" else ".jpg"
+        own = suffix or (".png" if photo.suffix.lower() == ".png" else ".jpg")
         stem, count = photo.stem, 1
-        path = folder / f"{stem}{suffix}"
+        path = folder / f"{stem}{own}"
         while stem.lower() in taken or path.resolve() in originals:
             count += 1
             stem = f"{photo.stem}_{count}"
-            path = folder / f"{stem}{suffix}"
+            path = folder / f"{stem}{own}"
         taken.add(stem.lower())
         paths.append(path)
     return paths

@@ -14,13 +14,20 @@ _LINE_SHARE = 1 / 6  # of the font
 
 
 def draw_detections(
-    photo, boxes, labels, scores, class_names: Sequence[str], title: str | None = None
+    photo,
+    boxes,
+    labels,
+    scores,
+    class_names: Sequence[str],
+    title: str | None = None,
+    enlarge: bool = True,
 ):
     """Draws boxes with the names and scores of their classes.
 
     Lines and letters grow with the photo; a very small photo is first enlarged by a
-    whole factor. Each class has its own color, the same in every picture. Boxes with
-    higher scores are on top, and their labels are placed first.
+    whole factor, unless `enlarge` is False. Each class has its own color, the same in
+    every picture. Boxes with higher scores are on top, and their labels are placed
+    first.
 
     Args:
         photo: path, PIL image or uint8 array; see `read_photo`.
@@ -30,6 +37,7 @@ def draw_detections(
         scores: float (n,), 0..1; None for ground truth, which has none.
         class_names: names by label.
         title: text on a strip above the photo; None for no strip.
+        enlarge: whether a small photo is enlarged until letters hide little of it.
 
     Returns:
         PIL.Image in RGB: the photo's size times the factor, plus the strip.
@@ -50,7 +58,7 @@ def draw_detections(
     boxes, labels, scores = boxes[seen], labels[seen], scores[seen]
     written = [text for text, kept in zip(written, seen, strict=True) if kept]
     boxes = np.clip(boxes, 0, [width, height, width, height])
-    picture, factor = enlarged(pixels)
+    picture, factor = enlarged(pixels, enlarge)
     names = [" ".join(str(class_names[label]).split()) for label in labels]
     pen = _Pen(picture, names if title is None else [*names, title])
     best_first = np.argsort(-scores, kind="stable")

@@ -21,11 +21,12 @@ _SYSTEM_FONTS = (
 _TITLE_GROUND = (32, 32, 32)
 
 
-def enlarged(pixels):
+def enlarged(pixels, enlarge: bool = True):
     """Returns a photo as a picture on which letters are legible.
 
     Args:
         pixels: uint8 (H, W, 3).
+        enlarge: whether a small photo is enlarged.
 
     Returns:
         picture: PIL.Image, the photo enlarged by the factor.
@@ -34,6 +35,7 @@ def enlarged(pixels):
     height, width = pixels.shape[:2]
     wanted = -(-_LEGIBLE_SIDE // max(1.0, (height * width) ** 0.5))
     factor = int(max(1, min(wanted, _LARGEST_SIDE // max(height, width))))
+    factor = factor if enlarge else 1
     picture = Image.fromarray(pixels)
     if factor > 1:
         size = width * factor, height * factor
@@ -70,17 +72,24 @@ def _lacking(font, letters):
 
 def with_title(picture, title, font):
     """Returns the picture below a strip with the title."""
+    strip = title_strip(title, font, picture.width)
+    whole = Image.new("RGB", (picture.width, picture.height + strip.height))
+    whole.paste(strip)
+    whole.paste(picture, (0, strip.height))
+    return whole
+
+
+def title_strip(title, font, width):
+    """Returns a title as a strip of this width, PIL.Image, in lines as needed."""
     margin = max(4, round(font.size / 2))
-    lines = _wrapped(title, font, picture.width - 2 * margin)
+    lines = _wrapped(title, font, width - 2 * margin)
     row = sum(font.getmetrics())
-    strip = row * len(lines) + margin
-    whole = Image.new("RGB", (picture.width, picture.height + strip), _TITLE_GROUND)
-    whole.paste(picture, (0, strip))
-    draw = ImageDraw.Draw(whole)
+    strip = Image.new("RGB", (width, row * len(lines) + margin), _TITLE_GROUND)
+    draw = ImageDraw.Draw(strip)
     for i, line in enumerate(lines):
         corner = (margin, margin / 2 + row * (i + 0.5))
         draw.text(corner, line, fill=WHITE, font=font, anchor="lm")
-    return whole
+    return strip
 
 
 def _wrapped(text, font, room):

@@ -19,17 +19,20 @@ _OWN = 0.9  # least share of that place that is of the segment
 
 
 def draw_semantic(
-    photo, semantic_map, class_names: Sequence[str], title: str | None = None
+    photo,
+    semantic_map,
+    class_names: Sequence[str],
+    title: str | None = None,
+    enlarge: bool = True,
 ):
     """Tints every class in its color, outlines it and writes its name.
-
-    A small photo is first enlarged by a whole factor, as by `draw_detections`.
 
     Args:
         photo: path, PIL image or uint8 array; see `read_photo`.
         semantic_map: uint8 (H, W), indices into class_names; 255 is not tinted.
         class_names: K str.
         title: text on a strip above the photo; None for no strip.
+        enlarge: whether a small photo is enlarged, as by `draw_detections`.
 
     Returns:
         PIL.Image in RGB: the photo's size times the factor, plus the strip.
@@ -48,7 +51,8 @@ def draw_semantic(
         np.array(present, int) + 1,
     )
     colors = [class_color(value) for value in present]
-    return _drawn(pixels, ranks, colors, [class_names[v] for v in present], title)
+    names = [class_names[value] for value in present]
+    return _drawn(pixels, ranks, colors, names, title, enlarge)
 
 
 def draw_panoptic(
@@ -58,6 +62,7 @@ def draw_panoptic(
     class_names: Sequence[str],
     stuff_names: Sequence[str],
     title: str | None = None,
+    enlarge: bool = True,
 ):
     """Tints every segment in the color of its class, outlines it and writes its name.
 
@@ -69,6 +74,7 @@ def draw_panoptic(
         segments: list of dict of "id", "label" and "isthing".
         class_names, stuff_names: names of things and of stuff, by label.
         title: text on a strip above the photo; None for no strip.
+        enlarge: whether a small photo is enlarged, as by `draw_detections`.
 
     Returns:
         PIL.Image in RGB, as of `draw_semantic`.
@@ -94,7 +100,7 @@ def draw_panoptic(
         check_labels([label], listed)
         colors.append(class_color(label if is_thing else len(class_names) + label))
         names.append(listed[label])
-    return _drawn(pixels, ranks, colors, names, title)
+    return _drawn(pixels, ranks, colors, names, title, enlarge)
 
 
 def _check_size(labels, pixels, name):
@@ -105,7 +111,7 @@ def _check_size(labels, pixels, name):
         )
 
 
-def _drawn(pixels, ranks, colors, names, title):
+def _drawn(pixels, ranks, colors, names, title, enlarge):
     """Returns the picture of a map.
 
     Args:
@@ -114,8 +120,9 @@ def _drawn(pixels, ranks, colors, names, title):
         colors: list of S (R, G, B).
         names: list of S str.
         title: str or None.
+        enlarge: bool.
     """
-    picture, factor = enlarged(pixels)
+    picture, factor = enlarged(pixels, enlarge)
     ranks = ranks.repeat(factor, axis=0).repeat(factor, axis=1)
     palette = np.array([BLACK, *colors], np.uint16)[ranks]
     large = np.asarray(picture)

@@ -159,7 +159,7 @@ def test_an_interrupted_detect_exits_as_shells_do(folder, tmp_path, capsys, fake
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ([], "Name at least one photo or folder, or give --sample."),
+        ([], "Name at least one photo, folder or video, or give"),
         (["{folder}/gone.jpg"], "received '{folder}/gone.jpg', which does not exist."),
         (["{folder}", "--output", "{folder}"], "received --output {folder}."),
         (["{folder}", "--output", "{folder}/a.png"], "--output must be a folder: "),

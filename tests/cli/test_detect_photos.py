@@ -1,6 +1,8 @@
 """`keras-fpn detect` with several photos: failures, interruption, results."""
 
 import json
+import os
+import signal
 import warnings
 
 import numpy as np
@@ -73,6 +75,22 @@ def test_ctrl_c_ends_the_work_and_keeps_what_is_done(folder, called, detector):
     detector.detect = detect_once
     code, results, pictures = called(folder)
     assert (code, len(results), pictures) == (130, 1, ["a.png"])
+
+
+def test_sigterm_ends_the_work_as_ctrl_c_does(folder, called, detector, tmp_path):
+    first = detector.detect
+
+    def detect_once(images, **limits):
+        if detector.calls:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return first(images, **limits)
+
+    detector.detect = detect_once
+    before = signal.getsignal(signal.SIGTERM)
+    code, results, pictures = called(folder)
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert (code, len(results), pictures) == (130, 1, ["a.png"])
+    assert not list(tmp_path.glob(".*partial*"))
 
 
 def test_damaged_metadata_says_nothing(folder, called):

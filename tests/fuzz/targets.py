@@ -1,5 +1,6 @@
 """What is fuzzed: a sound file of each kind, and how it is read."""
 
+import contextlib
 import io
 import json
 import pathlib
@@ -16,6 +17,7 @@ from fuzz.command_targets import command_targets
 from fuzz.request_targets import request_targets
 from fuzz.target import Target
 from PIL import Image
+from video.clips import write_clip
 from weights.torch_files import named, storage, tensor, write_legacy, write_zip
 
 import keras_fpn.data as data
@@ -27,6 +29,7 @@ from keras_fpn.models.checkpoints import load_keras_file
 from keras_fpn.preprocessing import read_photo
 from keras_fpn.training.checkpoints import read_state
 from keras_fpn.training.run_folder import RunFolder
+from keras_fpn.video import VideoWriter, open_video
 from keras_fpn.weights import read_torch
 from keras_fpn.weights.array_pickle import read_array_pickle
 from keras_fpn.weights.keras_files import load_weights_file
@@ -213,6 +216,7 @@ def all_targets(folder):
     """Returns the targets, list of `Target`; files to start from go to a folder."""
     targets = json_targets() + text_targets() + photo_targets() + run_targets(folder)
     targets += label_targets(folder) + proposal_targets() + command_targets()
+    targets += video_targets(folder)
     targets += keras_targets(folder) + pickle_targets(folder)
     return targets + request_targets(folder, photo("JPEG"))
 
@@ -329,6 +333,24 @@ def photo_targets():
         Target(f"photo.{suffix}", photo(kind), read)
         for suffix, kind in map(str.split, kinds)
     ] + [Target("photo2.jpg", progressive, read, share=2)]
+
+
+def video_targets(folder):
+    kinds = {"clip.mp4": "libx264", "clip.mkv": "libx264", "clip.avi": "mpeg4"}
+    return [
+        Target(name, write_clip(folder / name, codec=codec).read_bytes(), copy_video)
+        for name, codec in kinds.items()
+    ]
+
+
+def copy_video(path):
+    copy = path.with_name("copy.mp4")
+    with open_video(path) as video, contextlib.ExitStack() as stack:
+        for frame in video.frames():
+            if frame.number == 0:
+                settings = video.rate, video.time_base, video.pixel_aspect
+                writer = stack.enter_context(VideoWriter(copy, *settings))
+            writer.write(frame.pixels, frame.time)
 
 
 def run_targets(folder):

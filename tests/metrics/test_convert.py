@@ -6,7 +6,13 @@ import pytest
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
-from keras_fpn.data import Dataset, Objects, Photo, write_coco_results
+from keras_fpn.data import (
+    Dataset,
+    Objects,
+    Photo,
+    coco_results_file,
+    write_coco_results,
+)
 from keras_fpn.metrics import (
     coco_ground_truth,
     detections_to_coco,
@@ -145,6 +151,33 @@ def test_written_results_are_what_coco_loads(tmp_path):
     coco.createIndex()
     loaded = coco.loadRes(str(path))
     assert [a["area"] for a in loaded.loadAnns(loaded.getAnnIds())] == [12, 12]
+
+
+def test_results_may_come_in_pieces(tmp_path):
+    results = [{"image_id": number, "score": 0.5} for number in range(5)]
+    write_coco_results(results, tmp_path / "whole.json")
+    path = tmp_path / "pieces.json"
+    with coco_results_file(path) as write:
+        for piece in (results[:1], [], results[1:4], results[4:]):
+            write(piece)
+        assert not path.exists()
+    assert path.read_bytes() == (tmp_path / "whole.json").read_bytes()
+    assert json.loads(path.read_text()) == results
+
+
+def test_an_error_between_pieces_leaves_the_old_file(tmp_path):
+    path = tmp_path / "r.json"
+    path.write_text("old")
+
+    def fail():
+        with coco_results_file(path) as write:
+            write([{"image_id": 1}])
+            raise ValueError("later")
+
+    with pytest.raises(ValueError, match="later"):
+        fail()
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_no_results_are_an_empty_list(tmp_path):
