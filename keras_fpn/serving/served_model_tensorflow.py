@@ -98,9 +98,9 @@ class ServedModel:
         They are two lists of str, both empty if there is no such signature.
         """
         found = self.signature_defs.get(DEFAULT)
-        return (
-            ([], []) if found is None else (sorted(found.inputs), sorted(found.outputs))
-        )
+        if found is None:
+            return [], []
+        return sorted(found.inputs), sorted(found.outputs)
 
     def _function(self, signature):
         signature = signature or DEFAULT

@@ -102,7 +102,9 @@ def runs(photos, tmp_path_factory):
 def test_a_recipe_is_trained_and_its_best_checkpoint_measured(runs):
     folder, ((code, out, err), files), _ = runs
     assert code == 0, err
-    assert out.startswith("tiny: ")
+    first, second, *_ = out.splitlines()
+    assert first == ("Photos to train on: 6 (instances); to validate on: 2 (instances)")
+    assert second.startswith("tiny: ")
     assert "6 photos, 3 steps of 2 images per epoch, 6 steps in total" in out
     assert "Epoch 2/2: loss " in err
     assert {"best.keras", "last.keras", "checkpoint-0002-000000.keras"} <= set(files)
