@@ -206,7 +206,7 @@ def test_models_without_a_class_of_the_data_are_refused(coco, tmp_path, capsys, 
     fake.class_names = ("class 0", "class 1")
     assert cli.main(["evaluate", str(coco), "--output", str(tmp_path / "out")]) == 2
     err = capsys.readouterr().err
-    assert "received class_names=['class 0', 'class 1'] and ['bird', 'dog']" in err
+    assert "received ['class 0', 'class 1'] and ['bird', 'dog']" in err
 
 
 def test_a_photo_that_breaks_ends_it_by_name(coco, tmp_path, capsys, fake):
