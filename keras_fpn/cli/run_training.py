@@ -16,6 +16,7 @@ from keras_fpn.cli.options import (
     selected_classes,
 )
 from keras_fpn.cli.proposals import TESTED, TRAINED, add_proposals, with_file
+from keras_fpn.cli.splits import measuring_command
 
 STRATEGIES = ("none", "mirrored", "multiworker", "tpu")
 EVALUATION, TENSORBOARD = "evaluation", "tensorboard"  # in the output folder
@@ -208,6 +209,7 @@ def run_training(plan, dataset, validation, arguments: argparse.Namespace, devic
         training = prepare_training(
             plan, dataset, output, validation, devices, arguments.seed
         )
+    measuring = measuring_command(arguments, training.folder.path)
     if devices.is_chief:
         if arguments.output is None and training.folder.path != output.first:
             print(
@@ -226,6 +228,7 @@ def run_training(plan, dataset, validation, arguments: argparse.Namespace, devic
                 )
             if devices.is_chief:
                 _evaluate(training.folder, validation)
+                _announce(training.folder.result, measuring)
     except KeyboardInterrupt:
         print(
             f"Interrupted. The same command resumes from {training.folder.path}.",
@@ -309,7 +312,11 @@ def _evaluate(folder, validation):
         model = keras.models.load_model(checkpoint)
         output, name = folder.path / EVALUATION, str(checkpoint)
         evaluate(model, validation, output, name, epochs=folder.epochs)
-    print(
-        f"Checkpoint: {checkpoint}\n"
-        f"To detect with it: keras-fpn detect PHOTO --weights {checkpoint}"
-    )
+
+
+def _announce(checkpoint, measuring):
+    """Prints what can be done with a checkpoint; `measuring` is a command, or None."""
+    print(f"Checkpoint: {checkpoint}")
+    if measuring is not None:
+        print(f"To measure it on the test split: {measuring}")
+    print(f"To detect with it: keras-fpn detect PHOTO --weights {checkpoint}")

@@ -51,6 +51,27 @@ def training_summary(dataset, validation):
     return line + f"to validate on: {len(validation)} ({validation.name})"
 
 
+def measuring_command(arguments, weights):
+    """Returns the command that measures a training on the test split.
+
+    Args:
+        arguments: those of the training.
+        weights: Path of its folder.
+
+    Returns:
+        str; None if the data set has no test split, or that is used already.
+    """
+    from keras_fpn.data.split_names import usual_split
+
+    used = {usual_split(name or "") for name in (arguments.split, arguments.val_split)}
+    there = _MEASURED[0] in _splits(arguments.dataset)[0]
+    if not there or _MEASURED[0] in used or arguments.proposals is not None:
+        return None  # proposals are those of other photos
+    options = {"--images": arguments.images, "--classes": arguments.classes}
+    given = [f" {name} {value}" for name, value in options.items() if value is not None]
+    return f"keras-fpn evaluate {arguments.dataset}{''.join(given)} --weights {weights}"
+
+
 def split_to_measure(path):
     """Returns the split that is measured on without --split, and the others.
 
