@@ -105,7 +105,7 @@ class Layout:
         close = difflib.get_close_matches(split, [*self.names, *USUAL_SPLITS], 1)
         hint = f" Did you mean {close[0]!r}?" if close else ""
         raise ValueError(
-            "`split` must be part of a file's name; received "
+            "`split` must be part of the name of a file or folder; received "
             f"split={split!r}, path={str(self.path)!r} with {listed}.{hint}"
         )
 
