@@ -100,7 +100,7 @@ def from_preset(name: str, load_weights: bool = True, **overrides):
     presets = list_presets()
     if name not in presets:
         raise ValueError(
-            f"name must be a preset; received name={name!r}. "
+            f"A preset must be one of those published; received {name!r}. "
             f"{known_names(name, presets)}"
         )
     preset = presets[name]

@@ -2,12 +2,16 @@
 
 import contextlib
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 INTERRUPTED = 130  # exit code: what shells report after Ctrl-C
 CLOSED_PIPE = 141  # what they report of a process that SIGPIPE ended
+# The options of arguments that the library's messages name, in backticks.
+OPTIONS = {"class_names": "--classes", "images": "--images", "split": "--split"}
+_NAMED = re.compile(r"`(\w+)`")
 
 
 class CommandError(Exception):
@@ -29,18 +33,27 @@ class CommandError(Exception):
 
 
 @contextlib.contextmanager
-def reported(*errors: type[Exception], code: int = 2, prefix: str = ""):
+def reported(
+    *errors: type[Exception],
+    code: int = 2,
+    prefix: str = "",
+    options: dict[str, str] | None = None,
+):
     """Turns exceptions of these types into a `CommandError` with the same message.
+
+    But arguments that the message names have the names of their options.
 
     Args:
         errors: the types.
         code: the exit code.
         prefix: what the message starts with.
+        options: names of arguments -> options, other than those of `OPTIONS`.
     """
     try:
         yield
     except errors as error:
-        raise CommandError(prefix + one_line(error), code) from error
+        message = with_options(one_line(error), OPTIONS | (options or {}))
+        raise CommandError(prefix + message, code) from error
 
 
 def exit_code_of(command: Callable[[], int]):
@@ -89,6 +102,11 @@ def make_output(folder: Path):
     """
     with reported(OSError, prefix="--output must be a folder: "):
         folder.mkdir(parents=True, exist_ok=True)
+
+
+def with_options(message: str, options: dict[str, str]):
+    """Returns a message with options for the arguments that it names in backticks."""
+    return _NAMED.sub(lambda found: options.get(found[1], found[0]), message)
 
 
 def one_line(error: BaseException | str):

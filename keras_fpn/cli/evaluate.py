@@ -20,6 +20,7 @@ from keras_fpn.cli.options import (
     views,
 )
 from keras_fpn.cli.proposals import TESTED, add_proposals, with_file
+from keras_fpn.cli.splits import split_to_measure
 from keras_fpn.cli.terminal import photo_progress
 
 
@@ -51,12 +52,7 @@ def run(arguments):
     from keras_fpn.report.extra import INSTALL, missing_packages
 
     make_output(arguments.output)
-    dataset = read_dataset(
-        arguments.dataset,
-        arguments.images,
-        arguments.split,
-        class_names=selected_classes(arguments),
-    )
+    dataset = _data(arguments)
     dataset = with_file(dataset, arguments.proposals, TESTED)
     missing = missing_packages()
     if missing:
@@ -81,6 +77,24 @@ def run(arguments):
         print("Interrupted: nothing was measured.", file=sys.stderr)
         return INTERRUPTED
     return 0
+
+
+def _data(arguments):
+    """Returns the data set to measure on; says which split it is, if that was open."""
+    split, others, role = arguments.split, [], ""
+    if split is None:
+        split, others = split_to_measure(arguments.dataset)
+        role = f"The split {split}, taken without --split: " if others else ""
+    classes = selected_classes(arguments)
+    dataset = read_dataset(
+        arguments.dataset, arguments.images, split, role=role, class_names=classes
+    )
+    if others:
+        print(
+            f"Photos to measure on: {len(dataset)} ({dataset.name}), the split "
+            f"{split}. For another: --split {' or '.join(others)}."
+        )
+    return dataset
 
 
 def evaluate(

@@ -13,8 +13,8 @@ from keras_fpn.cli.run_training import (
     read_data,
     run_training,
 )
+from keras_fpn.cli.splits import choose_training_splits, training_summary
 
-_TRAINED, _MEASURED = ("train", "trainval"), "val"  # splits used by default
 _NAMED = 8  # classes that a line lists
 _HELD_OUT = (
     "The same held-out photos choose the best checkpoint and measure its AP, which is "
@@ -105,51 +105,14 @@ def _data(arguments, devices):
     """Returns the data sets to train and to measure on."""
     from keras_fpn.data.hold_out import hold_out
 
-    with reported(ValueError, OSError):
-        _choose_splits(arguments)
-        dataset, validation = read_data(arguments)
-        if validation is None:
+    choose_training_splits(arguments, "to hold out some of its photos instead")
+    dataset, validation = read_data(arguments)
+    if validation is None:
+        with reported(ValueError):
             dataset, validation = hold_out(dataset)
     if devices.is_chief:
-        print(
-            f"Photos to train on: {len(dataset)} ({dataset.name}); to validate on: "
-            f"{len(validation)} ({validation.name})"
-        )
+        print(training_summary(dataset, validation))
     return dataset, validation
-
-
-def _choose_splits(arguments):
-    """Sets the splits that the options leave out, if the data set has the usual ones.
-
-    Raises:
-        CommandError: the data set has other splits, which could be meant.
-    """
-    from keras_fpn.data.open_dataset import other_splits, splits_of
-    from keras_fpn.data.split_names import usual_split
-
-    splits, others = splits_of(arguments.dataset), other_splits(arguments.dataset)
-    is_asked = arguments.split is not None
-    if not is_asked:
-        found = [split for split in _TRAINED if split in splits]
-        arguments.split = found[0] if found else None
-    if not is_asked and arguments.split is None and len(splits) + len(others) > 1:
-        raise CommandError(
-            "The split to train on must be called train; received "
-            f"{arguments.dataset} with {', '.join([*splits, *others])}. Pass --split "
-            "NAME, and --val-split NAME to measure on another."
-        )
-    if arguments.val is not None or arguments.val_split is not None:
-        return
-    is_train = usual_split(arguments.split or "") == _TRAINED[0]
-    if is_train and _MEASURED in splits:
-        arguments.val_split = _MEASURED
-    elif not is_asked and arguments.split is not None and others:
-        raise CommandError(
-            "The split to measure on must be called val, valid or validation; received "
-            f"{arguments.dataset} with {', '.join([*splits, *others])}. Pass "
-            f"--val-split NAME, or --split {arguments.split} to hold out some of its "
-            "photos instead."
-        )
 
 
 def _source(arguments):

@@ -137,12 +137,13 @@ def selected_classes(arguments):
         return list(class_list(text if is_file else [n for n in names if n]) or ())
 
 
-def read_dataset(path, images, split, look=None, role: str = "", **options):
+def read_dataset(path, images, split, look=None, role: str = "", named=None, **options):
     """Returns a data set; prints its report on stderr if it has defects.
 
     Args:
         look: function of the report, which raises a ValueError for other faults.
         role: str, begins an error message: what the data are for.
+        named: dict of argument -> option, as for `reported`.
         options: further ones of `keras_fpn.data.open_dataset`.
 
     Raises:
@@ -156,5 +157,5 @@ def read_dataset(path, images, split, look=None, role: str = "", **options):
         if look is not None:
             look(found)
 
-    with reported(ValueError, OSError, prefix=role):
+    with reported(ValueError, OSError, prefix=role, options=named):
         return open_dataset(path, images, split, report=report, **options)

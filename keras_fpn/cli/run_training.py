@@ -16,9 +16,12 @@ from keras_fpn.cli.options import (
     selected_classes,
 )
 from keras_fpn.cli.proposals import TESTED, TRAINED, add_proposals, with_file
+from keras_fpn.cli.splits import measuring_command
 
 STRATEGIES = ("none", "mirrored", "multiworker", "tpu")
 EVALUATION, TENSORBOARD = "evaluation", "tensorboard"  # in the output folder
+_ROLE = "Data to measure on: "
+_VALIDATION = {"images": "--val-images", "split": "--val-split"}
 _OTHER_CLASSES = ("unselected", "unknown_category")  # kinds of a data set's report
 
 
@@ -105,19 +108,20 @@ def read_data(arguments: argparse.Namespace):
     from keras_fpn.data.open_dataset import reader_selects
 
     classes = selected_classes(arguments)
-    places = [(arguments.dataset, arguments.split)]
-    if arguments.val is not None or arguments.val_split is not None:
-        places.append((arguments.val or arguments.dataset, arguments.val_split))
     with reported(ValueError, OSError):
-        by_reader = [reader_selects(*place) for place in places]
+        by_reader = [reader_selects(arguments.dataset, arguments.split)]
+    if arguments.val is not None or arguments.val_split is not None:
+        place = arguments.val or arguments.dataset, arguments.val_split
+        with reported(ValueError, OSError, prefix=_ROLE, options=_VALIDATION):
+            by_reader.append(reader_selects(*place))
     names = classes if by_reader[0] else None
     dataset = read_dataset(
         arguments.dataset, arguments.images, arguments.split, class_names=names
     )
     dataset = with_file(dataset, arguments.proposals, TRAINED)
-    if len(places) == 1 or any(by_reader):
+    if len(by_reader) == 1 or any(by_reader):
         [dataset] = _with_same_classes([dataset], classes)
-    if len(places) == 1:
+    if len(by_reader) == 1:
         return dataset, None
     names = dataset.class_names if any(by_reader) else None
     validation = _read_validation(arguments, names)
@@ -149,7 +153,8 @@ def _read_validation(arguments, class_names):
         arguments.val_images or (None if arguments.val else arguments.images),
         arguments.val_split,
         look,
-        "Data to measure on: ",
+        _ROLE,
+        _VALIDATION,
         class_names=class_names,
     )
     return with_file(validation, arguments.val_proposals, TESTED)
@@ -204,6 +209,7 @@ def run_training(plan, dataset, validation, arguments: argparse.Namespace, devic
         training = prepare_training(
             plan, dataset, output, validation, devices, arguments.seed
         )
+    measuring = measuring_command(arguments, training.folder.path)
     if devices.is_chief:
         if arguments.output is None and training.folder.path != output.first:
             print(
@@ -222,6 +228,7 @@ def run_training(plan, dataset, validation, arguments: argparse.Namespace, devic
                 )
             if devices.is_chief:
                 _evaluate(training.folder, validation)
+                _announce(training.folder.result, measuring)
     except KeyboardInterrupt:
         print(
             f"Interrupted. The same command resumes from {training.folder.path}.",
@@ -305,7 +312,11 @@ def _evaluate(folder, validation):
         model = keras.models.load_model(checkpoint)
         output, name = folder.path / EVALUATION, str(checkpoint)
         evaluate(model, validation, output, name, epochs=folder.epochs)
-    print(
-        f"Checkpoint: {checkpoint}\n"
-        f"To detect with it: keras-fpn detect PHOTO --weights {checkpoint}"
-    )
+
+
+def _announce(checkpoint, measuring):
+    """Prints what can be done with a checkpoint; `measuring` is a command, or None."""
+    print(f"Checkpoint: {checkpoint}")
+    if measuring is not None:
+        print(f"To measure it on the test split: {measuring}")
+    print(f"To detect with it: keras-fpn detect PHOTO --weights {checkpoint}")

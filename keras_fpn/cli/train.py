@@ -11,6 +11,7 @@ from keras_fpn.cli.run_training import (
     read_data,
     run_training,
 )
+from keras_fpn.cli.splits import choose_training_splits, training_summary
 
 
 def add_parser(commands):
@@ -55,6 +56,9 @@ def run(arguments: argparse.Namespace):
         plan = plan.with_epochs(arguments.epochs)
     if arguments.backbone_weights is not None:
         plan = plan.with_backbone_weights(arguments.backbone_weights)
+    choose_training_splits(arguments, "to train without measuring")
     dataset, validation = read_data(arguments)
     devices = open_devices(arguments)
+    if devices.is_chief:
+        print(training_summary(dataset, validation))
     return run_training(plan, dataset, validation, arguments, devices)

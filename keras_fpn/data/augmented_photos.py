@@ -145,8 +145,8 @@ def _check_masks(dataset):
     if bare:
         raise ValueError(
             "Photos must have masks where they are needed; received "
-            f"{len(bare)} without, such as {bare[0].path}. Pass masks=False and no "
-            "CopyPaste, or leave those photos out."
+            f"{len(bare)} without, such as {bare[0].path}. Use a detector "
+            "without masks and no CopyPaste, or leave those photos out."
         )
 
 
@@ -156,6 +156,6 @@ def _check_semantic(dataset):
     if bare:
         raise ValueError(
             "Photos must have pixel labels where semantic maps are needed; received "
-            f"{bare[0].path} and {len(bare) - 1} more without. Pass semantic=False, or "
-            "leave those photos out."
+            f"{bare[0].path} and {len(bare) - 1} more without. Use a detector "
+            "without such maps, or leave those photos out."
         )

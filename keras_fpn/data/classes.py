@@ -25,8 +25,8 @@ def with_classes(dataset: Dataset, class_names) -> Dataset:
     if any(photo.pixel_labels is not None for photo in dataset.photos):
         raise ValueError(
             "Classes of photos with pixel labels must be selected when they are read; "
-            f"received class_names={names} and a data set of {dataset.class_names}. "
-            "Pass class_names to its reader."
+            f"received {names} and a data set of {dataset.class_names}. "
+            "Pass `class_names` to its reader."
         )
     ids = dict(zip(dataset.class_names, dataset.category_ids, strict=True))
     last = max((*dataset.category_ids, 0))

@@ -182,8 +182,8 @@ def selected_labels(categories, class_names, path):
         absent = [name for name in class_names if name not in by_name]
         if absent:
             raise ValueError(
-                "class_names must be among the file's categories; received "
-                f"class_names with {absent}, path={str(path)!r} with {list(by_name)}."
+                "`class_names` must be among the file's categories; received "
+                f"{absent}, path={str(path)!r} with {list(by_name)}."
             )
         kept = [by_name[name] for name in class_names]
     return {category["id"]: label for label, category in enumerate(kept)}, kept
@@ -202,8 +202,8 @@ def _keypoint_names(categories, path):
     if len(lists) > 1:
         raise ValueError(
             "All categories with keypoints must have the same; received "
-            f"path={str(path)!r} with {str(sorted(lists))[:120]}. Read one with "
-            "class_names=[...]."
+            f"path={str(path)!r} with {str(sorted(lists))[:120]}. Read one "
+            "alone: pass `class_names`."
         )
     names = next(iter(lists), ())
     return names, flip_pairs(names)
@@ -247,7 +247,7 @@ def listed_photos(contents, images, path, found):
     names = [entry["file_name"] for entry in entries.values()]
     folder = _image_folder(names, path) if images is None else pathlib.Path(images)
     if not folder.is_dir():
-        raise ValueError(f"images must be a folder; received images={str(folder)!r}.")
+        raise ValueError(f"`images` must be a folder; received images={str(folder)!r}.")
     photos = {}
     for number, entry in entries.items():
         sides = whole_number(entry.get("height")), whole_number(entry.get("width"))
@@ -294,7 +294,7 @@ def _image_folder(names, path):
         raise ValueError(
             f"The photos of a COCO file must exist; received path={str(path)!r}, whose "
             f"{tried[0][:_SHOWN]!r} and {len(tried) - 1} others tried are in none of "
-            f"{shown}. Pass their folder: images=..."
+            f"{shown}. Pass their folder: `images`."
         )
     return folders[int(np.argmax(hits))]
 

@@ -79,7 +79,7 @@ def read_coco_panoptic(
         raise ValueError(
             "The PNGs of a panoptic file must be in a folder, by default the one "
             f"beside it that has its name; received path={str(path)!r} and no folder "
-            f"{folder}. Pass it: labels=..."
+            f"{folder}. Move them there, or name their folder to read_coco_panoptic."
         )
     classes = {
         number: _Class(thing_labels.get(number, _UNKNOWN), True, _THINGS)
@@ -146,8 +146,8 @@ def _photo_of(annotation, photos, path, found):
     ):
         raise ValueError(
             "An annotation of a panoptic file must have segments_info; received "
-            f"{str(annotation)[:120]} in path={str(path)!r}. Read COCO instances with "
-            "read_coco."
+            f"{str(annotation)[:120]} in path={str(path)!r}. COCO instances have "
+            "none in any."
         )
     photo = photos.get(whole_number(annotation.get("image_id")))
     name = annotation.get("file_name")

@@ -243,9 +243,8 @@ def _class_names(rows, path):
     names = {row.class_name for row in rows} - {""}
     if not names:
         raise ValueError(
-            "A CSV without boxes needs class_names; received path="
-            f"{str(path)!r}, whose class_name is always empty. Pass them: "
-            "class_names=[...]."
+            "A CSV without boxes must be read with the names of its classes; received "
+            f"path={str(path)!r}, whose class_name is always empty. Pass `class_names`."
         )
     return tuple(sorted(names))
 

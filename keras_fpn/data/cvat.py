@@ -59,7 +59,7 @@ def read_cvat(
     if not kept:
         subsets = sorted({one.get("subset", "") for one in stated})
         raise ValueError(
-            f"split must be a subset of the file; received split={split!r}, "
+            f"`split` must be a subset of the file; received split={split!r}, "
             f"path={str(path)!r} with {subsets}."
         )
     name = path.resolve().parent.name if path.stem == "annotations" else path.stem
@@ -128,8 +128,8 @@ def _class_names(root, path):
     names = tuple(filter(None, dict.fromkeys(stated)))
     if not names:
         raise ValueError(
-            "A CVAT file without labels needs class_names; received "
-            f"path={str(path)!r}. Pass class_names=[...]."
+            "A CVAT file without labels must be read with the names of its classes; "
+            f"received path={str(path)!r}. Pass `class_names`."
         )
     return names
 

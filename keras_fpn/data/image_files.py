@@ -54,12 +54,12 @@ class Header:
 
 
 def check_folders(**folders: pathlib.Path):
-    """Raises ValueError, with the name of the argument, if a folder is missing."""
+    """Raises ValueError, with what is in it, if a folder is missing."""
     for name, folder in folders.items():
         if not folder.is_dir():
             raise ValueError(
-                f"{name} must be a folder; received {name}={str(folder)!r}, which is "
-                "none."
+                f"The folder of {name} must exist; received {str(folder)!r}, which is "
+                "no folder."
             )
 
 

@@ -18,6 +18,6 @@ def check_keypoints(model, dataset: Dataset):
     raise ValueError(
         f"Objects must have the {len(keypoints)} keypoints that a "
         f"{type(model).__name__} locates; received {dataset.name!r} with "
-        f"{len(dataset.keypoint_names)}. Build the detector with the data set's "
-        "keypoint_set, or use one that finds boxes only."
+        f"{len(dataset.keypoint_names)}. Build a detector for these "
+        "keypoints, or use one that finds boxes only."
     )

@@ -50,7 +50,8 @@ def read_label_images(
     names = class_list(class_names)
     if names is None or len(names) != 1:
         raise ValueError(
-            f"Label images must be of one class; received class_names={class_names!r}."
+            "Label images must be read with the name of their one class; received "
+            f"{class_names!r}. Pass `class_names`."
         )
     found = Report(labels.resolve().parent.name, f"label images, {labels}")
     files = {

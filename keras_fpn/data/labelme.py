@@ -73,8 +73,8 @@ def read_labelme(
     names = class_list(class_names) or tuple(sorted(shown))
     if not names:
         raise ValueError(
-            "labelme files without shapes need class_names; received "
-            f"path={str(path)!r}, with {len(files)} files. Pass class_names=[...]."
+            "labelme files without shapes must be read with the names of the classes; "
+            f"received path={str(path)!r}, with {len(files)} files. Pass `class_names`."
         )
     labels = {name: label for label, name in enumerate(names)}
     photos = []

@@ -80,8 +80,7 @@ class Layout:
             listed = [str(source) for source in found]
             raise ValueError(
                 f"A folder must hold one data set; received path={str(self.path)!r} "
-                f"with {listed}. Pass the file or the split, or use the reader of the "
-                f"format.{self._splits_text()}"
+                f"with {listed}. Pass the file, or `split`.{self._splits_text()}"
             )
         source = found[0]
         if split is None or source.split is not None:
@@ -99,14 +98,14 @@ class Layout:
             return found
         if len(whole) == len(self.sources) == 1:
             raise ValueError(
-                "split must be None for a data set that is one split; received "
+                "`split` must be left out for a data set that is one split; received "
                 f"split={split!r}, path={str(self.path)!r}."
             )
         listed = [str(source) for source in self.sources]
         close = difflib.get_close_matches(split, [*self.names, *USUAL_SPLITS], 1)
         hint = f" Did you mean {close[0]!r}?" if close else ""
         raise ValueError(
-            "split must be part of a file's name; received "
+            "`split` must be part of the name of a file or folder; received "
             f"split={split!r}, path={str(self.path)!r} with {listed}.{hint}"
         )
 

@@ -52,7 +52,7 @@ def open_dataset(
         options["class_names"] = class_names
     if images is not None and not source.format.takes_images:
         raise ValueError(
-            "images must be None for a format that states where they are; "
+            "`images` must be left out for a format that states where they are; "
             f"received images={str(images)!r}, path={str(path)!r}."
         )
     dataset = source.format.read(source.path, images, inner, **options)

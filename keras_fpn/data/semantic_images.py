@@ -52,15 +52,15 @@ def read_semantic_images(
     names = class_list(class_names)
     if names is None or len(names) > MOST_CLASSES:
         raise ValueError(
-            f"class_names must be 1 to {MOST_CLASSES} names, those of the pixel values "
-            f"from 0 on; received {names and len(names)}."
+            f"`class_names` must be 1 to {MOST_CLASSES} names, those of the pixel "
+            f"values from 0 on; received {names and len(names)}."
         )
     kept = class_list(selected) or names
     absent = [name for name in kept if name not in names]
     if absent:
         raise ValueError(
             "Selected classes must be among those of the pixel values; received "
-            f"{absent}, class_names={list(names)}."
+            f"{absent}, and the values have the names {list(names)}."
         )
     values = tuple(kept.index(n) if n in kept else IGNORED for n in names)
     found = Report(images.resolve().parent.name, f"semantic label images, {labels}")
@@ -103,7 +103,7 @@ def read_semantic_folder(
         raise ValueError(
             "Semantic label images must have the names of their values, from 0 on, one "
             f"per line in {CLASSES}; received the folder {folder} without. Write it, "
-            "or pass class_names."
+            "or pass `class_names`."
         )
     return read_semantic_images(images, labels, class_names, **options)
 

@@ -74,8 +74,8 @@ def class_list(class_names: ClassNames) -> tuple[str, ...] | None:
     names = tuple(str(name) for name in class_names)
     if not names or len(set(names)) < len(names):
         raise ValueError(
-            "class_names must be one or more different names; received "
-            f"class_names={received!r}, read as {list(names)}."
+            "`class_names` must be one or more different names; received "
+            f"{received!r}, read as {list(names)}."
         )
     return names
 

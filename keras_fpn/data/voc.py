@@ -123,7 +123,7 @@ def _parts(path, split):
     if not path.is_dir():
         raise ValueError(
             "A VOC data set must be a folder, or a list in its ImageSets (then without "
-            f"split); received path={str(path)!r}, split={split!r}."
+            f"`split`); received path={str(path)!r}, split={split!r}."
         )
     roots = _roots(path)
     if not roots:
@@ -136,7 +136,7 @@ def _parts(path, split):
     lists = {root: _lists(root) for root in roots}
     if not any(split in names for names in lists.values()):
         raise ValueError(
-            "split must be a list in the folder's ImageSets; received "
+            "`split` must be a list in the folder's ImageSets; received "
             f"split={split!r}, path={str(path)!r} with "
             f"{sorted({name for names in lists.values() for name in names})}."
         )
@@ -244,8 +244,8 @@ def _class_names(trees):
     names.discard("")
     if readable and not names:
         raise ValueError(
-            "A VOC data set without objects needs class_names; received none. "
-            "Pass class_names=[...]."
+            "A VOC data set without objects must be read with the names of its "
+            "classes; received none. Pass `class_names`."
         )
     return tuple(sorted(names))
 

@@ -129,8 +129,8 @@ def _category_ids(names, class_names, path):
     absent = [name for name in class_names if name not in numbers]
     if absent:
         raise ValueError(
-            "class_names must be classes of the data set; received "
-            f"class_names with {absent}, path={str(path)!r} with {list(names)}."
+            "`class_names` must be classes of the data set; received "
+            f"{absent}, path={str(path)!r} with {list(names)}."
         )
     return tuple(numbers[name] for name in class_names)
 

@@ -55,7 +55,7 @@ def find_files(path, split, class_names):
     if path.is_file():
         if split is not None:
             raise ValueError(
-                "A list of photos must be read without split; received "
+                "A list of photos must be read without `split`; received "
                 f"path={str(path)!r}, split={split!r}."
             )
         names = _names(None, path.parent, class_names, path)
@@ -141,7 +141,7 @@ def _from_yaml(path, split, class_names):
     stated = [name for name in _STATED if name in entries]
     if split is not None and split not in stated:
         raise ValueError(
-            "split must be one of those in data.yaml; received "
+            "`split` must be one of those in data.yaml; received "
             f"split={split!r}, path={str(path)!r} with {stated}."
         )
     photos = []
@@ -170,7 +170,7 @@ def _source(source, root, path):
         "A split of data.yaml must be a folder or a list of photos; received "
         f"{source[:120]!r} in path={str(path)!r}, which does not exist; tried "
         f"{', '.join(str(one)[:120] for one in dict.fromkeys(tried))}. Read another "
-        'split by name: split="train".'
+        "split by its name: `split`."
     )
 
 
@@ -212,7 +212,7 @@ def _split_folders(path, split):
     found = _found_split_folders(path, split)
     if not found:
         raise ValueError(
-            "split must name a folder of photos; received "
+            "`split` must name a folder of photos; received "
             f"split={split!r}, path={str(path)!r} without images/{split} and "
             f"{split}/images."
         )
@@ -254,7 +254,7 @@ def _names(stated, folder, class_names, path):
         raise ValueError(
             "A YOLO data set must name its classes, in data.yaml or "
             f"{' or '.join(_NAMES_FILES)}; received path={str(path)!r} without. Pass "
-            "class_names=[...]."
+            "`class_names`."
         )
     return class_list(class_names)
 

@@ -234,9 +234,9 @@ def shared_categories(class_names: Sequence[str], dataset: Dataset):
     shared = [name for name in class_names if name in names]
     if not shared:
         raise ValueError(
-            "The model and the data set must share at least one class name; received "
-            f"class_names={shortened(class_names)} and {shortened(names)}. Set "
-            "model.class_names to the data set's names."
+            "A model and a data set must share at least one class name; received "
+            f"{shortened(class_names)} and {shortened(names)}. If they mean the same, "
+            "set the names of the model and save it: see docs/evaluation.md."
         )
     twice = sorted(
         name for name in set(shared) if shared.count(name) > 1 or names.count(name) > 1

@@ -33,7 +33,7 @@ def resized_size(size, min_size: int, max_size: int) -> tuple[int, int]:
         raise ValueError(
             "Both sides of a resized photo must be at least 1 pixel; received "
             f"size={height, width}, which min_size={min_size} and max_size={max_size} "
-            f"make {resized}. Cut the photo into less oblong parts, or raise max_size."
+            f"make {resized}. Cut the photo into less oblong parts."
         )
     return resized
 

@@ -50,7 +50,7 @@ def evaluation_text(evaluation: Evaluation):
     """
     metrics = evaluation.metrics
     counts = counted(metrics or evaluation.proposals or evaluation.semantic)
-    head = f"{evaluation.dataset.name}: {evaluation.model_name}, {counts}"
+    head = f"{evaluation.model_name} on {evaluation.dataset.name}: {counts}"
     point = evaluation.operating_point
     tables = [metrics_table(metrics, evaluation.proposals, point)]
     tables += [recommendation(point)] if point is not None else []
@@ -65,7 +65,7 @@ def evaluation_text(evaluation: Evaluation):
     if evaluation.panoptic is not None:
         tables += ["panoptic maps:", panoptic_table(evaluation.panoptic)]
     notes = [f"Note: {note}" for note in evaluation.notes]
-    return "\n\n".join([f"{head}; in %", *filter(None, tables), *notes])
+    return "\n\n".join([f"{head}; values in %", *filter(None, tables), *notes])
 
 
 def recommendation(point: OperatingPoint):

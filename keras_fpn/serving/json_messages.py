@@ -32,7 +32,7 @@ def answer_json(model, body: bytes):
     except ValueError as error:  # no JSON, no UTF-8, no base64, digits without end
         raise _invalid(f"JSON Parse error: {error}") from error
     answer = _answer(model, request)
-    return json.dumps(answer).encode()
+    return json.dumps(answer, separators=(",", ":")).encode()
 
 
 def _answer(model, request):

@@ -32,15 +32,37 @@ class ModelFolder:
         Raises:
             ValueError: the file of the classes is damaged.
         """
-        path = self.path / "assets.extra" / "classes.json"
+        return [
+            {**one, "color": _hex(label)}
+            for label, one in enumerate(self._read("classes.json"))
+        ]
+
+    def pixel_classes(self):
+        """Returns what the values of a semantic map mean, list of dict by value.
+
+        They are those of `classes`, or, of a panoptic model, things and then stuff,
+        without ids. Things have the color None: each has that of its own class.
+
+        Raises:
+            ValueError: a file of classes is damaged.
+        """
+        stuff, objects = self._read("stuff.json"), self.classes()
+        if not stuff:
+            return objects
+        colors = [_hex(len(objects) + place) for place in range(len(stuff))]
+        return [{"name": "things", "color": None}] + [
+            {"name": one["name"], "color": color}
+            for one, color in zip(stuff, colors, strict=True)
+        ]
+
+    def _read(self, name):
+        """Returns the "id" and "name" of the classes in a file; [] without it."""
+        path = self.path / "assets.extra" / name
         if not path.is_file():
             return []
         try:
             classes = json.loads(path.read_text("utf-8"))
-            return [
-                {"id": int(one["id"]), "name": str(one["name"]), "color": _hex(label)}
-                for label, one in enumerate(classes)
-            ]
+            return [{"id": int(one["id"]), "name": str(one["name"])} for one in classes]
         except (ValueError, LookupError, TypeError, RecursionError) as error:
             raise ValueError(
                 "The classes of a model must be a list of ids and names; received "

@@ -92,12 +92,15 @@ class ServedModel:
         names = list(self._function(signature).structured_input_signature[1])
         return names[0] if len(names) == 1 else None
 
-    def finds_boxes_in_photos(self):
-        """Returns whether the default signature is that of an exported detector."""
+    def default_names(self):
+        """Returns the names of the inputs and of the outputs of "serving_default".
+
+        They are two lists of str, both empty if there is no such signature.
+        """
         found = self.signature_defs.get(DEFAULT)
-        if found is None or list(found.inputs) != ["inputs"]:
-            return False
-        return {"detection_boxes", "status"} <= set(found.outputs)
+        if found is None:
+            return [], []
+        return sorted(found.inputs), sorted(found.outputs)
 
     def _function(self, signature):
         signature = signature or DEFAULT

@@ -62,14 +62,14 @@ def serving(
                 "port, or 0 for a free one."
             ) from error
         stack.enter_context(listening)
-        classes = folder.classes()
+        classes = folder.classes(), folder.pixel_classes()
         model = ServedModel(folder)
         queue = RequestQueue(limits or Limits())
         stack.callback(queue.stop)
         remote = GrpcServer(model, queue, host, grpc_port)
         stack.callback(remote.stop)
         content = RestContent(
-            metadata_json(model), _description(model, classes, sample), sample
+            metadata_json(model), _description(model, *classes, sample), sample
         )
         rest = RestServer(model, queue, listening, content)
         stack.callback(rest.stop)
@@ -77,12 +77,15 @@ def serving(
         yield f"http://{shown}:{port}", f"{shown}:{remote.port}"
 
 
-def _description(model, classes, sample):
+def _description(model, classes, pixel_classes, sample):
     """Returns what the page needs to know, a dict."""
+    inputs, outputs = model.default_names()
     return {
         "name": model.name,
         "version": model.version,
         "classes": classes,
-        "finds_boxes": model.finds_boxes_in_photos(),
+        "pixel_classes": pixel_classes if "semantic_map" in outputs else [],
+        "inputs": inputs,
+        "outputs": outputs,
         "has_sample": sample is not None,
     }

@@ -54,7 +54,8 @@ def fill(slots, tensors):
     if misshapen:
         raise ValueError(
             "Tensors must have the shapes of the model's variables; received "
-            f"{_names('misshapen', misshapen)}. Check num_classes and the architecture."
+            f"{_names('misshapen', misshapen)}. Check the number of classes and the "
+            "architecture."
         )
     for slot, value in zip(slots, values, strict=True):
         slot.variable.assign(value)

@@ -69,8 +69,8 @@ def test_evaluate_prints_the_table_and_writes_all(coco, tmp_path, capsys, fake):
     assert cli.main(["evaluate", str(coco), "--output", str(out)]) == 0
     printed = capsys.readouterr()
     lines = printed.out.splitlines()
-    name = "boxes: faster_rcnn_resnet50_fpn_coco"
-    assert lines[0] == f"{name}, 2 photos, 2 objects, 2 detections; in %"
+    name = "faster_rcnn_resnet50_fpn_coco on boxes"
+    assert lines[0] == f"{name}: 2 photos, 2 objects, 2 detections; values in %"
     # The dog is found, but of two equal scores the first is in image 4: precision 1/2
     # of dogs, 0 of birds. The wrong dog is small, so it does not count among medium.
     assert lines[2].split()[:3] == ["AP", "AP50", "AP75"]
@@ -99,10 +99,10 @@ def test_evaluate_says_which_weights(coco, tmp_path, capsys, fake):
     assert cli.main([*argv, "--preset", "small", "--weights", "random"]) == 0
     assert fake.asked == ("small", "random")
     printed = capsys.readouterr().out
-    assert printed.startswith("boxes: small, ")
+    assert printed.startswith("small on boxes: ")
     assert "Note: random weights." in printed
     assert cli.main([*argv, "--weights", "folder/best.keras"]) == 0
-    assert capsys.readouterr().out.startswith("boxes: best.keras, ")
+    assert capsys.readouterr().out.startswith("best.keras on boxes: ")
 
 
 def test_proposals_are_measured_if_asked_for(coco, tmp_path, capsys, fake, monkeypatch):
@@ -145,7 +145,7 @@ def test_detections_of_other_classes_are_left_out_and_counted(
     assert cli.main(["evaluate", str(coco), "--output", str(tmp_path / "out")]) == 0
     printed = capsys.readouterr().out
     assert "Note: Dropped: 2 detections of classes that the data set lacks." in printed
-    assert ", 0 detections; in %" in printed
+    assert ", 0 detections; values in %" in printed
 
 
 def test_without_the_extra_there_is_a_hint_and_no_page(
@@ -206,7 +206,7 @@ def test_models_without_a_class_of_the_data_are_refused(coco, tmp_path, capsys, 
     fake.class_names = ("class 0", "class 1")
     assert cli.main(["evaluate", str(coco), "--output", str(tmp_path / "out")]) == 2
     err = capsys.readouterr().err
-    assert "received class_names=['class 0', 'class 1'] and ['bird', 'dog']" in err
+    assert "received ['class 0', 'class 1'] and ['bird', 'dog']" in err
 
 
 def test_a_photo_that_breaks_ends_it_by_name(coco, tmp_path, capsys, fake):

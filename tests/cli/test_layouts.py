@@ -184,18 +184,6 @@ def test_near_misses_are_suggested(tmp_path):
     assert "Did you mean 'val'?" in refused(root, "--split", "vall", command=checked)
 
 
-def test_a_split_to_measure_on_must_be_named(tmp_path):
-    root = tiny_layouts.roboflow_coco(tmp_path)
-    evaluated = functools.partial(calling.called, "evaluate")
-    output = "--output", tmp_path / "out"
-    error = refused(root, *output, command=evaluated)
-    assert "Its splits: train, val, test." in error
-    error = refused(
-        root, *output, "--classes", "yak", "--split", "val", command=evaluated
-    )
-    assert "['yak']" in error
-
-
 def test_the_photos_to_train_on_are_looked_at(tmp_path, source, monkeypatch):
     monkeypatch.setattr(keras_fpn, "from_preset", lambda *_, **__: source)
     root = tiny_layouts.roboflow_coco(tmp_path)

@@ -194,7 +194,7 @@ def test_photos_are_found_in_the_usual_folders(tmp_path, place):
 
 def test_photos_may_be_anywhere_if_their_folder_is_named(tmp_path):
     path = write(tmp_path / "a/b/c/set.json", json.dumps(coco_contents([INSIDE])))
-    with pytest.raises(ValueError, match=r"'a\.jpg' and 1 others.*images=\.\.\."):
+    with pytest.raises(ValueError, match=r"'a\.jpg' and 1 others.*folder: `images`"):
         read_coco(path)
     for name in ("a.jpg", "b.jpg"):
         write_photo(tmp_path / f"photos/{name}")

@@ -220,7 +220,7 @@ def test_photos_without_an_annotation_are_left_out(tmp_path):
 def test_the_folder_of_the_pngs_may_be_elsewhere(tmp_path):
     path = write_panoptic_set(tmp_path)
     (tmp_path / "set").rename(tmp_path / "other")
-    with pytest.raises(ValueError, match=r"no folder .*set\. Pass it: labels="):
+    with pytest.raises(ValueError, match=r"no folder .*set\. Move them there"):
         read_coco_panoptic(path)
     dataset, _ = read(read_coco_panoptic, path, labels=tmp_path / "other")
     assert dataset[0].pixel_labels.semantic_map(SIZE)[0, 0] == 0

@@ -150,7 +150,7 @@ def test_unusable_rows_are_counted_and_left_out(tmp_path, row, kind):
         ("path,x1,y1,x2,y2", r"without or with several of \['class_name'\]"),
         ("path,x1,y1,x2,y2,class,label", r"several of \['class_name'\]"),
         ("path,x1,y1,x2,y2,class", "with only a header"),
-        ("a.jpg,,,,,", "needs class_names"),
+        ("a.jpg,,,,,", "with the names of its classes; .* Pass `class_names`"),
         ("", "must have rows; .*empty"),
         ('"a.jpg,1,2\n', r"1 columns and no known header|readable as CSV"),
     ],

@@ -130,7 +130,7 @@ def test_without_a_task_classes_are_those_of_the_shapes(tmp_path):
     path = write_set(tmp_path, POLYGON, BOX.format(""), names=())
     assert read(read_cvat, path)[0].class_names == ("cat", "dog")
     path = write_set(tmp_path, '<tag label="day"/>', names=())
-    with pytest.raises(ValueError, match=r"needs class_names; received path='.*\.xml'"):
+    with pytest.raises(ValueError, match=r"of its classes; received path='.*\.xml'"):
         read_cvat(path)
 
 

@@ -107,9 +107,9 @@ def test_a_label_image_of_another_format_is_not_opened(tmp_path):
 
 def test_folders_and_the_class_are_checked(tmp_path):
     (tmp_path / "labels").mkdir()
-    with pytest.raises(ValueError, match=r"images must be a folder; .*nowhere'"):
+    with pytest.raises(ValueError, match=r"folder of images must exist; .*nowhere'"):
         read_label_images(tmp_path / "nowhere", tmp_path / "labels")
-    with pytest.raises(ValueError, match=r"labels must be a folder; .*nowhere'"):
+    with pytest.raises(ValueError, match=r"folder of labels must exist; .*nowhere'"):
         read_label_images(tmp_path / "labels", tmp_path / "nowhere")
     with pytest.raises(ValueError, match=r"one class; received .*\['a', 'b'\]"):
         read_label_images(tmp_path / "labels", tmp_path / "labels", ["a", "b"])

@@ -175,6 +175,6 @@ def test_a_broken_file_is_told_and_the_others_read(tmp_path, text):
 
 def test_files_without_shapes_need_names(tmp_path):
     write_set(tmp_path, [])
-    with pytest.raises(ValueError, match=r"need class_names; .*with 1 files"):
+    with pytest.raises(ValueError, match=r"names of the classes; .*with 1 files"):
         read_labelme(tmp_path)
     assert len(read(read_labelme, tmp_path, class_names=["cat"])[0]) == 1

@@ -47,7 +47,7 @@ def test_class_names_choose_classes_by_name(tmp_path):
     dataset, _ = read(open_dataset, tmp_path, class_names=["road"])
     labels = dataset[0].pixel_labels.semantic_map(SIZE)
     np.testing.assert_array_equal(labels, np.where(values() == 1, 0, 255))
-    with pytest.raises(ValueError, match=r"received \['x'\], class_names=\['sky', "):
+    with pytest.raises(ValueError, match=r"received \['x'\], .* names \['sky', "):
         open_dataset(tmp_path, class_names=["sky", "x"])
 
 
@@ -112,5 +112,5 @@ def test_names_are_needed(tmp_path):
     many = [str(i) for i in range(256)]
     with pytest.raises(ValueError, match=r"1 to 255 names.*received 256"):
         read_semantic_images(tmp_path / "images", tmp_path / "semantic", many)
-    with pytest.raises(ValueError, match=r"labels must be a folder; .*nowhere'"):
+    with pytest.raises(ValueError, match=r"folder of labels must exist; .*nowhere'"):
         read_semantic_images(tmp_path / "images", tmp_path / "nowhere", many)

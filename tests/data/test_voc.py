@@ -197,7 +197,7 @@ def test_folders_that_are_none_are_refused(tmp_path):
     with pytest.raises(ValueError, match=r"must have xml files; .*none in"):
         read_voc(tmp_path)
     write_voc_photo(tmp_path, "a")
-    with pytest.raises(ValueError, match=r"needs class_names; .*class_names"):
+    with pytest.raises(ValueError, match=r"names of its classes; .*Pass `class_names`"):
         read_voc(tmp_path)
 
 

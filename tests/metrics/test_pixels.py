@@ -167,7 +167,8 @@ def test_the_numbers_are_told_and_written(dataset, tmp_path):
 
 def test_a_page_without_boxes_has_the_semantic_numbers(streets, tmp_path):
     found = evaluate_photos(Semantic(), streets, "roads")
-    assert evaluation_text(found).startswith(f"{streets.name}: roads, 2 photos; in %")
+    head = f"roads on {streets.name}: 2 photos; values in %"
+    assert evaluation_text(found).startswith(head)
     names = write_evaluation(found, tmp_path / "out", not missing_packages())
     if "index.html" in names:
         page = (tmp_path / "out/index.html").read_text()

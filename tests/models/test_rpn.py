@@ -169,7 +169,7 @@ def test_its_evaluation_is_the_recall_of_objects_of_any_class(model, scenes, tmp
         assert_allclose(evaluation.proposals.values[name], value, atol=0.02)
     assert {result["category_id"] for result in evaluation.results} == {1}
     text = evaluation_text(evaluation)
-    assert f"mine, 4 photos, {expected.objects} objects; in %" in text
+    assert f": 4 photos, {expected.objects} objects; values in %" in text
     assert "proposals" in text
     assert "class " not in text
     assert write_evaluation(evaluation, tmp_path) == ["detections.json", "metrics.json"]

@@ -83,6 +83,6 @@ def test_the_page_needs_its_packages(evaluation, tmp_path, monkeypatch):
 
 def test_the_text_has_numbers_and_notes(evaluation):
     lines = evaluation_text(evaluation).splitlines()
-    assert lines[0] == "pets: finder, 1 photo, 1 object, 1 detection; in %"
+    assert lines[0] == "finder on pets: 1 photo, 1 object, 1 detection; values in %"
     assert lines[3].split()[:2] == ["100.0", "100.0"]
     assert lines[-1] == "Note: Random weights."

@@ -65,6 +65,21 @@ def test_classes_have_the_colors_of_pictures(tmp_path):
     assert find_version(tmp_path).classes()[1] == {**classes[1], "color": color}
 
 
+def test_a_map_has_the_classes_of_objects_or_things_and_stuff(tmp_path):
+    path = version_of(tmp_path, 1) / "assets.extra"
+    path.mkdir()
+    classes = [{"id": 17, "name": "cat"}, {"id": 18, "name": "dog"}]
+    (path / "classes.json").write_text(json.dumps(classes))
+    folder = find_version(tmp_path)
+    assert folder.pixel_classes() == folder.classes()
+    (path / "stuff.json").write_text('[{"id": 92, "name": "sky"}]')
+    things, sky = folder.pixel_classes()
+    assert things == {"name": "things", "color": None}
+    # As in pictures of panoptic maps: after the colors of things.
+    color = "#{:02x}{:02x}{:02x}".format(*class_color(2))
+    assert sky == {"name": "sky", "color": color}
+
+
 @pytest.mark.parametrize(
     "text", ["", "3", "[3]", '[{"id": 1}]', '[{"id": "x"}]', "[" * 9999]
 )
@@ -74,3 +89,11 @@ def test_damaged_classes_are_named(tmp_path, text):
     (path / "classes.json").write_text(text)
     with pytest.raises(ValueError, match=r"ids and names; received .*classes\.json"):
         find_version(tmp_path).classes()
+
+
+def test_damaged_stuff_is_named(tmp_path):
+    path = version_of(tmp_path, 1) / "assets.extra"
+    path.mkdir()
+    (path / "stuff.json").write_text('[{"id": 92}]')
+    with pytest.raises(ValueError, match=r"ids and names; received .*stuff\.json"):
+        find_version(tmp_path).pixel_classes()

@@ -23,7 +23,9 @@ def test_it_knows_its_signatures(model):
     signatures = {"serving_default", "image_tensor", "tf_example", "xyxy"}
     assert signatures <= set(model.signature_defs)
     assert model.only_input(None) == model.only_input("xyxy") == "inputs"
-    assert model.finds_boxes_in_photos()
+    inputs, outputs = model.default_names()
+    assert inputs == ["inputs"]
+    assert {"detection_boxes", "status"} <= set(outputs)
 
 
 def test_bytes_and_text_are_strings_and_lists_are_pixels(model):

@@ -291,7 +291,7 @@ FC6 = "roi_heads.box_head.fc6.weight"
         ({FC6: np.zeros((16, 6))}, rf"misshapen \['{FC6} \(16, 6\)'\]"),
         (
             {f"{PREDICTOR}cls_score.weight": np.zeros((5, 6))},
-            rf"\['{PREDICTOR}cls_score.weight \(5, 6\)'\]. Check num_classes",
+            rf"\['{PREDICTOR}cls_score.weight \(5, 6\)'\]. Check the number of classes",
         ),
         (
             {f"{PREDICTOR}bbox_pred.bias": np.zeros(20)},
