@@ -34,7 +34,7 @@ from keras_fpn.training import TrainingPlan, WarmupCosine
 def build(class_names, category_ids):
     """Returns the detector with random weights."""
     return keras_fpn.models.mask_rcnn_fpn(
-        **small_nuclei_parts(len(class_names)),
+        **small_nuclei_parts(),
         class_names=class_names,
         category_ids=category_ids,
         name="mask_rcnn_resnet18_fpn_nuclei",

@@ -69,7 +69,7 @@ class MaskPredictor(keras.layers.Layer):
 
     Args:
         num_classes: int, K.
-        channels: int, of the transposed convolution.
+        channels: int, of the transposed convolution; None for those of the features.
 
     Call arguments:
         hidden: float (B, R, P, P, C).
@@ -78,15 +78,16 @@ class MaskPredictor(keras.layers.Layer):
         float (B, R, 2 P, 2 P, K), logits.
     """
 
-    def __init__(self, num_classes: int, channels: int = 256, **kwargs):
+    def __init__(self, num_classes: int, channels: int | None = None, **kwargs):
         super().__init__(**kwargs)
         self.num_classes = num_classes
         self.channels = channels
 
     def build(self, hidden_shape):
         height, width, depth = hidden_shape[2:]
+        channels = depth if self.channels is None else self.channels
         self.upsample = keras.layers.Conv2DTranspose(
-            self.channels,
+            channels,
             2,
             strides=2,
             activation="relu",
@@ -102,7 +103,7 @@ class MaskPredictor(keras.layers.Layer):
             dtype=self.dtype_policy,
             name="mask_logits",
         )
-        self.mask_logits.build((None, 2 * height, 2 * width, self.channels))
+        self.mask_logits.build((None, 2 * height, 2 * width, channels))
 
     def call(self, hidden):
         return of_each_roi(lambda x: self.mask_logits(self.upsample(x)), hidden)

@@ -18,7 +18,6 @@ from keras_fpn.layers import (
     Detections,
     FCNMaskHead,
     FeaturePyramid,
-    MaskPredictor,
     MultiLevelAnchors,
     Proposals,
     PyramidRoIAlign,
@@ -108,14 +107,11 @@ def small_resnet18_parts(min_size: int = 320, max_size: int = 533):
     }
 
 
-def small_nuclei_parts(num_classes: int = 1):
+def small_nuclei_parts():
     """Returns parts of a Mask R-CNN with 2.3 million parameters, for small objects.
 
     As `small_resnet18_parts`, with smaller anchors, and more detections, because a
     photo may show a hundred objects.
-
-    Args:
-        num_classes: int, K.
     """
     sizes = {"P2": (12,), "P3": (24,), "P4": (48,), "P5": (96,), "P6": (192,)}
     return {
@@ -130,7 +126,6 @@ def small_nuclei_parts(num_classes: int = 1):
         "roi_sample": Sample(128, 0.5),
         "detections": Detections(max_detections=200, name="detections"),
         "mask_head": FCNMaskHead(2, 64, norm="group", name="mask_head"),
-        "mask_predictor": MaskPredictor(num_classes, 64, name="mask_predictor"),
         "mask_targets": MaskTargets(aligned=True, threshold=0.5),
         "mask_paste": ExactPaste(),
     }
@@ -179,6 +174,7 @@ FASTER_RCNN: dict[str, Callable[[], dict]] = {
     "faster_rcnn_mobilenet_v3_large_320_fpn_coco": mobilenet_v3_large_320_parts,
 }
 MASK_RCNN: dict[str, Callable[[], dict]] = {
+    "mask_rcnn_resnet18_fpn_nuclei": small_nuclei_parts,
     "mask_rcnn_resnet50_fpn_coco": resnet50_v1_parts,
     "mask_rcnn_resnet50_fpn_v2_coco": mask_resnet50_v2_parts,
 }

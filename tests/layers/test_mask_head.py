@@ -36,7 +36,8 @@ def test_the_predictor_keeps_what_a_layer_owes():
 def test_the_papers_head_is_the_default():
     head, predictor = FCNMaskHead(), MaskPredictor(80)
     assert (head.num_convs, head.channels, head.norm) == (4, 256, None)
-    assert predictor.channels == 256
+    predictor.build((None, None, 14, 14, 256))
+    assert predictor.upsample.filters == 256
 
 
 def test_convolutions_come_one_after_another():

@@ -66,6 +66,19 @@ EXPECTED = {
         "preprocessing": {"min_size": 360, "max_size": 480},
     },
 }
+NUCLEI = {
+    **RESNET18,
+    "anchors": {
+        "sizes": {"P2": (12,), "P3": (24,), "P4": (48,), "P5": (96,), "P6": (192,)}
+    },
+    "proposals": {**SMALL["proposals"], "post_nms_top_k": 500},
+    "roi_sample": {"count": 128, "positive_fraction": 0.5},
+    "detections": {"max_detections": 200},
+    "mask_head": {"num_convs": 2, "channels": 64, "norm": "group"},
+    "mask_targets": {"aligned": True, "threshold": 0.5},
+    "mask_paste": {},
+    "preprocessing": {"min_size": 320, "max_size": 428},
+}
 SMALL_MOBILENET_V2 = {
     **SMALL,
     "backbone": ("mobilenet_v2", {}),
@@ -127,6 +140,7 @@ def test_mask_rcnns_have_the_parts_of_faster_rcnns_and_norms_in_the_head():
             **EXPECTED["faster_rcnn_resnet50_fpn_v2_coco"],
             "mask_head": {"norm": "batch"},
         },
+        "mask_rcnn_resnet18_fpn_nuclei": NUCLEI,
     }
     assert set(MASK_RCNN) == set(expected)
     for architecture, parts in MASK_RCNN.items():
