@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 from cli.calling import called
-from models.test_cascade_rcnn import two_stages
+from models.tiny_cascade import two_stages
 from numpy.testing import assert_array_equal
 from on_backend import arrays
 from weights.foreign_files import foreign_tensors, write_pickle, write_torch

@@ -1,37 +1,25 @@
 """Cascade R-CNN, with and without masks, as far as it is not Faster or Mask R-CNN."""
 
 import dataclasses
-import json
-import subprocess
-import sys
 
 import keras
 import numpy as np
 import pytest
 from models.tiny import tiny_backbone
+from models.tiny_cascade import CODERS, tiny_cascade, two_stages
 from models.truths import floats, truth_of
 from numpy.testing import assert_allclose, assert_array_equal
 from on_backend import arrays, outputs_of
-from PIL import Image
 from skimage import data
 
-from keras_fpn.box_coder import BoxCoder
 from keras_fpn.layers import (
     BoxPredictor,
-    ClassAgnosticBoxPredictor,
     Detections,
-    FCNMaskHead,
-    FeaturePyramid,
-    MaskPredictor,
     MeanProbabilities,
-    Proposals,
     RefinedBoxes,
-    TwoFCBoxHead,
 )
 from keras_fpn.matcher import IGNORED, NEGATIVE, POSITIVE
 from keras_fpn.models import (
-    CascadeMaskRCNN,
-    CascadeRCNN,
     CascadeStage,
     Match,
     cascade_mask_rcnn_fpn,
@@ -39,47 +27,9 @@ from keras_fpn.models import (
 )
 from keras_fpn.models.cascade_branch import CascadeBranch
 from keras_fpn.models.roi_branch import SampledRoIs
-from keras_fpn.preprocessing import Preprocessing
 from keras_fpn.training.transfer import with_classes
-from keras_fpn.weights import fill_with_formula
 
 PHOTO = np.ascontiguousarray(data.coffee())
-CODERS = [BoxCoder((n, n, n / 2, n / 2), beta=0.0) for n in (10.0, 20.0)]
-
-
-def two_stages(num_classes):
-    return tuple(
-        CascadeStage(
-            TwoFCBoxHead(16, name=f"box_head_{number}"),
-            ClassAgnosticBoxPredictor(num_classes, name=f"box_predictor_{number}"),
-            RefinedBoxes(coder, name=f"refined_boxes_{number}"),
-            Match(iou, iou),
-        )
-        for number, (coder, iou) in enumerate(zip(CODERS, (0.5, 0.7), strict=True), 1)
-    )
-
-
-def tiny_cascade(builder=cascade_rcnn_fpn, **arguments):
-    """Returns a cascade of two stages with formula weights."""
-    keras.utils.set_random_seed(0)
-    classes = len(arguments.get("class_names", range(3)))
-    defaults = {
-        "backbone": tiny_backbone(),
-        "neck": FeaturePyramid(16, name="neck"),
-        "proposals": Proposals(100, 50, 100, 50, name="proposals"),
-        "cascade": two_stages(classes),
-        "detections": Detections(
-            0.1, max_detections=20, coder=CODERS[-1], name="detections"
-        ),
-        "preprocessing": Preprocessing(min_size=96, max_size=160),
-        "num_classes": None if "class_names" in arguments else classes,
-    }
-    if builder is cascade_mask_rcnn_fpn:
-        defaults["mask_head"] = FCNMaskHead(1, 8, name="mask_head")
-        defaults["mask_predictor"] = MaskPredictor(classes, 8, name="mask_predictor")
-    model = builder(**{**defaults, **arguments})
-    fill_with_formula(model)
-    return model
 
 
 @pytest.fixture(scope="module")
@@ -253,65 +203,6 @@ def test_every_loss_falls_in_training():
     assert np.isfinite(list(found.values())).all()
     for name in ("class_loss_1", "class_loss_2"):
         assert found[name][-1] < 0.9 * found[name][0], name
-
-
-@pytest.mark.ci
-def test_it_is_saved_and_loaded(model, tmp_path):
-    model.save(tmp_path / "cascade.keras")
-    again = keras.models.load_model(tmp_path / "cascade.keras")
-    assert type(again) is CascadeMaskRCNN
-    [found], [expected] = again.detect(PHOTO), model.detect(PHOTO)
-    assert len(expected["scores"]) > 5
-    for name in ("boxes", "labels", "scores"):
-        assert_array_equal(found[name], expected[name])
-    assert found["masks"] == expected["masks"]
-
-
-@pytest.mark.ci
-def test_it_detects_alike_in_a_fresh_process(tmp_path):
-    model = tiny_cascade()
-    assert type(model) is CascadeRCNN
-    model.save(tmp_path / "cascade.keras")
-    Image.fromarray(PHOTO).save(tmp_path / "photo.png")
-    script = (
-        "import sys, json, keras, keras_fpn\n"
-        "[found] = keras.models.load_model(sys.argv[1]).detect(sys.argv[2])\n"
-        "print(json.dumps(found['boxes'].tolist()))\n"
-    )
-    files = tmp_path / "cascade.keras", tmp_path / "photo.png"
-    command = [sys.executable, "-c", script, *files]
-    result = subprocess.run(command, capture_output=True, text=True, check=True)
-    boxes = json.loads(result.stdout.splitlines()[-1])
-    assert_array_equal(np.float32(boxes), model.detect(PHOTO)[0]["boxes"])
-
-
-@pytest.mark.ci
-def test_weights_alone_are_saved_and_loaded(tmp_path):
-    model = tiny_cascade()
-    model.save_weights(tmp_path / "cascade.weights.h5")
-    again = tiny_cascade()
-    for weight in again.weights:
-        weight.assign(keras.ops.zeros_like(weight.value))
-    again.load_weights(tmp_path / "cascade.weights.h5")
-    assert_array_equal(again.detect(PHOTO)[0]["boxes"], model.detect(PHOTO)[0]["boxes"])
-
-
-@pytest.mark.ci
-@pytest.mark.tensorflow_only
-def test_it_is_served(model, tmp_path):
-    import tensorflow as tf
-
-    from keras_fpn.export import export_saved_model
-
-    folder = export_saved_model(model, tmp_path / "cascade")
-    serve = tf.saved_model.load(str(folder)).signatures["image_tensor"]
-    found = {k: v.numpy()[0] for k, v in serve(inputs=tf.constant(PHOTO[None])).items()}
-    [expected] = model.detect(PHOTO, masks="crops")
-    count = len(expected["scores"])
-    assert found["num_detections"] == count > 0
-    boxes = found["detection_boxes"][:count, [1, 0, 3, 2]]
-    assert_allclose(boxes, expected["boxes"], atol=0.01)
-    assert_allclose(found["detection_masks"][:count], expected["masks"], atol=1e-3)
 
 
 def test_known_classes_keep_their_columns_and_all_keep_the_box():

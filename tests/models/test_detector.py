@@ -1,8 +1,4 @@
-"""What a user holds: detect, predict, save and load."""
-
-import json
-import subprocess
-import sys
+"""What a user holds: detect, predict and export."""
 
 import keras
 import numpy as np
@@ -232,17 +228,6 @@ def test_the_seed_is_saved_and_is_0_in_a_file_without_one(model, tmp_path):
     assert type(model).from_config(config).seed == 0
 
 
-def test_weights_file_round_trip(model, photo, tmp_path):
-    model.save_weights(tmp_path / "model.weights.h5")
-    other = two_levels()
-    for variable in other.trainable_variables:
-        variable.assign(variable * 0)
-    other.load_weights(tmp_path / "model.weights.h5")
-    np.testing.assert_array_equal(
-        other.detect(photo)[0]["boxes"], model.detect(photo)[0]["boxes"]
-    )
-
-
 def test_changed_weights_change_what_is_detected(photo):
     model = two_levels()
     [before] = model.detect(photo)
@@ -315,31 +300,6 @@ def test_a_saved_model_finds_what_the_model_finds(model, tmp_path):
 def test_other_backends_export_nothing(model, tmp_path):
     with pytest.raises(ValueError, match=r"KERAS_BACKEND=jax.*model\.save"):
         model.export(tmp_path / "m")
-
-
-def test_saved_model_detects_alike_in_a_fresh_process(model, photo, tmp_path):
-    path = tmp_path / "detector.keras"
-    model.save(path)
-    Image.fromarray(photo).save(tmp_path / "photo.png")
-    script = (
-        "import sys, json, keras, keras_fpn\n"
-        "model = keras.models.load_model(sys.argv[1])\n"
-        "found = {k: v.tolist() for k, v in model.detect(sys.argv[2])[0].items()}\n"
-        "meaning = [model.class_names, model.category_ids]\n"
-        "print(json.dumps([found, meaning, model.preprocessing.min_size]))\n"
-    )
-    result = subprocess.run(
-        [sys.executable, "-c", script, path, tmp_path / "photo.png"],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    found, meaning, min_size = json.loads(result.stdout.splitlines()[-1])
-    [own] = model.detect(photo)
-    for name, values in own.items():
-        np.testing.assert_array_equal(np.float32(found[name]), np.float32(values))
-    assert meaning == [["cup", "spoon", "table"], [7, 3, 90]]
-    assert min_size == 96
 
 
 def test_inputs_are_padded_images_and_their_heights_and_widths(model):

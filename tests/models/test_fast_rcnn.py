@@ -12,7 +12,7 @@ from skimage import data
 
 from keras_fpn.layers import FeaturePyramid, PyramidRoIAlign, RPNHead, TwoFCBoxHead
 from keras_fpn.metrics import proposing
-from keras_fpn.models import FastRCNN, FastRCNNParts, fast_rcnn_fpn, rpn_fpn
+from keras_fpn.models import fast_rcnn_fpn, rpn_fpn
 from keras_fpn.models.compiled import compiled_call
 from keras_fpn.preprocessing import Preprocessing
 from keras_fpn.training.transfer import with_classes
@@ -235,19 +235,6 @@ def test_it_learns_a_scene_by_heart():
     assert_array_equal(found["labels"][:, 0], [0, 1])
     assert (found["scores"][:, 0] > 0.8).all()
     assert_allclose(found["boxes"][:, 0], boxes[:, 0], atol=4)
-
-
-def test_it_is_saved_and_loaded(fast, given, tmp_path):
-    fast.save(tmp_path / "fast.keras")
-    [expected] = fast.detect(PHOTO, proposals=given)
-    for again in (
-        keras.models.load_model(tmp_path / "fast.keras"),
-        fast_rcnn_fpn(weights=tmp_path / "fast.keras"),
-    ):
-        assert isinstance(again, FastRCNN)
-        assert isinstance(again.parts, FastRCNNParts)
-        [found] = again.detect(PHOTO, proposals=given)
-        assert_array_equal(found["boxes"], expected["boxes"])
 
 
 def test_a_formula_fills_it_so_that_it_finds_boxes():

@@ -1,9 +1,6 @@
-"""Keypoint R-CNN detects, is saved, loaded, served, trained and measured."""
+"""Keypoint R-CNN detects, is trained, measured and fine-tuned."""
 
 import dataclasses
-import json
-import subprocess
-import sys
 
 import keras
 import numpy as np
@@ -20,7 +17,6 @@ from keras_fpn.metrics import CocoEvaluation, evaluate_photos
 from keras_fpn.models import (
     COCO_PERSON,
     FasterRCNN,
-    KeypointRCNN,
     KeypointSet,
     keypoint_rcnn_fpn,
 )
@@ -81,62 +77,6 @@ def test_a_mirrored_photo_exchanges_left_and_right(model):
     assert_allclose(views["keypoints"][row], expected, atol=0.01)
     with pytest.raises(ValueError, match=r"masks or keypoints .* no mean"):
         model.detect(PHOTO, flip=True, merge="weighted_boxes")
-
-
-@pytest.mark.ci
-def test_it_is_saved_and_loaded(model, found, tmp_path):
-    model.save(tmp_path / "keypoints.keras")
-    model.save_weights(tmp_path / "keypoints.weights.h5")
-    loaded = keras.models.load_model(tmp_path / "keypoints.keras")
-    again = tiny_keypoint_rcnn(filled=False)
-    again.load_weights(tmp_path / "keypoints.weights.h5")
-    named = keypoint_rcnn_fpn(weights=tmp_path / "keypoints.keras")
-    for other in (loaded, again, named):
-        assert isinstance(other, KeypointRCNN)
-        assert other.keypoint_set == CORNERS
-        assert_array_equal(other.detect(PHOTO)[0]["keypoints"], found["keypoints"])
-
-
-@pytest.mark.ci
-def test_it_detects_alike_in_a_fresh_process(model, found, tmp_path):
-    model.save(tmp_path / "keypoints.keras")
-    Image.fromarray(PHOTO).save(tmp_path / "photo.png")
-    script = (
-        "import sys, json, keras, keras_fpn\n"
-        "[found] = keras.models.load_model(sys.argv[1]).detect(sys.argv[2])\n"
-        "print(json.dumps(found['keypoints'].tolist()))\n"
-    )
-    files = [tmp_path / "keypoints.keras", tmp_path / "photo.png"]
-    result = subprocess.run(
-        [sys.executable, "-c", script, *files],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    keypoints = json.loads(result.stdout.splitlines()[-1])
-    assert_array_equal(np.float32(keypoints), found["keypoints"])
-
-
-@pytest.mark.ci
-@pytest.mark.tensorflow_only
-def test_it_is_served_with_its_keypoints(model, found, tmp_path):
-    import tensorflow as tf
-    from serving.operations import assert_stock
-
-    from keras_fpn.export import export_saved_model
-
-    folder = export_saved_model(model, tmp_path / "keypoints")
-    assert_stock(folder)
-    serve = tf.saved_model.load(str(folder)).signatures["image_tensor"]
-    served = {k: v.numpy()[0] for k, v in serve(inputs=PHOTO[None]).items()}
-    count = len(found["scores"])
-    assert served["num_detections"] == count
-    points = served["detection_keypoints"]
-    assert_allclose(points[:count, :, ::-1], found["keypoints"][..., :2], atol=0.02)
-    scores = served["detection_keypoint_scores"]
-    assert_allclose(scores[:count], found["keypoints"][..., 2], rtol=1e-3, atol=1e-4)
-    assert not points[count:].any()
-    assert not scores[count:].any()
 
 
 def photos_with_keypoints(folder, keypoints=CORNERS):

@@ -1,22 +1,21 @@
-"""RetinaNet: trains, detects, is saved, loaded, folded, fine-tuned and exported."""
-
-import json
-import subprocess
-import sys
+"""RetinaNet: its parts, detects, is trained, folded and fine-tuned."""
 
 import keras
 import numpy as np
 import pytest
-from models.tiny import give_statistics, normed_backbone, tiny_backbone
+from models.tiny import (
+    give_statistics,
+    normed_backbone,
+    tiny_backbone,
+    two_rectangles,
+)
+from models.tiny_one_stage import tiny_retinanet
 from numpy.testing import assert_allclose, assert_array_equal
 from on_backend import arrays
-from PIL import Image
-from process_environment import environment_of_its_own
 from skimage import data
 
 import keras_fpn
 from keras_fpn.layers import (
-    DenseDetections,
     DenseHead,
     FeaturePyramid,
     MultiLevelAnchors,
@@ -30,26 +29,10 @@ from keras_fpn.models import (
     fold_batch_norms,
     retinanet_fpn,
 )
-from keras_fpn.preprocessing import Preprocessing
 from keras_fpn.report.anchor_coverage import level_strides
 from keras_fpn.training.transfer import with_classes
 
 PHOTO = data.coffee()
-NAMES = ["cat", "dog", "cow"]
-
-
-def tiny_retinanet(**arguments):
-    first = {
-        "backbone": tiny_backbone(),
-        "class_names": NAMES,
-        "neck": FeaturePyramid(16, name="neck"),
-        "dense_head": DenseHead(1, norm="group", name="dense_head"),
-        "detections": DenseDetections(max_detections=20, name="detections"),
-        "preprocessing": Preprocessing(min_size=96, max_size=160),
-    }
-    model = retinanet_fpn(**{**first, **arguments})
-    keras_fpn.weights.fill_with_formula(model)
-    return model
 
 
 @pytest.fixture(scope="module")
@@ -104,42 +87,14 @@ def test_it_detects_within_limits(model):
     assert len(more["boxes"]) == 50
 
 
-LOADED = """
-import sys, keras, numpy as np
-from PIL import Image
-import keras_fpn
-model = keras.models.load_model(sys.argv[1])
-[found] = model.detect(np.asarray(Image.open(sys.argv[2])))
-average = float(model.loss_divisor.average)
-import json
-print(json.dumps([found["boxes"].tolist(), model.class_names, average]))
-"""
-
-
-@pytest.mark.ci
-def test_a_fresh_process_loads_it_with_the_state_of_its_losses(model, tmp_path):
+def test_the_state_of_its_losses_is_saved(model, tmp_path):
     model.loss_divisor.average.assign(123.5)
     model.save(tmp_path / "model.keras")
-    Image.fromarray(PHOTO).save(tmp_path / "photo.png")
-    arguments = [tmp_path / "model.keras", tmp_path / "photo.png"]
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", LOADED, *map(str, arguments)],
-        env=environment_of_its_own(),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    boxes, names, average = json.loads(done.stdout.splitlines()[-1])
-    assert_allclose(boxes, model.detect(PHOTO)[0]["boxes"], atol=1e-3)
-    assert (names, average) == (NAMES, 123.5)
-    again = retinanet_fpn(weights=tmp_path / "model.keras")
-    assert type(again) is RetinaNet
-    assert arrays(again.loss_divisor.average) == 123.5
     model.save_weights(tmp_path / "model.weights.h5")
     other = tiny_retinanet(loss_divisor=MovingPositives(name="loss_divisor"))
     other.load_weights(tmp_path / "model.weights.h5")
-    assert arrays(other.loss_divisor.average) == 123.5
-    assert_array_equal(other.detect(PHOTO)[0]["boxes"], model.detect(PHOTO)[0]["boxes"])
+    for again in (other, retinanet_fpn(weights=tmp_path / "model.keras")):
+        assert arrays(again.loss_divisor.average) == 123.5
 
 
 def test_other_classes_keep_their_columns_of_every_anchor(model):
@@ -157,16 +112,6 @@ def test_other_classes_keep_their_columns_of_every_anchor(model):
     assert_allclose(arrays(new.dense_predictor.class_logits.bias), -4.59512, rtol=1e-5)
 
 
-def a_batch():
-    images = np.random.default_rng(0).uniform(0, 60, (2, 96, 128, 3)).astype("float32")
-    boxes = np.array([[[20, 16, 84, 80]], [[40, 8, 72, 88]]], "float32")
-    for image, [(x1, y1, x2, y2)] in zip(images, boxes.astype(int), strict=True):
-        image[y1:y2, x1:x2] = (230, 120, 40)
-    x = {"images": images, "image_sizes": np.array([[96, 128]] * 2, "float32")}
-    y = {"boxes": boxes, "labels": np.array([[0], [1]]), "image_ids": np.array([4, 9])}
-    return x, y
-
-
 @pytest.mark.ci
 def test_it_learns():
     keras.utils.set_random_seed(0)
@@ -177,7 +122,7 @@ def test_it_learns():
         coarse_level=SubsampledLevel(name="coarse_level"),
         dense_head=DenseHead(1, name="dense_head"),
     )
-    x, y = a_batch()
+    x, y = two_rectangles()
     model.compile(keras.optimizers.Adam(0.005))
     history = model.fit(x, y, batch_size=2, epochs=80, verbose=0).history
     assert set(history) == {"loss", "class_loss", "box_loss"}
@@ -246,21 +191,3 @@ def test_parts_that_do_not_fit_are_refused():
 def test_it_has_no_proposals(model):
     with pytest.raises(ValueError, match="received a RetinaNet"):
         proposing(model)
-
-
-@pytest.mark.ci
-@pytest.mark.tensorflow_only
-def test_it_is_exported_and_answers_as_detect_does(model, tmp_path):
-    import tensorflow as tf
-
-    from keras_fpn.export import export_saved_model
-
-    folder = export_saved_model(model, tmp_path / "retinanet")
-    serve = tf.saved_model.load(str(folder)).signatures["image_tensor"]
-    found = {k: v.numpy()[0] for k, v in serve(inputs=tf.constant(PHOTO[None])).items()}
-    [expected] = model.detect(PHOTO)
-    count = len(expected["scores"])
-    assert found["num_detections"] == count > 0
-    boxes = found["detection_boxes"][:count, [1, 0, 3, 2]]
-    assert_allclose(boxes, expected["boxes"], atol=0.01)
-    assert_array_equal(found["detection_classes"][:count], expected["labels"] + 1)

@@ -1,17 +1,17 @@
-"""The region proposal network alone: trains, detects, is saved, loaded and exported."""
+"""The region proposal network alone: detects, is trained and measured."""
 
 import json
 
 import keras
 import numpy as np
 import pytest
-from models.tiny import tiny_backbone, two_levels
+from models.tiny import tiny_rpn, two_levels, two_rectangles
 from numpy.testing import assert_allclose, assert_array_equal
 from skimage import data
 
 from keras_fpn.data import Loader, open_dataset, read_proposals
 from keras_fpn.data.scenes import write_scenes
-from keras_fpn.layers import FeaturePyramid, ProposalDetections, Proposals
+from keras_fpn.layers import ProposalDetections
 from keras_fpn.metrics import (
     CocoEvaluation,
     coco_ground_truth,
@@ -20,22 +20,9 @@ from keras_fpn.metrics import (
     proposing,
 )
 from keras_fpn.models import RPN, RPNParts, rpn_fpn
-from keras_fpn.preprocessing import Preprocessing
 from keras_fpn.report import evaluation_text, write_evaluation
 
 PHOTO = data.coffee()
-
-
-def tiny_rpn(**parts):
-    return rpn_fpn(
-        tiny_backbone(("C3", "C4")),
-        preprocessing=Preprocessing(min_size=96, max_size=160),
-        **{
-            "neck": FeaturePyramid(16, name="neck"),
-            "proposals": Proposals(100, 50, 100, 50, name="proposals"),
-            **parts,
-        },
-    )
 
 
 @pytest.fixture(scope="module")
@@ -75,30 +62,11 @@ def test_a_two_stage_detectors_first_stage_is_one_with_its_layers():
     assert rpn.rpn_head is faster.rpn_head
 
 
-def test_it_is_saved_and_loaded(model, tmp_path):
-    model.save(tmp_path / "rpn.keras")
-    for again in (
-        keras.models.load_model(tmp_path / "rpn.keras"),
-        rpn_fpn(weights=tmp_path / "rpn.keras"),
-    ):
-        assert isinstance(again, RPN)
-        assert_array_equal(
-            again.detect(PHOTO)[0]["boxes"], model.detect(PHOTO)[0]["boxes"]
-        )
-
-
 @pytest.mark.ci
 def test_it_learns_on_data_of_any_classes():
-    # The recall after 40 steps depends on the initial weights, and these on the tests
-    # that ran before, unless the seed is set here.
-    keras.utils.set_random_seed(0)
     model = tiny_rpn()
-    images = np.random.default_rng(0).uniform(0, 60, (2, 96, 128, 3)).astype("float32")
-    boxes = np.array([[[20, 16, 84, 80]], [[40, 8, 72, 88]]], "float32")
-    for image, [(x1, y1, x2, y2)] in zip(images, boxes.astype(int), strict=True):
-        image[y1:y2, x1:x2] = (230, 120, 40)
-    x = {"images": images, "image_sizes": np.array([[96, 128]] * 2, "float32")}
-    y = {"boxes": boxes, "labels": np.array([[0], [6]]), "image_ids": np.array([4, 9])}
+    x, y = two_rectangles()
+    y["labels"] = np.array([[0], [6]])
     model.compile(keras.optimizers.Adam(0.003))
     history = model.fit(x, y, batch_size=2, epochs=40, verbose=0).history
     assert set(history) == {"loss", "objectness_loss", "rpn_box_loss"}
@@ -114,7 +82,7 @@ def test_it_learns_on_data_of_any_classes():
             "area": (x2 - x1) * (y2 - y1),
             "iscrowd": 0,
         }
-        for n, [(x1, y1, x2, y2)] in enumerate(boxes.tolist())
+        for n, [(x1, y1, x2, y2)] in enumerate(y["boxes"].tolist())
     ]
     truth = {
         "images": [{"id": n, "height": 96, "width": 128} for n in range(2)],
@@ -130,23 +98,6 @@ def test_its_coco_weights_are_for_another_backbone_and_it_has_no_box_head():
         rpn_fpn(weights="coco")
     with pytest.raises(ValueError, match=r"received 'box_head'. Near names"):
         tiny_rpn(box_head=keras.layers.Dense(1))
-
-
-@pytest.mark.tensorflow_only
-def test_it_is_exported_and_answers_as_detect_does(model, tmp_path):
-    import tensorflow as tf
-
-    from keras_fpn.export import export_saved_model
-
-    folder = export_saved_model(model, tmp_path / "rpn")
-    serve = tf.saved_model.load(str(folder)).signatures["image_tensor"]
-    found = {k: v.numpy()[0] for k, v in serve(inputs=tf.constant(PHOTO[None])).items()}
-    [expected] = model.detect(PHOTO)
-    count = len(expected["scores"])
-    assert found["num_detections"] == count > 0
-    boxes = found["detection_boxes"][:count, [1, 0, 3, 2]]
-    assert_allclose(boxes, expected["boxes"], atol=0.01)
-    assert (found["detection_classes"][:count] == 1).all()
 
 
 @pytest.fixture(scope="module")

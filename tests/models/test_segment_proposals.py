@@ -1,13 +1,12 @@
-"""Segmentation proposals: learn, detect, are measured, saved, exported and served."""
+"""Segmentation proposals: learn, detect and are measured."""
 
 import json
-import subprocess
-import sys
 
 import keras
 import numpy as np
 import pytest
 from models.tiny import tiny_backbone
+from models.tiny_segments import tiny_segments
 from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 from pycocotools import mask as coco_mask
@@ -22,7 +21,6 @@ from keras_fpn.layers import (
     SegmentHead,
     SegmentWindows,
     TopSegments,
-    fapn,
 )
 from keras_fpn.metrics import CocoEvaluation, evaluate_photos
 from keras_fpn.models import SegmentProposals, segment_proposals_fpn
@@ -30,27 +28,6 @@ from keras_fpn.preprocessing import Preprocessing
 from keras_fpn.training import TrainingPlan, prepare_training
 
 PHOTO = data.coffee()
-TINY = Preprocessing(min_size=96, max_size=160)
-
-
-def tiny_segments(spread=True, **parts):
-    """A small detector; `spread` makes its scores and masks differ from 0.5."""
-    keras.utils.set_random_seed(0)
-    model = segment_proposals_fpn(
-        parts.pop("backbone", None) or tiny_backbone(),
-        preprocessing=parts.pop("preprocessing", TINY),
-        **{
-            "neck": FeaturePyramid(16, name="neck"),
-            "segment_head": SegmentHead((3, 5), 8, name="segment_head"),
-            "top_segments": TopSegments(0.01, 40, name="top_segments"),
-            **parts,
-        },
-    )
-    if spread:
-        for _, score, mask in model.segment_head.predictors:
-            for layer in (score, mask):
-                layer.kernel.assign(layer.kernel * 100)
-    return model
 
 
 @pytest.fixture(scope="module")
@@ -115,71 +92,6 @@ def test_boxes_are_around_the_masks_to_within_a_cell(model):
         if len(rows):
             extent = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
             assert (np.abs(extent - box) <= np.tile(cell, 2) + 1).all()
-
-
-@pytest.mark.parametrize(
-    "form", ["keras", pytest.param("weights.h5", marks=pytest.mark.ci)]
-)
-def test_it_is_saved_and_loaded(model, tmp_path, form):
-    path = tmp_path / f"segments.{form}"
-    if form == "keras":
-        model.save(path)
-        again = keras.models.load_model(path)
-    else:
-        model.save_weights(path)
-        again = tiny_segments()
-        for weight in again.weights[:-1]:
-            weight.assign(weight * 0)
-        again.load_weights(path)
-    assert isinstance(again, SegmentProposals)
-    assert again.detect(PHOTO)[0]["masks"] == model.detect(PHOTO)[0]["masks"]
-
-
-def test_on_a_fapn_it_is_saved_and_loaded(tmp_path):
-    neck = fapn(16, name="neck")
-    model = tiny_segments(backbone=tiny_backbone(("C3", "C4")), neck=neck)
-    points = neck.merge["C3"].deform.predict_points.kernel
-    points.assign(np.random.default_rng(0).normal(0, 0.1, points.shape))
-    model.save(tmp_path / "segments.keras")
-    again = keras.models.load_model(tmp_path / "segments.keras")
-    [found], [expected] = (one.detect(PHOTO[:128, :160]) for one in (again, model))
-    assert len(expected["scores"]) > 5
-    assert found["masks"] == expected["masks"]
-    assert_array_equal(found["scores"], expected["scores"])
-
-
-@pytest.mark.ci
-def test_it_detects_alike_in_a_fresh_process(model, tmp_path):
-    model.save(tmp_path / "segments.keras")
-    Image.fromarray(PHOTO).save(tmp_path / "photo.png")
-    script = (
-        "import sys, json, keras, keras_fpn\n"
-        "[found] = keras.models.load_model(sys.argv[1]).detect(sys.argv[2])\n"
-        "print(json.dumps([found['masks'], found['scores'].tolist()]))\n"
-    )
-    result = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            script,
-            tmp_path / "segments.keras",
-            tmp_path / "photo.png",
-        ],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    masks, scores = json.loads(result.stdout.splitlines()[-1])
-    [own] = model.detect(PHOTO)
-    assert masks == own["masks"]
-    assert_array_equal(np.float32(scores), own["scores"])
-
-
-@pytest.mark.ci
-def test_a_file_can_be_given_as_weights(model, tmp_path):
-    model.save(tmp_path / "segments.keras")
-    again = segment_proposals_fpn(weights=tmp_path / "segments.keras")
-    assert again.detect(PHOTO)[0]["masks"] == model.detect(PHOTO)[0]["masks"]
 
 
 def test_other_rows_of_table_6_are_other_parts():
@@ -303,25 +215,6 @@ def test_there_is_one_class_and_no_coco_weights():
         segment_proposals_fpn(weights="coco")
     with pytest.raises(ValueError, match=r"received 'rpn_head'. Near names"):
         tiny_segments(rpn_head=keras.layers.Dense(1))
-
-
-@pytest.mark.ci
-@pytest.mark.tensorflow_only
-def test_it_is_served_with_its_masks(model, tmp_path):
-    import tensorflow as tf
-
-    from keras_fpn.export import export_saved_model
-
-    folder = export_saved_model(model, tmp_path / "segments")
-    serve = tf.saved_model.load(str(folder)).signatures["image_tensor"]
-    found = {k: v.numpy()[0] for k, v in serve(inputs=tf.constant(PHOTO[None])).items()}
-    [expected] = model.detect(PHOTO, masks="crops")
-    count = len(expected["scores"])
-    assert found["num_detections"] == count > 0
-    assert_allclose(found["detection_masks"][:count], expected["masks"], atol=1e-4)
-    windows = found["detection_outer_boxes"][:count, [1, 0, 3, 2]]
-    assert_allclose(windows, expected["mask_windows"], atol=0.01)
-    assert not found["detection_masks"][count:].any()
 
 
 @pytest.mark.ci

@@ -1,7 +1,4 @@
-"""Semantic FPN detects, is saved, loaded, served and trained."""
-
-import subprocess
-import sys
+"""Semantic FPN detects, is trained and folded."""
 
 import keras
 import numpy as np
@@ -9,11 +6,10 @@ import pytest
 from models.tiny import tiny_backbone
 from models.tiny_panoptic import batch_of_two, tiny_semantic_fpn
 from numpy.testing import assert_array_equal
-from PIL import Image
 from skimage import data
 
 from keras_fpn.layers import SemanticFPNHead
-from keras_fpn.models import COCO_STUFF, SemanticFPN, fold_batch_norms, semantic_fpn
+from keras_fpn.models import COCO_STUFF, fold_batch_norms, semantic_fpn
 from keras_fpn.training.transfer import with_classes
 
 PHOTO = data.coffee()
@@ -70,34 +66,6 @@ def test_it_has_no_limits_and_one_view(model):
         semantic_fpn(tiny_backbone(("C3", "C4")))
 
 
-@pytest.mark.ci
-def test_it_is_saved_and_loaded(model, found, tmp_path):
-    model.save(tmp_path / "semantic.keras")
-    model.save_weights(tmp_path / "semantic.weights.h5")
-    again = tiny_semantic_fpn(filled=False)
-    again.load_weights(tmp_path / "semantic.weights.h5")
-    named = semantic_fpn(weights=tmp_path / "semantic.keras")
-    for other in (again, named):
-        assert type(other) is SemanticFPN
-        assert other.class_names == ["road", "car", "sky"]
-        [one] = other.detect(PHOTO)
-        assert_array_equal(one["semantic_map"], found["semantic_map"])
-
-
-@pytest.mark.ci
-def test_it_detects_alike_in_a_fresh_process(model, found, tmp_path):
-    model.save(tmp_path / "semantic.keras")
-    Image.fromarray(PHOTO).save(tmp_path / "photo.png")
-    script = (
-        "import sys, keras, keras_fpn, numpy\n"
-        "[found] = keras.models.load_model(sys.argv[1]).detect(sys.argv[2])\n"
-        "numpy.save(sys.argv[3], found['semantic_map'])\n"
-    )
-    files = [tmp_path / name for name in ("semantic.keras", "photo.png", "map.npy")]
-    subprocess.run([sys.executable, "-c", script, *files], check=True)
-    assert_array_equal(np.load(files[2]), found["semantic_map"])
-
-
 def test_known_classes_keep_their_weights(model):
     new = with_classes(model, ["sky", "tree"], [1, 2])
     own, theirs = (
@@ -140,30 +108,3 @@ def test_fit_learns_classes_of_pixels():
     share = (found["semantic_map"] == truth).mean()
     assert share > 0.9
     assert (np.zeros_like(truth) == truth).mean() < 0.6
-
-
-@pytest.mark.ci
-@pytest.mark.tensorflow_only
-def test_it_is_served(model, found, tmp_path):
-    import tensorflow as tf
-    from serving.operations import assert_stock
-
-    from keras_fpn.export import export_saved_model
-
-    folder = export_saved_model(model, tmp_path / "semantic", with_xyxy=True)
-    assert_stock(folder)
-    signatures = tf.saved_model.load(str(folder)).signatures
-    served = signatures["image_tensor"](inputs=tf.constant(PHOTO[None]))
-    served = {name: value.numpy()[0] for name, value in served.items()}
-    assert set(served) == {"semantic_map", "image_info", "status"}
-    height, width = served["image_info"][1].astype(int)
-    inside = served["semantic_map"][:height, :width]
-    assert (inside != 255).all()
-    assert (served["semantic_map"] == 255).sum() == served["semantic_map"].size - (
-        height * width
-    )
-    nearest = Image.fromarray(inside).resize((600, 400), Image.Resampling.NEAREST)
-    assert (np.asarray(nearest) == found["semantic_map"]).mean() > 0.97
-    broken = signatures["serving_default"](inputs=tf.constant([b"no photo"]))
-    assert (broken["semantic_map"].numpy() == 255).all()
-    assert set(signatures["xyxy"].structured_outputs) == set(served)

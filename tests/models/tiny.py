@@ -1,4 +1,4 @@
-"""A Faster R-CNN small enough to build, fill and run in a second."""
+"""A Faster R-CNN and an RPN small enough to build, fill and run in a second."""
 
 import keras
 import numpy as np
@@ -48,6 +48,20 @@ def two_levels(num_classes=3, **arguments):
     return tiny_detector(num_classes, **{"backbone": backbone, **arguments})
 
 
+def tiny_rpn(**parts):
+    """Returns an RPN with random weights, which are always the same."""
+    keras.utils.set_random_seed(0)
+    return keras_fpn.models.rpn_fpn(
+        tiny_backbone(("C3", "C4")),
+        preprocessing=Preprocessing(min_size=96, max_size=160),
+        **{
+            "neck": FeaturePyramid(16, name="neck"),
+            "proposals": Proposals(100, 50, 100, 50, name="proposals"),
+            **parts,
+        },
+    )
+
+
 def normed_backbone():
     """Returns a pathway with a norm of each kind; one epsilon is 0."""
     images = keras.Input((None, None, 3), name="images")
@@ -72,3 +86,23 @@ def give_statistics(model):
             weight.assign(generator.normal(0, 0.3, weight.shape))
         if name in ("gamma", "moving_variance"):
             weight.assign(generator.uniform(0.5, 2.0, weight.shape))
+
+
+def two_rectangles(size=(96, 128), boxes=((20, 16, 84, 80), (40, 8, 72, 88))):
+    """Returns inputs and targets of two dark images, each with a bright rectangle.
+
+    Args:
+        size: (height, width) of the images, pixels.
+        boxes: of the rectangles, xyxy, whole pixels; their labels are 0 and 1.
+    """
+    draw = np.random.default_rng(0)
+    images = draw.uniform(0, 60, (2, *size, 3)).astype("float32")
+    for image, (x1, y1, x2, y2) in zip(images, boxes, strict=True):
+        image[y1:y2, x1:x2] = (230, 120, 40)
+    x = {"images": images, "image_sizes": np.array([size] * 2, "float32")}
+    y = {
+        "boxes": np.array(boxes, "float32")[:, None],
+        "labels": np.array([[0], [1]]),
+        "image_ids": np.array([4, 9]),
+    }
+    return x, y

@@ -21,7 +21,7 @@ ALLOWED = frozenset(
     LessEqual Log LogicalAnd LogicalOr MapDataset MatMul Max MaxPool Maximum Mean
     MergeV2Checkpoints Min Minimum MirrorPad Mul Neg NoOp OneHot OptionsDataset Pack Pad
     PadV2 ParseExampleV2 PartitionedCall Placeholder Prod Range ReadVariableOp
-    RealDiv Relu Relu6 Reshape ResizeBilinear RestoreV2 Rsqrt SaveV2
+    RealDiv Relu Relu6 Reshape ResizeBilinear RestoreV2 ReverseV2 Rsqrt SaveV2
     ScaleAndTranslate Select SelectV2 Shape ShardedFilename Sigmoid Softmax Sqrt
     Square SquaredDifference Squeeze StatefulPartitionedCall StatelessIf StatelessWhile
     StaticRegexFullMatch StopGradient StridedSlice StringJoin StringLength StringSplitV2

@@ -22,8 +22,8 @@ PRESETS = sorted(keras_fpn.list_presets())
 IN_EVERY_RUN = {"faster_rcnn_resnet18_fpn_scenes"}
 # One of each publisher and kind of photo. Of the others, Cascade, Keypoint R-CNN,
 # RetinaNet, FCOS, Panoptic FPN and detectron2's Mask R-CNN were not tried at their own
-# size, and the rest passed on 2026-11-29; small detectors of all kinds are exported and
-# asked by tests of their own. Some find nothing in photos of 64 pixels.
+# size, and the rest passed on 2026-11-29; tests/models/test_family_files.py exports and
+# asks a small detector of each kind. Some find nothing in photos of 64 pixels.
 IN_CI = {
     "fast_rcnn_resnet50_fpn_detectron2_1x",
     "faster_rcnn_mobilenet_v3_large_320_fpn_coco",

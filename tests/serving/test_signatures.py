@@ -1,5 +1,8 @@
 """The signatures of a detector whose answers are known by hand, and of a real one."""
 
+from types import MappingProxyType
+
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -164,6 +167,35 @@ def test_masks_are_crops_of_outer_boxes(tmp_path, normalized):
     np.testing.assert_array_equal(own["masks"], masks)
     windows = [[0, 0, 300, 100], [0, 0, 150, 100], [0] * 4]
     np.testing.assert_allclose(own["mask_windows"][0], windows, rtol=1e-6)
+
+
+class MapDetector(FixedDetector):
+    """Finds no objects. A pixel has class 0 where it is red, and class 1 elsewhere."""
+
+    output = MappingProxyType({"semantic_logits": None})
+
+    def __call__(self, inputs, training):
+        red = inputs["images"][:, ::4, ::4, :1]
+        return {"semantic_logits": keras.ops.concatenate([red, 255 - red], axis=-1)}
+
+
+def test_a_map_alone_is_of_the_resized_photo_in_every_signature(tmp_path):
+    model = MapDetector(Preprocessing(min_size=96, max_size=144))
+    folder = export_saved_model(model, tmp_path / "m", frozen=False, with_xyxy=True)
+    loaded = tf.saved_model.load(str(folder))
+    photos = tf.constant([encoded(smooth(200, 300)), b"none"])  # from black to red
+    for signature in ("serving_default", "xyxy"):
+        answer = loaded.signatures[signature](inputs=photos)
+        found = {name: value.numpy() for name, value in answer.items()}
+        assert set(found) == {"semantic_map", "image_info", "status"}
+        assert found["image_info"][0, :2].tolist() == [[200, 300], [96, 144]]
+        assert found["semantic_map"].dtype == np.uint8
+        assert found["semantic_map"].shape == (2, 96, 160)
+        one, none = found["semantic_map"]
+        assert (one[:, :68] == 1).all()
+        assert (one[:, 76:144] == 0).all()  # the edge is exact to one cell of 4 pixels
+        assert (one[:, 144:] == 255).all()
+        assert (none == 255).all()
 
 
 def test_outputs_that_have_no_name_for_servers_are_refused(tmp_path):
