@@ -111,4 +111,15 @@ _BCCD = ShippedCheckpoint(
     size_mb=4.47,
 )
 
-SHIPPED = {checkpoint.name: checkpoint for checkpoint in [_SCENES, _BCCD]}
+_NUCLEI = ShippedCheckpoint(
+    name="mask_rcnn_resnet18_fpn_nuclei",
+    sha256="63fe2f5302028d275e80a1c1c77b5568296e5ec33f26f41cf966ea8c0e4c27e4",
+    class_names=("nucleus",),
+    metrics={"81 images of nuclei": {"box AP": 50.2, "mask AP": 52.8}},
+    sample=None,
+    license="Apache-2.0, as keras_fpn; trained on nuclei of the 2018 Data Science Bowl, "
+    "CC0",
+    size_mb=4.68,
+)
+
+SHIPPED = {checkpoint.name: checkpoint for checkpoint in [_SCENES, _BCCD, _NUCLEI]}
