@@ -49,18 +49,10 @@ def add_parser(commands):
 
 def run(arguments):
     """Evaluates as the command line asks; returns the exit code."""
-    from keras_fpn.report.extra import INSTALL, missing_packages
-
     make_output(arguments.output)
     dataset = _data(arguments)
     dataset = with_file(dataset, arguments.proposals, TESTED)
-    missing = missing_packages()
-    if missing:
-        print(
-            f"index.html will not be written: it needs {' and '.join(missing)}. To "
-            f"install: {INSTALL}",
-            file=sys.stderr,
-        )
+    tell_if_without_page()
     model, title = load_detector(arguments.preset, arguments.weights)
     notes = [f"{title}."] if title else []
     try:
@@ -138,6 +130,19 @@ def evaluate(
     with reported(OSError, code=1, prefix=failed), photo_progress():
         written = write_evaluation(evaluation, output, not missing_packages(), epochs)
     print(f"\nIn {output}: {', '.join(written)}")
+
+
+def tell_if_without_page():
+    """Prints what the page needs, if that is not installed."""
+    from keras_fpn.report.extra import INSTALL, missing_packages
+
+    missing = missing_packages()
+    if missing:
+        print(
+            f"index.html will not be written: it needs {' and '.join(missing)}. To "
+            f"install: {INSTALL}",
+            file=sys.stderr,
+        )
 
 
 def _model_name(arguments):

@@ -120,9 +120,7 @@ class Parser(argparse.ArgumentParser):
         ] or difflib.get_close_matches(name.lower(), commands, 1)
         question = f" Did you mean {meant[0]}?" if meant else ""
         known = ", ".join(commands)
-        return (
-            f"there must be such a command; received {name!r}.{question} All: {known}"
-        )
+        return f"unknown command: {name!r}.{question} All: {known}"
 
     def _suggestion(self, name):
         """Returns what an unknown option may stand for, str; empty if that is unknown.

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from keras_fpn.cli.errors import INTERRUPTED, CommandError, reported
-from keras_fpn.cli.evaluate import evaluate
+from keras_fpn.cli.evaluate import evaluate, tell_if_without_page
 from keras_fpn.cli.options import (
     COUNT,
     FLAG,
@@ -217,6 +217,8 @@ def run_training(plan, dataset, validation, arguments: argparse.Namespace, devic
                 f"is in {training.folder.path}."
             )
         print(_summary(training), flush=True)  # before what goes to stderr
+        if validation is not None:
+            tell_if_without_page()  # early: it can be installed while this runs
     try:
         with reported(TrainingDiverged, OSError, code=1):
             with contextlib.ExitStack() as stack:

@@ -16,6 +16,7 @@ from keras_fpn import cli
 from keras_fpn.cli import finetune, run_training
 from keras_fpn.data.scenes import write_scenes
 from keras_fpn.preprocessing import Preprocessing
+from keras_fpn.report import extra
 from keras_fpn.training import Progress
 
 BOX = {"bbox": [10, 20, 30, 40]}
@@ -43,6 +44,7 @@ called = functools.partial(calling.called, "finetune")
 def runs(made):
     """A run that is interrupted after an epoch, and the same command again.
 
+    The first lacks a package of the page.
     JAX takes long to compile: there it is one run.
     """
     argv = [made / "set", "--weights", made / "tiny.keras", "--epochs", 2]
@@ -61,6 +63,7 @@ def runs(made):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Progress, "on_epoch_begin", interrupted)
+        patch.setattr(extra, "PACKAGES", ("jinja2", "no_such_package"))
         first = called(*argv)
     return first, called(*argv)
 
@@ -71,6 +74,13 @@ def test_an_interrupted_run_says_how_to_resume(runs, made):
     assert code == 130
     assert "6 photos, 3 steps of 2 images per epoch, 6 steps in total" in out
     assert err.endswith(f"Interrupted. The same command resumes from {made / 'run'}.\n")
+
+
+@pytest.mark.tensorflow_only
+def test_before_training_it_is_said_that_there_will_be_no_page(runs):
+    told = "index.html will not be written: it needs no_such_package. To install: "
+    assert runs[0][2].startswith(told)
+    assert "will not be written" not in runs[1][2]
 
 
 @pytest.mark.tensorflow_only
