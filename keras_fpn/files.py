@@ -1,6 +1,7 @@
 """Files: written complete or not at all, read if they are regular and not too large."""
 
 import contextlib
+import difflib
 import errno
 import io
 import os
@@ -32,6 +33,23 @@ def check_regular(path: PathLike, most: int):
     if there.st_size > most:
         reason = f"It has {there.st_size} bytes, and at most {most} are read"
         raise OSError(errno.EFBIG, reason, name)
+
+
+def similar_path(path: PathLike):
+    """Returns what may be meant by a path that does not exist.
+
+    Args:
+        path: str or os.PathLike.
+
+    Returns:
+        Path in the same folder, of nearly the same name; None if there is none.
+    """
+    path = pathlib.Path(path)
+    if not path.parent.is_dir():
+        return None
+    names = [one.name for one in path.parent.iterdir()]
+    close = difflib.get_close_matches(path.name, names, 1)
+    return path.parent / close[0] if close else None
 
 
 @contextlib.contextmanager

@@ -20,11 +20,11 @@ Train:
         --val NUCLEI/val.json --output runs/nuclei
     keras-fpn evaluate NUCLEI/test.json --weights runs/nuclei/best.keras
     python scripts/ship_checkpoint.py runs/nuclei/best.keras FILE
-Measured: box AP 50.2, AP50 83.4, mask AP 52.8, AP50 83.1, AP75 56.8 of the shipped file
-(weights stored in float16) on the 81 images of test; AP 46.6, mask AP 48.1 on the 69 of
-val, by whose box AP the epoch, the 16th, was chosen. Mask AP on val after epochs 1, 2, 3,
-5, 8, 12, 16, 20: 2.9, 29.2, 36.2, 40.0, 43.8, 47.3, 48.1, 47.9. Trained on the 388 of
-train in 46 minutes on 2 cores with AVX-512, beside other work; commit 7948c02,
+Measured: box AP 50.2, AP50 83.4, mask AP 52.8, AP50 83.1, AP75 56.8 of the shipped
+file (weights stored in float16) on the 81 images of test; AP 46.6, mask AP 48.1 on the
+69 of val, by whose box AP the epoch, the 16th, was chosen. Mask AP on val after epochs
+1, 2, 3, 5, 8, 12, 16, 20: 2.9, 29.2, 36.2, 40.0, 43.8, 47.3, 48.1, 47.9. Trained on the
+388 of train in 46 minutes on 2 cores with AVX-512, beside other work; commit 7948c02,
 2026-11-30, TensorFlow 2.21.
 """
 

@@ -2,6 +2,7 @@
 
 import contextlib
 
+from keras_fpn.cli import existing
 from keras_fpn.cli.errors import CommandError, reported
 from keras_fpn.cli.load_detector import RANDOM, is_detector, load_detector
 from keras_fpn.cli.options import COUNT, FLAG, add_options
@@ -19,12 +20,14 @@ def add_parser(commands):
     add(
         "model",
         metavar="PRESET|FILE",
+        type=existing.path_or_name,
         help="published model, .keras file, folder of a training, or hf://USER/MODEL",
     )
     add("directory", metavar="DIR", help="folder of the model's versions")
     add(
         "--weights",
         metavar="FILE",
+        type=existing.path_or_name,
         help="weights of the preset's architecture: .pth, .pkl, .weights.h5 or "
         f"{RANDOM!r} (default: the published weights)",
     )

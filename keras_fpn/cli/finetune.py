@@ -4,6 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from keras_fpn.cli import existing
 from keras_fpn.cli.errors import CommandError, reported
 from keras_fpn.cli.load_detector import DEFAULT_PRESET, PUBLISHED, RANDOM, load_detector
 from keras_fpn.cli.options import COUNT, add_options
@@ -41,6 +42,7 @@ def add_parser(commands):
     add(
         "--weights",
         metavar="FILE",
+        type=existing.path_or_name,
         help="what to start from: a detector, which is a .keras file, the folder of a "
         "training, or hf://USER/MODEL; or, for the architecture of the preset, "
         "torchvision's .pth, detectron2's .pkl, or .weights.h5 (default: the published "

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from keras_fpn.cli import existing
 from keras_fpn.cli.errors import CommandError, reported
 
 DEFAULT_PRESET = "faster_rcnn_resnet50_fpn_coco"
@@ -20,6 +21,7 @@ def add_detector_options(parser):
     parser.add_argument(
         "--weights",
         metavar="FILE",
+        type=existing.path_or_name,
         help=f"{PUBLISHED!r} (the default): the published weights, downloaded once; "
         f"{RANDOM!r}: random weights, to try a command without a download; a detector: "
         "a .keras file, the folder of a training, or hf://USER/MODEL; or weights of "

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from keras_fpn.cli import existing
 from keras_fpn.cli.errors import reported
 
 _MOST = 10**7  # of whatever is counted: steps, epochs, photos, pixels
@@ -98,6 +99,7 @@ def add_dataset_options(parser, split: str):
     add(
         "dataset",
         metavar="DATASET",
+        type=existing.path,
         help="annotations: a file (COCO json, CSV, CVAT xml) or a folder (Pascal VOC, "
         "YOLO, labelme, label images; or train/, valid/ and test/ with any of these)",
     )

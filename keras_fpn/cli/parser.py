@@ -89,14 +89,16 @@ class Parser(argparse.ArgumentParser):
         return super().parse_known_args(words, namespace)
 
     def error(self, message):
-        """As in argparse, in one line of a bounded length."""
+        """As in argparse, in one line of a bounded length and without the usage."""
         message, half = one_line(message), _LONGEST // 2
         if len(message) > _LONGEST:
             message = f"{message[:half]} ... {message[-half:]}"
-        super().error(message)
+        self.exit(2, f"{self.prog}: error: {message}\n")
 
     def _check(self, words):
         """Ends the process if there is an unknown option or command."""
+        if self._commands and not words:
+            self.error(f"name a command: {', '.join(self._commands)}; or --help")
         for word in words:
             if word == "--":
                 return

@@ -5,6 +5,7 @@ import contextlib
 import sys
 from pathlib import Path
 
+from keras_fpn.cli import existing
 from keras_fpn.cli.errors import INTERRUPTED, CommandError, reported
 from keras_fpn.cli.evaluate import evaluate, tell_if_without_page
 from keras_fpn.cli.options import (
@@ -31,11 +32,13 @@ def add_training_options(parser: argparse.ArgumentParser, default_output: str):
     add(
         "dataset",
         metavar="DATASET",
+        type=existing.path,
         help="annotations to train on, a file or folder; it may hold train/, valid/",
     )
     add("--images", metavar="DIR", help="folder of the photos, if it is elsewhere")
     add("--split", metavar="NAME", help="split to train on, such as train")
-    add("--val", metavar="DATASET", help="annotations to validate on")
+    validated = "annotations to validate on"
+    add("--val", metavar="DATASET", type=existing.path, help=validated)
     add("--val-images", metavar="DIR", help="folder of their photos")
     add("--val-split", metavar="NAME", help="split to validate on, such as val")
     add_classes(parser)

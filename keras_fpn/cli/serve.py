@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 from urllib.parse import quote
 
+from keras_fpn.cli import existing
 from keras_fpn.cli.errors import INTERRUPTED, CommandError, reported
 from keras_fpn.cli.input_photos import sample_photo
 from keras_fpn.cli.load_detector import load_detector
@@ -30,6 +31,7 @@ def add_parser(commands):
         "model",
         nargs="?",
         metavar="MODEL",
+        type=existing.path_or_name,
         default=_SAMPLE_DETECTOR,
         help="folder that `keras-fpn export` wrote, or one of its versions; a .keras "
         "file or a preset, which is exported first (default %(default)s, which comes "

@@ -7,6 +7,7 @@ import pathlib
 
 from keras_fpn.data.formats import FORMATS, KNOWN, Format
 from keras_fpn.data.split_names import USUAL_SPLITS, of_split, usual_split, usual_splits
+from keras_fpn.files import similar_path
 
 _MOST_FOLDERS = 100  # in which a data set is looked for, to suggest it
 _MOST_SUGGESTED = 3
@@ -117,9 +118,10 @@ class Layout:
 def _sources(path):
     """Returns the data sets that a path holds, list of Source."""
     if not path.exists():
+        similar = similar_path(path)
         raise ValueError(
-            f"A data set must exist; received path={str(path)!r}, which does not exist."
-            f"{_similar(path)}"
+            f"A data set must exist; received {str(path)!r}, which does not exist."
+            f"{f' Did you mean {similar}?' if similar else ''}"
         )
     if not path.is_dir():
         formats = [one for one in FORMATS if one.is_file(path)]
@@ -148,15 +150,6 @@ def _split_folders(folder):
         for one in below
         for source in _within(one, f"{folder.resolve().name}/{one.name}")
     ]
-
-
-def _similar(path):
-    """Returns " Did you mean ...?" with a path of nearly the same name, or ""."""
-    if not path.parent.is_dir():
-        return ""
-    names = [one.name for one in path.parent.iterdir()]
-    close = difflib.get_close_matches(path.name, names, 1)
-    return f" Did you mean {path.parent / close[0]}?" if close else ""
 
 
 def _meant(path):

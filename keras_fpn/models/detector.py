@@ -263,8 +263,10 @@ class Detector(model_class()):  # type: ignore[misc]  # depends on the backend
         Raises:
             ValueError: targets are wrong, see `keras_fpn.models.target_check`.
         """
-        num_classes = None if self.class_agnostic else len(self.class_names)
-        return super().fit(checked_data(x, y, num_classes), y, *args, **kwargs)
+        if "labels" in self.targets:  # others may be of other classes
+            num_classes = None if self.class_agnostic else len(self.class_names)
+            x = checked_data(x, y, num_classes)
+        return super().fit(x, y, *args, **kwargs)
 
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True

@@ -117,8 +117,8 @@ _NUCLEI = ShippedCheckpoint(
     class_names=("nucleus",),
     metrics={"81 images of nuclei": {"box AP": 50.2, "mask AP": 52.8}},
     sample=None,
-    license="Apache-2.0, as keras_fpn; trained on nuclei of the 2018 Data Science Bowl, "
-    "CC0",
+    license="Apache-2.0, as keras_fpn; trained on nuclei of the 2018 Data Science "
+    "Bowl, CC0",
     size_mb=4.68,
 )
 

@@ -197,7 +197,7 @@ def test_wrong_options_are_usage_errors(capsys, options, message):
 
 def test_a_command_is_required(capsys):
     assert without_command([]) == 2
-    assert "COMMAND" in capsys.readouterr().err
+    assert "name a command: detect, evaluate, " in capsys.readouterr().err
 
 
 def test_presets_are_a_table_with_metrics_and_source(capsys, monkeypatch):

@@ -63,7 +63,7 @@ def test_an_unknown_command_is_answered_by_the_right_one(capsys, argv, meant):
 
 def test_a_word_that_is_like_no_command_gets_their_names(capsys):
     said = refusal(capsys, "photo.jpg")
-    assert "received 'photo.jpg'. All: detect, evaluate, " in said
+    assert "unknown command: 'photo.jpg'. All: detect, evaluate, " in said
 
 
 def test_words_behind_two_dashes_are_no_options(capsys):

@@ -116,20 +116,11 @@ def test_a_saved_detector_is_exported_first(calls, tmp_path):
     assert (calls[2][0].name, calls[2][-1]) == ("best", None)
 
 
-@pytest.mark.parametrize(
-    ("argv", "message"),
-    [
-        (["absent.keras"], "received absent.keras, which does not exist."),
-        (["."], "must have a SavedModel, DIR/1/saved_model.pb; received '.'"),
-        (["folder/of/nothing"], "folder/of/nothing"),
-    ],
-)
-def test_what_cannot_be_served_is_said_in_one_line(
-    tmp_path, monkeypatch, argv, message
-):
+def test_what_cannot_be_served_is_said_in_one_line(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    code, out, err = called("serve", *argv)
+    code, out, err = called("serve", ".")
     assert (code, out) == (2, "")
+    message = "must have a SavedModel, DIR/1/saved_model.pb; received '.'"
     assert message in err.splitlines()[-1]
 
 

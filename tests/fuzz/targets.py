@@ -43,7 +43,6 @@ def prepare(folder):
     for name in ("a.jpg", "b.jpg", "images/a.jpg", "JPEGImages/a.jpg"):
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_bytes(photo("JPEG"))
-
     for name in ("images/b.jpg", "yolo/images/a.jpg", "yolo/images/b.jpg"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(photo("JPEG"))

@@ -71,7 +71,7 @@ def test_a_saved_detector_is_exported(calls, tmp_path, capsys):
     saved.write_bytes(b"")
     assert cli.main(["export", str(saved), "d"]) == 0
     assert calls[1] == (None, str(saved))
-    assert cli.main(["export", str(saved), "d", "--weights", "x.pth"]) == 2
+    assert cli.main(["export", str(saved), "d", "--weights", str(saved)]) == 2
     assert "Leave out --weights." in capsys.readouterr().err
     run = tmp_path / "run"
     run.mkdir()

@@ -1,0 +1,39 @@
+"""Types of arguments that must be files or folders which exist.
+
+They are checked while the command line is read, before the library is loaded.
+"""
+
+import argparse
+import os
+from pathlib import Path
+
+from keras_fpn.files import similar_path
+
+_HUB = "hf://"
+
+
+def path(text: str):
+    """Returns the text, the path of a file or folder.
+
+    Raises:
+        argparse.ArgumentTypeError: it does not exist.
+    """
+    if os.path.exists(text):
+        return text
+    similar = similar_path(text)
+    raise argparse.ArgumentTypeError(
+        f"must be an existing file or folder; received {text!r}."
+        f"{f' Did you mean {similar}?' if similar else ''}"
+    )
+
+
+def path_or_name(text: str):
+    """Returns the text: the path of a file or folder, or a name, such as a preset's.
+
+    What has a suffix or more than one part is a path.
+
+    Raises:
+        argparse.ArgumentTypeError: it is a path, which does not exist.
+    """
+    is_path = Path(text).suffix or len(Path(text).parts) > 1
+    return path(text) if is_path and not text.startswith(_HUB) else text
