@@ -103,7 +103,8 @@ def replacing(path, sync=True):
         if sync:
             _sync_folder(path.parent)
     except OSError as error:
-        if error.filename is None or str(error.filename) == str(partial):
+        is_own = error.filename is None or str(error.filename) == str(partial)
+        if is_own and error.errno is not None:  # another has a message of its own
             error.filename = str(path)  # the name that the user knows
         raise
     finally:

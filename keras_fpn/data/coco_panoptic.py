@@ -93,7 +93,7 @@ def read_coco_panoptic(
             try:
                 _add_segments(annotation, photo, folder, classes, things, found)
             except ValueError as error:
-                raise ValueError(f"{error} They are in path={str(path)!r}.") from error
+                raise ValueError(f"{error} They are in {str(path)!r}.") from error
     for photo in photos.values():
         if photo.image_id not in annotated:
             found.add("not_annotated", str(photo.path))

@@ -16,6 +16,7 @@ from models.tiny import tiny_backbone, tiny_detector
 from PIL import Image
 
 from keras_fpn.cli import detect
+from keras_fpn.cli.outcome import Outcome
 from keras_fpn.preprocessing import Preprocessing
 
 __all__ = ["coco", "fake", "photos"]
@@ -87,7 +88,7 @@ def test_of_results(tmp_path, detector, folder, monkeypatch):
     found = tmp_path / "found.json"
     found.write_text("[]")
     many = [{"image_id": 1}] * 20_000  # more bytes than the picture
-    monkeypatch.setattr(detect, "_results", lambda *_: many)
+    monkeypatch.setattr(Outcome, "add", lambda outcome, *_, **__: outcome.write(many))
     said = failed(100_000, *argv, "--json", found)
     assert "The results could not be written: " in said
     assert said.endswith(f"File too large: '{found}'")

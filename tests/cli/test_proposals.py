@@ -104,7 +104,7 @@ def test_evaluate_uses_them(made, tmp_path):
     argv += ["--output", tmp_path / "out", "--proposals", made / "proposals.json"]
     code, out, err = called(*argv)
     assert code == 0, err
-    assert "fast.keras, 6 photos" in out
+    assert "fast.keras on instances: 6 photos" in out
     argv = ["evaluate", made / "set", "--weights", made / "faster.keras"]
     called(*argv, "--output", tmp_path / "expected")
     found, expected = (

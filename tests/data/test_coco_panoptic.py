@@ -182,7 +182,7 @@ def segment(contents, **changes):
     ("change", "message"),
     [
         (lambda c: segment(c, id=0), r"1 to 16777215; received \[0\] for .*a\.png"),
-        (lambda c: segment(c, id=0), r"They are in path='.*set\.json'"),
+        (lambda c: segment(c, id=0), r"They are in '.*set\.json'"),
         (lambda c: segment(c, id=CAT), r"different integers .* received \[7\] for"),
         (
             lambda c: c["annotations"].append(c["annotations"][0]),
