@@ -1,12 +1,16 @@
 """The highest values of heat maps after bicubic resizing, without the resized maps."""
 
+import functools
+
 from keras import ops
 
+from keras_fpn.ops.heat_map_bounds import bound_pyramid, bounds_of_ranges
+
 _SHARPNESS = -0.75  # a of Keys 1981, Eq. 4; PyTorch's value
-_LOST = -_SHARPNESS / 4  # the outer two of four weights sum to -_LOST at least
-_BLOCK = 2  # cells along each side of a block, which is looked at in one step
-_TAPS = _BLOCK + 3  # values along each side that the pixels of a block depend on
-_TILE = 16  # pixels along each side that one step computes
+_TAPS = 4  # cells along an axis that a pixel depends on
+_TILE = 16  # pixels along each side that are computed together
+_TOGETHER = 512  # tiles
+_LISTED = 2**14  # tiles whose bounds are compared at a time
 
 
 def heat_map_peaks(maps, sizes):
@@ -17,10 +21,10 @@ def heat_map_peaks(maps, sizes):
     interpolation without align_corners and antialiasing. Of equal values any may be
     returned.
 
-    The resized maps are not made. The pixels between four neighboring centers cannot
-    exceed a bound, which follows from the sixteen values that they depend on. Pixels
-    are computed block by block, beginning with the highest bound, until no bound that
-    is left exceeds the highest value of its map. Nothing is approximated.
+    The resized maps are not made. They consist of tiles of 16x16 pixels. First the tile
+    with the highest cell of each map is computed, then all whose bound exceeds what was
+    found in it, a few hundred at a time, of any maps. Nothing is approximated. Time
+    depends on the number of such tiles, memory only on the number of maps.
 
     Source: Keys 1981, "Cubic convolution interpolation for digital image processing",
     Eq. 4; the bound is our own.
@@ -34,168 +38,160 @@ def heat_map_peaks(maps, sizes):
         peaks: float32 (Q,), -inf for a map that is not looked at.
         pixels: int32 (Q, 2), row and column.
     """
-    side = maps.shape[1]
     sizes = ops.cast(sizes, "int32")
-    maps = _with_margin(maps)
-    bounds = _block_bounds(maps, side)  # (Q, L * L)
-    bounds = ops.where(ops.min(sizes, axis=1)[:, None] > 0, bounds, -float("inf"))
-    bounds, order = ops.top_k(bounds, bounds.shape[1])
-    bounds = ops.pad(bounds, ((0, 0), (0, 1)), constant_values=-float("inf"))
-    sizes = ops.maximum(sizes, 1)
-    # Pixels whose position is within a block, and one for a start between two pixels.
-    most = ops.max(sizes) * _BLOCK // side + 2
-    tiles = (most + _TILE - 1) // _TILE
+    sizes = ops.where(ops.min(sizes, axis=1, keepdims=True) > 0, sizes, 0)
+    peaks = ops.full_like(maps[:, 0, 0], -float("inf"))
+    found = peaks, ops.zeros_like(sizes)
+    found = _look_at_highest_cells(maps, sizes, found)
+    return _look_at_the_rest(maps, sizes, found)
 
-    def unfinished(rank, peaks, pixels):
-        return ops.any(bounds[:, rank] > peaks)
 
-    def look_at_block(rank, peaks, pixels):
-        chosen, across = ops.cast(order[:, rank], "int32"), _blocks(side)
-        block = ops.stack([chosen // across, chosen % across], axis=1)
-        near = _neighbors(maps, block)
-        _, peaks, pixels = ops.while_loop(
-            lambda tile, *_: tile < tiles * tiles,
-            lambda tile, peaks, pixels: (
-                tile + 1,
-                *_higher(near, block, sizes, tile, tiles, side, peaks, pixels),
-            ),
-            (ops.zeros((), "int32"), peaks, pixels),
+def _look_at_highest_cells(maps, sizes, found):
+    """Returns peaks and pixels of the tile around the highest cell of each map."""
+    side, count = maps.shape[1], ops.shape(maps)[0]
+    cells = ops.reshape(maps, (-1, side * side))
+    numbers = ops.arange(side * side, dtype="int32")
+    # Not `ops.argmax`, which looks at the bits of floats on TensorFlow.
+    highest = cells == ops.max(cells, axis=1, keepdims=True)
+    highest = ops.min(ops.where(highest, numbers, side * side - 1), axis=1)
+    cell = ops.stack([highest // side, highest % side], axis=1)
+    pixel = (ops.cast(cell, "float32") + 0.5) * ops.cast(sizes, "float32") / side
+    tiles = ops.cast(pixel, "int32") // _TILE
+
+    def look(first, *found):
+        which = first + ops.arange(_TOGETHER, dtype="int32")
+        own = ops.minimum(which, count - 1)
+        chosen = own, ops.take(tiles, own, axis=0)
+        return first + _TOGETHER, *_higher(maps, sizes, *chosen, which < count, *found)
+
+    start = (ops.zeros((), "int32"), *found)
+    return ops.while_loop(lambda first, *_: first < count, look, start)[1:]
+
+
+def _look_at_the_rest(maps, sizes, found):
+    """Returns peaks and pixels after all tiles that may exceed the highest so far."""
+    count = ops.shape(maps)[0]
+    pyramid = bound_pyramid(maps)
+    across = (sizes + _TILE - 1) // _TILE  # tiles along each axis
+    ends = ops.cumsum(across[:, 0] * across[:, 1])
+    total = ends[-1]
+
+    def look_at_list(first, *found):
+        numbers = first + ops.arange(_LISTED, dtype="int32")
+        own = ops.searchsorted(ends, numbers, side="right")
+        own = ops.minimum(ops.cast(own, "int32"), count - 1)
+        columns = ops.take(across[:, 1], own)
+        within = numbers - ops.take(ends - across[:, 0] * across[:, 1], own)
+        tiles = ops.stack(
+            [within // ops.maximum(columns, 1), within % ops.maximum(columns, 1)], 1
         )
-        return rank + 1, peaks, pixels
+        bounds = _bounds(pyramid, maps.shape[1], sizes, own, tiles)
+        alive = ops.logical_and(bounds > ops.take(found[0], own), numbers < total)
+        places = ops.cumsum(ops.cast(alive, "int32"))
 
-    lowest = ops.full_like(bounds[:, 0], -float("inf"))
-    start = (ops.zeros((), "int32"), lowest, ops.zeros_like(sizes))
-    return ops.while_loop(unfinished, look_at_block, start)[1:]
+        def look(done, *found):
+            wanted = done + ops.arange(_TOGETHER, dtype="int32") + 1
+            which = ops.cast(ops.searchsorted(places, wanted), "int32")
+            which = ops.minimum(which, _LISTED - 1)
+            chosen = ops.take(own, which), ops.take(tiles, which, axis=0)
+            there = wanted <= places[-1]
+            return done + _TOGETHER, *_higher(maps, sizes, *chosen, there, *found)
 
+        start = (ops.zeros((), "int32"), *found)
+        found = ops.while_loop(lambda done, *_: done < places[-1], look, start)[1:]
+        return first + _LISTED, *found
 
-def _blocks(side):
-    """Returns the number of blocks along an axis; 1 cell is before the first center."""
-    return -(-(side + 1) // _BLOCK)
-
-
-def _with_margin(maps):
-    """Returns maps whose border values are repeated, as far as blocks depend on."""
-    side = maps.shape[1]
-    last = _blocks(side) * _BLOCK + _TAPS - _BLOCK
-    places = ops.clip(ops.arange(last, dtype="int32") - 2, 0, side - 1)
-    return ops.take(ops.take(maps, places, axis=1), places, axis=2)
-
-
-def _block_bounds(maps, side):
-    """Returns what no pixel of each block exceeds, float32 (Q, L * L)."""
-    low, high = _bounds_of_four(maps, maps, axis=2)
-    _, high = _bounds_of_four(low, high, axis=1)
-    blocks = _blocks(side)
-    high = ops.reshape(high, (-1, blocks, _BLOCK, blocks, _BLOCK))
-    return ops.reshape(ops.max(high, axis=(2, 4)), (-1, blocks * blocks))
+    start = (ops.zeros((), "int32"), *found)
+    return ops.while_loop(lambda first, *_: first < total, look_at_list, start)[1:]
 
 
-def _bounds_of_four(low, high, axis):
-    """Returns the limits of cubic convolution of each four neighbors along an axis.
-
-    Its inner two weights are at least 0, the outer two at most 0; all sum to 1.
-
-    Args:
-        low, high: float32, limits of the values.
-    """
-    length = low.shape[axis] - 3
-
-    def shifted(values, first):
-        if axis == 1:
-            return values[:, first : first + length]
-        return values[:, :, first : first + length]
-
-    inner_high = ops.maximum(shifted(high, 1), shifted(high, 2))
-    inner_low = ops.minimum(shifted(low, 1), shifted(low, 2))
-    outer_high = ops.maximum(shifted(high, 0), shifted(high, 3))
-    outer_low = ops.minimum(shifted(low, 0), shifted(low, 3))
-    return (
-        inner_low - _LOST * ops.maximum(outer_high - inner_low, 0.0),
-        inner_high + _LOST * ops.maximum(inner_high - outer_low, 0.0),
-    )
+def _bounds(pyramid, side, sizes, own, tiles):
+    """Returns what no pixel of a tile exceeds, float32 (N,)."""
+    sizes = ops.take(sizes, own, axis=0)
+    first = tiles * _TILE
+    last = ops.maximum(ops.minimum(first + _TILE, sizes) - 1, 0)
+    ends = (_positions(pixel, sizes, side) for pixel in (first, last))
+    # Intervals between centers, of which the first is before the first center.
+    low, high = (ops.cast(ops.floor(end), "int32") + 1 for end in ends)
+    return bounds_of_ranges(pyramid, side, own, ops.clip(low, 0, side), high)
 
 
-def _neighbors(maps, block):
-    """Returns the values that the pixels of one block per map depend on.
+def _positions(pixels, sizes, side):
+    """Returns positions of pixels in cells from the center of the first, float32."""
+    scale = side / ops.cast(ops.maximum(sizes, 1), "float32")
+    return (ops.cast(pixels, "float32") + 0.5) * scale - 0.5
+
+
+def _higher(maps, sizes, own, tiles, there, peaks, pixels):
+    """Returns peaks and pixels after those of some tiles.
 
     Args:
-        maps: float32 (Q, E, E), with margin.
-        block: int32 (Q, 2), row and column of the block.
-
-    Returns:
-        float32 (Q, _TAPS, _TAPS).
-    """
-    count, edge = ops.shape(maps)[0], maps.shape[1]
-    steps = ops.arange(_TAPS, dtype="int32")
-    first = block * _BLOCK
-    rows = first[:, :1] + steps + ops.arange(count, dtype="int32")[:, None] * edge
-    columns = first[:, 1:] + steps
-    places = rows[:, :, None] * edge + columns[:, None, :]
-    return ops.take(ops.reshape(maps, (-1,)), places, axis=0)
-
-
-def _higher(near, block, sizes, tile, tiles, side, peaks, pixels):
-    """Returns peaks and pixels after those of a tile of each block.
-
-    Args:
-        near: float32 (Q, _TAPS, _TAPS), from `_neighbors`.
-        block, sizes: int32 (Q, 2).
-        tile: int32 scalar, number of the tile in the block.
-        tiles: int32 scalar, number of tiles along each side of a block.
-        side: int, S.
+        maps, sizes: of `heat_map_peaks`.
+        own: int32 (N,), the map of each tile.
+        tiles: int32 (N, 2), row and column of each.
+        there: bool (N,), False for a tile that does not count.
         peaks, pixels: float32 (Q,) and int32 (Q, 2), the highest so far.
     """
-    offset = ops.stack([tile // tiles, tile % tiles]) * _TILE
-    scale = ops.cast(sizes, "float32") / side
-    first = (ops.cast(block * _BLOCK, "float32") - 0.5) * scale - 0.5
-    first = ops.maximum(ops.cast(ops.floor(first), "int32"), 0) + offset
-    steps = ops.arange(_TILE, dtype="int32")
-    places = first[..., None] + steps  # (Q, 2, T)
-    shares, inside = _cubic_shares(places, sizes[..., None], block[..., None], side)
-    # Not a matrix product, which accelerators round to fewer digits.
-    rows = sum(shares[:, 0, :, n, None] * near[:, n, None] for n in range(_TAPS))
-    values = sum(
-        rows[:, :, n, None] * shares[:, 1, None, :, n] for n in range(_TAPS)
-    )  # (Q, T, T)
-    both = ops.logical_and(inside[:, 0, :, None], inside[:, 1, None])
-    values = ops.where(both, values, -float("inf"))
-    values = ops.reshape(values, (-1, _TILE * _TILE))
+    count, side = ops.shape(maps)[0], maps.shape[1]
+    size = ops.take(sizes, own, axis=0)
+    places = tiles[..., None] * _TILE + ops.arange(_TILE, dtype="int32")  # (N, 2, T)
+    cells, shares = _taps(places, size[..., None], side)
+    # Of 4 rows each, then of 4 columns. Not matrix products, which accelerators round
+    # to fewer digits.
+    rows = own[:, None, None] * side + cells[:, 0]
+    rows = ops.take(ops.reshape(maps, (-1, side)), rows, axis=0)  # (N, T, 4, S)
+    values = _weighted(rows, shares[:, 0])  # (N, T, S)
+    values = ops.reshape(ops.transpose(values, (0, 2, 1)), (-1, _TILE))
+    columns = ops.arange(own.shape[0], dtype="int32")[:, None, None] * side
+    columns = ops.take(values, columns + cells[:, 1], axis=0)
+    values = _weighted(columns, shares[:, 1])  # (N, T columns, T rows)
+    inside = ops.logical_and(places < size[..., None], there[:, None, None])
+    both = ops.logical_and(inside[:, 1, :, None], inside[:, 0, None])
+    values = ops.reshape(ops.where(both, values, -float("inf")), (-1, _TILE * _TILE))
     value = ops.max(values, axis=1)
-    # Not `ops.argmax`, which looks at the bits of floats on TensorFlow.
     numbers = ops.arange(_TILE * _TILE, dtype="int32")
     best = ops.where(values == value[:, None], numbers, _TILE * _TILE - 1)
     best = ops.min(best, axis=1)
-    pixel = first + ops.stack([best // _TILE, best % _TILE], axis=1)
-    better = value > peaks
-    return ops.where(better, value, peaks), ops.where(better[:, None], pixel, pixels)
+    pixel = places[..., 0] + ops.stack([best % _TILE, best // _TILE], axis=1)
+    highest = ops.segment_max(value, own, count)
+    is_highest = ops.logical_and(
+        value > ops.take(peaks, own), value == ops.take(highest, own)
+    )
+    winner = ops.where(is_highest, ops.arange(own.shape[0], dtype="int32"), -1)
+    winner = ops.segment_max(winner, own, count)
+    new, won = ops.take(pixel, ops.maximum(winner, 0), axis=0), winner >= 0
+    return ops.where(won, highest, peaks), ops.where(won[:, None], new, pixels)
 
 
-def _cubic_shares(places, sizes, block, side):
-    """Returns the share of each of a block's values in pixels of an axis.
+def _weighted(values, shares):
+    """Returns the sums of (N, T, 4, E) over its third axis by shares (N, T, 4)."""
+    parts = [values[:, :, n] * shares[:, :, n, None] for n in range(_TAPS)]
+    return functools.reduce(lambda one, other: one + other, parts)
+
+
+def _taps(places, sizes, side):
+    """Returns the cells that pixels of an axis depend on, and their shares.
 
     Args:
         places: int32 (..., T), pixels.
-        sizes, block: int32 (..., 1), pixels of the axis, and the block on it.
-        side: int, cells of the axis before it is resized.
+        sizes: int32 (..., 1), pixels of the axis.
+        side: int, cells of the axis.
 
     Returns:
-        shares: float32 (..., T, _TAPS).
-        inside: bool (..., T), whether the pixel exists and is in the block.
+        cells: int32 (..., T, 4).
+        shares: float32 (..., T, 4).
     """
-    scale = side / ops.cast(sizes, "float32")
-    position = (ops.cast(places, "float32") + 0.5) * scale - 0.5
+    position = _positions(places, sizes, side)
     before = ops.floor(position)
-    part = position - before
-    cell = ops.cast(before, "int32") + 1 - block * _BLOCK
-    inside = ops.logical_and(cell >= 0, cell < _BLOCK)
-    inside = ops.logical_and(inside, places < sizes)
-    shares = 0.0
-    for step in range(4):
-        x = ops.abs(part - (step - 1))
-        share = _inner_share(x) if step in (1, 2) else _outer_share(x)
-        there = (cell + step)[..., None] == ops.arange(_TAPS, dtype="int32")
-        shares = shares + ops.where(there, share[..., None], 0.0)
-    return shares, inside
+    part = (position - before)[..., None]
+    steps = ops.arange(_TAPS, dtype="int32") - 1
+    cells = ops.clip(ops.cast(before, "int32")[..., None] + steps, 0, side - 1)
+    distances = [part + 1, part, 1 - part, 2 - part]
+    shares = [
+        (_inner_share if n in (1, 2) else _outer_share)(x)
+        for n, x in enumerate(distances)
+    ]
+    return cells, ops.concatenate(shares, axis=-1)
 
 
 def _inner_share(x):

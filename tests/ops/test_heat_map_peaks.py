@@ -56,6 +56,22 @@ def test_peaks_are_those_of_the_resized_maps(side):
         assert_array_equal(pixel, place)
 
 
+def test_more_tiles_than_are_listed_at_a_time():
+    heat_map, size = noise(1, 7), (2100, 2050)
+    peaks, pixels = compiled(heat_map_peaks, heat_map, np.array([size], "int32"))
+    resized, expected, _ = peak_by_resizing(heat_map[0], size)
+    assert_allclose(peaks, [expected], rtol=1e-5)
+    assert_allclose(resized[tuple(pixels[0])], expected, rtol=1e-5)
+
+
+def test_more_maps_than_are_looked_at_together():
+    maps, sizes = noise(1100, 5), np.full((1100, 2), 9, "int32")
+    peaks, pixels = compiled(heat_map_peaks, maps, sizes)
+    every = [peak_by_resizing(heat_map, (9, 9)) for heat_map in maps]
+    assert_allclose(peaks, [peak for _, peak, _ in every], atol=1e-5)
+    assert_array_equal(pixels, [place for *_, place in every])
+
+
 def test_a_peak_between_cells_exceeds_all_of_them():
     heat_map = np.zeros((1, 8, 8), "float32")
     heat_map[0, 3:5, 3:5] = 1.0

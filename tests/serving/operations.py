@@ -12,22 +12,21 @@ from tensorflow.core.protobuf import saved_model_pb2
 ALLOWED = frozenset(
     """
     Abs AddV2 All Any ArgMax Assert AssignVariableOp AvgPool BatchMatMulV2 BiasAdd
-    BroadcastTo
-    Cast Ceil CombinedNonMaxSuppression ConcatV2 ConcatenateDataset Const Conv2D
-    Conv2DBackpropInput CropAndResize DatasetToSingleElement DecodeJpeg DecodeRaw
-    DepthwiseConv2dNative DisableCopyOnRead DivNoNan Equal Exp ExpandDims
-    ExtractJpegShape Fill Floor FloorDiv FloorMod GatherNd GatherV2 Greater
-    GreaterEqual Identity IdentityN If IgnoreErrorsDataset InvertPermutation Less
-    LessEqual Log LogicalAnd LogicalOr MapDataset MatMul Max MaxPool Maximum Mean
+    BroadcastTo Cast Ceil CombinedNonMaxSuppression ConcatV2 ConcatenateDataset Const
+    Conv2D Conv2DBackpropInput CropAndResize Cumsum DatasetToSingleElement DecodeJpeg
+    DecodeRaw DepthwiseConv2dNative DisableCopyOnRead DivNoNan Equal Exp ExpandDims
+    ExtractJpegShape Fill Floor FloorDiv FloorMod GatherNd GatherV2 Greater GreaterEqual
+    Identity IdentityN If IgnoreErrorsDataset InvertPermutation Less LessEqual Log
+    LogicalAnd LogicalOr LowerBound MapDataset MatMul Max MaxPool Maximum Mean
     MergeV2Checkpoints Min Minimum MirrorPad Mul Neg NoOp OneHot OptionsDataset Pack Pad
-    PadV2 ParseExampleV2 PartitionedCall Placeholder Prod Range ReadVariableOp
-    RealDiv Relu Relu6 Reshape ResizeBilinear RestoreV2 ReverseV2 Rsqrt SaveV2
-    ScaleAndTranslate Select SelectV2 Shape ShardedFilename Sigmoid Softmax Sqrt
-    Square SquaredDifference Squeeze StatefulPartitionedCall StatelessIf StatelessWhile
-    StaticRegexFullMatch StopGradient StridedSlice StringJoin StringLength StringSplitV2
-    Sub Substr Sum TakeDataset TensorDataset TensorListFromTensor TensorListGetItem
-    TensorListReserve TensorListSetItem TensorListStack Tile TopKV2 Transpose Unpack
-    VarHandleOp Where While ZerosLike
+    PadV2 ParseExampleV2 PartitionedCall Placeholder Prod Range ReadVariableOp RealDiv
+    Relu Relu6 Reshape ResizeBilinear RestoreV2 ReverseV2 Rsqrt SaveV2 ScaleAndTranslate
+    Select SelectV2 Shape ShardedFilename Sigmoid Softmax Sqrt Square SquaredDifference
+    Squeeze StatefulPartitionedCall StatelessIf StatelessWhile StaticRegexFullMatch
+    StopGradient StridedSlice StringJoin StringLength StringSplitV2 Sub Substr Sum
+    TakeDataset TensorDataset TensorListFromTensor TensorListGetItem TensorListReserve
+    TensorListSetItem TensorListStack Tile TopKV2 Transpose Unpack UnsortedSegmentMax
+    UpperBound VarHandleOp Where While ZerosLike
     """.split()
 )
 
