@@ -186,12 +186,12 @@ def gradient_norms(variables, gradients, slots):
 
 
 # The gradient of the first convolution is a sum over all pixels, behind all roundings.
-# Its norm depends on the kernels that TensorFlow chooses by the CPU: that of FCOS is
-# 6788.1 with oneDNN's for AVX-512, 6786.5 with oneDNN's for AVX2, within 0.5 % of the
-# recorded 6749.0 with Eigen's, with which that of detectron2's RetinaNet is 0.54 % off.
-# In these runs, no other parameter was 0.5 % off.
+# Its norm is not determined better than to 1.3 %: that of FCOS is 6819.4, and 6747.6,
+# 6801.2 or 6831.0 if each pixel is changed by a millionth of its value at random, where
+# 6749.0 is recorded. So it also depends on the kernels that TensorFlow chooses by the
+# CPU. In these runs, no other parameter was 0.5 % off.
 FIRST_CONVOLUTION = ("body.conv1.weight", "bottom_up.stem.conv1.weight")
-FIRST_TOLERANCE = 1e-2
+FIRST_TOLERANCE = 2e-2
 
 
 def assert_same_norms(norms, golden, tolerance, median):
