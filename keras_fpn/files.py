@@ -36,20 +36,13 @@ def check_regular(path: PathLike, most: int):
 
 
 def similar_path(path: PathLike):
-    """Returns what may be meant by a path that does not exist.
-
-    Args:
-        path: str or os.PathLike.
-
-    Returns:
-        Path in the same folder, of nearly the same name; None if there is none.
-    """
+    """Returns " Did you mean ...?" with a path of nearly the same name, or ""."""
     path = pathlib.Path(path)
     if not path.parent.is_dir():
-        return None
+        return ""
     names = [one.name for one in path.parent.iterdir()]
     close = difflib.get_close_matches(path.name, names, 1)
-    return path.parent / close[0] if close else None
+    return f" Did you mean {path.parent / close[0]}?" if close else ""
 
 
 @contextlib.contextmanager

@@ -20,10 +20,8 @@ def path(text: str):
     """
     if os.path.exists(text):
         return text
-    similar = similar_path(text)
     raise argparse.ArgumentTypeError(
-        f"must be an existing file or folder; received {text!r}."
-        f"{f' Did you mean {similar}?' if similar else ''}"
+        f"must be an existing file or folder; received {text!r}.{similar_path(text)}"
     )
 
 

@@ -118,10 +118,9 @@ class Layout:
 def _sources(path):
     """Returns the data sets that a path holds, list of Source."""
     if not path.exists():
-        similar = similar_path(path)
         raise ValueError(
             f"A data set must exist; received {str(path)!r}, which does not exist."
-            f"{f' Did you mean {similar}?' if similar else ''}"
+            f"{similar_path(path)}"
         )
     if not path.is_dir():
         formats = [one for one in FORMATS if one.is_file(path)]

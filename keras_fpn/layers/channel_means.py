@@ -7,8 +7,8 @@ def channel_means(maps):
     """Returns the mean of each channel of each image.
 
     The mean over columns is taken before that over rows. TensorFlow then adds whole
-    vectors of channels on a CPU, which takes a third of the time that both at once
-    take, and sums of fewer numbers are more precise.
+    vectors of channels on a CPU, which takes less time than both at once, and sums of
+    fewer numbers are more precise.
 
     Args:
         maps: float (B, H, W, C).

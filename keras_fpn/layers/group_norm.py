@@ -11,8 +11,8 @@ class GroupNorm(keras.layers.GroupNormalization):
     """Normalizes the channels of each group to mean 0 and variance 1 in each image.
 
     As `keras.layers.GroupNormalization` with channels last, from which it has its
-    arguments and weights, in a fifth of the time on a CPU with TensorFlow: means of
-    groups are those of their channels' means.
+    arguments and weights. Means of groups are those of their channels' means, which on
+    a CPU with TensorFlow takes less time.
 
     Source: Wu & He 2018 (arXiv:1803.08494), Sec. 3.
 

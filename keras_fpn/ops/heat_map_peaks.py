@@ -73,18 +73,17 @@ def _look_at_the_rest(maps, sizes, found):
     count = ops.shape(maps)[0]
     pyramid = bound_pyramid(maps)
     across = (sizes + _TILE - 1) // _TILE  # tiles along each axis
-    ends = ops.cumsum(across[:, 0] * across[:, 1])
-    total = ends[-1]
+    counts = across[:, 0] * across[:, 1]
+    ends = ops.cumsum(counts)
+    starts, total = ends - counts, ends[-1]
 
     def look_at_list(first, *found):
         numbers = first + ops.arange(_LISTED, dtype="int32")
         own = ops.searchsorted(ends, numbers, side="right")
         own = ops.minimum(ops.cast(own, "int32"), count - 1)
-        columns = ops.take(across[:, 1], own)
-        within = numbers - ops.take(ends - across[:, 0] * across[:, 1], own)
-        tiles = ops.stack(
-            [within // ops.maximum(columns, 1), within % ops.maximum(columns, 1)], 1
-        )
+        columns = ops.maximum(ops.take(across[:, 1], own), 1)
+        within = numbers - ops.take(starts, own)
+        tiles = ops.stack([within // columns, within % columns], axis=1)
         bounds = _bounds(pyramid, maps.shape[1], sizes, own, tiles)
         alive = ops.logical_and(bounds > ops.take(found[0], own), numbers < total)
         places = ops.cumsum(ops.cast(alive, "int32"))
