@@ -16,7 +16,10 @@ def called(*argv):
     """The command's exit code, and what it wrote to stdout and stderr."""
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        code = cli.main([*map(str, argv)])
+        try:
+            code = cli.main([*map(str, argv)])
+        except SystemExit as left:  # of argparse
+            code = left.code
     return code, out.getvalue(), err.getvalue()
 
 

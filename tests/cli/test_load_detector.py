@@ -193,10 +193,10 @@ def test_weights_of_another_architecture_are_refused(tmp_path, monkeypatch):
         ("offline", None, 1, "offline could not be read: no route to host"),
         (
             None,
-            "gone.pth",
+            "gone",
             2,
             "--weights must be 'coco', 'random', or an existing file or folder; "
-            "received --weights gone.pth.",
+            "received --weights gone.",
         ),
     ],
 )

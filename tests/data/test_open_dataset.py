@@ -134,7 +134,7 @@ def test_photos_elsewhere_can_be_named(tmp_path):
 
 
 def test_what_is_no_data_set_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"must exist; received path='.*nowhere'"):
+    with pytest.raises(ValueError, match=r"must exist; received '.*nowhere', which"):
         open_dataset(tmp_path / "nowhere")
     with pytest.raises(ValueError, match=r"a COCO \.json; .*holds none of them"):
         open_dataset(tmp_path)
