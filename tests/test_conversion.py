@@ -15,7 +15,7 @@ from weights.test_detectron2 import named_msra
 from weights.test_torchvision import tiny_resnet
 
 import keras_fpn
-from keras_fpn import conversion, models
+from keras_fpn import conversion, models, recognition
 from keras_fpn.conversion import convert_checkpoint
 from keras_fpn.layers import (
     FCNMaskHead,
@@ -27,7 +27,8 @@ from keras_fpn.layers import (
 )
 from keras_fpn.models.checkpoints import load_checkpoint
 from keras_fpn.presets import Preset
-from keras_fpn.weights import SHIPPED, look_alikes
+from keras_fpn.recognition import recognized_keras
+from keras_fpn.weights import SHIPPED, fill_with_formula, look_alikes
 from keras_fpn.weights.detectron2 import detectron2_slots
 from keras_fpn.weights.keras_files import load_weights_file, weight_shapes
 from keras_fpn.weights.torchvision import torchvision_slots
@@ -114,8 +115,9 @@ def zoo(monkeypatch, tiny_layouts):
     }
     monkeypatch.setattr(look_alikes, "LAYOUTS", tiny_layouts)
     monkeypatch.setattr(conversion, "list_presets", lambda: presets)
-    monkeypatch.setattr(conversion, "published_name", lambda path, names: None)
-    monkeypatch.setattr(conversion, "from_preset", tiny)
+    monkeypatch.setattr(recognition, "list_presets", lambda: presets)
+    monkeypatch.setattr(recognition, "published_name", lambda path, names: None)
+    monkeypatch.setattr(recognition, "from_preset", tiny)
     return presets
 
 
@@ -152,13 +154,13 @@ def test_a_file_of_each_kind_is_converted(name, zoo, tmp_path):
     shapes, _ = weight_shapes(done.path)
     own = [tuple(weight.shape) for weight in tiny(name).weights]
     assert sorted(shapes.values()) == sorted(own)
-    assert (done.preset, done.recognized_by) == (
+    assert (done.source.preset, done.source.by) == (
         name,
         "the names and shapes of its tensors",
     )
-    assert done.num_classes == len(tiny(name).class_names)
-    assert (done.tensors, done.left_out) == (len(tensors), {})
-    assert done.numbers == sum(tensor.size for tensor in tensors.values())
+    assert len(done.source.model.class_names) == len(tiny(name).class_names)
+    assert (done.source.tensors, done.source.left_out) == (len(tensors), {})
+    assert done.source.numbers == sum(tensor.size for tensor in tensors.values())
     assert done.size == done.path.stat().st_size > 0
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
         [source.name, "m.weights.h5"]
@@ -182,18 +184,19 @@ def test_a_torch_file_may_have_detectron2s_names(zoo, tmp_path):
     load_checkpoint(model, source)
     assert_filled(detectron2_slots(model))
     done = convert_checkpoint(source, tmp_path / "m.weights.h5")
-    assert (done.preset, done.unused_numbers) == ("rpn_detectron2", 0)
+    assert (done.source.preset, done.source.unused_numbers) == ("rpn_detectron2", 0)
 
 
 def test_a_whole_detector_is_written_and_its_classes_counted(zoo, tmp_path):
     source, _ = written("faster_coco", tmp_path, num_classes=5)
     done = convert_checkpoint(source, tmp_path / "m.keras")
-    assert (done.preset, done.num_classes) == ("faster_coco", 5)
+    assert done.source.preset == "faster_coco"
+    assert len(done.source.model.class_names) == 5
     model = keras.models.load_model(done.path)
     assert len(model.class_names) == 5
     assert_filled(torchvision_slots(model))
     # A box of the background: 4 columns of 6 numbers and their biases.
-    assert done.unused_numbers == 4 * 6 + 4
+    assert done.source.unused_numbers == 4 * 6 + 4
 
 
 def test_what_is_left_out_has_a_reason(zoo, tmp_path):
@@ -205,10 +208,10 @@ def test_what_is_left_out_has_a_reason(zoo, tmp_path):
     }
     source = write_pickle(tmp_path / "more.pkl", {**tensors, **more})
     done = convert_checkpoint(source, tmp_path / "m.weights.h5")
-    assert done.tensors == len(tensors)
-    assert set(done.left_out) == set(more)
-    assert all(done.left_out.values())
-    assert len(set(done.left_out.values())) == 3
+    assert done.source.tensors == len(tensors)
+    assert set(done.source.left_out) == set(more)
+    assert all(done.source.left_out.values())
+    assert len(set(done.source.left_out.values())) == 3
 
 
 def test_the_command_says_what_it_did(zoo, tmp_path):
@@ -286,6 +289,23 @@ def test_so_does_a_file_of_keras(file, into, zoo, tmp_path):
         assert_array_equal(found, value)
 
 
+def test_weights_of_keras_alone_bring_their_architecture(zoo, tmp_path, monkeypatch):
+    path = tmp_path / "m.weights.h5"
+    model = tiny("mask_coco")
+    fill_with_formula(model)
+    before = values(model)
+    model.save_weights(path)
+    scramble(model)
+    assert recognized_keras(path) is model
+    for found, value in zip(values(model), before, strict=True):
+        assert_array_equal(found, value)
+    with pytest.raises(ValueError, match=r"those of the presets \['mask_coco'\]"):
+        recognized_keras(path, "faster_coco")
+    keras.Sequential([keras.Input((2,)), keras.layers.Dense(3)]).save_weights(path)
+    with pytest.raises(ValueError, match=r"received '.*m\.weights\.h5'\. .*no preset"):
+        recognized_keras(path)
+
+
 def test_a_detector_of_another_kind_is_named(tmp_path):
     tiny("mask_coco").save(tmp_path / "m.keras")
     with pytest.raises(ValueError, match=r"of a FasterRCNN; .* contains a MaskRCNN"):
@@ -304,12 +324,12 @@ def test_presets_with_the_same_tensors_and_other_settings_must_be_named(
     source, _ = written("mask_coco", tmp_path)
     zoo["mask_320_coco"] = zoo["mask_coco"]  # the same parts: only trained otherwise
     done = convert_checkpoint(source, tmp_path / "m.weights.h5")
-    assert done.preset == "mask_coco"
+    assert done.source.preset == "mask_coco"
     zoo["mask_320_coco"] = Preset("mask_320_coco", None, dict, None)
-    with pytest.raises(ValueError, match=r"'mask_coco', 'mask_320_coco'.*Name the pre"):
+    with pytest.raises(ValueError, match=r"'mask_320_coco'.*Name one by `preset`"):
         convert_checkpoint(source, tmp_path / "m.weights.h5")
     done = convert_checkpoint(source, tmp_path / "m.weights.h5", preset="mask_coco")
-    assert done.recognized_by == "the caller"
+    assert done.source.by == "the caller"
 
 
 def test_what_is_of_no_preset_is_refused_before_anything_is_built(tmp_path):
@@ -361,9 +381,9 @@ def test_every_published_architecture_is_converted(name, tmp_path, monkeypatch):
     # Two presets for small and large photos have the same tensors.
     preset = name if "mobilenet" in name else None
     done = convert_checkpoint(source, tmp_path / "m.weights.h5", preset)
-    found = keras_fpn.list_presets()[done.preset]
+    found = keras_fpn.list_presets()[done.source.preset]
     assert ARCHITECTURES[found.builder, found.parts] == name
-    assert done.tensors == len(tensors)
+    assert done.source.tensors == len(tensors)
     scramble(model)
     load_weights_file(model, done.path)
     assert_filled(slots_of(name, model))

@@ -35,16 +35,17 @@ def run(arguments):
         done = convert_checkpoint(
             arguments.source, arguments.target, preset=arguments.preset
         )
-    print(f"preset: {done.preset}, known by {done.recognized_by}")
-    print(f"classes: {done.num_classes}")
-    used = f"used: {done.tensors} tensors, {done.numbers:,} numbers"
-    if done.unused_numbers:
+    source = done.source
+    print(f"preset: {source.preset}, known by {source.by}")
+    print(f"classes: {len(source.model.class_names)}")
+    used = f"used: {source.tensors} tensors, {source.numbers:,} numbers"
+    if source.unused_numbers:
         used += (
-            f", all but {done.unused_numbers:,} of the background, which has no box "
+            f", all but {source.unused_numbers:,} of the background, which has no box "
             "and no mask here"
         )
     print(used)
-    reasons = list(done.left_out.values())
+    reasons = list(source.left_out.values())
     for reason in dict.fromkeys(reasons):
         print(f"left out: {reasons.count(reason)} tensors; {reason}")
     size = f"{done.size / 2**20:.1f} MiB"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from keras_fpn.cli import existing
 from keras_fpn.cli.errors import CommandError, reported
-from keras_fpn.cli.load_detector import DEFAULT_PRESET, PUBLISHED, RANDOM, load_detector
+from keras_fpn.cli.load_detector import DEFAULT_PRESET, RANDOM, load_detector
 from keras_fpn.cli.options import COUNT, add_options
 from keras_fpn.cli.run_training import (
     add_training_options,
@@ -44,7 +44,7 @@ def add_parser(commands):
         metavar="FILE",
         type=existing.path_or_name,
         help="what to start from: a detector, which is a .keras file, the folder of a "
-        "training, or hf://USER/MODEL; or, for the architecture of the preset, "
+        "training, or hf://USER/MODEL; or weights of a preset's architecture: "
         "torchvision's .pth, detectron2's .pkl, or .weights.h5 (default: the published "
         "weights, downloaded once)",
     )
@@ -76,6 +76,7 @@ def rate(text: str):
 
 def run(arguments: argparse.Namespace):
     """Fine-tunes as the command line says; returns the exit code."""
+    from keras_fpn.data.semantic import classes_for
     from keras_fpn.training import finetuning_plan
 
     devices = open_devices(arguments)
@@ -95,7 +96,7 @@ def run(arguments: argparse.Namespace):
             replicas=devices.replicas,
         )
     if devices.is_chief:
-        print(_class_summary(source, dataset.class_names))
+        print(_class_summary(source, classes_for(source, dataset)[0]))
         if "masks" in source.targets:
             print(_mask_summary(dataset))
         if arguments.val is None and arguments.val_split is None:
@@ -124,22 +125,7 @@ def _source(arguments):
             "Fine-tuning must start from trained weights; received --weights "
             f"{RANDOM}. To train from scratch: keras-fpn train."
         )
-    try:
-        return load_detector(arguments.preset, arguments.weights)[0]
-    except CommandError as error:
-        downloaded = arguments.weights in (None, PUBLISHED)
-        if not downloaded or not isinstance(error.__cause__, OSError):
-            raise
-        raise CommandError(f"{error} {_offline()}", error.code) from error
-
-
-def _offline():
-    """Returns the options that work without a network, str."""
-    import keras_fpn
-
-    shipped = list(keras_fpn.weights.SHIPPED)
-    presets = f", or --preset {' or '.join(shipped)}" if shipped else ""
-    return f"Without a network give --weights FILE{presets}."
+    return load_detector(arguments.preset, arguments.weights)[0]
 
 
 def _class_summary(source, class_names):

@@ -8,6 +8,7 @@ from keras_fpn.cli.errors import CommandError, reported
 DEFAULT_PRESET = "faster_rcnn_resnet50_fpn_coco"
 PUBLISHED = "coco"
 RANDOM = "random"
+_PRESET = {"preset": "--preset"}  # as `keras_fpn.recognition` names it
 
 
 def add_detector_options(parser):
@@ -16,7 +17,7 @@ def add_detector_options(parser):
         "--preset",
         metavar="NAME",
         help="published model; `keras-fpn presets` lists them (default "
-        f"{DEFAULT_PRESET})",
+        f"{DEFAULT_PRESET}, or what the file of --weights is recognized as)",
     )
     parser.add_argument(
         "--weights",
@@ -25,7 +26,7 @@ def add_detector_options(parser):
         help=f"{PUBLISHED!r} (the default): the published weights, downloaded once; "
         f"{RANDOM!r}: random weights, to try a command without a download; a detector: "
         "a .keras file, the folder of a training, or hf://USER/MODEL; or weights of "
-        "the preset's architecture: .weights.h5, torchvision's .pth, or detectron2's "
+        "a preset's architecture: .weights.h5, torchvision's .pth, or detectron2's "
         ".pkl or .pth",
     )
 
@@ -34,8 +35,8 @@ def load_detector(preset: str | None = None, weights: str | None = None):
     """Builds the detector that the command line asks for.
 
     Args:
-        preset: a name of `keras_fpn.list_presets()`; None for that of a published
-            file, otherwise for the default one.
+        preset: a name of `keras_fpn.list_presets()`; None for the architecture of
+            the file, or for the default one without a file.
         weights: what `keras_fpn.load` takes; path of a .pth, .pkl or .weights.h5 file;
             or "random"; None or "coco" for the published weights, which are downloaded
             once.
@@ -53,7 +54,7 @@ def load_detector(preset: str | None = None, weights: str | None = None):
     errors = reported(ValueError, ImportError)
     with errors, reported(OSError, code=1, prefix=failed):
         if weights in (None, PUBLISHED):
-            return keras_fpn.from_preset(name), None
+            return _downloaded(name), None
         if weights == RANDOM:
             model = keras_fpn.from_preset(name, load_weights=False)
             keras_fpn.weights.fill_with_formula(model)
@@ -61,6 +62,16 @@ def load_detector(preset: str | None = None, weights: str | None = None):
         if is_detector(weights):
             return _load_detector(preset, weights), None
         return _load_weights(preset, Path(weights)), None
+
+
+def _downloaded(name):
+    """Returns a preset with its published weights."""
+    import keras_fpn
+
+    try:
+        return keras_fpn.from_preset(name)
+    except OSError as error:
+        raise OSError(f"{error} {_offline()}") from error
 
 
 def is_detector(weights: str):
@@ -90,25 +101,24 @@ def _load_detector(preset, weights):
 
 
 def _load_weights(preset, path):
-    """Returns a preset with the file's weights."""
-    import keras_fpn
-    from keras_fpn.models.checkpoints import published_name
-    from keras_fpn.weights.keras_files import load_weights_file
+    """Returns a preset with a file's weights and its number of classes."""
+    from keras_fpn.recognition import recognized, recognized_keras
 
     if not path.is_file():
         raise CommandError(
             f"--weights must be {PUBLISHED!r}, {RANDOM!r}, or an existing file or "
             f"folder; received --weights {path}."
         )
-    known = preset or published_name(path, keras_fpn.list_presets())
-    name = known or DEFAULT_PRESET
-    guess = f"{path} must have the weights of {name}, or --preset must name another: "
-    model = keras_fpn.from_preset(name, load_weights=False)
-    with reported(ValueError, prefix="" if known else guess):
+    with reported(ValueError, options=_PRESET):
         if path.suffix == ".h5":
-            load_weights_file(model, path)
-        elif path.suffix == ".pkl" or "detectron2" in name:
-            keras_fpn.weights.load_detectron2(model, path)
-        else:
-            keras_fpn.weights.load_torchvision(model, path)
-    return model
+            return recognized_keras(path, preset)
+        return recognized(path, preset).model
+
+
+def _offline():
+    """Returns the options that work without a network, str."""
+    import keras_fpn
+
+    shipped = list(keras_fpn.weights.SHIPPED)
+    presets = f", or --preset {' or '.join(shipped)}" if shipped else ""
+    return f"Without a network give --weights FILE{presets}."

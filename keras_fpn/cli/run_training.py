@@ -212,7 +212,6 @@ def run_training(plan, dataset, validation, arguments: argparse.Namespace, devic
         training = prepare_training(
             plan, dataset, output, validation, devices, arguments.seed
         )
-    measuring = measuring_command(arguments, training.folder.path)
     if devices.is_chief:
         if arguments.output is None and training.folder.path != output.first:
             print(
@@ -233,7 +232,7 @@ def run_training(plan, dataset, validation, arguments: argparse.Namespace, devic
                 )
             if devices.is_chief:
                 _evaluate(training.folder, validation)
-                _announce(training.folder.result, measuring)
+                _announce(training.folder.result, arguments)
     except KeyboardInterrupt:
         print(
             f"Interrupted. The same command resumes from {training.folder.path}.",
@@ -319,8 +318,9 @@ def _evaluate(folder, validation):
         evaluate(model, validation, output, name, epochs=folder.epochs)
 
 
-def _announce(checkpoint, measuring):
-    """Prints what can be done with a checkpoint; `measuring` is a command, or None."""
+def _announce(checkpoint, arguments):
+    """Prints what can be done with a checkpoint."""
+    measuring = measuring_command(arguments, checkpoint)
     print(f"Checkpoint: {checkpoint}")
     if measuring is not None:
         print(f"To measure it on the test split: {measuring}")

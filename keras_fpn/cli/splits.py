@@ -56,7 +56,7 @@ def measuring_command(arguments, weights):
 
     Args:
         arguments: those of the training.
-        weights: Path of its folder.
+        weights: Path of its checkpoint.
 
     Returns:
         str; None if the data set has no test split, or that is used already.

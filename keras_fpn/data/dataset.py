@@ -212,6 +212,13 @@ class Dataset:
         return self.class_names if self.has_semantic else ()
 
     @property
+    def semantic_ids(self) -> tuple[int, ...]:
+        """The ids in the data set's files of `semantic_names`; 0 for things."""
+        if self.stuff_names:
+            return (0, *self.stuff_ids)
+        return self.category_ids if self.has_semantic else ()
+
+    @property
     def has_proposals(self) -> bool:
         """Whether the photos have proposals."""
         return any(photo.proposals is not None for photo in self.photos)

@@ -21,6 +21,23 @@ def semantic_names(model) -> tuple[str, ...]:
     return (THINGS, *stuff) if stuff else tuple(model.class_names)
 
 
+def classes_for(model, dataset: Dataset):
+    """Returns the classes that a model of this kind learns from a data set.
+
+    Those of objects, or those of pixels if it predicts nothing else.
+
+    Args:
+        model: `keras_fpn.models.Detector`.
+        dataset: `keras_fpn.data.Dataset`.
+
+    Returns:
+        names, tuple of str; and ids in the data set's files, tuple of int.
+    """
+    if labels_pixels(model) and model.stuff_set is None:
+        return dataset.semantic_names, dataset.semantic_ids
+    return dataset.class_names, dataset.category_ids
+
+
 def check_labeled(model, dataset: Dataset):
     """Raises an error if a model labels pixels and a photo has no pixel labels.
 

@@ -5,7 +5,7 @@ import math
 import keras
 
 from keras_fpn.data import Dataset, RandomFlip
-from keras_fpn.data.semantic import check_labeled
+from keras_fpn.data.semantic import check_labeled, classes_for, labels_pixels
 from keras_fpn.levels import ordered_names
 from keras_fpn.models.keypoint_set import keypoint_set
 from keras_fpn.models.stuff_set import StuffSet
@@ -93,6 +93,8 @@ def finetuning_plan(
         stuff = StuffSet(dataset.stuff_names, dataset.stuff_ids)
 
     def build(class_names, category_ids):
+        if labels_pixels(source):
+            class_names, category_ids = classes_for(source, dataset)
         classes = class_names, category_ids
         return with_classes(source, *classes, preprocessing, keypoints, stuff)
 

@@ -1,6 +1,7 @@
 """Shows how a training goes: speed, losses, learning rate, time left."""
 
 import collections
+import statistics
 import time
 from collections.abc import Callable
 
@@ -13,6 +14,7 @@ from keras_fpn.training.steps import RecentMeans, StepCallback, as_float, learni
 
 _REFRESH = 0.25  # seconds between changes of the line on a terminal
 _TIMED_STEPS = 50  # that the speed is the mean of
+_USUAL = 3  # times the median: among the first steps, longer ones were compiled
 _SHOWN_METRICS = (
     "val_AP",
     "val_AP50",
@@ -200,7 +202,10 @@ class _Times:
         """float, mean of the last steps; None, not known yet."""
         if not self._durations:
             return None
-        return sum(self._durations) / len(self._durations)
+        if len(self._durations) == self._durations.maxlen:
+            return statistics.fmean(self._durations)
+        most = _USUAL * statistics.median(self._durations)
+        return statistics.fmean(one for one in self._durations if one <= most)
 
     def since_epoch_began(self):
         """Returns seconds, float."""

@@ -25,6 +25,7 @@ from keras_fpn.files import replacing
 FORMAT = 6
 _ABSENT = "nothing"
 _DESCRIBED = ("model", "optimizer")  # settings that another version may word otherwise
+_FOLLOWING = ("optimizer", "weights")  # that other settings decide, such as "epochs"
 # What Keras numbers where it has no name, and what other settings state already.
 _OF_EVERY_LAYER = ("name", "trainable", "dtype", "build_config", "shared_object_id")
 _DIGITS = 16
@@ -151,10 +152,11 @@ def _compare(path, settings):
     for text in described:
         warnings.warn(f"Ignored, because versions differ: {text}.", stacklevel=2)
     if different:
+        chosen = [text for text in different if not text.startswith(_FOLLOWING)]
         raise ValueError(
             "A run can be resumed only with its own settings; received "
-            f"{'; '.join(different)} in {path.parent}. Start with the settings of that "
-            "run, or choose another output folder."
+            f"{'; '.join(chosen or different)} in {path.parent}. Start with the "
+            "settings of that run, or choose another output folder."
         )
     for name in _other_versions(made_with):
         warnings.warn(

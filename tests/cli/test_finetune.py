@@ -255,20 +255,6 @@ def test_random_weights_are_refused(tmp_path, prepared):
     assert "keras-fpn train" in refused(voc(tmp_path), "--weights", "random")
 
 
-def test_without_a_network_what_works_is_said(tmp_path, monkeypatch):
-    def from_preset(name):
-        raise ConnectionError("The checkpoint must be downloaded once.")
-
-    shipped = {"small_one": None, "other_one": None}
-    monkeypatch.setattr(keras_fpn, "from_preset", from_preset)
-    monkeypatch.setattr(keras_fpn.weights, "SHIPPED", shipped)
-    error = refused(voc(tmp_path))
-    assert "must be downloaded once." in error
-    assert error.endswith(
-        "Without a network give --weights FILE, or --preset small_one or other_one."
-    )
-
-
 def test_a_learning_rate_must_be_positive(tmp_path, capsys):
     with pytest.raises(SystemExit):
         cli.main(["finetune", str(tmp_path), "--learning-rate", "0"])

@@ -26,16 +26,8 @@ def with_one_other_class(scenes):
     return dataclasses.replace(scenes, class_names=names)
 
 
-OF_CI = ("Keypoint R-CNN", "Panoptic FPN")  # which hand more than boxes to the plan
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=pytest.mark.ci if name in OF_CI else pytest.mark.slow)
-        for name in MEASURED
-    ],
-)
+@pytest.mark.ci
+@pytest.mark.parametrize("name", MEASURED)
 def test_a_detector_is_fine_tuned(name, tmp_path):
     keras.utils.set_random_seed(0)
     scenes = written_scenes(tmp_path / "set", name, count=6)

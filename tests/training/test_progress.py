@@ -28,7 +28,7 @@ class Training:
         model = SimpleNamespace(optimizer=SimpleNamespace(learning_rate=0.005))
         self.progress.set_model(model)
 
-    def fit(self, first, stop, steps, logs=LOGS, ends=True):
+    def fit(self, first, stop, steps, logs=LOGS, ends=True, compiled=()):
         """Runs epochs of so many steps; an epoch's end takes 5 seconds."""
         self.progress.set_params({"steps": steps})
         self.progress.on_train_begin()
@@ -36,7 +36,7 @@ class Training:
         for epoch in range(first, stop):
             self.progress.on_epoch_begin(epoch)
             for batch in range(steps):
-                self.time += 2
+                self.time += 20 if batch in compiled else 2
                 self.progress.on_train_batch_end(batch, logs)
             if ends:
                 self.progress.on_epoch_end(epoch, {**logs, "val_AP": 0.25})
@@ -98,6 +98,14 @@ def test_the_first_step_is_not_taken_for_the_speed():
     training.fit(0, 1, 2)
     assert training.lines[0].startswith(f"Epoch 1/10, step 1/10; {LOSSES}; ")
     assert "; 2 images/s; " in training.lines[1]
+
+
+def test_steps_that_are_compiled_later_count_only_in_the_long_run():
+    training = Training(interval=1.0, steps_per_epoch=60, total_steps=60)
+    training.fit(0, 1, 60, compiled=(3, 10, 30, 55))
+    assert all("; 2 images/s; " in line for line in training.lines[6:50])
+    # The last 50 steps, from 10 to 59, have three that take 20 seconds.
+    assert f"; {4 * 50 / (47 * 2 + 3 * 20):.3g} images/s; " in training.lines[-2]
 
 
 def test_on_a_terminal_one_line_changes_and_epochs_stay():

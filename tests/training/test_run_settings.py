@@ -17,18 +17,24 @@ from keras_fpn.training.run_settings import FORMAT
 FIXTURES = pathlib.Path(__file__).resolve().parent.parent / "fixtures"
 
 
+def refused(folder, settings):
+    with pytest.raises(ValueError, match="resumed only with its own settings") as e:
+        RunFolder(folder, settings)
+    return str(e.value)
+
+
 def test_other_settings_are_refused_each_by_name(tmp_path):
     RunFolder(tmp_path, SETTINGS)
     RunFolder(tmp_path, {**SETTINGS, "sizes": [320, 480]})  # a list, as JSON has it
-    other = {**SETTINGS, "epochs": 4, "optimizer": {"name": "sgd"}, "seed": 1}
-    with pytest.raises(ValueError, match="resumed only with its own settings") as e:
-        RunFolder(tmp_path, other)
-    said = str(e.value)
+    optimizer = {"optimizer": {"name": "sgd"}}
+    said = refused(tmp_path, {**SETTINGS, **optimizer, "epochs": 4, "seed": 1})
     assert "epochs=4 where the run has 3" in said
-    assert "optimizer.rate='nothing' where the run has 0.1" in said
     assert "seed=1 where the run has 'nothing'" in said
+    assert "optimizer" not in said  # which follows from the epochs
     assert "sizes" not in said
     assert str(tmp_path) in said
+    said = refused(tmp_path, {**SETTINGS, **optimizer})
+    assert "optimizer.rate='nothing' where the run has 0.1" in said
     assert json.loads((tmp_path / "run.json").read_text())["settings"]["epochs"] == 3
 
 
