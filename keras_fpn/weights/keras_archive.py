@@ -7,8 +7,11 @@ an archive claims. So both are read here first, with bounds that no detector rea
 import io
 import json
 import math
+import random
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import h5py
 import keras
@@ -20,13 +23,13 @@ _REQUIRED = {CONFIG, METADATA, WEIGHTS}
 _MEMBERS = {*_REQUIRED, "training_state.json"}  # the last is of a run's checkpoints
 _LARGEST_MEMBER = 2**24  # bytes; 2^16 are usual, but for the weights, which may be
 _MOST_INFLATED = 8  # times as large as they are stored
-_DEEPEST, _MOST_VALUES = 64, 2**20  # of a config; 14 and 2,400 are usual
+_DEEPEST, _MOST_VALUES = 64, 2**16  # of a config; 14 and 2,400 are usual
 _LARGEST = 2**16  # number in a config that may be the size of something
 # These are no sizes. What a model was compiled with allocates nothing either.
-_NO_SIZES = {"category_ids", "shared_object_id", "seed", "compile_config"}
+_COMPILED = "compile_config"
+_NO_SIZES = {"category_ids", "shared_object_id", "seed", _COMPILED}
 _LARGEST_OTHER = 2**63
-_FILTERS, _KERNEL = "filters", "kernel_size"
-_UNITS = {"channels", "filters", "num_classes", "num_keypoints", "num_stuff", "units"}
+_STATE = 2**12  # numbers that a model of one's own may have beside its weights
 _PACKAGES = {"keras", "keras_fpn", "builtins"}
 _EXCERPT = 60  # characters
 
@@ -47,29 +50,34 @@ def check_archive(path: Path):
         content = archive.read(WEIGHTS)  # whole, which compares its checksum
     with h5py.File(io.BytesIO(content)) as file:
         shapes, _ = declared_tensors(file, len(content))
-    check_config(config, list(shapes.values()))
+    there = sum(map(math.prod, shapes.values()))
+    needed = described_numbers(*checked_config(config))
+    if needed > there + _STATE:
+        raise ValueError(
+            f"its {CONFIG} describes weights of {needed} numbers, and there are {there}"
+        )
 
 
-def check_config(text: str | bytes, shapes: list[tuple[int, ...]]):
-    """Raises for the config of a model that Keras must not build.
+def checked_config(text: str | bytes):
+    """Returns the config of a model that Keras may build.
 
     Args:
         text: JSON.
-        shapes: of the tensors in the file.
+
+    Returns:
+        dict, and the classes in it that are registered, dict of name -> class.
 
     Raises:
         ValueError: it is no JSON, too deep or too large, names a class that is neither
-            of Keras nor of keras_fpn nor registered, or has layers or sizes too large
-            for these tensors.
+            of Keras nor of keras_fpn nor registered, or has sizes that no detector has.
     """
-    largest_of = _largest_of(shapes)
-    left = sum(map(math.prod, shapes))
     try:
         top = json.loads(text)
     except RecursionError as error:
         raise ValueError(f"its {CONFIG} is nested too deeply") from error
     if not isinstance(top, dict) or "class_name" not in top:
         raise ValueError(f"its {CONFIG} describes no model")
+    registered = {}
     values, count = [("", top, 1, _LARGEST)], 0
     while values:
         key, value, depth, largest = values.pop()
@@ -80,37 +88,44 @@ def check_config(text: str | bytes, shapes: list[tuple[int, ...]]):
                 f"{_MOST_VALUES} values"
             )
         if isinstance(value, dict):
-            _check_class(value)
-            left -= _least_weights(value)
-            if left < 0:
-                raise ValueError(
-                    f"its {CONFIG} has convolutions for more weights than there are"
-                )
+            registered |= _registered_class(value)
             for name, inner in value.items():
                 bound = _LARGEST_OTHER if name in _NO_SIZES else largest
                 values.append((name, inner, depth + 1, bound))
         elif isinstance(value, list):
             values += [(key, inner, depth + 1, largest) for inner in value]
         elif isinstance(value, (int, float)) and not isinstance(value, bool):
-            _check_number(key, value, min(largest, largest_of.get(key, largest)))
+            _check_number(key, value, largest)
+    return top, registered
 
 
-def _largest_of(shapes):
-    """Returns the largest numbers of layers with these weights, dict of name -> int."""
-    # The first axis of a matrix may be flattened features, which no layer counts.
-    units = max((max(shape[1:] or shape, default=0) for shape in shapes), default=0)
-    side = max((max(shape[:-2]) for shape in shapes if len(shape) > 2), default=1)
-    return dict.fromkeys(_UNITS, units) | {_KERNEL: side}
+def described_numbers(config: dict[str, Any], registered: dict[str, type]):
+    """Returns how many numbers the weights of a model have, int; none is allocated.
 
+    The model is built with the shapes of its variables alone. That happens in a thread
+    of its own, because Keras notes for each thread which variables have no values yet.
 
-def _least_weights(entry):
-    """Returns how many weights a convolution has at least, int; 0 for all else."""
-    filters, sides = entry.get(_FILTERS), entry.get(_KERNEL)
-    sides = sides if isinstance(sides, list) else [sides, sides]
-    numbers = [filters, *sides]
-    if any(type(number) is not int or number < 1 for number in numbers):
-        return 0
-    return math.prod(numbers)
+    Args:
+        config, registered: as `checked_config` returns them.
+
+    Raises:
+        what Keras raises for a config that it cannot build.
+    """
+    uncompiled = {k: v for k, v in config.items() if k != _COMPILED}
+
+    def build():
+        no_values = keras.StatelessScope(initialize_variables=False)
+        with no_values, keras.saving.custom_object_scope(registered):
+            model = keras.saving.deserialize_keras_object(uncompiled)
+            weights = model.weights if isinstance(model, keras.layers.Layer) else ()
+            return sum(math.prod(weight.shape) for weight in weights)
+
+    drawn = random.getstate()  # Keras draws a seed for every layer
+    try:
+        with ThreadPoolExecutor(1) as thread:
+            return thread.submit(build).result()
+    finally:
+        random.setstate(drawn)
 
 
 def _check_members(members, size):
@@ -135,27 +150,30 @@ def _check_members(members, size):
             )
 
 
-def _check_class(entry):
-    """Raises for a dict that names another class than those that may be built."""
+def _registered_class(entry):
+    """Returns the registered class that a dict names, dict of name -> class.
+
+    Raises:
+        ValueError: it names another class than those that may be built.
+    """
     if "class_name" not in entry:
-        return
+        return {}
     name, module = entry["class_name"], entry.get("module")
     registered = entry.get("registered_name") or name
     if not all(isinstance(one, str) for one in (name, registered, module or "")):
         raise ValueError(f"its {CONFIG} has a class whose name is no text")
-    if name == "__lambda__" or not (
-        not module
-        or module.partition(".")[0] in _PACKAGES
-        or keras.saving.get_registered_object(registered) is not None
-    ):
+    found = keras.saving.get_registered_object(registered)
+    ours = not module or module.partition(".")[0] in _PACKAGES
+    if name == "__lambda__" or not (ours or found is not None):
         raise ValueError(
             f"it needs the class {name[:_EXCERPT]!r} of {str(module)[:_EXCERPT]!r}"
         )
+    return {} if found is None else {registered: found}
 
 
 def _check_number(key, value, largest):
     if not (-_LARGEST_OTHER <= value <= largest or value in (math.inf, -math.inf)):
         raise ValueError(
             f"its {CONFIG} has {key[:_EXCERPT]!r} above {largest}, which no detector "
-            "with these weights has"
+            "has"
         )

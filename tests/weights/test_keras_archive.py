@@ -2,19 +2,25 @@
 
 import io
 import json
+import re
 import zipfile
 
 import h5py
+import keras
 import numpy as np
 import pytest
+from numpy.testing import assert_array_equal
+from on_backend import arrays
 
+from keras_fpn.weights import SHIPPED
 from keras_fpn.weights.hdf5_tensors import UNREADABLE, declared_tensors
 from keras_fpn.weights.keras_archive import (
     CONFIG,
     METADATA,
     WEIGHTS,
     check_archive,
-    check_config,
+    checked_config,
+    described_numbers,
 )
 
 
@@ -149,13 +155,6 @@ def test_the_tensors_of_a_file_are_listed_with_their_layers():
     assert layers == {"layers/fc/vars/0": "fc"}
 
 
-SHAPES = [(2, 3), (3, 3, 1, 3), (3,)]  # of 36 numbers
-
-
-def convolution(**config):
-    return layer(**{"filters": 3, "kernel_size": [3, 3], **config})
-
-
 def nested(depth):
     return "[" * depth + "]" * depth
 
@@ -173,12 +172,8 @@ def within(text):
         (nested(100_000), r"config.json is nested too deeply"),
         (within(nested(70)), r"is deeper than 64"),
         (within("1" * 5000), r"4300 digits"),
-        (layer(units=4), r"'units' above 3, which no detector with these weights"),
-        (layer(filters=10**400), r"'filters' above 3"),
-        (layer(kernel_size=4), r"'kernel_size' above 3, which no detector"),
-        (convolution(kernel_size=[3, 2000]), r"for more weights than there are"),
-        (layer(kernel_size=[3, 2000]), r"'kernel_size' above 3"),
-        (layer(layers=[convolution()] * 2), r"for more weights than there are"),
+        (layer(filters=10**400), r"'filters' above 65536, which no detector has"),
+        ([{}] * 2**16, r"has more than 65536 values"),
         (layer(min_size=10**6), r"'min_size' above 65536"),
         (layer(pool_size=[3, 2**17]), r"'pool_size' above 65536"),
         (layer(rate=1e300), r"'rate' above 65536"),
@@ -193,19 +188,73 @@ def within(text):
     ],
 )
 def test_configs_that_must_not_be_built_are_refused(config, message):
+    if isinstance(config, list):
+        config = {"class_name": "A", "config": config}
     with pytest.raises(ValueError, match=message):
-        check_config(config if isinstance(config, str) else json.dumps(config), SHAPES)
-
-
-def test_convolutions_for_the_weights_that_there_are_pass():
-    found = [convolution(), convolution(kernel_size=1), convolution(filters="3")]
-    check_config(json.dumps(layer(layers=found)), SHAPES)
+        checked_config(config if isinstance(config, str) else json.dumps(config))
 
 
 def test_ids_seeds_and_what_a_model_was_compiled_with_are_no_sizes():
     config = layer(units=3, category_ids=[2**31 - 1], seed=2**40, mask=float("inf"))
     config["compile_config"] = {"optimizer": {"decay_steps": 10**6}}
-    check_config(json.dumps(config), SHAPES)
+    checked_config(json.dumps(config))
+
+
+def enlarged(model, old, new):
+    """Returns the config of a model, JSON, with other sizes."""
+    config = json.dumps(keras.saving.serialize_keras_object(model))
+    assert old in config
+    return config.replace(old, new)
+
+
+def small():
+    return keras.Sequential(
+        [keras.Input((8, 8, 2)), keras.layers.Conv2D(3, 3), keras.layers.Dense(5)]
+    )
+
+
+def test_a_model_must_not_need_more_weights_than_there_are(tmp_path):
+    path = tmp_path / "m.keras"
+    content = hdf5(shape=(18 * 3 + 3 + 3 * 5 + 5,))
+    archive(path, json.dumps(keras.saving.serialize_keras_object(small())), content)
+    check_archive(path)
+    needed = 18 * 3 + 3 + 4 * 65536
+    message = f"describes weights of {needed} numbers, and there are 77"
+    for old, new, said in (
+        ('"units": 5', '"units": 65536', message),
+        ('"filters": 3', '"filters": 65536', "expected axis -1"),  # by what follows
+        ('"kernel_size": [3, 3]', '"kernel_size": [3, 800]', "negative|larg"),
+    ):
+        archive(path, enlarged(small(), old, new), content)
+        with pytest.raises(ValueError, match=said):
+            check_archive(path)
+
+
+def test_half_a_terabyte_is_counted_and_leaves_nothing(tmp_path):
+    """The config of a real detector, with the widest layers that may be named."""
+    with zipfile.ZipFile(SHIPPED["faster_rcnn_resnet18_fpn_scenes"].path()) as file:
+        config = file.read(CONFIG).decode()
+    wide = re.sub(r'"(filters|units|channels)": \d+', r'"\1": 65536', config)
+    assert described_numbers(*checked_config(wide)) > 2**37
+    keras.utils.set_random_seed(3)
+    expected = keras.random.uniform((3,))
+    keras.utils.set_random_seed(3)
+    described_numbers(*checked_config(config))
+    assert_array_equal(arrays(keras.random.uniform((3,))), arrays(expected))
+    with keras.StatelessScope():  # whose end gives values to what waits for them
+        pass
+
+
+def test_registered_classes_of_one_s_own_are_built():
+    class Doubled(keras.layers.Dense):
+        pass
+
+    model = keras.Sequential([keras.Input((2,)), Doubled(3)])
+    config = json.dumps(keras.saving.serialize_keras_object(model))
+    with pytest.raises(ValueError, match="it needs the class 'Doubled'"):
+        checked_config(config)
+    with keras.saving.custom_object_scope({"Doubled": Doubled}):
+        assert described_numbers(*checked_config(config)) == 9
 
 
 def test_a_damaged_archive_raises_only_what_is_known(tmp_path):
