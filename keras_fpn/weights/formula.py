@@ -27,7 +27,7 @@ def fill_with_formula(model: keras.Model, seed: int = 1) -> None:
 
     Args:
         model: `keras_fpn.models.FasterRCNN`, `FastRCNN`, `RPN`, `RetinaNet`, `FCOS`,
-            `SemanticFPN`, or a detector with more branches than these.
+            `SemanticFPN`, `CascadeRCNN`, or a detector with more branches than these.
         seed: int.
     """
     for variable in model.trainable_variables:
@@ -52,14 +52,19 @@ def fill_with_formula(model: keras.Model, seed: int = 1) -> None:
         outputs = model.trunk(inputs, training=False)
         logits = model.semantic_predictor(model.semantic_head(outputs["pyramid"]))
         _rescale(model.semantic_predictor.logits, logits, _LOGIT_DEVIATION)
-    if not hasattr(model, "box_head"):
+    if not hasattr(model, "roi_align"):
         return
     outputs = model.trunk(inputs, training=False)
     rois = outputs["proposals" if "proposals" in outputs else "rois"]
-    hidden = model.box_head(model.roi_align(outputs["pyramid"], rois))
-    logits, deltas = model.box_predictor(hidden)
-    _rescale(model.box_predictor.class_logits, logits, _LOGIT_DEVIATION)
-    _rescale(model.box_predictor.box_deltas, deltas, _DELTA_DEVIATION)
+    for stage in model.parts.by_name().get("cascade", [model]):
+        features = model.roi_align(outputs["pyramid"], rois)
+        hidden = stage.box_head(features)
+        logits, deltas = stage.box_predictor(hidden)
+        _rescale(stage.box_predictor.class_logits, logits, _LOGIT_DEVIATION)
+        _rescale(stage.box_predictor.box_deltas, deltas, _DELTA_DEVIATION)
+        if stage is not model:  # the next one sees its boxes
+            _, deltas = stage.box_predictor(hidden)
+            rois = stage.refined_boxes(deltas, rois, inputs["image_sizes"])
 
 
 def _within_model(variable):

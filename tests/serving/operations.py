@@ -16,8 +16,8 @@ ALLOWED = frozenset(
     Conv2D Conv2DBackpropInput CropAndResize Cumsum DatasetToSingleElement DecodeJpeg
     DecodeRaw DepthwiseConv2dNative DisableCopyOnRead DivNoNan Equal Exp ExpandDims
     ExtractJpegShape Fill Floor FloorDiv FloorMod GatherNd GatherV2 Greater GreaterEqual
-    Identity IdentityN If IgnoreErrorsDataset InvertPermutation Less LessEqual Log
-    LogicalAnd LogicalOr LowerBound MapDataset MatMul Max MaxPool Maximum Mean
+    Identity IdentityN If IgnoreErrorsDataset InvertPermutation IsFinite Less LessEqual
+    Log LogicalAnd LogicalOr LowerBound MapDataset MatMul Max MaxPool Maximum Mean
     MergeV2Checkpoints Min Minimum MirrorPad Mul Neg NoOp OneHot OptionsDataset Pack Pad
     PadV2 ParseExampleV2 PartitionedCall Placeholder Prod Range ReadVariableOp RealDiv
     Relu Relu6 Reshape ResizeBilinear RestoreV2 ReverseV2 Rsqrt SaveV2 ScaleAndTranslate

@@ -62,11 +62,14 @@ def assert_it_answers_as_detect_does(model, folder):
     assert count == len(detected["scores"]) > 0
     boxes = found["detection_boxes"].numpy()[0, :count][:, [1, 0, 3, 2]]
     scores = found["detection_scores"].numpy()[0, :count]
-    # As sets: scores that are nearly equal may be in another order.
+    np.testing.assert_allclose(np.sort(scores), np.sort(detected["scores"]), 0, 1e-3)
+    # As sets: scores that are nearly equal may be in another order, and of two boxes
+    # with such scores either may suppress the other.
     close = np.abs(boxes[:, None] - detected["boxes"]).max(axis=-1) <= 0.5
     close &= np.abs(scores[:, None] - detected["scores"]) <= 1e-3
-    assert close.any(axis=0).all()
-    assert close.any(axis=1).all()
+    near_ties = 0.02 * count
+    assert np.sum(~close.any(axis=0)) <= near_ties
+    assert np.sum(~close.any(axis=1)) <= near_ties
 
 
 def test_the_presets_of_every_run_are_there():
