@@ -12,6 +12,7 @@ import sys
 import tempfile
 
 PathLike = str | os.PathLike[str]
+HUB = "hf://"  # how paths in the Hugging Face Hub begin for Keras
 
 
 def check_regular(path: PathLike, most: int):

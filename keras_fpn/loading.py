@@ -3,11 +3,11 @@
 import os
 from pathlib import Path
 
+from keras_fpn.files import HUB
 from keras_fpn.models.checkpoints import load_keras_file, load_saved
 from keras_fpn.presets import from_preset, list_presets
 from keras_fpn.weights.registry import known_names
 
-HUB = "hf://"
 # What a training leaves in its folder, the better first.
 BEST, LAST = "best.keras", "last.keras"
 

@@ -7,9 +7,7 @@ import argparse
 import os
 from pathlib import Path
 
-from keras_fpn.files import similar_path
-
-_HUB = "hf://"
+from keras_fpn.files import HUB, similar_path
 
 
 def path(text: str):
@@ -34,4 +32,4 @@ def path_or_name(text: str):
         argparse.ArgumentTypeError: it is a path, which does not exist.
     """
     is_path = Path(text).suffix or len(Path(text).parts) > 1
-    return path(text) if is_path and not text.startswith(_HUB) else text
+    return path(text) if is_path and not text.startswith(HUB) else text

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from keras_fpn.cli import existing
 from keras_fpn.cli.errors import CommandError, reported
+from keras_fpn.files import HUB
 
 DEFAULT_PRESET = "faster_rcnn_resnet50_fpn_coco"
 PUBLISHED = "coco"
@@ -76,7 +77,6 @@ def _downloaded(name):
 
 def is_detector(weights: str):
     """Returns whether this is for `keras_fpn.load`, and not weights alone."""
-    from keras_fpn.loading import HUB
     from keras_fpn.presets import list_presets
 
     path = Path(weights)
