@@ -39,9 +39,10 @@ def check_regular(path: PathLike, most: int):
 def similar_path(path: PathLike):
     """Returns " Did you mean ...?" with a path of nearly the same name, or ""."""
     path = pathlib.Path(path)
-    if not path.parent.is_dir():
+    try:
+        names = os.listdir(path.parent)
+    except OSError:
         return ""
-    names = [one.name for one in path.parent.iterdir()]
     close = difflib.get_close_matches(path.name, names, 1)
     return f" Did you mean {path.parent / close[0]}?" if close else ""
 

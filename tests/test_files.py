@@ -9,7 +9,7 @@ from full_disk import largest_file
 from PIL import Image
 
 from keras_fpn import files
-from keras_fpn.files import replacing, write_text
+from keras_fpn.files import replacing, similar_path, write_text
 
 posix_only = pytest.mark.skipif(os.name != "posix", reason="needs POSIX's files")
 
@@ -262,6 +262,14 @@ def test_an_image_of_which_a_part_fits_on_the_disk_is_not_there(tmp_path):
     assert list(tmp_path.iterdir()) == []
     files.write_image(image, tmp_path / "a.png", format="PNG")
     assert Image.open(tmp_path / "a.png").tobytes() == image.tobytes()
+
+
+def test_a_path_is_suggested_where_there_is_a_similar_one(tmp_path):
+    write_text(tmp_path / "photos", "")
+    meant = f" Did you mean {tmp_path / 'photos'}?"
+    assert similar_path(tmp_path / "photo") == meant
+    for path in ("other", "photos/below", "none/photo", "x" * 300 + "/photo"):
+        assert similar_path(tmp_path / path) == ""
 
 
 def test_an_error_names_the_file_that_was_to_be_written(tmp_path):

@@ -23,7 +23,7 @@ from keras_fpn.cli.options import (
     add_view_options,
     views,
 )
-from keras_fpn.cli.outcome import Outcome, summary
+from keras_fpn.cli.outcome import Outcome, results_written, summary
 from keras_fpn.cli.proposals import add_proposals, of_photos
 from keras_fpn.cli.terminal import ended_by_sigterm, photo_progress
 from keras_fpn.cli.video import add_video_options, check_videos, detect_videos
@@ -107,7 +107,6 @@ def run(arguments):
     """Detects in what the command line names; returns the exit code."""
     sample = [sample_photo(arguments.preset)] if arguments.sample else []
     named = [*arguments.photos, *sample]
-    failed = reported(OSError, code=1, prefix="The results could not be written: ")
     with (
         ended_by_sigterm(),
         input_photos(named, arguments.recursive, arguments.output) as photos,
@@ -115,7 +114,7 @@ def run(arguments):
         model, title = load_detector(arguments.preset, arguments.weights)
         options = _options(model, photos, arguments)
         segments = _panoptic_writer(model, arguments.panoptic)
-        with failed, _results_file(arguments.json) as write:
+        with results_written(), _results_file(arguments.json) as write:
             outcome = Outcome(write)
             if photos.paths:
                 folder = arguments.output
@@ -201,7 +200,7 @@ def _detect(model, title, photos, folder, options, segments, outcome):
                 if one.error is not None:
                     outcome.failed_photos += 1
                     reason = photos.errors.get(one.photo) or one_line(one.error)
-                    bar.console.out(f"{name}: {reason}", highlight=False)
+                    bar.console.out(one_line(f"{name}: {reason}"), highlight=False)
                     continue
                 outcome.pictures.append(one.picture)
                 outcome.add(one.found, image_id, model, file_name=name)

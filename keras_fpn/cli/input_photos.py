@@ -155,9 +155,16 @@ def _in_folder(folder, recursive, without):
         raise CommandError(
             "A folder must hold image files, which end in "
             f"{', '.join(sorted(PHOTO_SUFFIXES))}; received {str(folder)!r}, which "
-            f"holds {_listed(skipped) or 'nothing'}."
+            f"holds {_listed(skipped) or 'nothing'}.{_how_videos_are_named(skipped)}"
         )
     return photos, skipped
+
+
+def _how_videos_are_named(skipped):
+    """Returns a sentence if there are videos among these suffixes, or ""."""
+    if VIDEO_SUFFIXES.isdisjoint(skipped):
+        return ""
+    return " Videos must be named one by one, as by folder/*.mp4."
 
 
 def sample_photo(preset: str | None = None):

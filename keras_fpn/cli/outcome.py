@@ -4,6 +4,8 @@ import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
+from keras_fpn.cli.errors import reported
+
 
 @dataclasses.dataclass
 class Outcome:
@@ -44,6 +46,9 @@ class Outcome:
             image_id: int.
             model: the detector.
             more: further entries of each result, such as `file_name`.
+
+        Raises:
+            CommandError: they cannot be written.
         """
         from keras_fpn.metrics import detections_to_coco
 
@@ -52,12 +57,17 @@ class Outcome:
         results = detections_to_coco(found, image_id, model.category_ids)
         names = [model.class_names[label] for label in found["labels"]]
         self.boxes += len(results)
-        self.write(
-            [
-                {**result, **more, "category_name": name}
-                for result, name in zip(results, names, strict=True)
-            ]
-        )
+        rows = [
+            {**result, **more, "category_name": name}
+            for result, name in zip(results, names, strict=True)
+        ]
+        with results_written():
+            self.write(rows)
+
+
+def results_written():
+    """Returns a context in which an OSError is one of the file of --json."""
+    return reported(OSError, code=1, prefix="The results could not be written: ")
 
 
 def summary(outcome, photos, json_file):

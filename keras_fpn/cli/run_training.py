@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import sys
 from pathlib import Path
+from shlex import quote
 
 from keras_fpn.cli import existing
 from keras_fpn.cli.errors import INTERRUPTED, CommandError, reported
@@ -324,4 +325,6 @@ def _announce(checkpoint, arguments):
     print(f"Checkpoint: {checkpoint}")
     if measuring is not None:
         print(f"To measure it on the test split: {measuring}")
-    print(f"To detect with it: keras-fpn detect PHOTO --weights {checkpoint}")
+    print(
+        f"To detect with it: keras-fpn detect PHOTO --weights {quote(str(checkpoint))}"
+    )

@@ -1,5 +1,7 @@
 """The splits of a data set that a command takes, if its options leave them open."""
 
+import shlex
+
 from keras_fpn.cli.errors import CommandError, reported
 
 _TRAINED, _VALIDATED = ("train", "trainval"), "val"
@@ -68,8 +70,10 @@ def measuring_command(arguments, weights):
     if not there or _MEASURED[0] in used or arguments.proposals is not None:
         return None  # proposals are those of other photos
     options = {"--images": arguments.images, "--classes": arguments.classes}
-    given = [f" {name} {value}" for name, value in options.items() if value is not None]
-    return f"keras-fpn evaluate {arguments.dataset}{''.join(given)} --weights {weights}"
+    given = {name: value for name, value in options.items() if value is not None}
+    words = [word for option in given.items() for word in option]
+    command = ["keras-fpn", "evaluate", arguments.dataset, *words, "--weights", weights]
+    return shlex.join(map(str, command))
 
 
 def split_to_measure(path):

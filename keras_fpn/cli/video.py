@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from rich.markup import escape
 from rich.progress import Progress
 
 from keras_fpn.cli.errors import CommandError, one_line, reported
@@ -172,8 +173,10 @@ class _Work:
         outcome, number_of_frames = self.outcome, 0
         try:
             with source.opened as video:
-                written = self._frames(video, source, first_id)
-                number_of_frames = video.num_read
+                try:
+                    written = self._frames(video, source, first_id)
+                finally:  # results of a video that fails have their ids, too
+                    number_of_frames = video.num_read
                 damage = "" if self.stopped() else video.damage
         except (ValueError, OSError) as error:
             outcome.failed_videos += 1
@@ -194,10 +197,10 @@ class _Work:
         """Returns the number of frames that were detected in, int."""
         from keras_fpn.report import detect_video
 
-        task = self.bar.add_task(Path(source.name).name, total=video.num_frames)
-        detected = detect_video(
-            self.model, video, source.target, self.title, **self.options
-        )
+        name = escape(one_line(Path(source.name).name))
+        task = self.bar.add_task(name, total=video.num_frames)
+        options = {**self.options, "stopped": self.stopped}
+        detected = detect_video(self.model, video, source.target, self.title, **options)
         written = 0
         with contextlib.closing(detected):  # completes the video, also after Ctrl-C
             for frame in detected:
@@ -208,9 +211,7 @@ class _Work:
                     frame.found, image_id, self.model, file_name=source.name, **more
                 )
                 self.bar.update(task, completed=frame.number + 1)
-                if self.stopped():
-                    break
         return written
 
     def _say(self, line):
-        self.bar.console.out(line, highlight=False)
+        self.bar.console.out(one_line(line), highlight=False)

@@ -2,7 +2,7 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +37,7 @@ def detect_video(
     path: str | Path,
     title: str | None = None,
     every: int = 1,
+    stopped: Callable[[], bool] = lambda: False,
     **limits,
 ) -> Generator[DetectedFrame, None, None]:
     """Detects objects in the frames of a video and writes an annotated one.
@@ -51,6 +52,8 @@ def detect_video(
         path: the .mp4 file to write.
         title: text over the top of every frame, or None.
         every: only every n-th frame is detected in and written, from the first on.
+        stopped: function that is asked before each frame, and while a camera has none,
+            whether to end here.
         **limits: arguments of `model.detect`, as for `detect_photos`.
 
     Yields:
@@ -62,7 +65,7 @@ def detect_video(
     """
     writer, strip = None, None
     with contextlib.ExitStack() as stack:
-        for frame in video.frames(every):
+        for frame in video.frames(every, stopped):
             [found] = model.detect([frame.pixels], **limits)
             picture = draw_results(frame.pixels, found, model, enlarge=False)
             if writer is None:

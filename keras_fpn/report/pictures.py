@@ -28,20 +28,29 @@ def picture_paths(photos: Sequence[Path], folder: Path, suffix: str | None = Non
     Returns:
         list of Path in the folder, all different, one per photo.
     """
-    originals = {photo.resolve() for photo in photos}
+    originals = set(filter(None, map(_identity, photos)))
     taken = set()
     paths = []
     for photo in photos:
         own = suffix or (".png" if photo.suffix.lower() == ".png" else ".jpg")
         stem, count = photo.stem, 1
         path = folder / f"{stem}{own}"
-        while stem.lower() in taken or path.resolve() in originals:
+        while stem.lower() in taken or _identity(path) in originals:
             count += 1
             stem = f"{photo.stem}_{count}"
             path = folder / f"{stem}{own}"
         taken.add(stem.lower())
         paths.append(path)
     return paths
+
+
+def _identity(path):
+    """Returns what tells a file from others, however it is spelled; None without it."""
+    try:
+        there = path.stat()
+    except OSError:
+        return None
+    return there.st_dev, there.st_ino
 
 
 def save_picture(picture, path: Path):

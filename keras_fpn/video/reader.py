@@ -2,7 +2,8 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 
 import numpy as np
@@ -18,6 +19,8 @@ _FORMATS = "mov,matroska,avi,mpegts,mpeg,asf,flv,ogg,mxf,dv,ivf"
 _NAMES = "MP4, MOV, Matroska, WebM, AVI, MPEG, ASF, FLV, Ogg, MXF, DV and IVF"
 _MOST_BYTES = 2**62
 _RATE = Fraction(25)  # of a video that does not say it
+_PAUSE = 0.01  # seconds, until a camera that has no frame yet is asked again
+_OF_ALL = "asf"  # a format that states the length of the file as that of each stream
 _SHORT = 1.0  # seconds; a video that ends earlier than announced by more is cut off
 
 
@@ -123,7 +126,9 @@ class VideoReader:
         parts = [f"{self._broken} {packets} could not be decoded"] * bool(self._broken)
         return ", and ".join([*parts, *filter(None, [self._end])])
 
-    def frames(self, every: int = 1) -> Iterator[Frame]:
+    def frames(
+        self, every: int = 1, stopped: Callable[[], bool] = lambda: False
+    ) -> Iterator[Frame]:
         """Reads the frames, once.
 
         Frames that cannot be decoded are left out, as players do, and counted in
@@ -131,6 +136,8 @@ class VideoReader:
 
         Args:
             every: only every n-th frame is yielded, from the first on.
+            stopped: function that is asked before each frame, and while a camera has
+                none, whether to end here.
 
         Yields:
             `Frame`, in the order of their times, which are strictly increasing.
@@ -138,12 +145,14 @@ class VideoReader:
         Raises:
             ValueError: no frame can be decoded, or one is too large.
         """
-        for decoded in self._decoded():
-            number, time = self.num_read, self._clock.time_of(decoded)
+        for decoded in self._decoded(stopped):
+            if stopped():
+                return
+            number, begin = self.num_read, self._clock.time_of(decoded)
             self.num_read += 1
             if number % every == 0:
-                yield Frame(number, time, self._pixels(decoded))
-        if self.num_read == 0:
+                yield Frame(number, begin, self._pixels(decoded))
+        if self.num_read == 0 and not stopped():
             raise ValueError(
                 "A video must have frames that can be decoded; received "
                 f"video={self._name!r} without one"
@@ -151,9 +160,9 @@ class VideoReader:
             )
         self._end = self._end or self._clock.missing(self._seconds)
 
-    def _decoded(self):
+    def _decoded(self, stopped):
         """Yields the frames of PyAV that can be decoded."""
-        for packet in self._packets():
+        for packet in self._packets(stopped):
             try:
                 frames = self._stream.decode(packet)
                 self._broken += packet is not None and packet.is_corrupt
@@ -162,17 +171,23 @@ class VideoReader:
                 frames = []
             yield from frames
 
-    def _packets(self):
+    def _packets(self, stopped):
         """Yields packets of PyAV, then None for the frames that a decoder still holds.
 
         PyAV's own last packet is empty, and so may be some between others.
         """
-        try:
-            for packet in self._container.demux(self._stream):
-                if packet.size:
-                    yield packet
-        except (self._av.FFmpegError, OSError) as error:
-            self._end = f"it cannot be read further: {reason(error)}"
+        waiting = True
+        while waiting and not stopped():
+            waiting = False
+            try:
+                for packet in self._container.demux(self._stream):
+                    if packet.size:
+                        yield packet
+            except BlockingIOError:
+                waiting = True
+                time.sleep(_PAUSE)
+            except (self._av.FFmpegError, OSError) as error:
+                self._end = f"it cannot be read further: {reason(error)}"
         yield None
 
     def _pixels(self, decoded):
@@ -248,7 +263,7 @@ def _announced(container, stream):
 
     The length of the whole file may be that of its sound.
     """
-    if stream.duration and stream.time_base:
+    if stream.duration and stream.time_base and container.format.name != _OF_ALL:
         return float(stream.duration * stream.time_base)
     if container.duration and len(container.streams) == 1:
         return container.duration / load_pyav().time_base

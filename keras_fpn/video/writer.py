@@ -20,6 +20,7 @@ _ENCODERS = {
 }
 _BITS = 0.2  # per pixel and frame, for encoders that know no quality
 _MPEG4_TICKS = 65535  # per second, at most
+_FINEST = 10**4  # denominator of the rate, which FFmpeg keeps in 32 bits
 _BT709 = 1  # FFmpeg's number of the colors of high definition
 
 
@@ -48,6 +49,7 @@ class VideoWriter:
         pixel_aspect: Fraction = Fraction(1),
     ):
         self._av = load_pyav()
+        rate = max(rate.limit_denominator(_FINEST), Fraction(1, _FINEST))
         self._path, self._rate, self._aspect = path, rate, pixel_aspect
         self._time_base = time_base
         self._stack = contextlib.ExitStack()

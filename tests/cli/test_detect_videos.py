@@ -1,6 +1,7 @@
 """`keras-fpn detect` with videos and cameras."""
 
 import contextlib
+import errno
 import json
 import os
 import re
@@ -128,6 +129,44 @@ def test_failures_are_a_line_each_and_the_others_go_on(called, clip, tmp_path, c
     assert "Both sides must" in lines[3]
     assert "1 video of 6 frames" in out
     assert "; 4 videos failed; " in out
+
+
+def test_a_video_that_fails_midway_keeps_the_ids_of_its_results(
+    called, clip, tmp_path, detector, capsys
+):
+    plain = detector.detect
+
+    def fail_once(images, **limits):
+        if len(detector.calls) == 3:
+            detector.calls.append(images)
+            raise ValueError("Too bright.")
+        return plain(images, **limits)
+
+    detector.detect = fail_once
+    code, results, saved = called(clip, write_clip(tmp_path / "b [x].mp4"))
+    assert (code, saved) == (1, ["b [x].mp4"])
+    assert [one["image_id"] for one in results] == [0, 1, 2, *range(4, 10)]
+    assert f"{clip}: Too bright.\n" in capsys.readouterr().err
+
+
+def test_results_that_cannot_be_written_end_the_command(
+    called, clip, tmp_path, monkeypatch, capsys
+):
+    @contextlib.contextmanager
+    def full(path):
+        def write(results):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        yield write
+
+    (tmp_path / "found.json").write_text("[]")
+    monkeypatch.setattr(detect, "_results_file", full)
+    # The frame is whole, and so is its video.
+    assert called(clip, write_clip(tmp_path / "b.mp4")) == (1, [], ["clip.mp4"])
+    assert capsys.readouterr().err == (
+        "keras-fpn: error: The results could not be written: [Errno 28] No space left "
+        "on device\n"
+    )
 
 
 def test_a_damaged_video_keeps_what_could_be_read(called, tmp_path, capsys):

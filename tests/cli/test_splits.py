@@ -144,6 +144,7 @@ def test_a_test_split_that_was_not_used_is_offered_in_the_end(tmp_path):
     assert offered(root, val_split="val", classes="cat", images="photos") == (
         f"keras-fpn evaluate {root} --images photos --classes cat --weights runs/a"
     )
+    assert offered(root, classes="a b").endswith(" --classes 'a b' --weights runs/a")
     assert offered(root, val_split="test") is None
     assert offered(root, split="test") is None
     assert offered(root, proposals="p.json") is None

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 from PIL import Image
@@ -13,7 +14,13 @@ def test_photos_of_one_name_get_different_pictures(tmp_path):
 
 def test_a_picture_never_overwrites_a_photo(tmp_path):
     photo = tmp_path / "a.png"
+    photo.touch()
     assert picture_paths([photo], tmp_path) == [tmp_path / "a_2.png"]
+    # Another spelling of the same file, as where letters of either case are the same.
+    os.link(photo, tmp_path / "A.PNG")
+    assert picture_paths([tmp_path / "A.PNG"], tmp_path) == [tmp_path / "A.png"]
+    os.link(photo, tmp_path / "A.png")
+    assert picture_paths([tmp_path / "A.PNG"], tmp_path) == [tmp_path / "A_2.png"]
     assert picture_paths([photo], tmp_path / "out") == [tmp_path / "out" / "a.png"]
 
 

@@ -6,6 +6,7 @@ import av
 import numpy as np
 
 RED = (200, 30, 60)
+_SAMPLES = 32000  # of sound, per second
 
 
 def picture(number, size=(48, 64)):
@@ -26,6 +27,7 @@ def write_clip(
     turn=None,
     aspect=None,
     sound=False,
+    sound_codec="aac",
     noise=0,
     **settings,
 ):
@@ -46,7 +48,7 @@ def write_clip(
         if turn:
             stream.set_display_rotation(*turn)
         if sound:
-            _add_sound(container, sound)
+            _add_sound(container, sound, sound_codec)
         for number in range(frames):
             pixels = picture(number, size)
             if noise:
@@ -69,11 +71,11 @@ def write_sound(path):
     return path
 
 
-def _add_sound(container, seconds):
-    stream = container.add_stream("aac", rate=8000)
-    samples = np.zeros((1, 8000 * seconds), np.float32)
+def _add_sound(container, seconds, codec="aac"):
+    stream = container.add_stream(codec, rate=_SAMPLES)
+    samples = np.zeros((1, _SAMPLES * seconds), np.float32)
     frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout="mono")
-    frame.sample_rate, frame.pts = 8000, 0
+    frame.sample_rate, frame.pts = _SAMPLES, 0
     container.mux(stream.encode(frame))
     container.mux(stream.encode(None))
 

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import av
 import pytest
 
-from keras_fpn.video import camera, open_camera
+from keras_fpn.video import VideoReader, camera, open_camera
 
 PATTERN = "testsrc=size=64x48:rate=20:duration=0.5"
 
@@ -51,6 +51,42 @@ def test_a_camera_is_opened_as_its_system_names_it(
     assert [frame.pixels.shape for frame in frames] == [(48, 64, 3)] * 10
     assert (video.rate, video.num_frames) == (20, None)
     assert float(frames[-1].time) == 0.45
+
+
+class Slow:
+    """A container that has no packet at first, as cameras of macOS."""
+
+    def __init__(self, container, waits):
+        self._container, self.waits = container, waits
+
+    def __getattr__(self, name):
+        return getattr(self._container, name)
+
+    def demux(self, stream):
+        if self.waits:
+            self.waits -= 1
+            raise av.error.BlockingIOError(11, "Resource temporarily unavailable")
+        return self._container.demux(stream)
+
+
+def test_a_camera_that_has_no_frame_yet_is_asked_again():
+    with av.open(PATTERN, format="lavfi") as container:
+        video = VideoReader(Slow(container, 3), "slow")
+        assert len(list(video.frames())) == 10
+        assert video.damage == ""
+
+
+def test_a_camera_without_frames_and_the_frames_between_can_be_stopped():
+    with av.open(PATTERN, format="lavfi") as container:
+        slow = Slow(container, 10**9)
+        asked = iter([False] * 3 + [True] * 99)
+        frames = VideoReader(slow, "slow").frames(stopped=lambda: next(asked))
+        assert list(frames) == []
+        assert 10**9 - slow.waits == 3
+    with av.open(PATTERN, format="lavfi") as container:
+        video = VideoReader(container, "usual")
+        found = [frame.number for frame in video.frames(4, lambda: video.num_read == 6)]
+        assert (found, video.num_read, video.damage) == ([0, 4], 6, "")
 
 
 def test_a_camera_that_is_not_there_is_an_error(monkeypatch):

@@ -60,6 +60,16 @@ def test_uneven_times_and_the_length_are_kept(tmp_path):
     assert stream_of(tmp_path / "a.mp4")[2] == pytest.approx(2.033, abs=0.001)
 
 
+@pytest.mark.parametrize(
+    "rate",
+    [Fraction(1643172401, 54765962) / 60, Fraction(1, 10**9), Fraction(90000)],
+)
+def test_a_rate_of_any_digits_is_taken(tmp_path, rate):
+    pictures, times = [picture(0), picture(1)], [Fraction(0), Fraction(2)]
+    written(tmp_path / "a.mp4", pictures, times, Fraction(1, 90000), rate)
+    np.testing.assert_allclose(decoded(tmp_path / "a.mp4")[0], [0, 2], atol=1e-4)
+
+
 def test_times_closer_than_the_base_do_not_meet(tmp_path):
     times = [Fraction(t, 10000) for t in (0, 1, 2, 3)]
     written(tmp_path / "a.mp4", [picture(0)] * 4, times, Fraction(1, 1000))
