@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from keras_fpn.files import HUB
-from keras_fpn.models.checkpoints import load_keras_file, load_saved
+from keras_fpn.models.checkpoints import load_keras_file, load_keras_folder
 from keras_fpn.presets import from_preset, list_presets
 from keras_fpn.weights.registry import known_names
 
@@ -34,12 +34,12 @@ def load(source: str | os.PathLike):
     presets = list_presets()
     if isinstance(source, str):
         if source.startswith(HUB):
-            return load_saved(source)
+            return load_keras_folder(_downloaded(source), source)
         if source in presets:
             return from_preset(source)
     path = Path(source)
     if (path / "config.json").is_file():  # a file of Keras's that was unpacked
-        return load_saved(path)
+        return load_keras_folder(path, str(path))
     if path.is_dir():
         path = result_of(path)
     if path.is_file() and path.suffix == ".keras":
@@ -55,6 +55,19 @@ def load(source: str | os.PathLike):
         f"name of a preset or {HUB}USER/MODEL; received {str(source)!r}. "
         f"{known_names(str(source), presets)}"
     )
+
+
+def _downloaded(source):
+    """Returns the Path of the folder of a model of the Hugging Face Hub."""
+    try:
+        from huggingface_hub import snapshot_download
+    except ModuleNotFoundError as error:
+        raise ImportError(
+            f"A model of the Hugging Face Hub must be downloaded by huggingface_hub; "
+            f"received {source!r}, and it is not installed. Run pip install "
+            "huggingface_hub."
+        ) from error
+    return Path(snapshot_download(source.removeprefix(HUB), library_name="keras_fpn"))
 
 
 def result_of(folder: Path):

@@ -1,3 +1,6 @@
+import sys
+import types
+
 import keras
 import numpy as np
 import pytest
@@ -55,12 +58,26 @@ def test_a_preset_is_loaded_by_its_name(monkeypatch):
     assert keras_fpn.load(name) == f"built {name}"
 
 
-def test_the_hub_is_asked_through_keras(saved, monkeypatch):
-    one = keras_fpn.load(saved / "one.keras")
-    monkeypatch.setattr(keras.models, "load_model", {"hf://me/mine": one}.get)
-    assert keras_fpn.load("hf://me/mine") is one
-    with pytest.raises(ValueError, match="received hf://me/other, which contains a N"):
+@pytest.fixture
+def hub(saved, tmp_path, monkeypatch):
+    """Puts two models on a hub that is a folder: a detector, and another model."""
+    keras_fpn.load(saved / "two.keras").save(tmp_path / "me/mine", zipped=False)
+    other = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    other.save(tmp_path / "me/other", zipped=False)
+    package = types.ModuleType("huggingface_hub")
+    package.snapshot_download = lambda name, library_name: str(tmp_path / name)
+    monkeypatch.setitem(sys.modules, "huggingface_hub", package)
+    return tmp_path
+
+
+def test_models_of_the_hub_are_checked_as_files_are(hub):
+    assert classes("hf://me/mine") == 2
+    with pytest.raises(ValueError, match="received hf://me/other, which contains a S"):
         keras_fpn.load("hf://me/other")
+    config = hub / "me/mine/config.json"
+    config.write_text(config.read_text().replace("keras_fpn", "os"))
+    with pytest.raises(ValueError, match=r"received hf://me/mine: it needs the class"):
+        keras_fpn.load("hf://me/mine")
 
 
 def test_a_detector_is_loaded_from_what_the_hub_stores(saved, tmp_path):
@@ -103,13 +120,12 @@ def test_what_is_not_there_is_answered_with_what_is_like_it():
         keras_fpn.load("gone.keras")
 
 
-def test_commands_take_all_of_that_as_weights(run, saved, monkeypatch, capsys):
+def test_commands_take_all_of_that_as_weights(run, hub, monkeypatch, capsys):
     folder = run(best="two.keras")
     model, title = load_detector(None, str(folder))
     assert (len(model.class_names), title) == (2, None)
-    one = keras_fpn.load(saved / "one.keras")
-    monkeypatch.setattr(keras.models, "load_model", {"hf://me/mine": one}.get)
-    assert load_detector(None, "hf://me/mine") == (one, None)
+    model, title = load_detector(None, "hf://me/mine")
+    assert (len(model.class_names), title) == (2, None)
     monkeypatch.setattr(loading, "from_preset", lambda name: f"built {name}")
     name = "retinanet_resnet50_fpn_coco"
     assert load_detector(None, name) == (f"built {name}", None)
@@ -119,12 +135,11 @@ def test_commands_take_all_of_that_as_weights(run, saved, monkeypatch, capsys):
 
 
 def test_commands_say_what_the_hub_needs(tmp_path, monkeypatch, capsys):
-    def without_package(path):
-        raise ImportError("you must install the `huggingface_hub` package.")
-
-    monkeypatch.setattr(keras.models, "load_model", without_package)
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     argv = ["detect", "--sample", "--output", str(tmp_path), "--weights", "hf://a/b"]
     assert cli.main(argv) == 2
     assert capsys.readouterr().err == (
-        "keras-fpn: error: you must install the `huggingface_hub` package.\n"
+        "keras-fpn: error: A model of the Hugging Face Hub must be downloaded by "
+        "huggingface_hub; received 'hf://a/b', and it is not installed. Run pip "
+        "install huggingface_hub.\n"
     )

@@ -146,8 +146,8 @@ def _photo_of(annotation, photos, path, found):
     ):
         raise ValueError(
             "An annotation of a panoptic file must have segments_info; received "
-            f"{str(annotation)[:120]} in path={str(path)!r}. COCO instances have "
-            "none in any."
+            f"{str(annotation)[:120]} in path={str(path)!r}. It may be a "
+            "file of COCO instances."
         )
     photo = photos.get(whole_number(annotation.get("image_id")))
     name = annotation.get("file_name")

@@ -138,10 +138,10 @@ def check_segment(segment, size):
             absurdly far away, or an absurdly long outline; run lengths do not fill the
             photo; or the photo has more pixels than run lengths can count.
     """
-    if not 0 < size[0] * size[1] <= _MOST_PIXELS:
+    if not 0 < size[0] * size[1] <= _MOST_PIXELS or size[0] > MOST_WRITTEN:
         raise ValueError(
-            f"The photo of a mask must have 1 to {_MOST_PIXELS} pixels; received "
-            f"(height, width)={tuple(size)}."
+            f"The photo of a mask must have 1 to {_MOST_PIXELS} pixels, and at most "
+            f"{MOST_WRITTEN} rows; received (height, width)={tuple(size)}."
         )
     if isinstance(segment, ImageSegment):
         return

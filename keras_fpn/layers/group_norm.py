@@ -16,12 +16,24 @@ class GroupNorm(keras.layers.GroupNormalization):
 
     Source: Wu & He 2018 (arXiv:1803.08494), Sec. 3.
 
+    Raises:
+        ValueError: channels are not last, or there is no scale or no offset.
+
     Call arguments:
         inputs: float (B, H, W, C).
 
     Returns:
         float (B, H, W, C); computed in float32 whatever the dtype of the inputs.
     """
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        if self.axis != -1 or not (self.scale and self.center):
+            raise ValueError(
+                "A GroupNorm must have channels last, a scale and an offset; received "
+                f"axis={self.axis}, scale={self.scale}, center={self.center}. Use "
+                "keras.layers.GroupNormalization."
+            )
 
     def call(self, inputs):
         inputs = ops.cast(inputs, "float32")

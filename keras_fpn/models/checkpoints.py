@@ -23,7 +23,7 @@ from keras_fpn.weights import (
 )
 from keras_fpn.weights.detectron2 import detectron2_slots, is_pickle
 from keras_fpn.weights.hdf5_tensors import UNREADABLE
-from keras_fpn.weights.keras_archive import check_archive
+from keras_fpn.weights.keras_archive import check_archive, check_folder
 from keras_fpn.weights.keras_files import excerpt, load_weights_file
 from keras_fpn.weights.look_alikes import naming_look_alikes
 from keras_fpn.weights.mapping import check_names, classes_in
@@ -68,24 +68,31 @@ def load_keras_file(path: Path):
         return None
     with _unreadable_named(path):
         check_archive(path)
-    return load_saved(path)
+    return _loaded(path, path)
 
 
-def load_saved(path: str | Path):
-    """Returns the detector that `keras.models.load_model` finds.
+def load_keras_folder(folder: Path, name: str):
+    """Returns the detector that was saved as a folder, with `zipped=False`.
 
     Args:
-        path: whatever that function takes.
+        folder: `Path`.
+        name: str, what errors call it.
 
     Raises:
-        ValueError: it is another kind of model, damaged, or needs classes that are not
-            registered.
+        ValueError: as in `load_keras_file`.
     """
-    with _unreadable_named(path):
+    with _unreadable_named(name):
+        check_folder(folder)
+    return _loaded(folder, name)
+
+
+def _loaded(path, name):
+    """Returns the detector in a file or folder that was checked."""
+    with _unreadable_named(name):
         model = keras.models.load_model(path)
     if not isinstance(model, Detector):
         raise ValueError(
-            f"A .keras file must contain a detector of keras_fpn; received {path}, "
+            f"A .keras file must contain a detector of keras_fpn; received {name}, "
             f"which contains a {type(model).__name__}. Pass a file written by the "
             "`save` of a detector."
         )
@@ -93,7 +100,7 @@ def load_saved(path: str | Path):
 
 
 @contextlib.contextmanager
-def _unreadable_named(path):
+def _unreadable_named(name):
     """Turns what Keras and its libraries raise for a file into one line of its name."""
     try:
         yield
@@ -101,7 +108,7 @@ def _unreadable_named(path):
         raise ValueError(
             "A .keras file must be written by the `save` of a detector whose classes "
             "are known to Keras (import your own classes first); received "
-            f"{path}: {excerpt(error)}."
+            f"{name}: {excerpt(error)}."
         ) from error
 
 

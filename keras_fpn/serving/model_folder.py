@@ -9,6 +9,7 @@ from pathlib import Path
 from keras_fpn.visualize import class_color
 
 _GRAPH = "saved_model.pb"
+_MALFORMED = (ValueError, LookupError, TypeError, ArithmeticError, RecursionError)
 _NAME = re.compile(r"[^/:?#%]+")  # as TensorFlow Serving's addresses, unescaped
 
 
@@ -63,7 +64,7 @@ class ModelFolder:
         try:
             classes = json.loads(path.read_text("utf-8"))
             return [{"id": int(one["id"]), "name": str(one["name"])} for one in classes]
-        except (ValueError, LookupError, TypeError, RecursionError) as error:
+        except _MALFORMED as error:
             raise ValueError(
                 "The classes of a model must be a list of ids and names; received "
                 f"{path}: {error!r}. Export the model again."

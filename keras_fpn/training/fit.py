@@ -279,7 +279,7 @@ def _drop(loader, skipped):
     loader.drop(skipped)
     if skipped:
         warnings.warn(
-            f"{len(skipped)} photos that could not be read stay left out: "
+            f"Photos that could not be read stay left out, {len(skipped)} in all: "
             f"{next(iter(skipped.values()))} To train on them, too, start again in "
             "another output folder.",
             stacklevel=3,

@@ -6,6 +6,7 @@ from keras_fpn.distribute.devices import Devices
 
 _SHARE = 0.01  # of the photos may be unreadable; of few photos, one
 _NAMED = 10  # photos that a message names
+_ELSEWHERE = "another worker said why."
 
 
 class StopWithoutPhotos(keras.callbacks.Callback):
@@ -34,24 +35,27 @@ class StopWithoutPhotos(keras.callbacks.Callback):
             self._check(list(self.loader.skipped))
 
     def on_epoch_end(self, epoch, logs=None):
-        self._check(list(self.skipped()))
+        self.skipped()
 
     def skipped(self):
         """Returns the photos that all workers skipped, dict of image id -> why.
 
         All workers must call it.
+
+        Raises:
+            OSError: they are too many, and must not be saved as left out.
         """
         skipped = dict(self.loader.skipped)  # a copy: threads add to it
         if self.devices.workers == 1:
+            self._check(list(skipped))
             return skipped
         counts = self.devices.of_workers(len(skipped))
         # Several workers may have met the same photo, in different epochs.
         own = [*skipped, *[-1] * (max(counts) - len(skipped))]
         met = {image_id for one in own for image_id in self.devices.of_workers(one)}
-        unknown = "another worker says why."
-        return {
-            image_id: skipped.get(image_id, unknown) for image_id in sorted(met - {-1})
-        }
+        found = sorted(met - {-1})
+        self._check(found)
+        return {image_id: skipped.get(image_id, _ELSEWHERE) for image_id in found}
 
     def _check(self, skipped):
         if len(skipped) <= self.most:
@@ -60,7 +64,7 @@ class StopWithoutPhotos(keras.callbacks.Callback):
         names = [str(paths[image_id]) for image_id in skipped[:_NAMED]]
         more = f" and {len(skipped) - _NAMED} more" if len(skipped) > _NAMED else ""
         reasons = [self.loader.skipped.get(image_id) for image_id in reversed(skipped)]
-        reason = next(filter(None, reasons), "another worker says why.")
+        reason = next(filter(None, reasons), _ELSEWHERE)
         raise OSError(
             f"Of the {len(paths)} photos of a training at most {self.most} may be "
             f"unreadable (1 %, or one of few); received {len(skipped)}: "

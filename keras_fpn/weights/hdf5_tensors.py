@@ -14,6 +14,7 @@ UNREADABLE = (
     EOFError,
     LookupError,
     MemoryError,  # h5py and NumPy ask at once for all that a file claims
+    ModuleNotFoundError,  # a layer of another package
     OSError,
     RuntimeError,
     SystemError,  # of h5py, where it loses an error

@@ -78,6 +78,13 @@ def test_its_weights_are_those_of_kerass_layer():
     assert names[0] == names[1]
 
 
+@pytest.mark.parametrize("other", [{"axis": 1}, {"scale": False}, {"center": False}])
+def test_what_it_does_not_do_is_refused(other):
+    [(name, value)] = other.items()
+    with pytest.raises(ValueError, match=rf"received .*{name}={value}"):
+        GroupNorm(2, **other)
+
+
 def test_half_precision_is_normalized_in_float32():
     layer = built(8, dtype="mixed_bfloat16")
     halves = keras.ops.cast(maps(1, 16, 16, 8, mean=100), "bfloat16")

@@ -81,7 +81,8 @@ def test_a_map_has_the_classes_of_objects_or_things_and_stuff(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "3", "[3]", '[{"id": 1}]', '[{"id": "x"}]', "[" * 9999]
+    "text",
+    ["", "3", "[3]", '[{"id": 1}]', '[{"id": "x"}]', "[" * 9999, '[{"id": 1e999}]'],
 )
 def test_damaged_classes_are_named(tmp_path, text):
     path = version_of(tmp_path, 1) / "assets.extra"

@@ -107,8 +107,17 @@ def test_a_worker_of_whose_photos_all_are_well_ends_with_the_others():
 
 def test_workers_save_what_all_of_them_have_skipped():
     callback = StopWithoutPhotos(loader_of(300, [0]), workers_of([100], [103]))
-    expected = {100: "p0.jpg: it is cut.", 103: "another worker says why."}
+    expected = {100: "p0.jpg: it is cut.", 103: "another worker said why."}
     assert callback.skipped() == expected
+
+
+@pytest.mark.parametrize("others", [(), ([103],)])
+def test_what_is_too_much_is_not_saved_as_left_out(others):
+    """A resumed run would leave out so many, and end at once, wherever they are."""
+    loader = loader_of(6, [0, 1])
+    devices = workers_of([100, 101], *others) if others else Devices()
+    with pytest.raises(OSError, match="at most 1 may be unreadable"):
+        StopWithoutPhotos(loader, devices).skipped()
 
 
 def test_workers_with_few_unreadable_photos_go_on():

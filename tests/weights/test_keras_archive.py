@@ -1,5 +1,6 @@
 """What is in a .keras file is checked before Keras builds anything from it."""
 
+import functools
 import io
 import json
 import re
@@ -19,6 +20,7 @@ from keras_fpn.weights.keras_archive import (
     METADATA,
     WEIGHTS,
     check_archive,
+    check_folder,
     checked_config,
     described_numbers,
 )
@@ -38,9 +40,20 @@ def layer(**config):
     return {**module, "config": config, "registered_name": None}
 
 
+def config_of(model):
+    return json.dumps(keras.saving.serialize_keras_object(model))
+
+
+@functools.cache
+def one_kernel():
+    """The config of a model with a kernel of 2x3 numbers."""
+    kernel = keras.layers.Dense(3, use_bias=False)
+    return config_of(keras.Sequential([keras.Input((2,)), kernel]))
+
+
 def archive(path, config=None, weights=None, pack=zipfile.ZIP_STORED, more=()):
-    """Writes a .keras file of one layer, with some of its parts replaced."""
-    config = json.dumps(layer(units=3)) if config is None else config
+    """Writes a .keras file of one kernel, with some of its parts replaced."""
+    config = one_kernel() if config is None else config
     weights = hdf5() if weights is None else weights
     with zipfile.ZipFile(path, "w", pack) as file:
         for name, content in (
@@ -155,6 +168,25 @@ def test_the_tensors_of_a_file_are_listed_with_their_layers():
     assert layers == {"layers/fc/vars/0": "fc"}
 
 
+def metric(module, name="MeanIoU"):
+    return {"module": module, "class_name": name, "config": {"num_classes": 60_000}}
+
+
+def constant():
+    """What Keras would compute with as soon as it meets it."""
+    return {"class_name": "__tensor__", "config": {"value": [[1.0]], "dtype": "float"}}
+
+
+def tensor():
+    config = {"shape": [None, 2], "dtype": "float32", "keras_history": ["a", 0, 0]}
+    return {"class_name": "__keras_tensor__", "config": config}
+
+
+def called_with(*arguments):
+    node = {"args": arguments[:1], "kwargs": {"training": arguments[1:]}}
+    return {**layer(units=3), "inbound_nodes": [node]}
+
+
 def nested(depth):
     return "[" * depth + "]" * depth
 
@@ -185,6 +217,16 @@ def within(text):
         ({"class_name": "A", "module": "kerasx"}, r"the class 'A' of 'kerasx'"),
         ({"class_name": "__lambda__", "config": {}}, r"the class '__lambda__'"),
         (layer(inner={"class_name": "A", "module": "os"}), r"the class 'A' of 'os'"),
+        (metric("keras.metrics"), r"the class 'MeanIoU' of 'keras.metrics'"),
+        (metric("keras", "metrics.MeanIoU"), r"the class 'metrics.MeanIoU' of 'keras'"),
+        (metric("keras.src.metrics.iou_metrics"), r"the class 'MeanIoU' of 'keras.src"),
+        (layer(activation=metric("keras.metrics")), r"the class 'MeanIoU' of"),
+        ({**layer(), "compile_config": {"metrics": [metric("keras.metrics")]}}, "IoU'"),
+        (layer(num_convs=65), r"'num_convs' above 64"),
+        (called_with(constant()), r"calls a layer with something but tensors"),
+        (called_with(tensor(), constant()), r"calls a layer with something but"),
+        (called_with(tensor(), layer(units=9)), r"calls a layer with something but"),
+        (called_with(True), r"calls a layer with something but tensors"),
     ],
 )
 def test_configs_that_must_not_be_built_are_refused(config, message):
@@ -200,9 +242,38 @@ def test_ids_seeds_and_what_a_model_was_compiled_with_are_no_sizes():
     checked_config(json.dumps(config))
 
 
+def test_layers_are_called_with_tensors_and_plain_values():
+    checked_config(json.dumps(called_with(tensor(), False)))
+    checked_config(json.dumps({**layer(units=3), "inbound_nodes": []}))
+
+
+def test_what_is_no_model_is_refused(tmp_path):
+    path = archive(tmp_path / "m.keras", json.dumps(layer(units=3)))
+    with pytest.raises(ValueError, match="describes no model"):
+        check_archive(path)
+    of_torch = {"module": None}
+    config = {"module": "keras.layers", "class_name": "TorchModuleWrapper"}
+    archive(path, json.dumps({**config, "config": of_torch}))
+    with pytest.raises(UNREADABLE):
+        check_archive(path)
+
+
+def test_what_a_model_was_compiled_with_is_taken(tmp_path):
+    model = small()
+    model.compile(keras.optimizers.SGD(0.1, momentum=0.9))
+    model.save(tmp_path / "m.keras")
+    check_archive(tmp_path / "m.keras")
+    model.save(tmp_path / "m", zipped=False)
+    check_folder(tmp_path / "m")
+    wide = config_of(model).replace('"units": 5', '"units": 65536')
+    (tmp_path / "m" / CONFIG).write_text(wide)
+    with pytest.raises(ValueError, match=r"of 262201 numbers, and there are 77"):
+        check_folder(tmp_path / "m")
+
+
 def enlarged(model, old, new):
     """Returns the config of a model, JSON, with other sizes."""
-    config = json.dumps(keras.saving.serialize_keras_object(model))
+    config = config_of(model)
     assert old in config
     return config.replace(old, new)
 
@@ -216,7 +287,7 @@ def small():
 def test_a_model_must_not_need_more_weights_than_there_are(tmp_path):
     path = tmp_path / "m.keras"
     content = hdf5(shape=(18 * 3 + 3 + 3 * 5 + 5,))
-    archive(path, json.dumps(keras.saving.serialize_keras_object(small())), content)
+    archive(path, config_of(small()), content)
     check_archive(path)
     needed = 18 * 3 + 3 + 4 * 65536
     message = f"describes weights of {needed} numbers, and there are 77"
@@ -249,11 +320,14 @@ def test_registered_classes_of_one_s_own_are_built():
     class Doubled(keras.layers.Dense):
         pass
 
-    model = keras.Sequential([keras.Input((2,)), Doubled(3)])
-    config = json.dumps(keras.saving.serialize_keras_object(model))
+    def tripled(x):
+        return 3 * x
+
+    model = keras.Sequential([keras.Input((2,)), Doubled(3, activation=tripled)])
+    config = config_of(model)
     with pytest.raises(ValueError, match="it needs the class 'Doubled'"):
         checked_config(config)
-    with keras.saving.custom_object_scope({"Doubled": Doubled}):
+    with keras.saving.custom_object_scope({"Doubled": Doubled, "tripled": tripled}):
         assert described_numbers(*checked_config(config)) == 9
 
 
