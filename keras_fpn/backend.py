@@ -5,6 +5,7 @@ which backend Keras would choose, and raises an error before Keras loads an unsu
 one.
 """
 
+import importlib.util
 import json
 import os
 import pathlib
@@ -26,7 +27,8 @@ def check_backend():
     """Raises an error if keras_fpn does not support how Keras is configured.
 
     Raises:
-        UnsupportedBackend: the backend is neither TensorFlow nor JAX; an ImportError.
+        UnsupportedBackend: the backend is neither TensorFlow nor JAX, or is not
+            installed; an ImportError.
             `keras` is not imported in that case.
         ValueError: Keras's image data format is not "channels_last".
     """
@@ -36,6 +38,14 @@ def check_backend():
             "The Keras backend must be 'tensorflow' or 'jax'; received "
             f"backend={name!r} from {source}. Set the environment variable "
             "KERAS_BACKEND to one of the two before importing Keras."
+        )
+
+    if importlib.util.find_spec(name) is None:
+        raise UnsupportedBackend(
+            "The Keras backend must be installed; received "
+            f"backend={name!r} from {source}, without the package {name}. Run "
+            f"{sys.executable} -m pip install {name}, or choose the other one of "
+            f"{SUPPORTED}."
         )
 
     os.environ.setdefault(LOG_LEVEL_NAME, LOG_LEVEL)  # keeps what the user has set

@@ -1,6 +1,8 @@
 """Imports of packages that only an extra of keras_fpn brings."""
 
 import importlib
+import shlex
+import sys
 
 
 def from_extra(name: str, extra: str, purpose: str):
@@ -28,5 +30,6 @@ def from_extra(name: str, extra: str, purpose: str):
 
 
 def install(extra: str) -> str:
-    """Returns the command that installs an extra."""
-    return f'pip install "keras-fpn[{extra}]"'
+    """Returns the command that installs an extra, into this environment."""
+    python = f"{shlex.quote(sys.executable)} -m " if sys.executable else ""
+    return f'{python}pip install "keras-fpn[{extra}]"'

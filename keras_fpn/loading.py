@@ -70,6 +70,22 @@ def _downloaded(source):
     return Path(snapshot_download(source.removeprefix(HUB), library_name="keras_fpn"))
 
 
+def is_trained(folder: Path):
+    """Returns whether a folder has a detector that a training left."""
+    return any((folder / name).is_file() for name in (BEST, LAST))
+
+
+def name_of(path: Path):
+    """Returns what to call a detector, str: the name of its file, or of its training.
+
+    Args:
+        path: `Path` of a file, of the folder of a training, or a preset's name.
+    """
+    path = path.parent if path.name in (BEST, LAST) else path
+    path = path if path.name else path.resolve()  # the present folder
+    return path.stem if path.suffix == ".keras" else path.name
+
+
 def result_of(folder: Path):
     """Returns the Path of the detector that a training left in its folder.
 

@@ -70,6 +70,14 @@ def test_other_backends_are_refused_before_keras_is_imported(run_python, backend
     assert "keras imported: False" in out
 
 
+def test_a_backend_that_is_not_installed_says_how_to_get_it(run_python):
+    hidden = "import importlib.util\nimportlib.util.find_spec = lambda name: None\n"
+    out = run_python(hidden + CHECK, backend="jax")
+    assert "received backend='jax' from the environment variable" in out
+    assert f"Run {sys.executable} -m pip install jax, or choose the other one" in out
+    assert "keras imported: False" in out
+
+
 def test_backend_of_the_configuration_file_is_refused_too(run_python, tmp_path):
     out = run_python(CHECK, config=json.dumps({"backend": "torch"}))
     assert f"received backend='torch' from {tmp_path / 'keras.json'}" in out

@@ -55,7 +55,7 @@ def load_detector(preset: str | None = None, weights: str | None = None):
     errors = reported(ValueError, ImportError)
     with errors, reported(OSError, code=1, prefix=failed):
         if weights in (None, PUBLISHED):
-            return _downloaded(name), None
+            return keras_fpn.from_preset(name), None
         if weights == RANDOM:
             model = keras_fpn.from_preset(name, load_weights=False)
             keras_fpn.weights.fill_with_formula(model)
@@ -63,16 +63,6 @@ def load_detector(preset: str | None = None, weights: str | None = None):
         if is_detector(weights):
             return _load_detector(preset, weights), None
         return _load_weights(preset, Path(weights)), None
-
-
-def _downloaded(name):
-    """Returns a preset with its published weights."""
-    import keras_fpn
-
-    try:
-        return keras_fpn.from_preset(name)
-    except OSError as error:
-        raise OSError(f"{error} {_offline()}") from error
 
 
 def is_detector(weights: str):
@@ -113,12 +103,3 @@ def _load_weights(preset, path):
         if path.suffix == ".h5":
             return recognized_keras(path, preset)
         return recognized(path, preset).model
-
-
-def _offline():
-    """Returns the options that work without a network, str."""
-    import keras_fpn
-
-    shipped = list(keras_fpn.weights.SHIPPED)
-    presets = f", or --preset {' or '.join(shipped)}" if shipped else ""
-    return f"Without a network give --weights FILE{presets}."

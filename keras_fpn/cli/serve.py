@@ -33,9 +33,9 @@ def add_parser(commands):
         metavar="MODEL",
         type=existing.path_or_name,
         default=_SAMPLE_DETECTOR,
-        help="folder that `keras-fpn export` wrote, or one of its versions; a .keras "
-        "file or a preset, which is exported first (default %(default)s, which comes "
-        "with the package)",
+        help="folder that `keras-fpn export` wrote, or one of its versions; or what is "
+        "exported first: the folder of a training, a .keras file or a preset (default "
+        "%(default)s, which comes with the package)",
     )
     add("--name", help="the model's name in addresses (default: its own)")
     add(
@@ -94,19 +94,20 @@ def _start(arguments, stack):
 
 def _version_to_serve(arguments, stack):
     """Returns the `ModelFolder` that MODEL means; exports it first if needed."""
+    from keras_fpn.loading import is_trained, name_of
     from keras_fpn.serving.model_folder import find_version
 
     path = Path(arguments.model)
-    if path.is_dir():
+    if path.is_dir() and not is_trained(path):
         return find_version(path, arguments.name)
-    saved = path.suffix == ".keras"
-    if saved and not path.is_file():
+    saved = path.is_dir() or path.suffix == ".keras"
+    if saved and not path.exists():
         raise CommandError(
-            "MODEL must be a folder of an exported model, a .keras file or a preset; "
-            f"received {path}, which does not exist."
+            "MODEL must be a folder of an exported model or of a training, a .keras "
+            f"file or a preset; received {path}, which does not exist."
         )
     scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="keras_fpn_"))
-    target = Path(scratch) / (path.stem if saved else path.name)
+    target = Path(scratch) / name_of(path)
     print(f"Exporting {path} ...", file=sys.stderr, flush=True)
     from keras_fpn.export import check_export, export_saved_model
 

@@ -4,6 +4,7 @@ import contextlib
 import socket
 from pathlib import Path
 
+from keras_fpn.extras import install
 from keras_fpn.serving.model_folder import ModelFolder
 
 _PACKAGES = {"starlette", "uvicorn", "grpc", "tensorflow_serving"}
@@ -19,7 +20,7 @@ except ModuleNotFoundError as error:
         raise
     raise ImportError(
         f"A server needs {error.name}, which is not installed. Install it with: "
-        "pip install 'keras-fpn[serve]'"
+        f"{install('serve')}"
     ) from error
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
+from keras_fpn.extras import install
 from keras_fpn.serving.signatures_tensorflow import EXAMPLE, PIXELS
 
 try:
@@ -18,7 +19,7 @@ try:
 except ModuleNotFoundError as error:
     raise ImportError(
         "Warm-up requests need tensorflow-serving-api, which is not installed. Install "
-        "it with: pip install 'keras-fpn[serving]'"
+        f"it with: {install('serving')}"
     ) from error
 
 FILE = "tf_serving_warmup_requests"

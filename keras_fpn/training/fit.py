@@ -58,8 +58,8 @@ class Training:
     ):
         """Trains to the last epoch of the plan, from the last checkpoint on.
 
-        On one machine, in the main thread and without a handler of yours, SIGTERM saves
-        a checkpoint after the present step, or the evaluation.
+        On one machine, in the main thread and without handlers of yours, SIGTERM and
+        Ctrl-C save a checkpoint after the present step, or the evaluation.
 
         Args:
             callbacks: called after this package's own; their state is not saved. One
@@ -76,6 +76,7 @@ class Training:
             ValueError: a callback would replace the trained weights by others.
             TrainingDiverged: the loss or a variable was not finite.
             Terminated: after SIGTERM, a SystemExit with the code 143.
+            KeyboardInterrupt: after Ctrl-C.
             OSError: a checkpoint could not be written; or more than 1 % of the photos,
                 and more than one, could not be read.
         """

@@ -14,7 +14,6 @@ from keras_fpn.training.checkpoints import (
 )
 from keras_fpn.training.run_folder import Position, RunFolder
 from keras_fpn.training.steps import StepCallback, learning_rate
-from keras_fpn.training.termination import Terminated
 
 _NAMED = 16  # images of a batch that a message names
 
@@ -43,14 +42,15 @@ class RunRecorder(StepCallback):
         start_step: steps that were taken before, by an earlier process.
         save_seconds: float, seconds between checkpoints at most, but for the time of a
             step and of an evaluation.
-        asked_to_end: function that returns whether to save after this step, or epoch,
-            and end the training.
+        asked_to_end: function that returns the exception that ends the training after
+            this step, or epoch, which is saved first; or None.
         skipped: function that returns the photos that could not be read so far, image
             id -> why, to be saved.
 
     Raises:
         ValueError: save_every is below 1.
-        Terminated: in `fit`, when it has saved because it was asked to end.
+        Terminated, KeyboardInterrupt: in `fit`, when it has saved because it was asked
+            to end.
         TrainingDiverged: in `fit`, when the loss or a variable is not finite.
     """
 
@@ -62,7 +62,7 @@ class RunRecorder(StepCallback):
         save_every: int | None = None,
         start_step: int = 0,
         save_seconds: float = math.inf,
-        asked_to_end: Callable[[], bool] = lambda: False,
+        asked_to_end: Callable[[], type[BaseException] | None] = lambda: None,
         skipped: Callable[[], dict[int, str]] = dict,
     ):
         super().__init__(len(loader), start_step)
@@ -104,12 +104,12 @@ class RunRecorder(StepCallback):
         if done == 0:  # the end of an epoch: saved below
             return
         late = time.monotonic() - self._saved >= self.save_seconds
-        asked = self.asked_to_end()
-        if late or asked or (self.save_every and done % self.save_every == 0):
+        ending = self.asked_to_end()
+        if late or ending or (self.save_every and done % self.save_every == 0):
             self._check_variables()
             self._save()
-        if asked:
-            raise Terminated
+        if ending:
+            raise ending
 
     def on_epoch_end(self, epoch, logs=None):
         logs = {} if logs is None else logs
@@ -124,8 +124,8 @@ class RunRecorder(StepCallback):
             self.folder.save_best(self.model, logs[f"val_{monitor}"])
         self._save()
         self._weights = trained_weights(self.model)
-        if self.asked_to_end():
-            raise Terminated
+        if ending := self.asked_to_end():
+            raise ending
 
     def on_train_end(self, logs=None):
         if self._weights:

@@ -1,10 +1,13 @@
-"""What a training does when its process is asked to end: SIGTERM, as at preemption."""
+"""What a training does when its process is asked to end: SIGTERM, or Ctrl-C."""
 
 import contextlib
+import logging
 import signal
 import threading
+from typing import Any
 
 EXIT_CODE = 128 + signal.SIGTERM  # what shells report
+_LOGGER = logging.getLogger(__name__)
 
 
 class Terminated(SystemExit):
@@ -17,9 +20,16 @@ class Terminated(SystemExit):
         super().__init__(int(EXIT_CODE))
 
 
+# Signal -> the handler that a process has if nobody sets another, and what ends it.
+_NOTED: dict[int, tuple[Any, type[BaseException]]] = {
+    signal.SIGTERM: (signal.SIG_DFL, Terminated),
+    signal.SIGINT: (signal.default_int_handler, KeyboardInterrupt),
+}
+
+
 @contextlib.contextmanager
 def noted_termination(wanted: bool = True):
-    """Within it the first SIGTERM is only noted; a second one ends the process.
+    """Within it the first SIGTERM or Ctrl-C is only noted; a second one ends the work.
 
     A handler that someone else has set stays. Only the main thread can set one.
 
@@ -27,21 +37,27 @@ def noted_termination(wanted: bool = True):
         wanted: bool; without it nothing is changed, and nothing noted.
 
     Yields:
-        function that returns whether SIGTERM was noted, bool.
+        function that returns what to raise once the state is saved, `Terminated` or
+        `KeyboardInterrupt`; None if no signal was noted.
     """
-    noted = threading.Event()
+    noted: list[type[BaseException]] = []
 
     def note(number, frame):
-        noted.set()
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        usual, ending = _NOTED[number]
+        noted.append(ending)
+        signal.signal(number, usual)
+        _LOGGER.info(
+            "Ending after this step, or after the evaluation, to save the training. "
+            "Once more ends it at once."
+        )
 
-    in_main = threading.current_thread() is threading.main_thread()
-    free = signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-    if not (wanted and in_main and free):
-        yield noted.is_set
-        return
-    signal.signal(signal.SIGTERM, note)
+    mine = []
+    if wanted and threading.current_thread() is threading.main_thread():
+        mine = [one for one in _NOTED if signal.getsignal(one) is _NOTED[one][0]]
+    for one in mine:
+        signal.signal(one, note)
     try:
-        yield noted.is_set
+        yield lambda: noted[0] if noted else None
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for one in mine:
+            signal.signal(one, _NOTED[one][0])

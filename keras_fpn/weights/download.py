@@ -17,6 +17,7 @@ import rich.progress
 
 from keras_fpn.files import PathLike
 from keras_fpn.weights.checkpoint import Checkpoint, Digest
+from keras_fpn.weights.shipped import SHIPPED
 
 try:
     import fcntl
@@ -215,7 +216,7 @@ def _download(url, part, path):
                 failures = 1 if size > furthest else failures + 1
                 furthest = max(size, furthest)
                 if failures == _ATTEMPTS or not _may_pass(error):
-                    raise _not_downloaded(url, path, error) from error
+                    raise _not_downloaded(url, path, error) from None
             time.sleep(_PAUSE * 2 ** (failures - 1))
 
 
@@ -285,7 +286,8 @@ def _not_downloaded(url, path, error):
     return ConnectionError(
         "The checkpoint must be downloaded once; received no complete file from "
         f"{url}: {error}. Run again with a network connection (what was received is "
-        f"kept), or download that URL by other means and put the file at {path}."
+        f"kept), or download that URL by other means and put the file at {path}. "
+        f"Presets that come along need no network: {', '.join(SHIPPED)}."
     )
 
 

@@ -356,7 +356,7 @@ def test_without_pyav_the_command_says_what_to_install(
     assert cli.main(["detect", *words]) == 2
     assert capsys.readouterr().err == (
         "keras-fpn: error: Reading videos needs av, which is not installed. Install it "
-        'with: pip install "keras-fpn[video]"\n'
+        f'with: {sys.executable} -m pip install "keras-fpn[video]"\n'
     )
 
 

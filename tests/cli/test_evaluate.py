@@ -1,5 +1,6 @@
 import json
 import os
+import sys
 
 import numpy as np
 import pytest
@@ -159,7 +160,7 @@ def test_without_the_extra_there_is_a_hint_and_no_page(
     assert sorted(path.name for path in out.iterdir()) == FILES[::2]
     assert capsys.readouterr().err == (
         "index.html will not be written: it needs no_such_package. To install: "
-        'pip install "keras-fpn[report]"\n'
+        f'{sys.executable} -m pip install "keras-fpn[report]"\n'
     )
 
 

@@ -109,11 +109,27 @@ def test_a_photo_is_offered_if_it_suits_the_preset(calls, preset, sample):
 
 
 def test_a_saved_detector_is_exported_first(calls, tmp_path):
-    saved = tmp_path / "best.keras"
-    saved.write_bytes(b"")
-    assert called("serve", saved)[0] == 0
-    assert calls[:2] == [(None, str(saved)), ("the model", "best")]
-    assert (calls[2][0].name, calls[2][-1]) == ("best", None)
+    for file, named, name in (
+        ("mine.keras", "mine.keras", "mine"),
+        ("run/best.keras", "run/best.keras", "run"),
+        ("run/best.keras", "run", "run"),
+        ("last/last.keras", "last", "last"),
+    ):
+        calls.clear()
+        saved = tmp_path / file
+        saved.parent.mkdir(exist_ok=True)
+        saved.write_bytes(b"")
+        given = tmp_path / named
+        assert called("serve", given)[0] == 0
+        assert calls[:2] == [(None, str(given)), ("the model", name)]
+        assert (calls[2][0].name, calls[2][-1]) == (name, None)
+
+
+def test_the_present_folder_may_be_that_of_a_training(calls, tmp_path, monkeypatch):
+    (tmp_path / "best.keras").write_bytes(b"")
+    monkeypatch.chdir(tmp_path)
+    assert called("serve", ".")[0] == 0
+    assert calls[:2] == [(None, "."), ("the model", tmp_path.name)]
 
 
 def test_what_cannot_be_served_is_said_in_one_line(tmp_path, monkeypatch):
@@ -163,7 +179,7 @@ def test_a_missing_package_is_named_with_its_remedy(monkeypatch, tmp_path):
     assert code == 2
     assert err.splitlines()[-1] == (
         "keras-fpn: error: A server needs uvicorn, which is not installed. Install it "
-        "with: pip install 'keras-fpn[serve]'"
+        f'with: {sys.executable} -m pip install "keras-fpn[serve]"'
     )
 
 

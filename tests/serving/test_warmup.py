@@ -58,7 +58,7 @@ def test_without_the_messages_warm_up_is_refused_before_the_export(
     name = "keras_fpn.serving.warmup_tensorflow"
     monkeypatch.delitem(sys.modules, name, raising=False)
     monkeypatch.setitem(sys.modules, "tensorflow_serving.apis", None)
-    message = r"pip install 'keras-fpn\[serving\]'"
+    message = r'-m pip install "keras-fpn\[serving\]"'
     with pytest.raises(ImportError, match=message):
         export_saved_model(detector, tmp_path, warmup=True)
     assert list(tmp_path.iterdir()) == []

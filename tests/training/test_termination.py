@@ -1,4 +1,4 @@
-"""SIGTERM saves a training and ends it; the same training resumes exactly."""
+"""SIGTERM and Ctrl-C save a training and end it; the same one resumes exactly."""
 
 import os
 import signal
@@ -15,21 +15,44 @@ from keras_fpn.training import SGD, Terminated, TrainingPlan, prepare_training
 from keras_fpn.training.termination import noted_termination
 
 
-def ask():
-    os.kill(os.getpid(), signal.SIGTERM)
+def ask(number=signal.SIGTERM):
+    os.kill(os.getpid(), number)
 
 
-def handler():
-    return signal.getsignal(signal.SIGTERM)
+def handler(number=signal.SIGTERM):
+    return signal.getsignal(number)
 
 
-def test_the_first_signal_is_noted_and_a_second_would_end_the_process():
+ENDINGS = pytest.mark.parametrize(
+    ("number", "usual", "ending"),
+    [
+        (signal.SIGTERM, signal.SIG_DFL, Terminated),
+        (signal.SIGINT, signal.default_int_handler, KeyboardInterrupt),
+    ],
+)
+
+
+@ENDINGS
+def test_the_first_signal_is_noted_and_a_second_would_end_the_process(
+    number, usual, ending, caplog
+):
+    caplog.set_level("INFO")
     with noted_termination() as asked:
-        assert not asked()
-        ask()
-        assert asked()
-        assert handler() is signal.SIG_DFL
-    assert handler() is signal.SIG_DFL
+        assert asked() is None
+        ask(number)
+        assert asked() is ending
+        assert handler(number) is usual
+    assert handler(number) is usual
+    assert caplog.text.count("Once more ends it at once.") == 1
+
+
+def test_a_second_ctrl_c_ends_the_work_at_once():
+    with noted_termination() as asked:
+        ask(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            ask(signal.SIGINT)
+        assert asked() is KeyboardInterrupt
+    assert handler(signal.SIGINT) is signal.default_int_handler
 
 
 def test_handlers_of_others_stay():
@@ -41,7 +64,7 @@ def test_handlers_of_others_stay():
         with noted_termination() as asked:
             ask()
             assert given == [signal.SIGTERM]
-            assert not asked()
+            assert asked() is None
         assert handler() is mine
     finally:
         signal.signal(signal.SIGTERM, before)
@@ -59,7 +82,7 @@ def test_nothing_changes_in_other_threads_or_if_it_is_not_wanted():
     thread.join()
     with noted_termination(wanted=False) as asked:
         found.append((handler(), asked()))
-    assert found == [(signal.SIG_DFL, False)] * 2
+    assert found == [(signal.SIG_DFL, None)] * 2
 
 
 PLAN = TrainingPlan(
@@ -74,10 +97,13 @@ PLAN = TrainingPlan(
 )
 
 
+@ENDINGS
 @pytest.mark.parametrize(
     ("step", "saved"), [(3, "checkpoint-0000-000003"), (5, "checkpoint-0001-000000")]
 )
-def test_a_training_that_is_asked_to_end_resumes_exactly(tmp_path, step, saved):
+def test_a_training_that_is_asked_to_end_resumes_exactly(
+    tmp_path, step, saved, number, usual, ending
+):
     dataset = scene_dataset(10, seed=3, size=(64, 96), objects=(1, 3))
 
     def run(name, callbacks=()):
@@ -90,12 +116,12 @@ def test_a_training_that_is_asked_to_end_resumes_exactly(tmp_path, step, saved):
     def ask_after(batch, logs):
         steps.append(batch)
         if len(steps) == step:
-            ask()
+            ask(number)
 
     asking = keras.callbacks.LambdaCallback(on_train_batch_begin=ask_after)
-    with pytest.raises(Terminated) as ended:
+    with pytest.raises(ending) as ended:
         run("ended", [asking])
-    assert ended.value.code == 143
+    assert getattr(ended.value, "code", 143) == 143
     assert len(steps) == step
     files = sorted(path.stem for path in (tmp_path / "ended").glob("*.keras"))
     assert saved in files

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from keras_fpn.weights import Checkpoint, download, fetch, get_checkpoint
+from keras_fpn.weights import SHIPPED, Checkpoint, download, fetch, get_checkpoint
 from keras_fpn.weights.checkpoint import Digest
 
 # Three pieces, so that a cut can fall into the second.
@@ -323,7 +323,9 @@ def test_without_a_network_it_says_where_to_put_the_file(server, tmp_path):
     message = str(raised.value)
     assert f"no complete file from {url}: " in message
     assert "refused" in message
-    assert message.endswith(f"put the file at {tmp_path / f'tiny-{SHA256[:8]}.pth'}.")
+    assert f"put the file at {tmp_path / f'tiny-{SHA256[:8]}.pth'}. Presets" in message
+    assert all(name in message for name in SHIPPED)
+    assert raised.value.__suppress_context__  # three tracebacks would hide it
 
 
 @pytest.mark.parametrize(
