@@ -74,9 +74,10 @@ def run(arguments):
 
 def _start(arguments, stack):
     """Serves from now on until the stack is closed."""
-    from keras_fpn.serving.server_tensorflow import serving
+    from keras_fpn.serving.server_tensorflow import listen, serving
 
     with reported(ValueError), reported(OSError, code=1):
+        listen(arguments.host, arguments.port).close()  # before anything is exported
         folder = _version_to_serve(arguments, stack)
         print(f"Loading {folder.name} ...", file=sys.stderr, flush=True)
         rest, grpc = stack.enter_context(

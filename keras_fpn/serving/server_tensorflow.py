@@ -51,18 +51,9 @@ def serving(
         ValueError: the folder has no SavedModel that TensorFlow can load.
         OSError: a file cannot be read, or a port cannot be had.
     """
-    shown = f"[{host}]" if ":" in host else host
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with contextlib.ExitStack() as stack:
-        try:  # before the model is loaded, which takes long
-            listening = socket.create_server((host, rest_port), family=family)
-        except OSError as error:
-            reason = (error.strerror or str(error)).partition(" (")[0]
-            raise OSError(
-                f"REST cannot listen at {shown}:{rest_port}: {reason}. Choose another "
-                "port, or 0 for a free one."
-            ) from error
-        stack.enter_context(listening)
+        # Before the model is loaded, which takes long.
+        listening = stack.enter_context(listen(host, rest_port))
         classes = folder.classes(), folder.pixel_classes()
         model = ServedModel(folder)
         queue = RequestQueue(limits or Limits())
@@ -74,8 +65,29 @@ def serving(
         )
         rest = RestServer(model, queue, listening, content)
         stack.callback(rest.stop)
-        port = listening.getsockname()[1]
+        shown, port = _shown(host), listening.getsockname()[1]
         yield f"http://{shown}:{port}", f"{shown}:{remote.port}"
+
+
+def listen(host: str, port: int):
+    """Returns a socket for REST that listens.
+
+    Raises:
+        OSError: the port cannot be had.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        reason = (error.strerror or str(error)).partition(" (")[0]
+        raise OSError(
+            f"REST cannot listen at {_shown(host)}:{port}: {reason}. Choose another "
+            "port, or 0 for a free one."
+        ) from error
+
+
+def _shown(host):
+    return f"[{host}]" if ":" in host else host
 
 
 def _description(model, classes, pixel_classes, sample):
