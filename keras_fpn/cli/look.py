@@ -27,6 +27,7 @@ def look(dataset, arguments):
     with reported(ValueError):
         anchors, strides, preprocessing = _detector(arguments)
         loader = _loader(dataset, preprocessing, arguments)
+    print(f"\n{_view(arguments, preprocessing)}")
     coverage = anchor_coverage(dataset, anchors, strides, preprocessing)
     print(f"\n{coverage.report()}")
     print(
@@ -45,12 +46,24 @@ def look(dataset, arguments):
     return 1 if loader.skipped else 0
 
 
+def _view(arguments, preprocessing):
+    """Returns a line: which detector sees the photos, and in which size."""
+    shorter, longer = preprocessing.min_size, preprocessing.max_size
+    return (
+        f"As {_preset(arguments)} sees it: the shorter side {shorter} pixels, the "
+        f"longer at most {longer}. For another detector: --preset NAME."
+    )
+
+
+def _preset(arguments):
+    return arguments.preset or DEFAULT_PRESET
+
+
 def _detector(arguments):
     """Returns the anchors, strides and Preprocessing that the command line asks for."""
     import keras_fpn
 
-    name = arguments.preset or DEFAULT_PRESET
-    model = keras_fpn.from_preset(name, load_weights=False)
+    model = keras_fpn.from_preset(_preset(arguments), load_weights=False)
     config = model.preprocessing.to_config()
     for side in ("min_size", "max_size"):
         if getattr(arguments, side) is not None:

@@ -91,6 +91,10 @@ def test_look_draws_photos_as_the_detector_sees_them(file, tmp_path, capsys, pre
     assert pictures_in(out) == ["0.jpg", "1.jpg", "2.jpg", "3.jpg", "contact_sheet.jpg"]
     printed = capsys.readouterr().out
     assert "No defects." in printed
+    assert (
+        "As faster_rcnn_resnet50_fpn_coco sees it: the shorter side 64 pixels, the "
+        "longer at most 128. For another detector: --preset NAME.\n" in printed
+    )
     assert "all objects        3     100.0%     100.0%" in printed  # 2 pixels wide
     assert printed.endswith(
         f"\n4 photos in {out}; together: {out / 'contact_sheet.jpg'}\n"
@@ -104,12 +108,16 @@ def test_look_draws_photos_as_the_detector_sees_them(file, tmp_path, capsys, pre
         assert np.abs(middle - color(0)).max() < 8
 
 
-def test_look_draws_as_many_as_asked_for_in_the_size_asked_for(file, tmp_path, presets):
+def test_look_draws_as_many_as_asked_for_in_the_size_asked_for(
+    file, tmp_path, capsys, presets
+):
     out = tmp_path / "out"
     options = "--count 2 --preset small --min-size 900 --max-size 1000 --seed 3"
     argv = ["data", "look", str(file), "--output", str(out), *options.split()]
     assert cli.main(argv) == 0
     assert presets == [("small", False)]
+    size = "the shorter side 900 pixels, the longer at most 1000"
+    assert f"As small sees it: {size}" in capsys.readouterr().out
     names = pictures_in(out)
     assert len(names) == 3
     sizes = set()
