@@ -9,11 +9,14 @@ from keras_fpn.cli.load_detector import DEFAULT_PRESET
 from keras_fpn.cli.terminal import photo_progress
 from keras_fpn.preprocessing import Preprocessing
 from keras_fpn.report import anchor_coverage, draw_training_photos, level_strides
+from keras_fpn.report.anchor_coverage import REACHED
 from keras_fpn.report.training_photos import CONTACT_SHEET
+
+_FEW = 0.01  # of the objects: so few change no AP that can be measured
 
 
 def look(dataset, arguments):
-    """Draws photos and prints which objects no anchor reaches; returns the exit code.
+    """Draws photos and prints how well anchors reach objects; returns the exit code.
 
     Args:
         dataset: `keras_fpn.data.Dataset`.
@@ -30,11 +33,7 @@ def look(dataset, arguments):
     print(f"\n{_view(arguments, preprocessing)}")
     coverage = anchor_coverage(dataset, anchors, strides, preprocessing)
     print(f"\n{coverage.report()}")
-    print(
-        "An object that no anchor overlaps by an IoU of 0.7 is matched with the anchor "
-        "that overlaps it most. If many objects have no anchor of IoU 0.5, resize to "
-        "more pixels with --min-size, or build the detector with other anchor sizes."
-    )
+    print(_verdict(coverage))
     with photo_progress(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # skipped photos are listed below
         pictures = draw_training_photos(
@@ -52,6 +51,22 @@ def _view(arguments, preprocessing):
     return (
         f"As {_preset(arguments)} sees it: the shorter side {shorter} pixels, the "
         f"longer at most {longer}. For another detector: --preset NAME."
+    )
+
+
+def _verdict(coverage):
+    """Returns a line: whether the anchors reach enough of the objects."""
+    share = coverage.share_missed(REACHED)
+    if share < _FEW:
+        return (
+            f"Out of reach, below {REACHED}: {share:.1%} of the objects, which is "
+            f"fine. Those from {REACHED} to 0.7 are usual: they are matched with their "
+            "best anchor."
+        )
+    return (
+        f"Out of reach, below {REACHED}: {share:.1%} of the objects, which are hardly "
+        "learned. Resize to more pixels with --min-size, or build the detector with "
+        "other anchor sizes."
     )
 
 

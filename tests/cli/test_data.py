@@ -1,5 +1,6 @@
 """`keras-fpn data`: the report, the pictures and the exit codes."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -12,7 +13,7 @@ from PIL import Image
 
 import keras_fpn
 from keras_fpn import cli
-from keras_fpn.data import write_coco
+from keras_fpn.data import Objects, write_coco
 from keras_fpn.preprocessing import Preprocessing
 
 
@@ -96,6 +97,8 @@ def test_look_draws_photos_as_the_detector_sees_them(file, tmp_path, capsys, pre
         "longer at most 128. For another detector: --preset NAME.\n" in printed
     )
     assert "all objects        3     100.0%     100.0%" in printed  # 2 pixels wide
+    assert "\nOut of reach, below 0.5: 100.0% of the objects, which are har" in printed
+    assert "--min-size" in printed
     assert printed.endswith(
         f"\n4 photos in {out}; together: {out / 'contact_sheet.jpg'}\n"
     )
@@ -106,6 +109,26 @@ def test_look_draws_photos_as_the_detector_sees_them(file, tmp_path, capsys, pre
         assert picture.height > 51 * 5
         middle = np.asarray(picture)[-100, 320].astype(int)
         assert np.abs(middle - color(0)).max() < 8
+
+
+def test_objects_that_are_reached_raise_no_alarm(tmp_path, capsys):
+    dataset = painted_dataset(tmp_path, [(40, 50)] * 101)
+    square = Objects(np.array([[5, 5, 35, 35]], np.float32), [0], [False])
+    small = Objects(np.array([[5, 5, 7, 7]], np.float32), [0], [False])
+    verdicts = []
+    for objects, count in ((square, 101), (small, 2)):
+        photos = [dataclasses.replace(one, objects=square) for one in dataset.photos]
+        photos[:count] = [
+            dataclasses.replace(one, objects=objects) for one in photos[:count]
+        ]
+        write_coco(dataclasses.replace(dataset, photos=photos), tmp_path / "all.json")
+        argv = ["data", "look", str(tmp_path / "all.json"), "--count", "1"]
+        assert cli.main([*argv, "--output", str(tmp_path / "out")]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        verdicts += [line for line in lines if line.startswith("Out of reach")]
+    reached, missed = verdicts
+    assert "0.0% of the objects, which is fine. Those from 0.5 to 0.7 are u" in reached
+    assert "2.0% of the objects, which are hardly learned. Resize to more" in missed
 
 
 def test_look_draws_as_many_as_asked_for_in_the_size_asked_for(
