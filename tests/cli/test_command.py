@@ -130,8 +130,12 @@ def test_an_output_that_was_closed_meanwhile_changes_no_exit_code(monkeypatch):
     assert cli.main([]) == 7
 
 
-def test_detect_sample_needs_no_photo(tmp_path, fake):
+def test_detect_sample_needs_no_photo(tmp_path, fake, capsys):
     assert cli.main(["detect", "--sample", "--output", str(tmp_path)]) == 0
+    assert capsys.readouterr().err == (
+        "The sample photo, a cup of coffee, shows nothing that this detector knows "
+        "(cat, dog): whatever it finds is wrong. Name a photo of your own.\n"
+    )
     assert fake.calls[0][0][0].shape == (400, 600, 3)
     assert [path.name for path in tmp_path.iterdir()] == ["coffee.jpg"]
 
