@@ -1,10 +1,11 @@
 """`keras-fpn data look`: photos of a data set as a detector sees them in training."""
 
+import os
 import sys
 import warnings
 
 from keras_fpn import data
-from keras_fpn.cli.errors import make_output, reported
+from keras_fpn.cli.errors import CommandError, make_output, reported
 from keras_fpn.cli.load_detector import DEFAULT_PRESET
 from keras_fpn.cli.terminal import photo_progress
 from keras_fpn.preprocessing import Preprocessing
@@ -23,9 +24,11 @@ def look(dataset, arguments):
         arguments: the command line's, see `keras_fpn.cli.data`.
 
     Raises:
-        CommandError: no such preset, or options that do not fit the data set.
+        CommandError: no such preset, options that do not fit the data set, or an
+            output among its photos.
     """
     output = arguments.output
+    _check_apart(output, dataset)
     make_output(output)
     with reported(ValueError):
         anchors, strides, preprocessing = _detector(arguments)
@@ -43,6 +46,17 @@ def look(dataset, arguments):
         print(reason, file=sys.stderr)
     print(f"\n{len(pictures)} photos in {output}; together: {output / CONTACT_SHEET}")
     return 1 if loader.skipped else 0
+
+
+def _check_apart(output, dataset):
+    """Raises if the pictures would lie among the photos, which may be read as a set."""
+    # Path.resolve would raise for a link that leads to itself.
+    folders = {photo.path.parent for photo in dataset.photos}
+    if os.path.realpath(output) in map(os.path.realpath, folders):
+        raise CommandError(
+            "--output must not be a folder of the photos, because its pictures would "
+            f"lie among them; received --output {output}. Name another folder."
+        )
 
 
 def _view(arguments, preprocessing):

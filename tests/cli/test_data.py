@@ -168,6 +168,21 @@ def test_look_shows_what_chance_makes_of_a_photo(file, tmp_path):
     assert len({first, *different}) == 4
 
 
+def test_pictures_never_lie_among_the_photos(file, tmp_path, capsys):
+    before = pictures_in(file.parent)
+    (tmp_path / "link").symlink_to(file.parent)
+    for output in (file.parent, tmp_path / "link"):
+        assert cli.main(["data", "look", str(file), "--output", str(output)]) == 2
+        assert capsys.readouterr().err == (
+            "keras-fpn: error: --output must not be a folder of the photos, because "
+            f"its pictures would lie among them; received --output {output}. Name "
+            "another folder.\n"
+        )
+    assert pictures_in(file.parent) == before
+    argv = ["data", "look", str(file), "--output", str(file.parent / "look")]
+    assert cli.main(argv) == 0
+
+
 def test_jitter_is_shown_in_its_square(file, tmp_path):
     out = tmp_path / "out"
     argv = ["data", "look", str(file), "--output", str(out), "--augment", "jitter"]
