@@ -71,6 +71,10 @@ def test_check_exits_with_one_if_anything_is_wrong(file, capsys):
     assert cli.main(["data", "check", str(file)]) == 1
     out = capsys.readouterr().out
     assert "Defects:\n  1 object: a box without area; left out" in out
+    assert out.endswith(
+        "\n\n1 defect: the exit code is 1. The lines above say what is left out or "
+        "changed; the rest can be used as it is.\n"
+    )
 
 
 def test_check_reads_the_pixels_of_label_images(tmp_path, capsys):
