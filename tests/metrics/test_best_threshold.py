@@ -88,6 +88,23 @@ def test_a_missed_object_is_in_the_last_column():
 
 
 @pytest.mark.parametrize("seed", range(4))
+def test_a_classs_own_threshold_is_that_of_its_objects_and_detections_alone(seed):
+    truth, results = random_case(seed)
+    point = operating_point(truth, results)
+    for label, number in enumerate(CATEGORY_IDS):
+        objects = [
+            {**one, "id": place}
+            for place, one in enumerate(
+                (o for o in truth["annotations"] if o["category_id"] == number), 1
+            )
+        ]
+        kept = [one for one in results if one["category_id"] == number]
+        alone = operating_point({**truth, "annotations": objects}, kept)
+        assert point.class_thresholds[label] == alone.threshold
+        assert point.class_recalls[label] == alone.values["recall"]
+
+
+@pytest.mark.parametrize("seed", range(4))
 def test_each_threshold_counts_as_if_others_had_not_been_detected(seed):
     truth, results = random_case(seed)
     point = operating_point(truth, results)
