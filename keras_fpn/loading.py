@@ -3,10 +3,10 @@
 import os
 from pathlib import Path
 
-from keras_fpn.files import HUB
+from keras_fpn.files import HUB, similar_path
 from keras_fpn.models.checkpoints import load_keras_file, load_keras_folder
 from keras_fpn.presets import from_preset, list_presets
-from keras_fpn.weights.registry import known_names
+from keras_fpn.weights.registry import near_names
 
 # What a training leaves in its folder, the better first.
 BEST, LAST = "best.keras", "last.keras"
@@ -52,9 +52,16 @@ def load(source: str | os.PathLike):
         )
     raise ValueError(
         "A detector must be an existing .keras file, the folder of a training, the "
-        f"name of a preset or {HUB}USER/MODEL; received {str(source)!r}. "
-        f"{known_names(str(source), presets)}"
+        f"name of a preset or {HUB}USER/MODEL; received {str(source)!r}, which is "
+        f"neither a file, a folder nor a preset.{_meant(path, presets)}"
     )
+
+
+def _meant(path, presets):
+    """Returns sentences that begin with a space: what a wrong source may stand for."""
+    near = "" if path.suffix else near_names(str(path), presets)
+    near = similar_path(path) or (near and f" {near}")
+    return near or " keras_fpn.list_presets() has the names of presets."
 
 
 def _downloaded(source):

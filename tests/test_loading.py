@@ -112,12 +112,25 @@ def test_what_is_no_detector_is_refused_with_what_it_is(tmp_path):
         keras_fpn.load(tmp_path / "m.keras")
 
 
-def test_what_is_not_there_is_answered_with_what_is_like_it():
-    name = "faster_rcnn_resnet50_fpn"
-    with pytest.raises(ValueError, match=rf"received '{name}'\. .*{name}_coco"):
-        keras_fpn.load(name)
-    with pytest.raises(ValueError, match=r"existing .*; received 'gone\.keras'\."):
-        keras_fpn.load("gone.keras")
+@pytest.mark.parametrize(
+    ("source", "remedy"),
+    [
+        ("faster_rcnn_resnet50_fpn", "Near names: ['faster_rcnn_resnet50_fpn_coco', "),
+        ("rnu", "Did you mean run?"),
+        ("gone.keras", "keras_fpn.list_presets() has the names of presets."),
+        ("zzz", "keras_fpn.list_presets() has the names of presets."),
+    ],
+)
+def test_what_is_not_there_is_answered_with_what_is_like_it(
+    tmp_path, monkeypatch, source, remedy
+):
+    (tmp_path / "run").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=r"existing \.keras file") as raised:
+        keras_fpn.load(source)
+    what = f"received '{source}', which is neither a file, a folder nor a preset. "
+    assert what + remedy in str(raised.value)
+    assert len(str(raised.value)) < 350
 
 
 def test_commands_take_all_of_that_as_weights(run, hub, monkeypatch, capsys):

@@ -33,7 +33,8 @@ def add_parser(commands):
         "check",
         help="report what is in a data set and what is wrong with it",
         description="Reads a data set, each of its splits, and reports what is in it "
-        "and what is wrong with it. The exit code is 1 if anything is wrong.",
+        "and what is wrong with it. The exit code is 1 if anything is wrong, even if "
+        "the rest can be used.",
     )
     looking = actions.add_parser(
         "look",
@@ -144,14 +145,22 @@ def run(arguments):
 
 def _check(arguments):
     """Reports on each split of a data set; returns the exit code."""
-    code = 0
+    code, defects = 0, 0
     for place, split in enumerate(_splits(arguments)):
         print(end="\n" if place else "")
         try:
             _, report = _read(arguments, split, _check_pixels)
-            code = max(code, 1 if report.defects else 0)
+            defects += sum(report.defects.values())
         except CommandError as error:
             code = max(code, error.report())
+    if defects:
+        code = max(code, 1)
+        noun = "defect" if defects == 1 else "defects"
+        print(
+            f"\n{defects} {noun}: the exit code is {code}. "
+            "The lines above say what is left out or changed; the rest can be used as "
+            "it is."
+        )
     return code
 
 

@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import os
+import sys
 import time
 from pathlib import Path
 
@@ -13,7 +14,12 @@ from keras_fpn.cli.errors import (
     one_line,
     reported,
 )
-from keras_fpn.cli.input_photos import check_named, input_photos, sample_photo
+from keras_fpn.cli.input_photos import (
+    check_named,
+    input_photos,
+    sample_photo,
+    unsuited_sample,
+)
 from keras_fpn.cli.load_detector import add_detector_options, load_detector
 from keras_fpn.cli.options import (
     COUNT,
@@ -112,6 +118,8 @@ def run(arguments):
         input_photos(named, arguments.recursive, arguments.output) as photos,
     ):
         model, title = load_detector(arguments.preset, arguments.weights)
+        for remark in filter(None, (unsuited_sample(one, model) for one in sample)):
+            print(remark, file=sys.stderr)
         options = _options(model, photos, arguments)
         segments = _panoptic_writer(model, arguments.panoptic)
         with results_written(), _results_file(arguments.json) as write:

@@ -11,6 +11,7 @@ from keras_fpn.cli.download import download, file_name, is_url
 from keras_fpn.cli.errors import CommandError, one_line
 
 SAMPLE = "coffee.jpg"
+_SHOWN = frozenset(["cup", "spoon", "dining table"])  # in SAMPLE, of COCO's classes
 # Animations, such as .gif, are photos: of these the first frame is read.
 VIDEO_SUFFIXES = frozenset(
     ".3gp .asf .avi .flv .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .mxf .ogv .ts "
@@ -18,6 +19,7 @@ VIDEO_SUFFIXES = frozenset(
 )
 _FOLDER = "folder"
 _KINDS = 3  # of skipped files that are counted apart
+_CLASSES = 5  # that a remark lists
 
 
 @dataclasses.dataclass
@@ -178,3 +180,20 @@ def sample_photo(preset: str | None = None):
     shipped = SHIPPED.get(preset or "")
     name = shipped.sample if shipped and shipped.sample else SAMPLE
     return Path(__file__).resolve().parents[1] / "samples" / name
+
+
+def unsuited_sample(path: Path, model):
+    """Returns a remark if a detector knows nothing that a sample photo shows, or "".
+
+    Args:
+        path: what `sample_photo` returned.
+        model: detector. One without classes finds whatever there is.
+    """
+    names = model.class_names
+    if path.name != SAMPLE or model.class_agnostic or _SHOWN.intersection(names):
+        return ""
+    listed = ", ".join(names[:_CLASSES]) + (", ..." if len(names) > _CLASSES else "")
+    return (
+        f"The sample photo, a cup of coffee, shows nothing that this detector knows "
+        f"({listed}): whatever it finds is wrong. Name a photo of your own."
+    )

@@ -163,6 +163,9 @@ def _meant(path):
     for _ in range(2):  # levels below
         level = [one for above in level for one in _folders_in(above)][:_MOST_FOLDERS]
         near = near or [one for one in level if _within(one) or _split_folders(one)]
+    if not near and path.is_dir():  # such as JPEGImages
+        home = path.parent if path.name else pathlib.Path(os.path.realpath(path)).parent
+        near = [home] if _within(home) else []
     shown = " or ".join(map(str, near[:_MOST_SUGGESTED]))
     return f" Did you mean {shown}?" if near else ""
 

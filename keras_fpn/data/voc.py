@@ -4,6 +4,7 @@ VOC numbers pixels from 1 and states the first and last pixel of a box: xmin=1, 
 spans a photo of width W. So x1 = xmin - 1, x2 = xmax; `voc_writer` does the reverse.
 """
 
+import os
 import pathlib
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
@@ -75,8 +76,11 @@ def read_voc(
 
 
 def find_voc(folder):
-    """Returns a list of the folder, if it is one of `read_voc`; otherwise []."""
-    return [folder] if _roots(folder) else []
+    """Returns a list of the folder, if it is one of `read_voc`; otherwise [].
+
+    Annotations alone are none: their photos are in a folder beside it.
+    """
+    return [folder] if _roots(folder) and not _is_part(folder) else []
 
 
 def voc_splits(path):
@@ -155,6 +159,14 @@ def _roots(path):
         *sorted((path / _DEVKIT).glob("VOC[0-9]*")),
     ]
     return [year for year in years if year.is_dir() and _has_xml(year)]
+
+
+def _is_part(folder):
+    """Returns whether a folder has the xml files, not the photos, of the one above."""
+    folder = pathlib.Path(os.path.realpath(folder))
+    annotations, images = _folders(folder.parent)
+    elsewhere = annotations == folder != images
+    return elsewhere and not any(map(is_photo, folder.iterdir()))
 
 
 def _has_xml(folder):

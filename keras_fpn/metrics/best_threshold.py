@@ -35,6 +35,10 @@ class OperatingPoint:
             of the right class are matched first; the others, highest scores first, with
             the objects that are left. The last column is of objects without a
             detection, the last row of detections without an object.
+        class_thresholds: float (K,), 0..1, the threshold that is best for each class
+            alone; NaN for a class of which no detection is right.
+        class_recalls: float (K,), 0..1, the share of each class's objects that are
+            found above its own threshold; NaN likewise.
     """
 
     threshold: float
@@ -42,13 +46,13 @@ class OperatingPoint:
     recalls: np.ndarray
     found: np.ndarray
     confusion: np.ndarray
+    class_thresholds: np.ndarray
+    class_recalls: np.ndarray
 
     @property
     def f1s(self):
         """float (100,), 0..1, for scores above `THRESHOLDS`; 0 if nothing is found."""
-        sums = np.nan_to_num(self.precisions) + self.recalls
-        products = np.nan_to_num(self.precisions) * self.recalls
-        return 2 * products / np.where(sums == 0, 1, sums)
+        return _f1s(self.precisions, self.recalls)
 
     @property
     def values(self):
@@ -61,12 +65,13 @@ class OperatingPoint:
         return f"<OperatingPoint {self.threshold:.2f}: F1 {self.values['F1']:.3f}>"
 
     def to_dict(self):
-        """Returns the threshold and the numbers at it as a dict that JSON can hold."""
-        return {"threshold": self.threshold, **self.values}
+        """Returns the thresholds and the numbers at `threshold`; JSON can hold it."""
+        own = [None if np.isnan(one) else one for one in self.class_thresholds.tolist()]
+        return {"threshold": self.threshold, **self.values, "class_thresholds": own}
 
 
 def operating_point(ground_truth: dict, results: Sequence[dict]):
-    """Returns the `OperatingPoint` of detections; None if none of them is right.
+    """Returns the `OperatingPoint` of detections; None if none above 0 is right.
 
     Args:
         ground_truth, results: as for `keras_fpn.metrics.evaluate_boxes`.
@@ -76,25 +81,26 @@ def operating_point(ground_truth: dict, results: Sequence[dict]):
     """
     objects = ground_truth["annotations"]
     matches = matches_of(ground_truth, results)
-    right = _scores(matches, True)
-    taken = np.concatenate([right, _scores(matches, False)])
-    countable = sum(not one.get("iscrowd", 0) for one in objects)
-    if not len(right):
-        return None
-    hits = np.array([(right > one).sum() for one in THRESHOLDS])
-    counts = np.array([(taken > one).sum() for one in THRESHOLDS])
-    precisions = np.where(counts, hits / np.maximum(counts, 1), np.nan)
-    point = OperatingPoint(0.0, precisions, hits / countable, hits, hits)
-    threshold = float(THRESHOLDS[_middle_of_best(point.f1s)])
     labels = {one["id"]: i for i, one in enumerate(ground_truth["categories"])}
+    countable = collections.Counter(
+        one["category_id"] for one in objects if not one.get("iscrowd", 0)
+    )
+    precisions, recalls = _curves(matches, countable.total())
+    if not recalls.any():
+        return None
+    threshold = float(THRESHOLDS[_best_place(precisions, recalls)])
     found = collections.Counter(
         labels[one["category_id"]] for one in results if one["score"] > threshold
     )
-    return dataclasses.replace(
-        point,
-        threshold=threshold,
+    class_thresholds, class_recalls = _by_class(matches, countable, labels)
+    return OperatingPoint(
+        threshold,
+        precisions,
+        recalls,
         found=np.array([found[label] for label in range(len(labels))]),
         confusion=_confusion(matches, objects, results, labels, threshold),
+        class_thresholds=class_thresholds,
+        class_recalls=class_recalls,
     )
 
 
@@ -102,7 +108,7 @@ def matches_of(ground_truth: dict, results: Sequence[dict]):
     """Returns what pycocotools matches at an IoU of 0.5, list of its dicts.
 
     There is one for each photo and class with an object or a detection. Its ids are
-    indices of annotations and of results, counted from 1.
+    indices of annotations and of results, those of categories their ranks, all from 1.
 
     Args:
         ground_truth, results: as for `keras_fpn.metrics.evaluate_boxes`.
@@ -115,6 +121,46 @@ def matches_of(ground_truth: dict, results: Sequence[dict]):
     return [match for match in evaluator.evalImgs if match is not None]
 
 
+def _f1s(precisions, recalls):
+    """Returns the harmonic means of precisions and recalls; 0 if nothing is found."""
+    found = np.nan_to_num(precisions)
+    sums = found + recalls
+    return 2 * found * recalls / np.where(sums == 0, 1, sums)
+
+
+def _curves(matches, count):
+    """Returns precisions and recalls, float (100,) each, of matches with count objects.
+
+    They are those of `OperatingPoint`.
+    """
+    right = _scores(matches, True)
+    taken = np.concatenate([right, _scores(matches, False)])
+    hits = np.array([(right > one).sum() for one in THRESHOLDS])
+    counts = np.array([(taken > one).sum() for one in THRESHOLDS])
+    precisions = np.where(counts, hits / np.maximum(counts, 1), np.nan)
+    return precisions, hits / max(count, 1)
+
+
+def _by_class(matches, countable, labels):
+    """Returns `OperatingPoint.class_thresholds` and `class_recalls`.
+
+    Args:
+        countable: dict of category id -> number of objects outside crowd regions.
+        labels: dict of category id -> label.
+    """
+    parts = collections.defaultdict(list)
+    for match in matches:
+        parts[match["category_id"]].append(match)
+    thresholds, recalls = np.full((2, len(labels)), np.nan)
+    for rank, number in enumerate(sorted(labels), 1):
+        label = labels[number]
+        precisions, found = _curves(parts[rank], countable[number])
+        if found.any():
+            place = _best_place(precisions, found)
+            thresholds[label], recalls[label] = THRESHOLDS[place], found[place]
+    return thresholds, recalls
+
+
 def _scores(matches, right):
     """Returns the scores of right or of wrong detections, float (n,)."""
     scores = [np.zeros(0)]
@@ -125,8 +171,9 @@ def _scores(matches, right):
     return np.concatenate(scores)
 
 
-def _middle_of_best(values):
-    """Returns the index in the middle of the first run of the largest values."""
+def _best_place(precisions, recalls):
+    """Returns the index in the middle of the first run of the largest F1s."""
+    values = _f1s(precisions, recalls)
     best = np.flatnonzero(values == values.max())
     run = np.split(best, np.flatnonzero(np.diff(best) > 1) + 1)[0]
     return run[len(run) // 2]

@@ -45,10 +45,14 @@ class Parts:
         parts = dict(parts)
         tree = cls._taken_from(parts)
         if parts:
-            unknown = next(iter(parts))
+            unknown, value = next(iter(parts.items()))
+            remedy = known_names(unknown, cls.names())
+            if unknown == "preset":
+                remedy = f"To build a preset, give weights={value!r}, or call "
+                remedy += f"keras_fpn.load({value!r})."
             raise ValueError(
                 "A part of a detector must have a known name; received "
-                f"{unknown!r}. {known_names(unknown, cls.names())}"
+                f"{unknown!r}. {remedy}"
             )
         return tree
 

@@ -11,8 +11,10 @@ from keras_fpn.layers import MultiLevelAnchors
 from keras_fpn.preprocessing import Preprocessing
 
 # An anchor is positive from IoU 0.7 on (Ren et al. 2015, Sec. 3.1.2). An object without
-# such an anchor is matched with its best one, which then has far to move.
-THRESHOLDS = (0.5, 0.7)
+# such an anchor is matched with its best one, which is usual; below 0.5 that one has so
+# far to move that the object is out of reach.
+REACHED = 0.5
+THRESHOLDS = (REACHED, 0.7)
 _PROBE_SIDE = 1024  # pixels; a multiple of every level's stride
 _SIDES = (8, 16, 32, 64, 128, 256, 512)  # bounds of the object sizes, input pixels
 
@@ -36,7 +38,7 @@ class AnchorCoverage:
     class_names: tuple[str, ...]
 
     def __repr__(self):
-        missed = f"{self.share_missed(0.5):.1%} without an anchor of IoU 0.5"
+        missed = f"{self.share_missed(REACHED):.1%} without an anchor of IoU {REACHED}"
         return f"<AnchorCoverage: {len(self.best_iou)} objects, {missed}>"
 
     def share_missed(self, threshold: float):
@@ -58,18 +60,19 @@ class AnchorCoverage:
                 yield name, self._only(inside)
 
     def report(self, max_classes: int = 20):
-        """Returns a table, str: the fraction of missed objects by size and by class.
+        """Returns a table, str: fractions of objects below each IoU, by size and class.
 
         Args:
             max_classes: how many classes are listed, those missed most first.
         """
-        classes = sorted(self.by_class(), key=lambda row: -row[1].share_missed(0.5))
+        classes = sorted(self.by_class(), key=lambda row: -row[1].share_missed(REACHED))
         shown = classes[:max_classes]
         rows = [("all objects", self), *self.by_size(), *shown]
         width = max(len(name) for name, _ in rows)
         below = "  ".join(f"IoU < {threshold}" for threshold in THRESHOLDS)
         lines = [
-            "Objects that no anchor reaches (sizes: root of the area, input pixels):",
+            "Objects by the IoU of their best anchor (sizes: root of the area, input "
+            "pixels):",
             f"{'':{width}}  objects  {below}",
         ]
         for name, part in rows:

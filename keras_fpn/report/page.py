@@ -29,6 +29,7 @@ from keras_fpn.report.text import (
     SCALES,
     counted,
     found_counts,
+    lost_classes,
     panoptic_rows,
     percent,
     semantic_rows,
@@ -108,7 +109,7 @@ def evaluation_page(
         notes=notes,
         numbers=[_numbers(one) for one in (metrics, masks) if one is not None],
         curves=[] if metrics is None else _curves(metrics),
-        threshold=_threshold(point),
+        threshold=_threshold(metrics, point),
         training=_pictures(draw_training(epochs)),
         columns=[] if metrics is None else _columns(metrics, point),
         classes=[] if metrics is None else _class_rows(metrics, point),
@@ -153,9 +154,9 @@ def _pictures(pictures):
     ]
 
 
-def _threshold(point):
-    """Returns the recommended threshold, its numbers and its curves; None for None."""
-    if point is None:
+def _threshold(metrics, point):
+    """Returns the recommended threshold and what is said of it; None for None."""
+    if metrics is None or point is None:
         return None
     text = "Precision, recall and F1 by the score threshold"
     return {
@@ -164,6 +165,7 @@ def _threshold(point):
             {"name": name, "value": percent(value)}
             for name, value in point.values.items()
         ],
+        "lost": lost_classes(metrics, point),
         "curves": _pictures([(draw_threshold_curves(point), text)]),
     }
 

@@ -2,6 +2,8 @@
 
 import math
 
+import numpy as np
+
 from keras_fpn.metrics import (
     Evaluation,
     Metrics,
@@ -13,6 +15,7 @@ from keras_fpn.metrics import (
 from keras_fpn.metrics.proposals import LIMITS
 
 NO_VALUE = "-"
+_MOST_LOST = 5  # classes that are listed
 SCALES = ("", "_small", "_medium", "_large")  # suffixes of the numbers' names
 
 
@@ -53,7 +56,8 @@ def evaluation_text(evaluation: Evaluation):
     head = f"{evaluation.model_name} on {evaluation.dataset.name}: {counts}"
     point = evaluation.operating_point
     tables = [metrics_table(metrics, evaluation.proposals, point)]
-    tables += [recommendation(point)] if point is not None else []
+    if metrics is not None and point is not None:
+        tables.append("\n".join([recommendation(point), *lost_classes(metrics, point)]))
     if isinstance(evaluation.masks, ProposalRecall):
         tables += ["masks:", metrics_table(None, evaluation.masks)]
     elif evaluation.masks is not None:
@@ -72,6 +76,37 @@ def recommendation(point: OperatingPoint):
     """Returns which threshold is the best one, and what it gives, as one line."""
     values = ", ".join(f"{name} {percent(one)}" for name, one in point.values.items())
     return f"Best threshold: {point.threshold:.2f} ({values} at IoU 0.50)"
+
+
+def lost_classes(metrics: Metrics, point: OperatingPoint):
+    """Returns a line, str, on each class that the best threshold hardly finds; a list.
+
+    These are the classes of which it finds less than half as many objects as the best
+    threshold of the class alone. Those that lose most come first.
+
+    Args:
+        metrics: the numbers for boxes, in the order of the operating point's classes.
+        point: `OperatingPoint`.
+    """
+    found = np.diag(point.confusion)[:-1]
+    objects = point.confusion[:-1].sum(axis=1)
+    alone = np.rint(np.nan_to_num(point.class_recalls) * objects).astype(int)
+    lost = [
+        label
+        for label in np.argsort(found - alone, kind="stable")
+        if 2 * found[label] < alone[label]
+    ]
+    lines = [
+        f"{metrics.per_class[label].name}: {found[label]} of {objects[label]} objects "
+        f"are found above {point.threshold:.2f}, {alone[label]} above "
+        f"{point.class_thresholds[label]:.2f}, the best threshold of this class alone."
+        for label in lost[:_MOST_LOST]
+    ]
+    if more := len(lost) - len(lines):
+        lines.append(
+            f"The same is true of {more} more {'class' if more == 1 else 'classes'}."
+        )
+    return lines
 
 
 def found_counts(metrics: Metrics, point: OperatingPoint | None):

@@ -1,5 +1,6 @@
 """Pictures of training photos with their objects, as a detector sees them."""
 
+import itertools
 import math
 from pathlib import Path
 
@@ -99,14 +100,25 @@ def _with_semantic(pixels, labels, dataset):
 
 
 def _contact_sheet(pictures):
-    """Returns pictures in a grid, each centered in a square cell."""
+    """Returns pictures in a grid, each centered in its cell.
+
+    A row is as high as its highest picture, a column as wide as its widest.
+    """
     columns = math.ceil(math.sqrt(len(pictures)))
-    rows = math.ceil(len(pictures) / columns)
-    step = _THUMBNAIL + _GAP
-    sheet = Image.new("RGB", (columns * step + _GAP, rows * step + _GAP), "white")
-    for index, picture in enumerate(pictures):
-        row, column = divmod(index, columns)
-        left = column * step + _GAP + (_THUMBNAIL - picture.width) // 2
-        top = row * step + _GAP + (_THUMBNAIL - picture.height) // 2
-        sheet.paste(picture, (left, top))
+    rows = [
+        pictures[start : start + columns] for start in range(0, len(pictures), columns)
+    ]
+    heights = [max(one.height for one in row) for row in rows]
+    widths = [max(one.width for one in pictures[n::columns]) for n in range(columns)]
+    lefts, tops = _starts(widths), _starts(heights)
+    sheet = Image.new("RGB", (lefts[-1], tops[-1]), "white")
+    for row, (top, height) in zip(rows, zip(tops, heights, strict=False), strict=True):
+        for one, left, width in zip(row, lefts, widths, strict=False):
+            place = left + (width - one.width) // 2, top + (height - one.height) // 2
+            sheet.paste(one, place)
     return sheet
+
+
+def _starts(lengths):
+    """Returns where cells of these lengths begin, and where the next one would."""
+    return list(itertools.accumulate((one + _GAP for one in lengths), initial=_GAP))

@@ -32,5 +32,14 @@ def known_names(name, names) -> str:
         name: what was received.
         names: collection of str, all names; listed if none is like `name`.
     """
+    return near_names(name, names) or f"Names: {sorted(names)}."
+
+
+def near_names(name, names) -> str:
+    """Returns a sentence with the names most like an unknown one, or "".
+
+    Args:
+        name, names: as of `known_names`.
+    """
     near = difflib.get_close_matches(str(name), names, 3, 0.4)
-    return f"Near names: {near}." if near else f"Names: {sorted(names)}."
+    return f"Near names: {near}." if near else ""

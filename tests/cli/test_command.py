@@ -130,8 +130,12 @@ def test_an_output_that_was_closed_meanwhile_changes_no_exit_code(monkeypatch):
     assert cli.main([]) == 7
 
 
-def test_detect_sample_needs_no_photo(tmp_path, fake):
+def test_detect_sample_needs_no_photo(tmp_path, fake, capsys):
     assert cli.main(["detect", "--sample", "--output", str(tmp_path)]) == 0
+    assert capsys.readouterr().err == (
+        "The sample photo, a cup of coffee, shows nothing that this detector knows "
+        "(cat, dog): whatever it finds is wrong. Name a photo of your own.\n"
+    )
     assert fake.calls[0][0][0].shape == (400, 600, 3)
     assert [path.name for path in tmp_path.iterdir()] == ["coffee.jpg"]
 
@@ -201,18 +205,31 @@ def test_a_command_is_required(capsys):
 
 
 def test_presets_are_a_table_with_metrics_and_source(capsys, monkeypatch):
-    one = types.SimpleNamespace(
-        metrics={"COCO": {"AP": 37.0, "AP50": 58.5}}, source="S", has_weights=True
-    )
-    two = types.SimpleNamespace(metrics={}, source="another", has_weights=False)
-    named = {"short": one, "a longer name": two}
+    def preset(metrics, source, has_weights, size_mb):
+        checkpoint = types.SimpleNamespace(size_mb=size_mb)
+        return types.SimpleNamespace(
+            metrics=metrics,
+            source=source,
+            has_weights=has_weights,
+            checkpoint=checkpoint,
+        )
+
+    shipped = keras_fpn.list_presets()["faster_rcnn_resnet18_fpn_bccd"]
+    named = {
+        "short": preset({"COCO": {"AP": 37.0, "AP50": 58.5}}, "S", True, 159.7),
+        "a longer name": preset({}, "another", False, None),
+        "of no size": preset({}, "T", True, None),
+        "ours": shipped,
+    }
     monkeypatch.setattr(keras_fpn, "list_presets", lambda: named)
     assert cli.main(["presets"]) == 0
     assert capsys.readouterr().out.splitlines() == [
-        "preset         published result          source",
-        "short          COCO: AP 37.0, AP50 58.5  S",
-        "a longer name                            another; no download: give --weights "
-        "FILE",
+        "preset         weights           published result          source",
+        "short          download, 160 MB  COCO: AP 37.0, AP50 58.5  S",
+        "a longer name  --weights FILE                              another",
+        "of no size     download                                    T",
+        "ours           in the package    BCCD test: box AP 59.1    "
+        "keras_fpn, zoo/faster_rcnn_resnet18_fpn_bccd.py",
     ]
 
 

@@ -1,5 +1,6 @@
 """`keras-fpn data`: the report, the pictures and the exit codes."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -12,7 +13,7 @@ from PIL import Image
 
 import keras_fpn
 from keras_fpn import cli
-from keras_fpn.data import write_coco
+from keras_fpn.data import Objects, write_coco
 from keras_fpn.preprocessing import Preprocessing
 
 
@@ -70,6 +71,10 @@ def test_check_exits_with_one_if_anything_is_wrong(file, capsys):
     assert cli.main(["data", "check", str(file)]) == 1
     out = capsys.readouterr().out
     assert "Defects:\n  1 object: a box without area; left out" in out
+    assert out.endswith(
+        "\n\n1 defect: the exit code is 1. The lines above say what is left out or "
+        "changed; the rest can be used as it is.\n"
+    )
 
 
 def test_check_reads_the_pixels_of_label_images(tmp_path, capsys):
@@ -91,7 +96,13 @@ def test_look_draws_photos_as_the_detector_sees_them(file, tmp_path, capsys, pre
     assert pictures_in(out) == ["0.jpg", "1.jpg", "2.jpg", "3.jpg", "contact_sheet.jpg"]
     printed = capsys.readouterr().out
     assert "No defects." in printed
+    assert (
+        "As faster_rcnn_resnet50_fpn_coco sees it: the shorter side 64 pixels, the "
+        "longer at most 128. For another detector: --preset NAME.\n" in printed
+    )
     assert "all objects        3     100.0%     100.0%" in printed  # 2 pixels wide
+    assert "\nOut of reach, below 0.5: 100.0% of the objects, which are har" in printed
+    assert "--min-size" in printed
     assert printed.endswith(
         f"\n4 photos in {out}; together: {out / 'contact_sheet.jpg'}\n"
     )
@@ -104,12 +115,36 @@ def test_look_draws_photos_as_the_detector_sees_them(file, tmp_path, capsys, pre
         assert np.abs(middle - color(0)).max() < 8
 
 
-def test_look_draws_as_many_as_asked_for_in_the_size_asked_for(file, tmp_path, presets):
+def test_objects_that_are_reached_raise_no_alarm(tmp_path, capsys):
+    dataset = painted_dataset(tmp_path, [(40, 50)] * 101)
+    square = Objects(np.array([[5, 5, 35, 35]], np.float32), [0], [False])
+    small = Objects(np.array([[5, 5, 7, 7]], np.float32), [0], [False])
+    verdicts = []
+    for objects, count in ((square, 101), (small, 2)):
+        photos = [dataclasses.replace(one, objects=square) for one in dataset.photos]
+        photos[:count] = [
+            dataclasses.replace(one, objects=objects) for one in photos[:count]
+        ]
+        write_coco(dataclasses.replace(dataset, photos=photos), tmp_path / "all.json")
+        argv = ["data", "look", str(tmp_path / "all.json"), "--count", "1"]
+        assert cli.main([*argv, "--output", str(tmp_path / "out")]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        verdicts += [line for line in lines if line.startswith("Out of reach")]
+    reached, missed = verdicts
+    assert "0.0% of the objects, which is fine. Those from 0.5 to 0.7 are u" in reached
+    assert "2.0% of the objects, which are hardly learned. Resize to more" in missed
+
+
+def test_look_draws_as_many_as_asked_for_in_the_size_asked_for(
+    file, tmp_path, capsys, presets
+):
     out = tmp_path / "out"
     options = "--count 2 --preset small --min-size 900 --max-size 1000 --seed 3"
     argv = ["data", "look", str(file), "--output", str(out), *options.split()]
     assert cli.main(argv) == 0
     assert presets == [("small", False)]
+    size = "the shorter side 900 pixels, the longer at most 1000"
+    assert f"As small sees it: {size}" in capsys.readouterr().out
     names = pictures_in(out)
     assert len(names) == 3
     sizes = set()
@@ -135,6 +170,21 @@ def test_look_shows_what_chance_makes_of_a_photo(file, tmp_path):
         pixels(*every, "--epoch", "1"),
     ]
     assert len({first, *different}) == 4
+
+
+def test_pictures_never_lie_among_the_photos(file, tmp_path, capsys):
+    before = pictures_in(file.parent)
+    (tmp_path / "link").symlink_to(file.parent)
+    for output in (file.parent, tmp_path / "link"):
+        assert cli.main(["data", "look", str(file), "--output", str(output)]) == 2
+        assert capsys.readouterr().err == (
+            "keras-fpn: error: --output must not be a folder of the photos, because "
+            f"its pictures would lie among them; received --output {output}. Name "
+            "another folder.\n"
+        )
+    assert pictures_in(file.parent) == before
+    argv = ["data", "look", str(file), "--output", str(file.parent / "look")]
+    assert cli.main(argv) == 0
 
 
 def test_jitter_is_shown_in_its_square(file, tmp_path):

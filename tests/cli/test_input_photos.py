@@ -1,8 +1,16 @@
+import types
+
 import pytest
 from PIL import Image
 
+import keras_fpn
 from keras_fpn.cli.errors import CommandError
-from keras_fpn.cli.input_photos import InputPhotos, input_photos, sample_photo
+from keras_fpn.cli.input_photos import (
+    InputPhotos,
+    input_photos,
+    sample_photo,
+    unsuited_sample,
+)
 
 
 def names(named, **options):
@@ -84,3 +92,40 @@ def test_the_sample_photo_is_small_and_its_origin_is_stated():
     readme = (sample_photo().parent / "README.md").read_text()
     assert sample_photo().name in readme
     assert "CC0" in readme
+
+
+def test_a_detector_of_nothing_in_the_sample_photo_is_known():
+    presets = keras_fpn.list_presets()
+
+    def remark(preset):
+        names = presets[preset].checkpoint.class_names  # None of the RPN's
+        model = model_of(names or ["object"], agnostic=names is None)
+        return unsuited_sample(sample_photo(preset), model)
+
+    unsuited = [name for name in presets if remark(name)]
+    assert sorted(unsuited) == [
+        "faster_rcnn_resnet18_fpn_bccd",
+        "keypoint_rcnn_resnet50_fpn_coco",
+        "keypoint_rcnn_resnet50_fpn_detectron2_1x",
+        "keypoint_rcnn_resnet50_fpn_detectron2_3x",
+        "mask_rcnn_resnet18_fpn_nuclei",
+    ]
+    assert "knows (Platelets, RBC, WBC): " in remark("faster_rcnn_resnet18_fpn_bccd")
+
+
+def test_a_remark_lists_the_first_classes():
+    names = [f"c{number}" for number in range(6)]
+    assert "(c0, c1, c2, c3, c4, ...)" in unsuited_sample(
+        sample_photo(), model_of(names)
+    )
+    assert "(c0, c1, c2, c3, c4): " in unsuited_sample(
+        sample_photo(), model_of(names[:5])
+    )
+    assert unsuited_sample(sample_photo(), model_of([*names, "cup"])) == ""
+    assert unsuited_sample(sample_photo(), model_of(["object"], agnostic=True)) == ""
+    scene = sample_photo("faster_rcnn_resnet18_fpn_scenes")
+    assert unsuited_sample(scene, model_of(["disk"])) == ""
+
+
+def model_of(names, agnostic=False):
+    return types.SimpleNamespace(class_names=names, class_agnostic=agnostic)

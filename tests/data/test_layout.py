@@ -142,7 +142,7 @@ def test_which_readers_must_select_classes_is_known(tmp_path):
     assert not reader_selects(tiny_layouts.roboflow_coco(tmp_path / "coco"), "train")
 
 
-def test_data_sets_near_a_wrong_path_are_suggested(tmp_path):
+def test_data_sets_near_a_wrong_path_are_suggested(tmp_path, monkeypatch):
     root = tiny_layouts.roboflow_coco(tmp_path / "a/pets")
     with pytest.raises(ValueError, match=rf"Did you mean {root}\?"):
         open_dataset(tmp_path)
@@ -154,6 +154,14 @@ def test_data_sets_near_a_wrong_path_are_suggested(tmp_path):
     voc = write_voc_photo(tmp_path / "voc", "a")
     with pytest.raises(ValueError, match=rf"Did you mean {voc}\?"):
         open_dataset(voc / "Annotations/a.xml")
+    for part in ("Annotations", "JPEGImages"):
+        with pytest.raises(
+            ValueError, match=rf"{part}', a folder .* Did you mean {voc}\?"
+        ):
+            open_dataset(voc / part)
+    monkeypatch.chdir(voc / "Annotations")
+    with pytest.raises(ValueError, match=rf"Did you mean {voc}\?"):
+        open_dataset(".")
     empty = tmp_path / "b"
     write_photo(empty / "photos/a.jpg")
     with pytest.raises(ValueError, match=r"holds none of them\.$"):

@@ -6,7 +6,7 @@ from data.tiny_layouts import vocdevkit
 from data.tiny_sets import boxes, read, voc_object, write, write_photo, write_voc_photo
 
 from keras_fpn.data import Dataset, Objects, Photo, read_voc, write_voc
-from keras_fpn.data.voc import voc_splits
+from keras_fpn.data.voc import find_voc, voc_splits
 
 INSIDE = voc_object((11, 21, 40, 60))  # xmin, ymin, xmax, ymax
 
@@ -112,6 +112,15 @@ def test_the_folder_of_xml_files_may_be_lower_case(tmp_path):
     (tmp_path / "Annotations").rename(tmp_path / "annotations")
     (tmp_path / "JPEGImages").rename(tmp_path / "images")
     assert boxes(read(read_voc, tmp_path)[0]) == [[10, 20, 40, 60]]
+
+
+def test_annotations_alone_are_a_data_set_if_their_photos_are_among_them(tmp_path):
+    folder = write_voc_photo(tmp_path, "a", [INSIDE]) / "Annotations"
+    assert find_voc(tmp_path) == [tmp_path]
+    assert find_voc(folder) == []
+    (tmp_path / "JPEGImages/a.jpg").rename(folder / "a.jpg")
+    assert find_voc(folder) == [folder]
+    assert find_voc(tmp_path / "JPEGImages") == []
 
 
 def test_labels_do_not_depend_on_the_split(tmp_path):

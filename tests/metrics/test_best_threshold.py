@@ -24,7 +24,23 @@ def test_the_best_threshold_is_between_right_and_wrong_scores():
     assert point.f1s[70] == pytest.approx(2 / 3)
     assert np.isnan(point.precisions[90:]).all()
     assert point.f1s[90:].tolist() == [0] * 10
-    assert point.to_dict() == {"threshold": 0.5, **point.values}
+    own = {"class_thresholds": [0.45, 0.5, None]}  # a wrong cat has 0.3
+    assert point.to_dict() == {"threshold": 0.5, **point.values} | own
+
+
+def test_each_class_has_its_own_best_threshold():
+    truth = ground_truth([(1, DOG, BOX), (2, DOG, BOX), (1, CAT, FAR), (2, CAT, FAR)])
+    found = [result(1, DOG, BOX, 0.9), result(2, DOG, BOX, 0.8)]
+    found += [result(1, CAT, FAR, 0.3), result(1, CAT, BOX, 0.1)]
+    found += [result(2, COW, FAR, 0.6)]
+    point = operating_point(truth, found)
+    # Dogs: from 0.00 to 0.79 both are found, 80 thresholds. Cats: from 0.10 to 0.29
+    # one of two is found, and nothing wrong, 20 thresholds. No cow is right.
+    np.testing.assert_array_equal(point.class_thresholds, [0.4, 0.2, np.nan])
+    np.testing.assert_array_equal(point.class_recalls, [1, 0.5, np.nan])
+    # Above 0.60 to 0.79: 2 of 2 right, of 4 objects, F1 2/3. Above 0.30: 2 of 3. Above
+    # 0.10 to 0.29: 3 of 4 are right, of 4 objects, F1 3/4.
+    assert point.threshold == 0.2
 
 
 def test_a_score_at_the_threshold_does_not_count():
@@ -69,6 +85,23 @@ def test_a_missed_object_is_in_the_last_column():
     point = operating_point(truth, [result(1, DOG, BOX, 0.9)])
     assert point.confusion[1].tolist() == [0, 0, 0, 1]
     assert point.values["recall"] == 0.5
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_classs_own_threshold_is_that_of_its_objects_and_detections_alone(seed):
+    truth, results = random_case(seed)
+    point = operating_point(truth, results)
+    for label, number in enumerate(CATEGORY_IDS):
+        objects = [
+            {**one, "id": place}
+            for place, one in enumerate(
+                (o for o in truth["annotations"] if o["category_id"] == number), 1
+            )
+        ]
+        kept = [one for one in results if one["category_id"] == number]
+        alone = operating_point({**truth, "annotations": objects}, kept)
+        assert point.class_thresholds[label] == alone.threshold
+        assert point.class_recalls[label] == alone.values["recall"]
 
 
 @pytest.mark.parametrize("seed", range(4))

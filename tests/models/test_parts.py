@@ -127,6 +127,11 @@ def test_a_builder_takes_any_part_by_its_name_and_no_other_name():
         faster_rcnn_fpn(tiny_backbone(), boxhead=None or head)
 
 
+def test_a_preset_is_no_part():
+    with pytest.raises(ValueError, match=r"weights='one', or call keras_fpn\.load\('o"):
+        faster_rcnn_fpn(tiny_backbone(), preset="one")
+
+
 def test_a_predictor_of_other_classes_is_refused():
     predictor = BoxPredictor(7, name="box_predictor")
     with pytest.raises(ValueError, match=r"class_names, 3; received .*num_classes=7"):

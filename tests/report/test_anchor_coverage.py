@@ -94,7 +94,8 @@ def test_objects_are_measured_in_the_resized_photo(dataset):
     shares = {name: part.share_missed(0.7) for name, part in found.by_size()}
     assert shares == {"16 to 32 px": 1, "32 to 64 px": 1, "64 to 128 px": 0}
     assert found.report().splitlines() == [
-        "Objects that no anchor reaches (sizes: root of the area, input pixels):",
+        "Objects by the IoU of their best anchor (sizes: root of the area, input "
+        "pixels):",
         "              objects  IoU < 0.5  IoU < 0.7",
         "all objects         3      33.3%      66.7%",
         "16 to 32 px         1     100.0%     100.0%",

@@ -51,7 +51,11 @@ def test_the_best_threshold_is_written(evaluation, tmp_path):
     write_evaluation(best, tmp_path, epochs=epochs)
     written = json.loads((tmp_path / "metrics.json").read_text())
     values = {"F1": 1.0, "precision": 1.0, "recall": 1.0}
-    assert written["operating_point"] == {"threshold": 0.25, **values}
+    assert written["operating_point"] == {
+        "threshold": 0.25,
+        **values,
+        "class_thresholds": [0.25],
+    }
     page = (tmp_path / "index.html").read_text("utf-8")
     assert "<h2>Best threshold: 0.25</h2>" in page
     assert "Losses by epoch" in page

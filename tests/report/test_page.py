@@ -67,6 +67,23 @@ def test_the_page_recommends_a_threshold_and_shows_the_training(dataset):
     assert EVIL not in page
 
 
+def test_the_page_names_the_classes_that_the_threshold_loses(dataset):
+    found = {"boxes": BOXES, "labels": [0, 0], "scores": [0.9, 0.8]}
+    results = detections_to_coco(found, 9, dataset.category_ids)
+    truth = coco_ground_truth(dataset)
+    metrics, point = evaluate_boxes(truth, results), operating_point(truth, results)
+    one = dataclasses.replace(
+        point, class_recalls=np.ones(3), class_thresholds=np.full(3, 0.25)
+    )
+    pages = [
+        evaluation_page(dataset, metrics, results, "m", point=each)
+        for each in (point, one)
+    ]
+    line = "0 of 1 objects are found above 0.85, 1 above 0.25, the best threshold of"
+    assert [page.count(line) for page in pages] == [0, 1]
+    assert EVIL not in pages[1]
+
+
 def test_without_a_threshold_and_a_training_the_page_has_neither(page):
     assert "Best threshold" not in page
     assert "Confusion" not in page

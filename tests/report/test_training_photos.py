@@ -41,9 +41,32 @@ def test_photos_are_drawn_as_resized_and_together(dataset, tmp_path, capsys):
         assert picture.width == 700
         assert picture.height > 280
         assert np.ptp(np.asarray(picture)[-3, 100].astype(int)) > 20  # the box's line
+    with Image.open(drawn[1]) as picture:
+        picture.thumbnail((400, 400))
+        narrow = picture.width
     with Image.open(out / "contact_sheet.jpg") as sheet:
-        assert sheet.size == (2 * 408 + 8, 408 + 8)
+        assert narrow < 300
+        assert sheet.size == (8 + 400 + 8 + narrow + 8, 8 + 400 + 8)
     assert capsys.readouterr() == ("", "")
+
+
+def test_photos_of_one_shape_stand_without_bands_between_them(dataset, tmp_path):
+    photos = [dataclasses.replace(dataset[0], image_id=number) for number in range(3)]
+    wide = dataclasses.replace(dataset, photos=tuple(photos))
+    drawn = draw_training_photos(loader_of(wide), tmp_path, count=5)
+    with Image.open(drawn[0]) as picture:
+        picture.thumbnail((400, 400))
+        height = picture.height
+    assert height < 300
+    with Image.open(tmp_path / "contact_sheet.jpg") as sheet:
+        assert sheet.size == (3 * 8 + 2 * 400, 3 * 8 + 2 * height)
+        pixels = np.asarray(sheet).astype(int)
+    white = (pixels > 250).all(axis=2)
+    assert white[:5].all()
+    assert not white[8 : 8 + height, 8:408].all(axis=1).any()
+    assert not white[16 + height : 16 + 2 * height, 8:408].all(axis=1).any()
+    assert white[10 + height + 2 : 14 + height].all()
+    assert white[20 + height :, 420:].all()  # no fourth photo
 
 
 def test_no_more_photos_are_drawn_than_asked_for(dataset, tmp_path):
