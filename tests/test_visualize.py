@@ -24,12 +24,24 @@ def test_a_box_is_outlined_in_its_class_color_and_nothing_else_changes():
     assert pixels.shape == GREY.shape
     middle = pixels[300]  # a row through both sides
     columns = np.flatnonzero(has_color(pixels, 1)[300])
-    # x from 100 up to, not with, 300: the last pixel of the box is 299.
-    np.testing.assert_array_equal(columns, [100, 101, 102, 297, 298, 299])
-    assert (middle[110:290] == 128).all()
+    # x from 100 up to, not with, 300: the last pixel of the box is 299. Next to it
+    # lies a thin rim, then the line, then another rim.
+    np.testing.assert_array_equal(columns, [96, 97, 98, 301, 302, 303])
+    assert (middle[100:300] == 128).all()
     assert (middle[:95] == 128).all()
     assert (middle[305:] == 128).all()
+    assert set(middle[[95, 99, 300, 304]].ravel()) == {255}
     assert (pixels[410:] == 128).all()
+
+
+@pytest.mark.parametrize(("side", "line"), [(4, 1), (16, 1), (17, 2), (32, 2), (33, 3)])
+def test_lines_around_small_boxes_are_thin_and_hide_nothing_of_them(side, line):
+    # At most a 16th of the shorter side, rounded up; the longer one does not matter.
+    pixels = drawn(boxes=[[100, 200, 100 + side, 300]], labels=[1], scores=[0.9])
+    columns = np.flatnonzero(has_color(pixels, 1)[250])
+    left = np.arange(99 - line, 99)
+    np.testing.assert_array_equal(columns, [*left, *(left + side + line + 2)])
+    assert (pixels[200:300, 100 : 100 + side] == 128).all()
 
 
 def test_no_detections_leave_the_photo_as_it_is():
@@ -60,9 +72,11 @@ def test_boxes_and_labels_stay_inside_the_picture(box):
     mask = has_color(pixels, 2)
     visible = np.clip(box, 0, [640, 480, 640, 480])
     x1, y1, x2, y2 = (int(side) for side in visible)
-    assert mask[y1, (x1 + x2) // 2] or mask[y2 - 1, (x1 + x2) // 2]
-    assert mask[(y1 + y2) // 2, x1]
-    assert mask[(y1 + y2) // 2, x2 - 1]
+    beside = mask[(y1 + y2) // 2]  # a row through both sides
+    assert beside[max(0, x1 - 4) : x1 + 4].any()
+    assert beside[x2 - 4 : x2 + 4].any()
+    below = mask[:, (x1 + x2) // 2]
+    assert below[max(0, y1 - 4) : y1 + 4].any() or below[y2 - 4 : y2 + 4].any()
     # "dining table 0.99", 17 letters, whole: its ground is wider than 100 pixels.
     assert longest_run(mask) > 100 or x2 - x1 == 640
 
@@ -87,18 +101,18 @@ def test_a_box_wholly_outside_leaves_no_trace(box):
 
 def test_a_box_with_one_column_of_pixels_in_the_photo_is_drawn():
     pixels = drawn(boxes=[[639, 100, 700, 200]], labels=[2], scores=[0.9])
-    assert has_color(pixels, 2)[100:200, 639].any()
+    assert has_color(pixels, 2)[100:200, 637].all()
     # One without a width lies in the photo all the same.
     pixels = drawn(boxes=[[100, 100, 100, 200]], labels=[2], scores=[0.9])
-    assert has_color(pixels, 2)[100:200, 100].any()
+    assert has_color(pixels, 2)[100:200, [98, 101]].all()
 
 
 def test_a_label_does_not_hide_its_own_small_box():
     for box in ([0, 0, 12, 12], [628, 0, 640, 12], [628, 468, 640, 480]):
-        mask = has_color(drawn(boxes=[box], labels=[2], scores=[0.99]), 2)
+        pixels = drawn(boxes=[box], labels=[2], scores=[0.99])
         x1, y1, x2, y2 = box
-        # A line of 3 pixels around a box of 12: 144 - 6 * 6.
-        assert mask[y1:y2, x1:x2].sum() == 108
+        # At the border a line of 1 pixel and its rim of 1 lie inside.
+        assert (pixels[y1 + 2 : y2 - 2, x1 + 2 : x2 - 2] == 128).all()
 
 
 def longest_run(mask):
@@ -127,7 +141,7 @@ def test_the_better_score_lies_on_top():
     boxes = [[200, 100, 400, 300]] * 2
     for scores, top in (([0.9, 0.4], 0), ([0.4, 0.9], 1)):
         pixels = drawn(boxes=boxes, labels=[0, 1], scores=scores)
-        np.testing.assert_array_equal(pixels[250, 200], class_color(top))
+        np.testing.assert_array_equal(pixels[250, 197], class_color(top))
 
 
 def test_the_best_label_is_whole_where_there_is_room_for_one_only():
@@ -163,7 +177,7 @@ def test_boxes_are_enlarged_with_the_photo():
     photo = np.full((48, 64, 3), 50, np.uint8)
     pixels = drawn(photo, [[10, 20, 30, 40]], [1], [0.7])
     columns = np.flatnonzero(has_color(pixels, 1)[30 * 8])
-    assert (columns[0], columns[-1]) == (10 * 8, 30 * 8 - 1)
+    assert (columns[0], columns[-1]) == (10 * 8 - 1 - LINE, 30 * 8 + LINE)
 
 
 def test_lines_and_letters_grow_with_the_photo():

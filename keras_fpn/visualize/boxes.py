@@ -10,7 +10,8 @@ from keras_fpn.preprocessing import read_photo
 from keras_fpn.visualize.colors import check_labels, class_color, ink
 from keras_fpn.visualize.lettering import enlarged, font_for, letter_size, with_title
 
-_LINE_SHARE = 1 / 6  # of the font
+_LINE_SHARE = 1 / 6  # of the font,
+_BOX_SHARE = 1 / 16  # and at most of the box's shorter side
 
 
 def draw_detections(
@@ -25,9 +26,10 @@ def draw_detections(
     """Draws boxes with the names and scores of their classes.
 
     Lines and letters grow with the photo; a very small photo is first enlarged by a
-    whole factor, unless `enlarge` is False. Each class has its own color, the same in
-    every picture. Boxes with higher scores are on top, and their labels are placed
-    first.
+    whole factor, unless `enlarge` is False. Lines lie outside the boxes, and are thin
+    around small ones, so that an object's own edge stays visible. Each class has its
+    own color, the same in every picture. Boxes with higher scores are on top, and
+    their labels are placed first.
 
     Args:
         photo: path, PIL image or uint8 array; see `read_photo`.
@@ -96,7 +98,7 @@ class _Pen:
 
     Attributes:
         font: Pillow font; its size is a fraction of the picture's side.
-        line: int, width of the lines of boxes, pixels.
+        line: int, width of the lines of large boxes, pixels.
     """
 
     def __init__(self, picture, texts):
@@ -109,21 +111,34 @@ class _Pen:
         self._labels = []  # (position xyxy, text, color), in the order of adding
 
     def draw_box(self, box, color):
-        """Draws the outline of a box between two thin contrasting ones."""
-        limit = np.tile(self._size - 1, 2)
-        x1, y1, x2, y2 = np.clip(np.rint(box - [0, 0, 1, 1]), 0, limit).tolist()
-        x2, y2 = max(x1, x2), max(y1, y2)
-        rim = self._rim
-        outer = (x1 - rim, y1 - rim, x2 + rim, y2 + rim)
-        self._draw.rectangle(outer, outline=ink(color), width=self.line + 2 * rim)
-        self._draw.rectangle((x1, y1, x2, y2), outline=color, width=self.line)
+        """Draws a line around a box between two thin contrasting ones.
+
+        It lies outside the box, except at the picture's border.
+        """
+        line, rim = self._line_of(box), self._rim
+        x1, y1, x2, y2 = self._around(box, line + rim).tolist()
+        outer = (x1 - rim, y1 - rim, x2 + rim - 1, y2 + rim - 1)
+        self._draw.rectangle(outer, outline=ink(color), width=line + 2 * rim)
+        self._draw.rectangle((x1, y1, x2 - 1, y2 - 1), outline=color, width=line)
+
+    def _around(self, box, distance):
+        """Returns a box extended to all sides within the picture, int xyxy."""
+        extended = np.rint(box).astype(int) + np.multiply(distance, [-1, -1, 1, 1])
+        low, high = [0, 0, 1, 1], [*(self._size - 1), *self._size]
+        return np.clip(extended, low, high)
+
+    def _line_of(self, box):
+        """Returns the width of a box's line, int: thin around a small box."""
+        shorter = float((box[2:] - box[:2]).min())
+        return min(self.line, math.ceil(shorter * _BOX_SHARE)) or 1
 
     def add_label(self, box, name, score, color):
         """Chooses the position of a box's label; `draw_labels` draws it."""
         text = self._fitted(name, score)
         margin = self._margin()
         size = np.array([self.font.getlength(text) + 2 * margin, self._label_height()])
-        place = self._free_place(box, np.ceil(size))
+        outline = self._around(box, self._line_of(box) + 2 * self._rim)
+        place = self._free_place(outline, np.ceil(size))
         self._labels.append((place, text, color))
 
     def draw_labels(self):
