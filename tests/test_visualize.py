@@ -4,15 +4,21 @@ from PIL import ImageFont
 from skimage import data
 
 from keras_fpn.visualize import boxes as visualize
-from keras_fpn.visualize import class_color, draw_detections, lettering
+from keras_fpn.visualize import (
+    class_color,
+    color_numbers,
+    draw_detections,
+    lettering,
+)
 
 NAMES = ["person", "bicycle", "dining table"]
 GREY = np.full((480, 640, 3), 128, np.uint8)
 LINE = 3  # pixels, at 480x640: root of the area 554, font 554/36 = 15, line 15/6 -> 3
 
 
-def drawn(photo=GREY, boxes=(), labels=(), scores=(), names=NAMES, title=None):
-    return np.asarray(draw_detections(photo, boxes, labels, scores, names, title))
+def drawn(photo=GREY, boxes=(), labels=(), scores=(), names=NAMES, title=None, **more):
+    picture = draw_detections(photo, boxes, labels, scores, names, title, **more)
+    return np.asarray(picture)
 
 
 def has_color(pixels, label):
@@ -151,6 +157,59 @@ def test_the_best_label_is_whole_where_there_is_room_for_one_only():
     labels = np.where(scores == 0.9, 0, 1)
     crowd = has_color(drawn(boxes=[box] * 60, labels=labels, scores=scores), 0)
     np.testing.assert_array_equal(crowd[:197], alone[:197])  # above the box: the label
+
+
+def test_labels_in_a_crowd_hide_no_box():
+    # Boxes of 20 pixels, 30 apart: "0.90", 35 wide, finds room at the edges only.
+    corners = np.stack(np.meshgrid(*[100 + 30 * np.arange(9)] * 2), -1).reshape(-1, 2)
+    boxes = np.concatenate([corners, corners + 20], axis=1)
+    pixels = drawn(boxes=boxes, labels=[0] * 81, scores=[0.9] * 81, names=["cell"])
+    for x1, y1, x2, y2 in boxes:
+        assert (pixels[y1:y2, x1:x2] != 128).any(axis=2).mean() <= 0.25, (x1, y1)
+    assert has_color(pixels[:90], 0).sum() > 1000  # labels above the first row
+
+
+@pytest.mark.parametrize(("width", "labelled"), [(20, False), (25, False), (60, True)])
+def test_where_there_is_no_room_a_label_wider_than_its_box_is_left_out(width, labelled):
+    corners = np.stack(np.meshgrid(*[12 * np.arange(40)] * 2), -1).reshape(-1, 2)
+    boxes = np.concatenate([corners, corners + 10], axis=1)
+    boxes = np.concatenate([[[200, 200, 200 + width, 215]], boxes])
+    scores, colors = np.full(len(boxes), 0.1), np.zeros(len(boxes), int)
+    scores[0], colors[0] = 0.9, 1
+    labels = [0] * len(boxes)
+    pixels = drawn(
+        boxes=boxes, labels=labels, scores=scores, names=["a"], colors=colors
+    )
+    # The line has 1 pixel, and is 2 * (60 + 15) + 12 long at most; the label is 35x18.
+    assert (has_color(pixels, 1).sum() > 300) == labelled
+
+
+def test_the_name_of_the_only_class_is_left_out():
+    args = [[100, 200, 300, 400]], [0]
+    pixels = drawn(GREY, *args, [0.9], ["nucleus"])
+    np.testing.assert_array_equal(pixels, drawn(GREY, *args, [0.9], ["cell"]))
+    label = np.argwhere((pixels[:190] != 128).any(axis=2))[:, 1]  # above the box
+    assert 25 < np.ptp(label) < 50  # "0.90"
+    truth = drawn(GREY, *args, None, ["nucleus"])
+    assert (truth[:190] == 128).all()
+    assert has_color(truth, 0)[300, 97]
+
+
+def test_colors_may_be_those_of_objects():
+    boxes = [[100, 200, 200, 300], [300, 200, 400, 300], [-9, 0, 0, 9]]
+    pixels = drawn(boxes=boxes, labels=[2] * 3, scores=[0.5] * 3, colors=[4, 5, 6])
+    assert has_color(pixels, 4)[250, 97]
+    assert has_color(pixels, 5)[250, 297]
+    assert not has_color(pixels, 2).any()
+    for colors in ([4], [[4, 5, 6]], [4, 5, -1]):
+        with pytest.raises(ValueError, match=r"one for each of 3 labels; received \["):
+            drawn(boxes=boxes, labels=[2] * 3, scores=[0.5] * 3, colors=colors)
+
+
+def test_objects_have_own_colors_where_there_is_one_class():
+    np.testing.assert_array_equal(color_numbers([0, 0, 0], ["cell"]), [0, 1, 2])
+    np.testing.assert_array_equal(color_numbers([1, 0, 1], ["a", "b"]), [1, 0, 1])
+    assert color_numbers([], ["cell"]).shape == (0,)
 
 
 @pytest.mark.parametrize(

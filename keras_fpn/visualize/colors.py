@@ -18,6 +18,19 @@ def class_color(label: int):
     return tuple(round(255 * c) for c in colorsys.hsv_to_rgb(hue, saturation, value))
 
 
+def color_numbers(labels, class_names):
+    """Returns what to color objects by, int (n,), for `class_color`.
+
+    That is their class; or, if there is only one, their place in the list, because its
+    color would tell nothing.
+
+    Args:
+        labels: int (n,).
+        class_names: names by label.
+    """
+    return np.arange(len(labels)) if len(class_names) == 1 else np.asarray(labels)
+
+
 def check_labels(labels, class_names=None):
     """Raises ValueError if a label, int (n,), is negative, or has no name if given."""
     end, expected = np.inf, "0 or more"
