@@ -10,6 +10,7 @@ from keras_fpn.visualize import (
     draw_detections,
     lettering,
 )
+from keras_fpn.visualize.colors import on_white
 
 NAMES = ["person", "bicycle", "dining table"]
 GREY = np.full((480, 640, 3), 128, np.uint8)
@@ -291,17 +292,29 @@ def test_classes_have_stable_and_distinct_colors():
     assert min(distances) > 90  # of 765
 
 
-def test_every_label_contrasts_with_its_ground():
-    def luminance(color):
-        c = np.array(color) / 255
-        c = np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4)
-        return c @ [0.2126, 0.7152, 0.0722]
+def luminance(color):
+    c = np.array(color) / 255
+    c = np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4)
+    return c @ [0.2126, 0.7152, 0.0722]
 
+
+def test_every_label_contrasts_with_its_ground():
     for label in range(90):
         ground = luminance(class_color(label))
         ink = luminance(visualize.ink(class_color(label)))
         low, high = sorted([ground, ink])
         assert (high + 0.05) / (low + 0.05) > 4.5, label  # WCAG 2, level AA
+
+
+def test_colors_on_white_are_darkened_only_as_far_as_needed():
+    for label in range(90):
+        color = class_color(label)
+        dark = on_white(color)
+        contrast = 1.05 / (luminance(dark) + 0.05)
+        assert contrast >= 3
+        assert dark == color or contrast < 3.4
+        shares = np.divide(dark, max(dark)), np.divide(color, max(color))
+        np.testing.assert_allclose(*shares, atol=1 / max(dark))
 
 
 def test_letters_that_pillow_lacks_are_taken_from_a_font_that_has_them(monkeypatch):
