@@ -133,7 +133,7 @@ def test_what_is_drawn_is_a_photo_for_the_next_to_draw_on():
     pixels = np.asarray(
         draw_detections(picture, [[40, 50, 160, 110]], [1], [0.9], names)
     )
-    assert is_color(pixels[80, 41], 1)  # the box,
+    assert is_color(pixels[80, 37], 1)  # the box,
     assert is_color(pixels[80, 50], 1)  # the mask's contour
     assert is_color(pixels[80, 100], 0)  # and the point in the middle
 

@@ -10,6 +10,7 @@ from keras_fpn.metrics.best_threshold import THRESHOLDS
 from keras_fpn.report.extra import from_extra
 from keras_fpn.report.text import percent, shown_classes
 from keras_fpn.visualize import class_color
+from keras_fpn.visualize.colors import on_white
 
 SHOWN_IOUS = (0.5, 0.6, 0.7, 0.8, 0.9)
 MOST_COLORED = 8  # classes; more colors cannot be told apart
@@ -26,7 +27,9 @@ _STYLE = {
     "axes.titlelocation": "left",
     "grid.color": _LIGHT,
     "grid.linewidth": 0.8,
-    "legend.frameon": False,
+    "legend.edgecolor": "none",
+    "legend.facecolor": "white",  # hides lines that would run through the text
+    "legend.framealpha": 0.9,
     "legend.fontsize": 9,
     "svg.hashsalt": "keras_fpn",  # equal curves give equal files
     "text.color": _DARK,
@@ -70,8 +73,8 @@ def draw_mean_curves(metrics: Metrics):
 def draw_class_curves(metrics: Metrics):
     """Returns the curves of the classes at IoU 0.5 as SVG, str.
 
-    Up to `MOST_COLORED` classes have the same colors as on photos. If there are more,
-    their curves are gray, behind their mean.
+    Up to `MOST_COLORED` classes have the same colors as on photos, those that would be
+    faint on white darker. If there are more, their curves are gray, behind their mean.
 
     Raises:
         ImportError: matplotlib is not installed.
@@ -82,7 +85,7 @@ def draw_class_curves(metrics: Metrics):
     if len(shown) <= MOST_COLORED:
         curves = []
         for label, one in shown:
-            color = tuple(value / 255 for value in class_color(label))
+            color = tuple(value / 255 for value in on_white(class_color(label)))
             name = f"{printable(one.name[:24])}   {percent(one.values['AP50'])}"
             curves.append((recall, at_half[:, label], line(color, name)))
         return svg_of(curves, title, legend_title="class and its AP50, %")

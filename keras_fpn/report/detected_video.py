@@ -67,7 +67,7 @@ def detect_video(
     with contextlib.ExitStack() as stack:
         for frame in video.frames(every, stopped):
             [found] = model.detect([frame.pixels], **limits)
-            picture = draw_results(frame.pixels, found, model, enlarge=False)
+            picture = draw_results(frame.pixels, found, model, still=False)
             if writer is None:
                 settings = video.rate / every, video.time_base, video.pixel_aspect
                 writer = stack.enter_context(VideoWriter(Path(path), *settings))

@@ -3,6 +3,7 @@
 import numpy as np
 
 from keras_fpn.visualize import (
+    color_numbers,
     draw_detections,
     draw_keypoints,
     draw_masks,
@@ -12,18 +13,21 @@ from keras_fpn.visualize import (
 
 
 def draw_results(
-    pixels, found: dict, model, title: str | None = None, enlarge: bool = True
+    pixels, found: dict, model, title: str | None = None, still: bool = True
 ):
     """Returns the picture of what was found: its maps if there are any, or its boxes.
 
-    Objects are segments of a panoptic map, so their boxes would only hide it.
+    Objects are segments of a panoptic map, so their boxes would only hide it. Where
+    there is only one class, each object has its own color.
 
     Args:
         pixels: uint8 (H, W, 3), RGB.
         found: as `model.detect` returns it.
         model: the detector, for the names of classes and the skeleton.
         title: text on a strip above the photo; None for no strip.
-        enlarge: whether a small photo is enlarged, as by `draw_detections`.
+        still: whether it is no frame of a video. Frames are not enlarged, and their
+            objects have the color of their class: from frame to frame their order
+            changes, and own colors would flicker.
 
     Returns:
         PIL.Image in RGB.
@@ -31,21 +35,23 @@ def draw_results(
     if "panoptic_map" in found:
         names = model.class_names, model.stuff_names
         numbers, segments = found["panoptic_map"], found["segments"]
-        return draw_panoptic(pixels, numbers, segments, *names, title, enlarge)
+        return draw_panoptic(pixels, numbers, segments, *names, title, still)
     if "semantic_map" in found:
         numbers, names = found["semantic_map"], model.class_names
-        return draw_semantic(pixels, numbers, names, title, enlarge)
-    labels, picture = found["labels"], pixels
+        return draw_semantic(pixels, numbers, names, title, still)
+    boxes, labels, scores = (found[name] for name in ("boxes", "labels", "scores"))
+    names, picture = model.class_names, pixels
+    colors = color_numbers(labels, names) if still else labels
     if "masks" in found:
-        picture = draw_masks(pixels, found["masks"], labels)
+        picture = draw_masks(pixels, found["masks"], colors)
     if "keypoints" in found:
-        picture = _with_keypoints(picture, found["keypoints"], labels, model)
-    boxes, scores, names = found["boxes"], found["scores"], model.class_names
-    return draw_detections(picture, boxes, labels, scores, names, title, enlarge)
+        picture = _with_keypoints(picture, found["keypoints"], colors, model)
+    how = title, still, colors
+    return draw_detections(picture, boxes, labels, scores, names, *how)
 
 
-def _with_keypoints(picture, keypoints, labels, model):
+def _with_keypoints(picture, keypoints, colors, model):
     """Draws the keypoints whose score is above the model's `keypoint_threshold`."""
     seen = np.where(keypoints[..., 2:] > model.keypoint_threshold, 2, 0)
     points = np.concatenate([keypoints[..., :2], seen], axis=-1)
-    return draw_keypoints(picture, points, labels, model.keypoint_set.skeleton)
+    return draw_keypoints(picture, points, colors, model.keypoint_set.skeleton)

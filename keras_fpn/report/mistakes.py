@@ -34,6 +34,7 @@ class Mistake:
             detection that overlaps it; None if there is none.
         other_category_id: of the other box.
         other_score: of the other box, if that is a detection.
+        matched_box: for SHARED, the object that the detection is matched with.
     """
 
     image_id: int
@@ -44,6 +45,7 @@ class Mistake:
     other_box: tuple[float, ...] | None = None
     other_category_id: int | None = None
     other_score: float | None = None
+    matched_box: tuple[float, ...] | None = None
 
 
 def find_mistakes(ground_truth: dict, results: Sequence[dict], count: int = 24):
@@ -65,11 +67,16 @@ def find_mistakes(ground_truth: dict, results: Sequence[dict], count: int = 24):
         ValueError: as `evaluate_boxes`.
     """
     objects = ground_truth["annotations"]
-    unmatched, missed = _unmatched(ground_truth, results)
+    matches = matches_of(ground_truth, results)
+    unmatched, missed = _unmatched(matches)
+    matched = _matched(matches)
     unmatched.sort(key=lambda i: -results[i]["score"])
     missed.sort(key=lambda i: -objects[i]["bbox"][2] * objects[i]["bbox"][3])
     countable = _by_image(one for one in objects if not one.get("iscrowd", 0))
-    found = _by_image(results)
+    found = _by_image(
+        {**one, "matched": objects[matched[i]]["bbox"] if i in matched else None}
+        for i, one in enumerate(results)
+    )
     false_positives = [
         _mistake(results[i], countable, DUPLICATE, BACKGROUND)
         for i in _spread(unmatched, results, count)
@@ -88,10 +95,10 @@ def _by_image(entries):
     return images
 
 
-def _unmatched(ground_truth, results):
+def _unmatched(matches_of_all):
     """Returns the indices of wrong results and of missed annotations, lists of int."""
     wrong, missed = [], []
-    for match in matches_of(ground_truth, results):
+    for match in matches_of_all:
         for numbers, matches, ignored, indices in (
             (match["dtIds"], match["dtMatches"][0], match["dtIgnore"][0], wrong),
             (match["gtIds"], match["gtMatches"][0], match["gtIgnore"], missed),
@@ -99,6 +106,16 @@ def _unmatched(ground_truth, results):
             alone = np.logical_not(matches) & np.logical_not(ignored)
             indices += [numbers[i] - 1 for i in np.flatnonzero(alone)]
     return wrong, missed
+
+
+def _matched(matches_of_all):
+    """Returns the index of the annotation that each right result is matched with."""
+    return {
+        int(number) - 1: int(one) - 1
+        for match in matches_of_all
+        for number, one in zip(match["dtIds"], match["dtMatches"][0], strict=True)
+        if one
+    }
 
 
 def _spread(indices, entries, count):
@@ -132,12 +149,14 @@ def _mistake(entry, others, same_class, alone):
     ):
         if candidates.any():
             other = there[int(np.argmax(np.where(candidates, overlaps, -1)))]
+            matched = other["matched"] if reason == SHARED else None
             return Mistake(
                 **_fields(entry),
                 reason=reason,
                 other_box=_xyxy(other["bbox"]),
                 other_category_id=other["category_id"],
                 other_score=other.get("score"),
+                matched_box=None if matched is None else _xyxy(matched),
             )
     return Mistake(**_fields(entry), reason=alone)
 

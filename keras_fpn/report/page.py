@@ -255,7 +255,7 @@ def _mistake_groups(dataset, results):
             "title": "Worst misses",
             "text": "The largest objects that match no detection at IoU 0.50, at most "
             "two per photo. Dashed: the object. Solid: the detection that overlaps it "
-            "most.",
+            "most. Dotted: another object, which that detection is matched with.",
             "pictures": [_picture(mistake, dataset) for mistake in misses],
         },
     ]

@@ -11,6 +11,7 @@ from keras_fpn.data.pixel_labels import IGNORED
 from keras_fpn.models.pasted_masks import ExactPaste, full_masks
 from keras_fpn.report.pictures import picture_paths, save_picture
 from keras_fpn.visualize import (
+    color_numbers,
     draw_detections,
     draw_keypoints,
     draw_masks,
@@ -66,6 +67,7 @@ def _picture(photo, x, y, dataset):
     pixels = np.rint(x["images"][0, :height, :width]).astype(np.uint8)
     rows = y["labels"][0] >= 0
     labels = y["labels"][0][rows]
+    colors = color_numbers(labels, dataset.class_names)
     picture, factor = Image.fromarray(pixels), 1
     if "semantic_map" in y:
         picture = _with_semantic(pixels, y["semantic_map"][0, :height, :width], dataset)
@@ -74,10 +76,10 @@ def _picture(photo, x, y, dataset):
         crops, windows = y["masks"][0][rows] / 255, y["mask_windows"][0][rows]
         size = height * factor, width * factor
         masks = full_masks(crops, windows * factor, size, ExactPaste())
-        picture = draw_masks(picture, masks, labels)
+        picture = draw_masks(picture, masks, colors)
     if "keypoints" in y:
         points = y["keypoints"][0][rows] * [factor, factor, 1]
-        picture = draw_keypoints(picture, points, labels, dataset.skeleton)
+        picture = draw_keypoints(picture, points, colors, dataset.skeleton)
     crowds = int(y["is_crowd"][0].sum())
     padded_height, padded_width = x["images"].shape[1:3]
     title = (
@@ -86,7 +88,8 @@ def _picture(photo, x, y, dataset):
     )
     title += f", crowd regions: {crowds}" if crowds else ""
     boxes = y["boxes"][0][rows] * factor
-    return draw_detections(picture, boxes, labels, None, dataset.class_names, title)
+    names = dataset.class_names
+    return draw_detections(picture, boxes, labels, None, names, title, colors=colors)
 
 
 def _with_semantic(pixels, labels, dataset):

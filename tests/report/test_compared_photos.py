@@ -32,10 +32,9 @@ def test_what_was_found_is_on_the_left_and_the_truth_on_the_right(dataset):
     picture = compared_photo(dataset[0], [{**result, "category_id": 7}], dataset)
     assert picture.width == 500 + 8 + 500
     found, truth = colored(picture, 0), colored(picture, 1)
-    assert found.min() == pytest.approx(200, abs=2)
-    assert found.max() == pytest.approx(250, abs=2)
-    assert truth.min() == pytest.approx(508 + 10, abs=2)
-    assert truth.max() == pytest.approx(508 + 110, abs=2)
+    line = 3  # pixels, and a rim of 1 between it and the box
+    assert (found.min(), found.max()) == (200 - 1 - line, 250 + line)
+    assert (truth.min(), truth.max()) == (508 + 10 - 1 - line, 508 + 110 + line)
 
 
 @pytest.mark.parametrize("change", [{"image_id": 2}, {"score": 0.1}])

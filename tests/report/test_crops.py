@@ -74,6 +74,22 @@ def test_what_was_found_is_solid_and_what_is_there_dashed():
         assert 0.35 < there.sum() / found.sum() < 0.65
 
 
+def test_the_object_that_a_box_is_matched_with_is_dotted():
+    photo = np.full((480, 640, 3), 77, np.uint8)
+    boxes = (20, 20, 120, 120), (220, 20, 320, 120), (420, 20, 520, 120)
+    plain = Mistake(1, 3, boxes[0], None, "", boxes[1], 17, 0.4)
+    shared = Mistake(1, 3, boxes[0], None, "", boxes[1], 17, 0.4, boxes[2])
+    alone = drawn(draw_mistake(plain, photo, LABELS), class_color(1))
+    picture = draw_mistake(shared, photo, LABELS)
+    # The photo's middle 640 x 480 is shown at 3/4: boxes of 75 pixels.
+    both = drawn(picture, class_color(1))
+    assert both[:, 300:].any()
+    line = both[round(20 * 0.75), 310:395]
+    marks = np.flatnonzero(np.diff(line.astype(int)) == 1)
+    assert len(marks) == pytest.approx(75 / 10, abs=1)  # dots of 5, 5 apart
+    assert not alone[:, 300:].any()
+
+
 def test_a_box_lies_where_the_object_is():
     photo = np.zeros((480, 640, 3), np.uint8)
     photo[200:260, 300:340] = 200

@@ -5,11 +5,12 @@ import numpy as np
 import pytest
 from metrics.made import ground_truth, random_case, result
 
-from keras_fpn.metrics import evaluate_boxes
+from keras_fpn.metrics import evaluate_boxes, operating_point
 from keras_fpn.report.curves import (
     MOST_COLORED,
     draw_class_curves,
     draw_mean_curves,
+    draw_threshold_curves,
     mean_curves,
 )
 from keras_fpn.visualize import class_color
@@ -108,7 +109,18 @@ def test_curves_are_the_lighter_the_stricter_and_classes_have_their_colors():
     assert colors[0] == (8, 64, 122)
     assert colors[-1] == (148, 186, 229)
     colors = line_colors(draw_class_curves(two_of_three_found()))
-    assert colors == [class_color(label) for label in range(3)]
+    assert colors[:2] == [class_color(0), class_color(1)]
+    faint = np.array(class_color(2))  # a light green is not seen on white
+    np.testing.assert_allclose(colors[2] / faint, colors[2][0] / faint[0], atol=0.02)
+    assert colors[2][0] < 0.7 * faint[0]
+
+
+def test_the_legend_hides_the_line_of_the_threshold_below_it():
+    truth = ground_truth([(1, 3, (0, 0, 40, 40))])
+    found = [result(1, 3, (0, 0, 40, 40), 0.5)]
+    svg = draw_threshold_curves(operating_point(truth, found))
+    legend = svg[svg.index('<g id="legend_1">') :]
+    assert "fill: #ffffff; opacity: 0.9" in legend[: legend.index("text_")]
 
 
 def test_pictures_are_wider_than_high():

@@ -1,4 +1,5 @@
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -91,6 +92,35 @@ def test_masks_are_drawn_beneath_the_boxes(detector, tmp_path):
     assert pixels[250, 250].tolist() == [128] * 3
     tint = np.rint(0.6 * 128 + 0.4 * np.array(class_color(1)))
     assert_allclose(pixels[150, 150], tint, atol=2)
+
+
+@pytest.mark.parametrize(
+    ("class_names", "shown"), [(("cell",), (0, 1)), (("cell", "dirt"), (0, 0))]
+)
+def test_objects_of_the_only_class_have_own_colors(
+    detector, tmp_path, class_names, shown
+):
+    Image.new("RGB", (400, 400), (128, 128, 128)).save(tmp_path / "grey.png")
+    boxes = np.array([[50, 200, 150, 300], [250, 200, 350, 300]], np.float32)
+    masks = np.zeros((2, 400, 400), bool)
+    points = np.zeros((2, 1, 3), np.float32)
+    for i, (x1, y1, x2, y2) in enumerate(boxes.astype(int)):
+        masks[i, y1:y2, x1:x2] = True
+        points[i, 0] = x1 + 50.5, y1 + 50.5, 1
+    found = {"boxes": boxes, "labels": np.zeros(2, int), "scores": np.array([0.9, 0.8])}
+    found |= {"masks": [mask_segment(mask) for mask in masks], "keypoints": points}
+    detector.class_names, detector.keypoint_threshold = class_names, 0
+    detector.keypoint_set = SimpleNamespace(skeleton=())
+    detector.detect = lambda images, **limits: [found]
+    [one] = detect_photos(detector, [tmp_path / "grey.png"], tmp_path / "out")
+    with Image.open(one.picture) as picture:
+        pixels = np.asarray(picture)
+    for x1, number in zip((50, 250), shown, strict=True):
+        color = class_color(number)
+        tint = np.rint(0.6 * 128 + 0.4 * np.array(color))
+        assert pixels[250, x1 - 3].tolist() == list(color)  # the box's line
+        assert_allclose(pixels[225, x1 + 25], tint, atol=1)
+        assert pixels[250, x1 + 50].tolist() == list(color)  # the keypoint
 
 
 def test_maps_are_drawn_instead_of_boxes(detector, folder, tmp_path):

@@ -110,6 +110,23 @@ def test_masks_are_drawn(detector, tmp_path):
     np.testing.assert_allclose(shown[180, 300], 20, atol=8)
 
 
+def test_objects_of_the_only_class_keep_one_color(detector, tmp_path):
+    clip = write_clip(tmp_path / "a.mp4", 1, (300, 400))
+    boxes = [[50, 100, 150, 200], [250, 100, 350, 200]]
+    found = {"boxes": np.array(boxes), "labels": [0, 0], "scores": [0.9, 0.8]}
+    detector.class_names = ("cat",)
+    detector.detect = lambda images, **limits: [found]
+    detected(detector, clip, tmp_path / "b.mp4")
+    [shown] = decoded(tmp_path / "b.mp4")[1]
+    plain = picture(0, (300, 400))
+    drawn = [
+        draw_detections(plain, *found.values(), ("cat",), enlarge=False, colors=colors)
+        for colors in ([0, 0], [0, 1])
+    ]
+    same, other = (np.abs(shown - np.asarray(one, int)).mean() for one in drawn)
+    assert same < other / 2
+
+
 def test_maps_are_drawn(detector, tmp_path):
     clip = write_clip(tmp_path / "a.mp4", 1, (96, 128))
     labels = np.zeros((96, 128), np.uint8)

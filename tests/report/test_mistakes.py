@@ -83,6 +83,29 @@ def test_one_box_for_two_objects():
     assert wrong is None
     assert missed.reason == "one box for two objects"
     assert missed.box == (14, 10, 54, 50)
+    assert missed.other_box == (11, 10, 51, 50)
+    assert missed.matched_box == XYXY
+
+
+def test_the_object_that_has_the_box_need_not_be_the_nearest():
+    # IoUs with the second detection: 0.9 and more; the first one takes the nearest.
+    objects = [(1, DOG, BOX), (1, DOG, (12, 10, 40, 40)), (1, DOG, (13, 10, 40, 40))]
+    found = [result(1, DOG, BOX, 0.9), result(1, DOG, (11, 10, 40, 40), 0.8)]
+    _, missed = only(objects, found)
+    assert missed.box == (13, 10, 53, 50)
+    assert missed.other_box == (11, 10, 51, 50)
+    assert missed.matched_box == (12, 10, 52, 50)
+
+
+def test_only_where_a_box_is_for_two_objects_the_other_one_is_named():
+    # One row apart from a match: IoU 19 / 61 with the detection, which has its object.
+    objects = [(1, DOG, BOX), (1, DOG, (10, 31, 40, 40))]
+    _, missed = only(objects, [result(1, DOG, BOX, 0.7)])
+    assert (missed.reason, missed.matched_box) == ("badly placed", None)
+    wrong, _ = only(
+        [(1, DOG, BOX)], [result(1, DOG, BOX, 0.7), result(1, DOG, BOX, 0.6)]
+    )
+    assert (wrong.reason, wrong.matched_box) == ("found twice", None)
 
 
 def test_crowds_are_neither_missed_nor_what_was_there():

@@ -129,6 +129,7 @@ def test_classes_are_sorted_by_exact_numbers_and_have_bars_of_their_ap(page):
     assert f'style="--share: {100 * ap:.1f}%" data-value="{round(ap, 6)}"' in page
     assert 'style="--share: 0.0%" data-value="0.0">0.0<' in page
     assert page.count("--share: ") == 2  # of two classes, one cell each
+    assert page.count('<th scope="col" class="bar"><button type="button">AP<') == 1
     # What there is no number for is below all: AP of medium and large objects.
     assert len(re.findall(r'data-value="-1">-<', page)) == 2 * 2
 

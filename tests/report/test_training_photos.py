@@ -8,6 +8,7 @@ from keras_fpn.data import Dataset, Loader, Objects, Photo
 from keras_fpn.data.pixel_labels import SemanticImage
 from keras_fpn.preprocessing import Preprocessing
 from keras_fpn.report import draw_training_photos
+from keras_fpn.visualize import class_color
 
 
 @pytest.fixture
@@ -67,6 +68,24 @@ def test_photos_of_one_shape_stand_without_bands_between_them(dataset, tmp_path)
     assert not white[16 + height : 16 + 2 * height, 8:408].all(axis=1).any()
     assert white[10 + height + 2 : 14 + height].all()
     assert white[20 + height :, 420:].all()  # no fourth photo
+
+
+@pytest.mark.parametrize(("names", "numbers"), [(["a"], (0, 1)), (["a", "b"], (0, 0))])
+def test_objects_of_the_only_class_have_own_colors(tmp_path, names, numbers):
+    path = tmp_path / "a.png"
+    Image.new("RGB", (500, 400), (200, 200, 200)).save(path)
+    boxes = np.array([[50, 200, 150, 300], [250, 200, 350, 300]], np.float32)
+    photo = Photo(1, path, 400, 500, Objects(boxes, [0, 0], [False] * 2))
+    loader = Loader(
+        Dataset((photo,), tuple(names), tuple(range(len(names)))),
+        Preprocessing(min_size=400, max_size=500),
+        batch_size=1,
+    )
+    [drawn] = draw_training_photos(loader, tmp_path / "out", 1)
+    with Image.open(drawn) as picture:
+        pixels = np.asarray(picture)[-150]  # a row through both boxes, below the title
+    for x1, number in zip((50, 250), numbers, strict=True):
+        np.testing.assert_allclose(pixels[x1 - 3], class_color(number), atol=20)
 
 
 def test_no_more_photos_are_drawn_than_asked_for(dataset, tmp_path):

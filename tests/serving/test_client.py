@@ -178,9 +178,11 @@ def test_normalized_boxes_are_drawn_on_the_photo(client, server, tmp_path, norma
     argv = [str(photo), "--server", server.address, "--output", str(tmp_path / "out")]
     assert client.main(argv + ["--normalized-boxes"] * normalized) == 0
     with Image.open(tmp_path / "out" / "black.png") as picture:
-        column = np.asarray(picture)[:, 200].any(axis=-1)
-    # The box is from a quarter to three quarters: its lower side is at 150.
-    assert column[145:155].any() == normalized
+        assert picture.size == (800, 400)  # enlarged twice
+        column = np.asarray(picture)[:, 400].any(axis=-1)
+    # The box is from a quarter to three quarters: its line is just below row 300.
+    assert column[300:310].any() == normalized
+    assert not column[220:300].any()
 
 
 def test_photos_are_sent_in_base64(client, server, tmp_path):

@@ -5,11 +5,21 @@ Most tests ask a server whose model is a stand-in that always finds the same.
 
 import base64
 import io
+import itertools
 
 import numpy as np
 import pytest
 from PIL import Image
-from serving.browsing import BLACK, BOXES, RED, Model, Page, open_browser, served
+from serving.browsing import (
+    BLACK,
+    BOXES,
+    CLASSES,
+    RED,
+    Model,
+    Page,
+    open_browser,
+    served,
+)
 from serving.conftest import encoded, smooth
 from serving.test_client import TURNED
 
@@ -116,6 +126,69 @@ def test_keypoints_with_a_score_are_drawn(page, photo, model):
     assert page.pixel(200, 100) == RED
     assert page.pixel(250, 120) == [0, 0, 0, 255]
     assert page.json()[0]["keypoints"] == [[200, 100, 3.25], [250, 120, -1]]
+
+
+def labels(page):
+    """What is written on the drawing, (text, box on the canvas), the best first."""
+    drawn = "const kept = found.slice(0, MOST), canvas = $('canvas');"
+    places = "labelsOf(canvas.getContext('2d'), kept, canvas.width / photo.width, 1)"
+    found = page.run(f"{drawn} return {places}")
+    return [(one["text"], one["place"]) for one in found]
+
+
+def many(boxes):
+    """What a model finds: cats in these boxes, y1, x1, y2, x2, the first best."""
+    count = len(boxes)
+    return {
+        "detection_boxes": np.array([boxes], np.float32),
+        "detection_classes": np.full((1, count), 17),
+        "detection_scores": np.linspace(0.9, 0.6, count)[None],
+        "num_detections": np.array([count]),
+    }
+
+
+def test_labels_of_equal_boxes_lie_beside_each_other(page, photo, model):
+    model.more = many([[50, 100, 150, 300]] * 8)
+    page.choose(photo)
+    written = labels(page)
+    assert [text for text, _ in written][::7] == ["cat 0.90", "cat 0.60"]
+    for (_, one), (_, other) in itertools.combinations(written, 2):
+        apart = one[2] <= other[0] or other[2] <= one[0]
+        assert apart or one[3] <= other[1] or other[3] <= one[1]
+
+
+def test_labels_in_a_crowd_hide_no_box(page, photo, model):
+    # Boxes of 12 pixels, 16 apart: "cat 0.90" has room beside the outer ones only.
+    corners = [(y, x) for y in range(40, 160, 16) for x in range(100, 290, 16)]
+    model.more = many([(y, x, y + 12, x + 12) for y, x in corners])
+    page.choose(photo)
+    written = labels(page)
+    assert 4 < len(written) < len(corners) / 2
+    for y, x in corners:
+        box = 2 * np.array([x, y, x + 12, y + 12])  # the drawing's pixels
+        for _, place in written:
+            low, high = np.maximum(box[:2], place[:2]), np.minimum(box[2:], place[2:])
+            assert np.maximum(high - low, 0).prod() <= 24 * 24 / 4
+
+
+def test_objects_of_the_only_class_have_own_colors_and_no_names(browser, photo):
+    model = Model()
+    model.more = many([[50, 100, 150, 300], [10, 20, 30, 40]])
+    with served(model, classes=CLASSES[:1]) as address:
+        page = Page(browser, address)
+        page.choose(photo)
+        assert page.text("about") == "version 3: finds cat"
+        assert [text for text, _ in labels(page)] == ["0.90", "0.60"]
+        first, second = page.pixel(100, 100), page.pixel(40, 20)
+        assert first != second
+        assert [0, 0, 0, 255] not in (first, second)
+        assert page.json()[0]["name"] == "cat"
+
+
+def test_lines_of_the_json_are_not_cut(page, photo, model):
+    model.more = many([[50.123, 100.123, 150.123, 300.123]])
+    page.choose(photo)
+    assert page.run("return $('json').scrollWidth <= $('json').clientWidth")
 
 
 def test_fractions_become_pixels(page, photo, model):
