@@ -4,6 +4,7 @@ import io
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 
@@ -131,6 +132,8 @@ def test_two_trainings_of_one_folder_and_ctrl_c_twice(photos, tmp_path):
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
+        # Where the tests run in the background Ctrl-C may be ignored, also by these.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     with process:
         for line in process.stderr:
@@ -141,8 +144,8 @@ def test_two_trainings_of_one_folder_and_ctrl_c_twice(photos, tmp_path):
         assert (code, len(err.splitlines())) == (2, 1), err
         assert "Only one process may train in a folder" in err
         assert before & {"run.json", ".lock"} == {"run.json", ".lock"}
-        process.send_signal(subprocess.signal.SIGINT)
-        process.send_signal(subprocess.signal.SIGINT)
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGINT)
         rest = process.stderr.read()
     assert process.returncode == 130, rest
     assert "Traceback" not in rest

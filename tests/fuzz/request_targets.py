@@ -94,7 +94,7 @@ def grpc_targets(model, text, boxes):
         request = PredictRequest()
         try:
             ParseDict(structure, request, ignore_unknown_fields=True)
-        except (ParseError, TypeError, ValueError, AttributeError):
+        except (ParseError, TypeError, ValueError, AttributeError, ArithmeticError):
             # No message: what was filled before is sent.
             return request.SerializePartialToString()
         return request.SerializeToString()

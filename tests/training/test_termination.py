@@ -15,6 +15,14 @@ from keras_fpn.training import SGD, Terminated, TrainingPlan, prepare_training
 from keras_fpn.training.termination import noted_termination
 
 
+@pytest.fixture(autouse=True)
+def usual():
+    """Where the tests run in the background, Ctrl-C may be ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def ask(number=signal.SIGTERM):
     os.kill(os.getpid(), number)
 
@@ -24,7 +32,7 @@ def handler(number=signal.SIGTERM):
 
 
 ENDINGS = pytest.mark.parametrize(
-    ("number", "usual", "ending"),
+    ("number", "its_own", "ending"),
     [
         (signal.SIGTERM, signal.SIG_DFL, Terminated),
         (signal.SIGINT, signal.default_int_handler, KeyboardInterrupt),
@@ -34,15 +42,15 @@ ENDINGS = pytest.mark.parametrize(
 
 @ENDINGS
 def test_the_first_signal_is_noted_and_a_second_would_end_the_process(
-    number, usual, ending, caplog
+    number, its_own, ending, caplog
 ):
     caplog.set_level("INFO")
     with noted_termination() as asked:
         assert asked() is None
         ask(number)
         assert asked() is ending
-        assert handler(number) is usual
-    assert handler(number) is usual
+        assert handler(number) is its_own
+    assert handler(number) is its_own
     assert caplog.text.count("Once more ends it at once.") == 1
 
 
@@ -102,7 +110,7 @@ PLAN = TrainingPlan(
     ("step", "saved"), [(3, "checkpoint-0000-000003"), (5, "checkpoint-0001-000000")]
 )
 def test_a_training_that_is_asked_to_end_resumes_exactly(
-    tmp_path, step, saved, number, usual, ending
+    tmp_path, step, saved, number, its_own, ending
 ):
     dataset = scene_dataset(10, seed=3, size=(64, 96), objects=(1, 3))
 
