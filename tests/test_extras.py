@@ -1,3 +1,6 @@
+import re
+import sys
+
 import pytest
 
 from keras_fpn import extras
@@ -10,7 +13,7 @@ def test_modules_that_are_there_are_imported():
 def test_an_absent_package_is_named_with_its_remedy():
     message = (
         r"^Reading needs no_such_package, which is not installed\. Install it with: "
-        r"pip install \"keras-fpn\[video\]\"$"
+        rf"{re.escape(sys.executable)} -m pip install \"keras-fpn\[video\]\"$"
     )
     with pytest.raises(ImportError, match=message) as raised:
         extras.from_extra("no_such_package.figure", "video", "Reading")
