@@ -102,7 +102,7 @@ def recognized_keras(path: PathLike, preset: str | None = None):
         ValueError: as in `recognized`, or its classes are not as many as the preset's.
     """
     if preset is None:
-        layout = layout_of(weight_shapes(path)[0], KERAS)
+        layout = layout_of(weight_shapes(path), KERAS)
         preset = _only_preset(Path(os.fspath(path)), layout, KERAS)
     model = from_preset(preset, load_weights=False)
     load_weights_file(model, path)

@@ -17,6 +17,7 @@ import tempfile
 from dataclasses import dataclass
 from unittest import mock
 
+import h5py
 import keras
 
 import keras_fpn
@@ -175,7 +176,9 @@ def layouts_of(model, name):
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder, "model.weights.h5")
         model.save_weights(path)
-        shapes, layers = weight_shapes(path)
+        shapes = weight_shapes(path)
+        with h5py.File(path) as file:
+            layers = {key: file[key].parent.attrs.get("name") for key in shapes}
     varying = {
         module_of(key, KERAS) for key, layer in layers.items() if layer in of_classes
     }

@@ -151,7 +151,7 @@ def test_a_file_of_each_kind_is_converted(name, zoo, tmp_path):
     scramble(tiny(name))
     done = convert_checkpoint(source, tmp_path / "m.weights.h5")
     assert_filled(slots_of(name, tiny(name)))
-    shapes, _ = weight_shapes(done.path)
+    shapes = weight_shapes(done.path)
     own = [tuple(weight.shape) for weight in tiny(name).weights]
     assert sorted(shapes.values()) == sorted(own)
     assert (done.source.preset, done.source.by) == (

@@ -32,23 +32,21 @@ _EXCERPT = 60  # characters
 
 
 def declared_tensors(file: h5py.File, size: int):
-    """Returns the shapes of a file's tensors and the names of their layers.
+    """Returns the shapes of a file's tensors, dict of tensor -> shape.
 
-    Those of an optimizer are checked and left out.
+    Those of an optimizer are checked and left out. Attributes are not read: the HDF5
+    library never ends with those of some damaged files.
 
     Args:
         file: `h5py.File`.
         size: its bytes.
-
-    Returns:
-        dict of tensor -> shape, and dict of tensor -> name of the layer, str or None.
 
     Raises:
         ValueError: it has links to elsewhere, tensors that are not of numbers, or
             claims more numbers than it has bytes for.
         UNREADABLE: it is damaged.
     """
-    shapes, layers, left, nodes = {}, {}, size, 0
+    shapes, left, nodes = {}, size, 0
 
     def problem(name, link):  # h5py loses what is raised here; what is returned ends it
         nonlocal nodes
@@ -71,14 +69,12 @@ def declared_tensors(file: h5py.File, size: int):
             )
         if not name.startswith(_OPTIMIZER):
             shapes[name] = tuple(node.shape)
-            layer = node.parent.attrs.get("name")
-            layers[name] = layer if isinstance(layer, str) else None
 
     found = file.visititems_links(problem)
     if found is not None:
         raise ValueError(found)
     file.visititems(note)
-    return shapes, layers
+    return shapes
 
 
 def _checked_bytes(name, node):

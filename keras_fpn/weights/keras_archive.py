@@ -75,8 +75,7 @@ def check_folder(folder: Path):
 
 def _check_sizes(config, file, size):
     """Raises if a config needs more weights than an HDF5 file of this size has."""
-    shapes, _ = declared_tensors(file, size)
-    there = sum(map(math.prod, shapes.values()))
+    there = sum(map(math.prod, declared_tensors(file, size).values()))
     needed = described_numbers(*checked_config(config))
     if needed > there + _STATE:
         raise ValueError(

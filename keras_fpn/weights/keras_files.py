@@ -16,15 +16,12 @@ _EXCERPT = 200  # characters, because Keras's messages list every layer
 
 
 def weight_shapes(path: PathLike):
-    """Returns the shapes of a file's tensors and the names of their layers.
+    """Returns the shapes of a file's tensors, dict of tensor -> shape.
 
     Those of an optimizer are left out.
 
     Args:
         path: str or os.PathLike of a .weights.h5 file.
-
-    Returns:
-        dict of tensor -> shape, and dict of tensor -> name of the layer, str or None.
 
     Raises:
         ValueError: it is not an HDF5 file, or `declared_tensors` raises.
@@ -53,7 +50,7 @@ def load_weights_file(model: keras.Model, path: PathLike):
         ValueError: the file is of another model; the error names the presets that it
             may be of. The model stays unchanged.
     """
-    shapes, _ = weight_shapes(path)
+    shapes = weight_shapes(path)
     own = sorted(tuple(weight.shape) for weight in model.weights)
     if sorted(shapes.values()) != own:
         raise ValueError(
