@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from keras_fpn.cli import existing
-from keras_fpn.cli.errors import INTERRUPTED, CommandError, reported
+from keras_fpn.cli.errors import INTERRUPTED, reported
 from keras_fpn.cli.input_photos import sample_photo
 from keras_fpn.cli.load_detector import load_detector
 from keras_fpn.cli.terminal import ended_by_sigterm
@@ -102,11 +102,6 @@ def _version_to_serve(arguments, stack):
     if path.is_dir() and not is_trained(path):
         return find_version(path, arguments.name)
     saved = path.is_dir() or path.suffix == ".keras"
-    if saved and not path.exists():
-        raise CommandError(
-            "MODEL must be a folder of an exported model or of a training, a .keras "
-            f"file or a preset; received {path}, which does not exist."
-        )
     scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="keras_fpn_"))
     target = Path(scratch) / name_of(path)
     print(f"Exporting {path} ...", file=sys.stderr, flush=True)
